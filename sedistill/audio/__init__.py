@@ -1,0 +1,1 @@
+"""Ground: waveforms, levels and spectrograms. Knows nothing of learning."""

@@ -1,0 +1,178 @@
+"""Every command of `sedistill`, in one file. What a command needs is imported when it runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+import sedistill
+from sedistill.errors import UserError
+
+app = typer.Typer(
+    name="sedistill",
+    help="Make small speech-enhancement networks good by knowledge distillation.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="The folder (or file) to write.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at the output already.")]
+Workers = Annotated[Optional[int], typer.Option("--workers", help="Processes; default: one a core.")]  # noqa: UP045
+
+
+@app.command()
+def prepare(
+    output: Output,
+    root: Annotated[Optional[Path], typer.Argument(help="A corpus in a known layout.")] = None,  # noqa: UP045
+    clean: Annotated[Optional[Path], typer.Option(help="Folder of clean speech.")] = None,  # noqa: UP045
+    noise: Annotated[Optional[Path], typer.Option(help="Folder of noise.")] = None,  # noqa: UP045
+    noisy: Annotated[  # noqa: UP045
+        Optional[Path], typer.Option(help="Folder of noisy files named as the clean ones.")
+    ] = None,
+    layout: Annotated[
+        str, typer.Option(help="auto, folders, pairs, voicebank-demand or dns2020.")
+    ] = "auto",
+    sample_rate: Annotated[int, typer.Option(help="Rate to train at, in Hz.")] = 16_000,
+    seed: Annotated[int, typer.Option(help="Decides the split where the folders name none.")] = 0,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Check every file of a corpus and write a readable manifest."""
+    from sedistill.data.prepare import prepare as run
+
+    summary = run(
+        output, root=root, clean=clean, noise=noise, noisy=noisy, layout=layout,
+        sample_rate=sample_rate, seed=seed, workers=workers, overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(summary.text())
+
+
+@app.command()
+def mix(
+    corpus: Annotated[Path, typer.Argument(help="A prepared corpus.")],
+    output: Output,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    count: Annotated[int, typer.Option(min=1, help="Number of mixtures.")] = 300,
+    seed: Annotated[int, typer.Option(help="Another seed, other mixtures.")] = 0,
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="A mixing setting, e.g. --set snr_db_low=-5; repeat for more."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a fixed set of mixtures: pairs of noisy and clean files and their table."""
+    from sedistill.data.fixed_sets import write_fixed_set
+    from sedistill.data.mixing import mixing_settings
+
+    summary = write_fixed_set(
+        corpus, output, split=split, count=count, seed=seed,
+        mixing=mixing_settings(settings or []), overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(summary.text())
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A YAML recipe.")],
+    overrides: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(help="Any key of the recipe, e.g. seed=1 optimiser.learning_rate=5e-4."),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="The run's folder; default: runs/NAME/seed-N."),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what would happen and stop.")] = False,
+) -> None:
+    """Train a network, plain or distilled. The same line again resumes an interrupted run."""
+    from sedistill.training.run import train as run
+
+    run(recipe, overrides or [], output=output, plan_only=plan)
+
+
+@app.command()
+def evaluate(
+    models: Annotated[list[Path], typer.Argument(help="Saved models (folders).")],
+    on: Annotated[list[Path], typer.Option("--on", help="A folder with noisy/ and clean/; repeat for more.")],
+    output: Output,
+    metrics: Annotated[
+        str, typer.Option(help="Comma-separated names.")
+    ] = "pesq_wb,pesq_nb,stoi,estoi,si_sdr",
+    workers: Workers = None,
+    correct_level: Annotated[
+        bool, typer.Option(help="Apply the model's measured factor onto clean (level and sign).")
+    ] = True,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score saved models (and the noisy input) on sets of noisy/clean pairs."""
+    from sedistill.evaluation.evaluate import evaluate_models
+
+    evaluate_models(
+        models, on, output, metrics=metrics.split(","), workers=workers,
+        correct_level=correct_level, overwrite=overwrite, show=True,
+    )  # fmt: skip
+
+
+@app.command()
+def enhance(
+    model: Annotated[Path, typer.Argument(help="A saved model (folder).")],
+    inputs: Annotated[list[Path], typer.Argument(help="Audio files or folders of them.")],
+    output: Output,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    correct_level: Annotated[
+        bool, typer.Option(help="Apply the model's measured factor onto clean (level and sign).")
+    ] = True,
+    overwrite: Overwrite = False,
+) -> None:
+    """Denoise files: any rate, channels and length in; the same out."""
+    from sedistill.enhancing import enhance_files
+
+    enhance_files(model, inputs, output, device=device, correct_level=correct_level, overwrite=overwrite)
+
+
+@app.command()
+def models() -> None:
+    """List the networks with their size, cost, causality and latency, beside the papers' figures."""
+    from sedistill.models.listing import print_presets
+
+    print_presets()
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("demo"),
+    overwrite: Overwrite = False,
+) -> None:
+    """Run the whole journey on a corpus made on the spot, and write a page to look at and listen to."""
+    from sedistill.demo import run_demo
+
+    run_demo(output, overwrite=overwrite)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sedistill {sedistill.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Make small speech-enhancement networks good by knowledge distillation."""
+
+
+def main() -> None:
+    """The `sedistill` command: a user's mistake is one sentence and exit code 2, Ctrl-C is 130."""
+    try:
+        app()
+    except UserError as error:
+        print(f"sedistill: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("sedistill: interrupted.", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""From folders on a disk to batches."""

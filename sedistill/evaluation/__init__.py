@@ -1,0 +1,1 @@
+"""How good, how large, how costly."""

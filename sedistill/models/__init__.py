@@ -1,0 +1,1 @@
+"""Networks: noisy waveform (B, T) to enhanced waveform (B, T). Knows nothing of distillation."""

@@ -1,0 +1,1 @@
+"""One training loop for plain and distilled networks."""

@@ -1,0 +1,34 @@
+"""One torch thread everywhere: spinning threads cost tenfold on shared cores."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("sedistill", deadline=None, max_examples=30, derandomize=True)
+settings.load_profile("sedistill")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--data", default=os.environ.get("SEDISTILL_DATA"), help="folder of real recordings")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def real_data(request: pytest.FixtureRequest) -> Path:
+    """The folder of real recordings, or a visible skip."""
+    folder = request.config.getoption("--data")
+    if not folder:
+        pytest.skip("real recordings are not at hand: give --data or set SEDISTILL_DATA")
+    return Path(folder)
