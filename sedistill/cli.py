@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -19,21 +19,17 @@ app = typer.Typer(
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="The folder (or file) to write.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at the output already.")]
-Workers = Annotated[Optional[int], typer.Option("--workers", help="Processes; default: one a core.")]  # noqa: UP045
+Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default: one a core.")]
 
 
 @app.command()
 def prepare(
     output: Output,
-    root: Annotated[Optional[Path], typer.Argument(help="A corpus in a known layout.")] = None,  # noqa: UP045
-    clean: Annotated[Optional[Path], typer.Option(help="Folder of clean speech.")] = None,  # noqa: UP045
-    noise: Annotated[Optional[Path], typer.Option(help="Folder of noise.")] = None,  # noqa: UP045
-    noisy: Annotated[  # noqa: UP045
-        Optional[Path], typer.Option(help="Folder of noisy files named as the clean ones.")
-    ] = None,
-    layout: Annotated[
-        str, typer.Option(help="auto, folders, pairs, voicebank-demand or dns2020.")
-    ] = "auto",
+    root: Annotated[Path | None, typer.Argument(help="A corpus in a known layout.")] = None,
+    clean: Annotated[Path | None, typer.Option(help="Folder of clean speech.")] = None,
+    noise: Annotated[Path | None, typer.Option(help="Folder of noise.")] = None,
+    noisy: Annotated[Path | None, typer.Option(help="Folder of noisy files named as the clean ones.")] = None,
+    layout: Annotated[str, typer.Option(help="auto, folders, pairs, voicebank-demand or dns2020.")] = "auto",
     sample_rate: Annotated[int, typer.Option(help="Rate to train at, in Hz.")] = 16_000,
     seed: Annotated[int, typer.Option(help="Decides the split where the folders name none.")] = 0,
     workers: Workers = None,
@@ -57,7 +53,7 @@ def mix(
     count: Annotated[int, typer.Option(min=1, help="Number of mixtures.")] = 300,
     seed: Annotated[int, typer.Option(help="Another seed, other mixtures.")] = 0,
     settings: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--set", help="A mixing setting, e.g. --set snr_db_low=-5; repeat for more."),
     ] = None,
     overwrite: Overwrite = False,
@@ -77,11 +73,11 @@ def mix(
 def train(
     recipe: Annotated[Path, typer.Argument(help="A YAML recipe.")],
     overrides: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Argument(help="Any key of the recipe, e.g. seed=1 optimiser.learning_rate=5e-4."),
     ] = None,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--output", "-o", help="The run's folder; default: runs/NAME/seed-N."),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would happen and stop.")] = False,

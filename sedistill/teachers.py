@@ -1,0 +1,222 @@
+"""Where a teacher's output comes from: a frozen network, or its outputs kept on disk.
+
+Both give the estimate at the level of the clean speech: a network trained with SI-SNR is free in level and
+even in sign, spectrogram losses are not, so its measured factor onto clean is applied (unless switched off).
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from filelock import FileLock
+from torch import Tensor, nn
+
+from sedistill.data.batches import FixedDataset, fixed_loader
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.errors import UserError
+from sedistill.models.saving import load_model, model_hash
+from sedistill.progress import ProgressBar
+from sedistill.writing import atomic_path, named_disk_errors
+
+LEVEL_WARNING = 0.10  # a factor further than this from 1, or a negative one, is worth a word
+
+
+class Teacher:
+    """A saved model, frozen and in eval mode: noisy (B, T) -> estimate (B, T), without gradient.
+
+    Raises UserError when the model is for another sample rate or not a saved model.
+    """
+
+    def __init__(self, folder: Path, sample_rate: int, correct_level: bool = True) -> None:
+        self.folder = folder
+        self.network: nn.Module = load_model(folder).eval().requires_grad_(False)
+        if self.network.sample_rate != sample_rate:
+            raise UserError(
+                f"the teacher {folder} is for {self.network.sample_rate} Hz but the data have "
+                f"{sample_rate} Hz; prepare the data at the teacher's rate or choose another teacher."
+            )
+        self.factor = float(self.network.output_gain) if correct_level else 1.0
+        self.hash = model_hash(self.network)
+
+    @torch.no_grad()
+    def raw(self, noisy: Tensor) -> Tensor:
+        """The network's own output, (B, T) -> (B, T) float32, before the factor."""
+        return self.network(noisy).float()
+
+    def __call__(self, noisy: Tensor) -> Tensor:
+        return self.factor * self.raw(noisy)
+
+
+@dataclass(frozen=True)
+class LevelFactor:
+    """A network's best factor onto clean speech, over the clips of a set.
+
+    For one clip it is <estimate, clean> / <estimate, estimate>, which minimises
+    |factor * estimate - clean|^2; `factor` is the median over clips, `low` and `high` are the 5 % and 95 % quantiles.
+    """
+
+    factor: float
+    low: float
+    high: float
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence when the network's level or sign is off, else None."""
+        if self.factor < 0:
+            return (
+                f"the network's output is inverted (best factor onto clean {self.factor:.2f}); "
+                "the factor is kept in its card and applied."
+            )
+        if abs(self.factor - 1) > LEVEL_WARNING:
+            loudness = "loud" if self.factor < 1 else "quiet"
+            return (
+                f"the network's output is {1 / self.factor:.2f} times the clean level, too {loudness} "
+                f"(best factor {self.factor:.2f}); the factor is kept in its card and applied."
+            )
+        return None
+
+
+def level_factors(estimate: Tensor, clean: Tensor) -> Tensor:
+    """The best factor of every clip, (B, T) and (B, T) -> (B,); NaN where the estimate is silent."""
+    energy = estimate.double().square().sum(dim=1)
+    factor = (estimate.double() * clean.double()).sum(dim=1) / energy
+    return torch.where(energy > 0, factor, torch.nan)
+
+
+def summarise_factors(factors: Tensor) -> LevelFactor:
+    """Median and spread over clips; a network that is silent everywhere has factor 1."""
+    known = factors[factors.isfinite()]
+    if len(known) == 0:
+        return LevelFactor(1.0, 1.0, 1.0)
+    quantiles = torch.quantile(known, torch.tensor([0.5, 0.05, 0.95], dtype=known.dtype))
+    return LevelFactor(*(float(q) for q in quantiles))
+
+
+class TeacherOutputs:
+    """A teacher's raw outputs on a fixed set, kept as one float16 file and never used for anything else.
+
+    The folder's name and its `outputs.yaml` hold the hashes of teacher and set; the file's checksum and
+    length are verified at every opening. An interrupted computation goes on where it stopped.
+    """
+
+    def __init__(self, folder: Path, dataset: FixedSet, teacher: Teacher) -> None:
+        self.dataset, self.teacher = dataset, teacher
+        self.key = {"teacher_hash": teacher.hash, "set_hash": dataset.hash, "clips": len(dataset)}
+        self.samples = _common_length(dataset)
+        self.folder = folder / f"teacher-{teacher.hash[:12]}-set-{dataset.hash[:12]}"
+        self.path = self.folder / "outputs.f16"
+
+    def open(self, device: str = "cpu", batch_size: int = 8) -> np.ndarray:
+        """The outputs as a read-only memory map (clips, samples) in float16, computed first if need be."""
+        with named_disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / "lock"):  # two runs beside each other compute it once
+            fault = self._fault()
+            if fault is not None:
+                if fault:
+                    print(f"teacher outputs in {self.folder}: {fault}; computing them again.")
+                    self._forget()
+                self._compute(device, batch_size)
+        shape = (len(self.dataset), self.samples)
+        return np.memmap(self.path, dtype=np.float16, mode="r", shape=shape)
+
+    def _fault(self) -> str | None:
+        """None when the file can be trusted; "" when there is none yet; else what is wrong with it."""
+        card = self.folder / "outputs.yaml"
+        if not card.exists():
+            return ""
+        written = yaml.safe_load(card.read_text(encoding="utf-8")) or {}
+        if any(written.get(name) != value for name, value in self.key.items()):
+            return "they belong to another teacher or another set"
+        if not self.path.exists() or self.path.stat().st_size != self._bytes(len(self.dataset)):
+            return "the file is incomplete"
+        if written.get("checksum") != _checksum(self.path):
+            return "the file was changed or damaged"
+        return None
+
+    def _forget(self) -> None:
+        for path in (self.folder / "outputs.yaml", self.path, self._unfinished):
+            path.unlink(missing_ok=True)
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.folder / "outputs.f16.unfinished"
+
+    def _compute(self, device: str, batch_size: int) -> None:
+        done = 0
+        if self._unfinished.exists():
+            done = self._unfinished.stat().st_size // self._bytes(1) // batch_size * batch_size
+            os.truncate(self._unfinished, self._bytes(done))
+        network_device = next(self.teacher.network.parameters()).device
+        self.teacher.network.to(device)
+        with (
+            named_disk_errors(self._unfinished),
+            self._unfinished.open("ab") as file,
+            ProgressBar("teacher outputs", len(self.dataset), "clips") as bar,
+        ):
+            bar.advance(done)
+            for start in range(done, len(self.dataset), batch_size):
+                stop = min(start + batch_size, len(self.dataset))
+                noisy = np.stack([self.dataset[i][0] for i in range(start, stop)])
+                outputs = self.teacher.raw(torch.from_numpy(noisy).to(device)).cpu().numpy()
+                if not np.isfinite(outputs).all() or np.abs(outputs).max() > np.finfo(np.float16).max:
+                    raise UserError(f"the teacher {self.teacher.folder} gives NaN or infinite output.")
+                file.write(outputs.astype(np.float16).tobytes())
+                file.flush()
+                bar.advance(stop - start)
+        self.teacher.network.to(network_device)
+        os.replace(self._unfinished, self.path)
+        with atomic_path(self.folder / "outputs.yaml") as temporary:
+            card = {**self.key, "samples": self.samples, "checksum": _checksum(self.path)}
+            temporary.write_text(yaml.safe_dump(card), encoding="utf-8")
+
+    def _bytes(self, clips: int) -> int:
+        return clips * self.samples * np.dtype(np.float16).itemsize
+
+
+class WithTeacher(torch.utils.data.Dataset):
+    """A fixed training set whose examples bring the teacher's estimate along, at the clean level."""
+
+    def __init__(self, dataset: FixedDataset, outputs: np.ndarray, factor: float) -> None:
+        self.dataset, self.outputs, self.factor = dataset, outputs, np.float32(factor)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: tuple[int, int]) -> Mapping[str, object]:
+        example = self.dataset[key]
+        output = self.outputs[example["index"]].astype(np.float32)
+        return {**example, "teacher": self.factor * output}
+
+
+def measure_level_factor(network: nn.Module, dataset: FixedSet, device: str, batch_size: int) -> LevelFactor:
+    """The factor of `network` (in eval mode) onto clean speech over a validation set."""
+    factors = []
+    with torch.no_grad():
+        for batch in fixed_loader(FixedDataset(dataset), batch_size, workers=0):
+            estimate = network(batch["noisy"].to(device)).float()
+            factors.append(level_factors(estimate.cpu(), batch["clean"]))
+    return summarise_factors(torch.cat(factors))
+
+
+def _common_length(dataset: FixedSet) -> int:
+    lengths = np.unique(dataset.lengths)
+    if len(lengths) != 1:
+        raise UserError(
+            f"{dataset.folder} holds clips of different lengths; a fixed training set needs equal ones: "
+            "make it with `sedistill mix`."
+        )
+    return int(lengths[0])
+
+
+def _checksum(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

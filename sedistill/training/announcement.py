@@ -1,0 +1,111 @@
+"""What a run says before it starts: nobody should find out after a night what was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from sedistill.evaluation.complexity import macs_per_second, parameters
+from sedistill.training.objectives import objective_names
+from sedistill.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from sedistill.training.run import PreparedRun
+
+
+def announce(recipe: Recipe, run: PreparedRun, folder: Path) -> None:
+    """Print networks, data, steps, loss terms, device and place of a run."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in facts(recipe, run, folder):
+        table.add_row(name, text)
+    Console().print(table)
+    if run.teacher is not None and run.teacher.factor != 1.0:
+        warn_about_level(run.teacher.factor)
+
+
+def facts(recipe: Recipe, run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
+    """The lines of the announcement, (name, text)."""
+    student_name = recipe.student if isinstance(recipe.student, str) else recipe.student.get("class", "?")
+    lines = [("run", f"{recipe.name}, seed {recipe.seed}, in {folder}")]
+    lines.append(("student", f"{student_name}: {_size(run.student)}"))
+    if run.teacher is None:
+        lines.append(("teacher", "none (no term looks at one)"))
+    else:
+        use = "kept outputs" if run.train_set and recipe.teacher_use.cache == "auto" else "live"
+        lines.append(
+            ("teacher", f"{run.teacher.folder}: {_size(run.teacher.network)}; frozen, eval mode, {use}, "
+                        f"output times {run.teacher.factor:.3f}")
+        )  # fmt: skip
+    lines += _data_lines(recipe, run)
+    lines.append(("loss", loss_text(recipe)))
+    lines.append(("level", _level_text(recipe)))
+    lines.append(("optimiser", _optimiser_text(recipe)))
+    threads = f", {torch.get_num_threads()} threads" if run.device.type == "cpu" else ""
+    compiled = ", compiled" if recipe.hardware.compile else ""
+    lines.append(("device", f"{run.device}, {recipe.hardware.precision}{threads}{compiled}"))
+    return lines
+
+
+def loss_text(recipe: Recipe) -> str:
+    """The loss as a formula, for example "0.5 x si_snr + 0.5 x (1 x l2+dispatch)"."""
+    text = f"{recipe.se_weight:g} x enhancement loss"
+    if recipe.distils:
+        names = objective_names(recipe.objectives)
+        terms = " + ".join(f"{o.weight:g} x {n}" for n, o in zip(names, recipe.objectives, strict=True))
+        text += f" + {recipe.kd_weight:g} x ({terms})"
+    return text
+
+
+def warn_about_level(factor: float) -> None:
+    from sedistill.teachers import LevelFactor
+
+    warning = LevelFactor(factor, factor, factor).warning
+    if warning:
+        print(f"note on the teacher: {warning}")
+
+
+def _size(network: nn.Module) -> str:
+    macs = macs_per_second(network) / 1e6
+    return f"{parameters(network):,} parameters, {macs:,.0f} M MAC a second of sound"
+
+
+def _data_lines(recipe: Recipe, run: PreparedRun) -> list[tuple[str, str]]:
+    clips = len(run.train_data)  # type: ignore[arg-type]
+    hours = clips * run.clip_seconds / 3600
+    batch = recipe.optimiser.batch_size
+    per_epoch = clips // batch
+    steps = recipe.optimiser.max_epochs * per_epoch
+    if recipe.optimiser.max_steps:
+        steps = min(steps, recipe.optimiser.max_steps)
+    valid = run.valid_set
+    valid_minutes = float(valid.lengths.sum()) / valid.sample_rate / 60
+    return [
+        ("training data", f"{recipe.data.train}: {run.train_kind}, {clips} clips of {run.clip_seconds:.3g} s, "
+                          f"{hours:.2f} h an epoch"),
+        ("validation", f"{recipe.data.valid}: {len(valid)} clips, {valid_minutes:.1f} min"),
+        ("steps", f"at most {steps:,} ({per_epoch} an epoch of batches of {batch})"),
+    ]  # fmt: skip
+
+
+def _level_text(recipe: Recipe) -> str:
+    if recipe.kd_level_db is None:
+        return "objectives see waveforms as they are"
+    return f"objectives see clean speech at {recipe.kd_level_db:g} dB RMS (student and teacher alike)"
+
+
+def _optimiser_text(recipe: Recipe) -> str:
+    settings = recipe.optimiser
+    end = f"cosine over {settings.max_steps} steps"
+    if settings.schedule == "plateau":
+        end = (
+            f"halved after {settings.halve_after} epochs without improvement, "
+            f"stopped after {settings.stop_after}"
+        )
+    return f"Adam {settings.learning_rate:g}, {end}, gradient norm at most {settings.clip_norm:g}"

@@ -1,0 +1,260 @@
+"""The one training loop: steps, validation, checkpoints. Interrupted anywhere, it goes on exactly there."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sedistill.errors import UserError
+from sedistill.progress import ProgressBar
+from sedistill.training.checkpoints import load_checkpoint, restore_random_states, save_checkpoint
+from sedistill.training.logs import Means, RunLog
+from sedistill.training.recipe import LoggingSettings, OptimiserSettings
+from sedistill.training.tasks import Task, gradient_balance, gradients
+
+
+@dataclass
+class Progress:
+    """How far a run is. `batch` counts the batches of the current epoch that are done."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    best_loss: float = float("inf")
+    best_epoch: int = -1
+    best_step: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+
+
+@dataclass
+class Loop:
+    """Trains `task.student` until its schedule ends or validation stops improving.
+
+    Epochs end with a validation; the best weights are kept in checkpoints/best.ckpt, everything that is
+    needed to resume in checkpoints/last.ckpt.
+    """
+
+    task: Task
+    optimiser: torch.optim.Optimizer
+    train_batches: DataLoader
+    valid_batches: DataLoader
+    settings: OptimiserSettings
+    logging: LoggingSettings
+    folder: Path
+    device: torch.device
+    autocast: bool = False
+    compiled_student: nn.Module | None = None
+    progress: Progress = field(default_factory=Progress)
+    means: Means = field(default_factory=Means)
+
+    def __post_init__(self) -> None:
+        self.network = self.task.student
+        self.parameters = [p for p in self.network.parameters() if p.requires_grad]
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimiser, factor=0.5, patience=self.settings.halve_after - 1, threshold=0.0
+        )
+        self.peak_rate = self.settings.learning_rate
+        self.last_path = self.folder / "checkpoints" / "last.ckpt"
+        self.best_path = self.folder / "checkpoints" / "best.ckpt"
+
+    def run(self) -> Progress:
+        """Train to the end, from wherever checkpoints/last.ckpt stands. Returns the final progress."""
+        if self.last_path.exists():
+            self._restore()
+        if self.compiled_student is not None:
+            self.task.student = self.compiled_student
+        self.log = RunLog(self.folder, first_step=self.progress.step)
+        self.last_saved = time.monotonic()
+        with Interruption() as self.interruption:
+            try:
+                while not self.progress.finished:
+                    self._epoch()
+            finally:
+                self.log.close()
+        return self.progress
+
+    def steps_left_at_most(self) -> int:
+        per_epoch = len(self.train_batches.batch_sampler)
+        whole = self.settings.max_epochs * per_epoch
+        return min(whole, self.settings.max_steps or whole)
+
+    def _epoch(self) -> None:
+        self.network.train()
+        sampler = self.train_batches.batch_sampler
+        sampler.set_position(self.progress.epoch, self.progress.batch)
+        total = min(len(sampler), self.progress.batch + self.steps_left_at_most() - self.progress.step)
+        with ProgressBar(f"epoch {self.progress.epoch + 1}", total, "steps") as bar:
+            bar.advance(self.progress.batch)
+            started = time.monotonic()
+            for batch in self.train_batches:
+                if self.progress.batch >= total:
+                    break
+                loss = self._step(batch)
+                self.progress.seconds += time.monotonic() - started
+                bar.advance(1, note=loss)
+                self._checkpoint_if_due()
+                started = time.monotonic()
+        self._validate()
+
+    def _step(self, batch: Mapping[str, Tensor]) -> str:
+        self.progress.step += 1
+        self.progress.batch += 1
+        self._set_learning_rate()
+        with self._precision():
+            losses = self.task.losses(to_device(batch, self.device))
+        self.means.add(losses.parts)
+        self.optimiser.zero_grad(set_to_none=True)
+        if losses.kd is not None and (self.progress.step - 1) % self.logging.gradients_every_steps == 0:
+            self._backward_apart(losses.se, losses.kd)
+        else:
+            losses.total.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
+        self.optimiser.step()
+
+        clipped = (norm > self.settings.clip_norm).float()
+        self.means.add({"gradient/norm": norm, "gradient/clipped_share": clipped})
+        if self.progress.step % self.logging.every_steps == 0:
+            return self._log_means()
+        return ""
+
+    def _backward_apart(self, se: Tensor, kd: Tensor) -> None:
+        """The gradients of both terms on their own: their balance goes to the log, their sum to the step."""
+        se_grads = gradients(se, self.parameters, retain_graph=True)
+        kd_grads = gradients(kd, self.parameters)
+        self.means.add(gradient_balance(se_grads, kd_grads))
+        for parameter, a, b in zip(self.parameters, se_grads, kd_grads, strict=True):
+            parameter.grad = a + b
+
+    def _log_means(self) -> str:
+        values = self.means.take()
+        broken = ", ".join(name for name, value in values.items() if not math.isfinite(value))
+        if broken:
+            raise UserError(
+                f"training diverged at step {self.progress.step}: {broken} is not finite; lower "
+                "optimiser.learning_rate or the weight of that term, under another name."
+            )
+        values["learning_rate"] = self.optimiser.param_groups[0]["lr"]
+        self.log.write(self.progress.step, self.progress.epoch, values)
+        return "  ".join(f"{k} {v:.3g}" for k, v in values.items() if k == "se" or k.startswith("kd/"))
+
+    def _set_learning_rate(self) -> None:
+        """Warm-up, then either the rate that the plateau rule holds or a cosine down to 1 %."""
+        step, settings = self.progress.step, self.settings
+        rate = self.peak_rate
+        if step <= settings.warmup_steps:
+            rate *= step / settings.warmup_steps
+        elif settings.schedule == "cosine" and settings.max_steps is not None:
+            share = (step - settings.warmup_steps) / max(settings.max_steps - settings.warmup_steps, 1)
+            rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+    def _validate(self) -> None:
+        loss = self._validation_loss()
+        progress, settings = self.progress, self.settings
+        if loss < progress.best_loss:
+            progress.best_loss, progress.best_epoch, progress.best_step = loss, progress.epoch, progress.step
+            save_checkpoint(self.best_path, {"student": self.network.state_dict()})
+        if settings.schedule == "plateau":
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.peak_rate
+            self.plateau.step(loss)
+            self.peak_rate = self.optimiser.param_groups[0]["lr"]
+        self.log.write(
+            progress.step,
+            progress.epoch,
+            {"valid/se": loss, "valid/best": progress.best_loss, "seconds": progress.seconds},
+        )
+        print(
+            f"epoch {progress.epoch + 1}: validation loss {loss:.3f} (best {progress.best_loss:.3f}), "
+            f"step {progress.step}, {progress.seconds / 60:.1f} min",
+            flush=True,
+        )
+        stalled = progress.epoch - progress.best_epoch >= settings.stop_after
+        progress.epoch += 1
+        progress.batch = 0
+        out_of_steps = settings.max_steps is not None and progress.step >= settings.max_steps
+        stalled = stalled and settings.schedule == "plateau"
+        progress.finished = stalled or out_of_steps or progress.epoch >= settings.max_epochs
+        self._save_last()
+
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        """Mean enhancement loss over the clips of the validation set."""
+        self.network.eval()
+        values = []
+        for batch in self.valid_batches:
+            self._checkpoint_if_due()
+            with self._precision():
+                values.append(self.task.validation_loss(to_device(batch, self.device)).double().cpu())
+        self.network.train()
+        return float(torch.cat(values).mean())
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
+
+    def _checkpoint_if_due(self) -> None:
+        if self.interruption.wanted:
+            self._save_last()
+            raise KeyboardInterrupt
+        if time.monotonic() - self.last_saved > 60 * self.logging.checkpoint_minutes:
+            self._save_last()
+
+    def _save_last(self) -> None:
+        state: dict[str, Any] = {
+            "student": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "plateau": self.plateau.state_dict(),
+            "peak_rate": self.peak_rate,
+            "means": self.means.state_dict(),
+            "progress": asdict(self.progress),
+        }
+        save_checkpoint(self.last_path, state)
+        self.last_saved = time.monotonic()
+
+    def _restore(self) -> None:
+        state = load_checkpoint(self.last_path)
+        self.network.load_state_dict(state["student"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.plateau.load_state_dict(state["plateau"])
+        self.peak_rate = state["peak_rate"]
+        self.means.load_state_dict(state["means"], self.device)
+        self.progress = Progress(**state["progress"])
+        restore_random_states(state)
+        if not self.progress.finished:
+            print(f"resuming at step {self.progress.step} (epoch {self.progress.epoch + 1}) of {self.folder}")
+
+
+def to_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """The tensors of a batch on the device."""
+    return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+
+
+class Interruption:
+    """Ctrl-C and SIGTERM are granted after the current step; a second one at once."""
+
+    def __enter__(self) -> "Interruption":
+        self.wanted = False
+        self.previous = {}
+        if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be caught
+            self.previous = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.wanted:
+            raise KeyboardInterrupt
+        self.wanted = True

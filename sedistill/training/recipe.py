@@ -1,0 +1,177 @@
+"""What a training recipe may say: every key with its type, default and meaning."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from sedistill.data.mixing import MixingSettings
+from sedistill.settings import Settings
+
+LossName = Literal["l1", "l2", "complex_l2", "dfkd", "si_snr"]
+ScoreName = Literal["kgs", "teacher_top", "teacher_bottom", "student_top", "student_bottom", "random"]
+
+# Settings that mean something for one loss (or one way to cut patches) only; elsewhere they are refused.
+_BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
+    "power": ("loss", ("l1", "l2", "complex_l2")),
+    "beta": ("loss", ("dfkd",)),
+    "swap_bands": ("loss", ("dfkd",)),
+    "patch_size": ("patches", ("uniform",)),
+    "low_patch_size": ("patches", ("multi-scale",)),
+    "high_patch_size": ("patches", ("multi-scale",)),
+}
+
+
+class ObjectiveSettings(Settings):
+    """One term of the distillation loss."""
+
+    loss: LossName = Field(description="Which distance between student and target.")
+    weight: float = Field(1.0, ge=0, description="Weight among the objectives; kd_weight scales their sum.")
+    target: Literal["teacher", "clean"] = Field(
+        "teacher", description="Towards what; clean is the control that tells the teacher's share."
+    )
+    power: float | None = Field(None, gt=0, le=1, description="Compress magnitudes to |.|^power.")
+    beta: float | None = Field(None, ge=0, le=1, description="DFKD: share of phase in the high band.")
+    swap_bands: bool | None = Field(None, description="DFKD: treat low as high, as its Eqs. 5-6 print it.")
+    scan: Literal["ascending", "descending"] | None = Field(
+        None, description="Direction in which the frequency adapter looks for the crossover."
+    )
+    min_bin: int | None = Field(None, ge=0, le=255, description="The adapter starts at this bin.")
+    keep: float = Field(1.0, gt=0, le=1, description="DISPatch: share of patches distilled; 1 is plain KD.")
+    score: ScoreName = Field("kgs", description="DISPatch: what ranks the patches.")
+    patches: Literal["uniform", "multi-scale"] = Field("uniform", description="multi-scale is MSSP.")
+    patch_size: int | None = Field(None, ge=1, le=257, description="Bins a patch; default 20.")
+    low_patch_size: int | None = Field(None, ge=1, le=257, description="MSSP, low band; default 10.")
+    high_patch_size: int | None = Field(None, ge=1, le=257, description="MSSP, high band; default 40.")
+
+    @model_validator(mode="after")
+    def _settings_fit_the_loss(self) -> "ObjectiveSettings":
+        for key, (selector, owners) in _BELONGS_TO.items():
+            if getattr(self, key) is not None and getattr(self, selector) not in owners:
+                raise ValueError(f"{key} belongs to {selector}: {' or '.join(owners)}; take it out.")
+        uses_crossover = self.loss == "dfkd" or self.patches == "multi-scale"
+        if not uses_crossover and (self.scan is not None or self.min_bin is not None):
+            raise ValueError("scan and min_bin belong to dfkd or multi-scale patches; take them out.")
+        if self.loss == "si_snr" and (self.keep < 1 or self.patches != "uniform"):
+            raise ValueError("si_snr is a loss on whole waveforms and has no patches; take out keep/patches.")
+        return self
+
+
+class DataSettings(Settings):
+    """Where the sound comes from."""
+
+    train: Path = Field(
+        description="A prepared corpus (mixtures on the fly) or a set written by `sedistill mix` (fixed)."
+    )
+    valid: Path = Field(description="A fixed set: `sedistill mix CORPUS --split valid -o SET`.")
+    mixing: MixingSettings = Field(MixingSettings(), description="For mixtures made on the fly.")
+    epoch_mixtures: PositiveInt | None = Field(
+        None, description="Mixtures an epoch on the fly; default: hours of clean speech / clip length."
+    )
+    workers: int = Field(0, ge=0, description="Processes that prepare batches; 0 = the training process.")
+
+
+class OptimiserSettings(Settings):
+    """Adam, its schedule, and when to stop. The defaults are DISPatch's (section 3.2)."""
+
+    learning_rate: PositiveFloat = 1e-3
+    batch_size: PositiveInt = 16
+    clip_norm: PositiveFloat = Field(5.0, description="Largest L2 norm of the whole gradient.")
+    schedule: Literal["plateau", "cosine"] = Field(
+        "plateau", description="plateau: halve when validation stalls; cosine: down to 1 % over max_steps."
+    )
+    halve_after: PositiveInt = Field(3, description="Epochs without improvement before the rate is halved.")
+    stop_after: PositiveInt = Field(10, description="Epochs without improvement before training stops.")
+    warmup_steps: int = Field(0, ge=0, description="Steps of linear rise of the learning rate.")
+    max_epochs: PositiveInt = 100
+    max_steps: PositiveInt | None = Field(None, description="Stop after so many steps, if sooner.")
+
+    @model_validator(mode="after")
+    def _cosine_has_an_end(self) -> "OptimiserSettings":
+        if self.schedule == "cosine" and self.max_steps is None:
+            raise ValueError("schedule: cosine needs max_steps; give a number of steps.")
+        return self
+
+
+class HardwareSettings(Settings):
+    """Where and how the numbers are crunched."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    compile: bool = Field(False, description="torch.compile the student; pays on CUDA, rarely on CPU.")
+    threads: PositiveInt | None = Field(None, description="CPU threads of torch; default: torch's own.")
+
+
+class TeacherSettings(Settings):
+    """How the teacher is used. Defaults suit nearly everybody."""
+
+    correct_level: bool = Field(
+        True, description="Multiply its output by its measured factor onto clean (level and sign)."
+    )
+    cache: Literal["auto", "off"] = Field(
+        "auto", description="auto: with a fixed training set its outputs are computed once and kept."
+    )
+    cache_folder: Path | None = Field(None, description="Default: teacher-outputs/ inside the set's folder.")
+
+
+class LoggingSettings(Settings):
+    """What is written down, and how often."""
+
+    every_steps: PositiveInt = 20
+    gradients_every_steps: PositiveInt = Field(
+        50, description="How often the gradients of the SE and KD terms are measured apart."
+    )
+    checkpoint_minutes: PositiveFloat = Field(2.0, description="How much work a kill -9 may cost.")
+
+
+class Recipe(Settings):
+    """One training run, plain (no teacher) or distilled."""
+
+    name: str = Field(description="Names the run's folder: runs/NAME/seed-N.", min_length=1)
+    seed: int = Field(0, ge=0, description="Decides initial weights and the order of batches.")
+    student: str | dict[str, Any] = Field(
+        description="A preset's name, `class:` with settings, or the folder of a saved model to go on from."
+    )
+    teacher: Path | None = Field(None, description="The folder of a saved model; none = plain training.")
+    data: DataSettings
+    se_weight: float = Field(
+        0.5,
+        ge=0,
+        description="Weight of the network's own enhancement loss; the same with and without objectives, "
+        "so that under one clip_norm plain and distilled runs are comparable.",
+    )
+    kd_weight: float = Field(0.5, ge=0, description="Weight of the sum of the objectives.")
+    objectives: list[ObjectiveSettings] = Field(default_factory=list, description="None = plain training.")
+    kd_level_db: float | None = Field(
+        -12.0,
+        description="Objectives see each clip scaled so that its clean speech has this RMS (dB full scale); "
+        "null = as it is. Decides how L2 and phase terms balance.",
+    )
+    teacher_use: TeacherSettings = TeacherSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    hardware: HardwareSettings = HardwareSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+    @model_validator(mode="after")
+    def _terms_make_sense(self) -> "Recipe":
+        if self.se_weight == 0 and not self.distils:
+            raise ValueError("every weight is 0, so nothing would be learnt; raise se_weight or kd_weight.")
+        if self.needs_teacher and self.teacher is None:
+            raise ValueError("an objective looks at a teacher but teacher is missing; give a saved model.")
+        return self
+
+    @property
+    def distils(self) -> bool:
+        """Whether any objective is in force."""
+        return self.kd_weight > 0 and any(objective.weight > 0 for objective in self.objectives)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any term in force looks at a teacher: as its target, or to rank patches."""
+        ranks = ("kgs", "teacher_top", "teacher_bottom")
+        return self.distils and any(
+            o.weight > 0
+            and (o.target == "teacher" or (o.keep < 1 and o.score in ranks) or o.loss == "dfkd"
+                 or o.patches == "multi-scale")
+            for o in self.objectives
+        )  # fmt: skip
