@@ -1,0 +1,55 @@
+"""What every network here has in common."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from sedistill.errors import UserError
+
+
+class SpeechEnhancer(nn.Module):
+    """A network from noisy waveform (B, T) to enhanced waveform (B, T), for any T >= 1.
+
+    A subclass takes plain keyword settings and calls `super().__init__` with all of them, defaults included,
+    so that a saved model does not depend on what the defaults are later.
+
+    Attributes
+        settings: keyword arguments that build the same network again.
+        preset: the preset's name when the settings are exactly a preset's, else None.
+        sample_rate: Hz.
+        causal: whether an output sample depends on no later input than `latency_samples` allows.
+        latency_samples: how much later, in samples, than its own position an output sample is known:
+            output t depends on inputs up to t + latency_samples - 1. None: on the whole clip.
+        se_loss: name of the speech-enhancement loss of the network's own paper.
+        output_gain: measured factor from the network's output onto clean speech (level and sign).
+        card: what is known about a loaded model; empty for a new one.
+    """
+
+    causal: bool
+    latency_samples: int | None
+    se_loss: str
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__()
+        self.settings = settings
+        self.sample_rate: int = whole_number("sample_rate", settings["sample_rate"])
+        self.preset: str | None = None
+        self.output_gain: float = 1.0
+        self.card: dict[str, Any] = {}
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+def whole_number(name: str, value: Any, low: int = 1) -> int:
+    """Return `value` if it is a whole number of at least `low`, else raise UserError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise UserError(f"{name} = {value!r}: it must be a whole number of at least {low}.")
+    return value
+
+
+def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `allowed`, else raise UserError."""
+    if value not in allowed:
+        raise UserError(f"{name} = {value!r}: it must be one of {', '.join(allowed)}.")
+    return str(value)

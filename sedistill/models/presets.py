@@ -1,0 +1,114 @@
+"""Networks by name: the papers' configurations and small ones for work on a CPU."""
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sedistill.errors import UserError
+from sedistill.models.base import SpeechEnhancer
+from sedistill.models.convtasnet import ConvTasNet
+
+NETWORKS: dict[str, type[SpeechEnhancer]] = {"ConvTasNet": ConvTasNet}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named configuration. `printed_*` are a paper's own figures, "" where there is no paper."""
+
+    network: str
+    settings: Mapping[str, Any]
+    paper: str = ""
+    printed_parameters: str = ""
+    printed_macs: str = ""
+    note: str = field(default="", kw_only=True)
+
+
+DISPATCH = "DISPatch (2025)"
+_HALVED_MACS = (
+    "the paper's MACs leave out every convolution its counter did not know, and the skip path; "
+    "they are about half of the true ones"
+)
+_DOUBLED_MACS = "the paper's MACs count each strided transposed convolution twice"
+
+PRESETS: dict[str, Preset] = {
+    "convtasnet-dispatch-teacher": Preset(
+        "ConvTasNet",
+        {"filters": 512, "filter_length": 16, "bottleneck": 128, "hidden": 512, "skip": 128, "kernel": 3,
+         "blocks": 8, "repeats": 3, "deep_layers": 3, "mask": "relu"},
+        DISPATCH, "9.71 M", "8.05 G", note=_HALVED_MACS,
+    ),
+    "convtasnet-dispatch-student": Preset(
+        "ConvTasNet",
+        {"filters": 128, "filter_length": 40, "bottleneck": 128, "hidden": 256, "skip": 128, "kernel": 3,
+         "blocks": 7, "repeats": 2, "deep_layers": 3, "mask": "relu"},
+        DISPATCH, "1.75 M", "0.57 G", note=_HALVED_MACS,
+    ),
+    "convtasnet-small-teacher": Preset(
+        "ConvTasNet",
+        {"filters": 192, "filter_length": 40, "bottleneck": 96, "hidden": 192, "skip": 0, "kernel": 3,
+         "blocks": 6, "repeats": 2, "deep_layers": 0, "mask": "sigmoid", "encoder_relu": True},
+        note="a teacher that a CPU trains in half an hour",
+    ),
+    "convtasnet-tiny": Preset(
+        "ConvTasNet",
+        {"filters": 64, "filter_length": 40, "bottleneck": 24, "hidden": 48, "skip": 0, "kernel": 3,
+         "blocks": 5, "repeats": 2, "deep_layers": 0, "mask": "sigmoid", "encoder_relu": True},
+        note="a student that a CPU trains in minutes",
+    ),
+}  # fmt: skip
+
+
+def build_model(name_or_settings: str | Mapping[str, Any]) -> SpeechEnhancer:
+    """Build a network with fresh weights (from torch's global generator).
+
+    Takes a preset's name, `{"preset": name, **changes}` or `{"class": "ConvTasNet", **settings}`.
+    Raises UserError for an unknown preset, class or setting (naming the nearest) and for impossible values.
+    """
+    network, settings = _resolve(name_or_settings)
+    known = list(inspect.signature(network).parameters)
+    for key in settings:
+        if key not in known:
+            raise UserError(f"{network.__name__} has no setting '{key}'{_nearest(key, known)}")
+    model = network(**settings)
+    model.preset = _preset_with(model)
+    return model
+
+
+def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnhancer], dict[str, Any]]:
+    if isinstance(name_or_settings, str):
+        name_or_settings = {"preset": name_or_settings}
+    settings = dict(name_or_settings)
+    preset_name, class_name = settings.pop("preset", None), settings.pop("class", None)
+    if (preset_name is None) == (class_name is None):
+        raise UserError("a network is described by either `preset` or `class` (and its settings); give one.")
+    if class_name is not None:
+        return network_class(class_name), settings
+    if preset_name not in PRESETS:
+        raise UserError(f"there is no preset '{preset_name}'{_nearest(preset_name, PRESETS)}")
+    preset = PRESETS[preset_name]
+    return network_class(preset.network), {**preset.settings, **settings}
+
+
+def network_class(name: str) -> type[SpeechEnhancer]:
+    """The class of that name; raises UserError naming the nearest when there is none."""
+    if name not in NETWORKS:
+        raise UserError(f"there is no network class '{name}'{_nearest(name, NETWORKS)}")
+    return NETWORKS[name]
+
+
+def _preset_with(model: SpeechEnhancer) -> str | None:
+    """The preset whose settings, where it states any, are the model's, with defaults for the rest."""
+    defaults = {k: p.default for k, p in inspect.signature(type(model)).parameters.items()}
+    for name, preset in PRESETS.items():
+        if NETWORKS[preset.network] is type(model) and {**defaults, **preset.settings} == model.settings:
+            return name
+    return None
+
+
+def _nearest(wanted: Any, known: Iterable[str]) -> str:
+    names = list(known)
+    by_lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(str(wanted).lower(), by_lower, n=1, cutoff=0.5)
+    return f"; did you mean {by_lower[close[0]]}?" if close else f"; known are {', '.join(names)}."

@@ -1,0 +1,176 @@
+"""A saved model: a folder with the weights (safetensors) and a card a person can read (YAML).
+
+Loading looks the class up by name among the known ones and reads plain data: no code from the files runs.
+"""
+
+import hashlib
+import json
+import math
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+import yaml
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from sedistill import __version__
+from sedistill.errors import UserError
+from sedistill.models.base import SpeechEnhancer
+from sedistill.models.presets import build_model, network_class
+from sedistill.writing import atomic_folder
+
+WEIGHTS, CARD = "model.safetensors", "card.yaml"
+GIVEN_FIELDS = ("output_gain", "metrics", "training", "licences")
+
+
+def save_model(
+    model: SpeechEnhancer,
+    folder: Path | str,
+    card_extra: Mapping[str, Any] | None = None,
+    overwrite: bool = True,
+) -> None:
+    """Write `model` as a folder that `load_model` reads; whole or not at all.
+
+    `card_extra` may give `output_gain` (factor from the output onto clean speech), `metrics`, `training`
+    (recipe, seed, hashes of data and teacher) and `licences`; the rest of the card is filled in here.
+    Raises UserError when the disk is full, when `folder` exists and `overwrite` is False, or when `folder`
+    holds something other than a saved model.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()) and not (folder / CARD).is_file():
+        raise UserError(f"{folder} exists and is not a saved model; choose another place.")
+    card = _card(model, card_extra or {})
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_folder(folder, overwrite=overwrite) as temporary:
+        (temporary / WEIGHTS).write_bytes(to_bytes(weights))
+        text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
+        (temporary / CARD).write_text(text, encoding="utf-8")
+
+
+def load_model(folder: Path | str, device: str | torch.device = "cpu") -> SpeechEnhancer:
+    """Load a saved model in eval mode, with `.card` and `.output_gain` filled.
+
+    Raises UserError, naming file and fault, for anything that is not a whole saved model.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    try:
+        model = build_model({"class": card["class"], **card["settings"]})
+    except UserError as error:
+        raise UserError(f"{folder / CARD}: {error}") from None
+    weights = _read_weights(folder / WEIGHTS)
+    _check_fit(weights, model.state_dict(), folder)
+    model.load_state_dict(weights)
+    model.card = card
+    model.output_gain = card["output_gain"]
+    return model.to(device).eval()
+
+
+def read_card(folder: Path | str) -> dict[str, Any]:
+    """Read a saved model's card alone; raises UserError when it is not one."""
+    folder = Path(folder)
+    for name in (CARD, WEIGHTS):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} is not a saved model: {name} is missing.")
+    path = folder / CARD
+    try:
+        card = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = getattr(error, "problem", None) or "not a text file"
+        raise UserError(f"{path} is not a readable card: {problem}.") from None
+    if not isinstance(card, dict) or not isinstance(card.get("settings"), dict) or "class" not in card:
+        raise UserError(f"{path} is not a model's card: it must hold `class` and `settings`.")
+    gain = card.setdefault("output_gain", 1.0)
+    if isinstance(gain, bool) or not isinstance(gain, int | float) or not math.isfinite(gain) or gain == 0:
+        raise UserError(f"{path}: output_gain = {gain!r} must be a number other than 0.")
+    return card
+
+
+def model_hash(model: SpeechEnhancer | Path | str) -> str:
+    """SHA-256 over names, types, shapes and bytes of all weights; the same for a model and its saved folder.
+
+    The output gain is not part of it.
+    """
+    if isinstance(model, Path | str):
+        read_card(model)
+        weights = _read_weights(Path(model) / WEIGHTS)
+    else:
+        weights = model.state_dict()
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _card(model: SpeechEnhancer, given: Mapping[str, Any]) -> dict[str, Any]:
+    from sedistill.evaluation.complexity import macs_per_second, parameters
+
+    unknown = [key for key in given if key not in GIVEN_FIELDS]
+    if unknown:
+        raise UserError(f"a card takes no field '{unknown[0]}'; it takes {', '.join(GIVEN_FIELDS)}.")
+    name = type(model).__name__
+    if network_class(name) is not type(model):
+        raise UserError(f"{name} cannot be saved: it is not the registered network of that name.")
+    latency = model.latency_samples
+    card = {
+        "class": name,
+        "settings": model.settings,
+        "preset": model.preset,
+        "sample_rate": model.sample_rate,
+        "causal": model.causal,
+        "latency_ms": None if latency is None else round(1000 * latency / model.sample_rate, 3),
+        "parameters": parameters(model),
+        "macs_per_second": macs_per_second(model),
+        "output_gain": float(given.get("output_gain", model.output_gain)),
+        "metrics": given.get("metrics", {}),
+        "training": given.get("training", {}),
+        "versions": _versions(),
+        "licences": {"code": "MIT", "weights": "not stated", "data": "not stated"}
+        | given.get("licences", {}),
+    }
+    return json.loads(json.dumps(card, default=_plain))
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "sedistill": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """NumPy and torch scalars as numbers, anything else (paths, dates) as its text."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except safetensors.SafetensorError as error:
+        raise UserError(
+            f"{path} is damaged ({error}); it may have been cut short, copy or train it again."
+        ) from None
+
+
+def _check_fit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], folder: Path) -> None:
+    path = folder / WEIGHTS
+    fault = ""
+    for name in [*wanted, *found]:
+        if name not in found:
+            fault = f"{name} is missing"
+        elif name not in wanted:
+            fault = f"{name} does not belong to it"
+        elif found[name].shape != wanted[name].shape:
+            fault = f"{name} has shape {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}"
+        elif found[name].dtype != wanted[name].dtype:
+            fault = f"{name} is {found[name].dtype}, not {wanted[name].dtype}"
+        if fault:
+            raise UserError(f"{path} does not fit the network in {CARD}: {fault}.")
