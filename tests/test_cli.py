@@ -1,0 +1,127 @@
+"""The command line: quick, light, helpful, and polite about mistakes."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = ("prepare", "mix", "train", "evaluate", "enhance", "models", "demo")
+HEAVY = ("torch", "lightning", "pytorch_lightning", "matplotlib", "onnxruntime", "soundfile", "scipy", "pesq")
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    code = "from sedistill.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+def cpu_seconds(*arguments: str) -> float:
+    """User and system time of the command, so that a busy machine does not count."""
+    resource = pytest.importorskip("resource", reason="CPU time of children needs Unix")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert run(*arguments).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def test_help_takes_less_than_a_second() -> None:
+    assert min(cpu_seconds("--help") for _ in range(3)) < 1.0
+
+
+def test_help_names_every_command() -> None:
+    text = run("--help").stdout
+    for command in COMMANDS:
+        assert re.search(rf"\b{command}\b", text), command
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_explains_itself(command: str) -> None:
+    result = run(command, "--help")
+    assert result.returncode == 0
+    assert f"{command} [OPTIONS]" in result.stdout
+    assert result.stderr == ""
+
+
+def test_importing_sedistill_and_its_commands_is_light() -> None:
+    code = f"""
+import sys
+import sedistill, sedistill.cli
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_public_names_are_listed_without_being_imported() -> None:
+    code = "import sys, sedistill; assert 'DISPatch' in dir(sedistill); print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
+def test_every_public_name_exists() -> None:
+    import sedistill
+
+    for name in sedistill.__all__:
+        assert getattr(sedistill, name), name
+
+
+def test_an_unknown_public_name_is_an_attribute_error() -> None:
+    import sedistill
+
+    with pytest.raises(AttributeError, match="no attribute 'Dispatch'"):
+        _ = sedistill.Dispatch
+
+
+def test_version() -> None:
+    import sedistill
+
+    assert run("--version").stdout == f"sedistill {sedistill.__version__}\n"
+
+
+def test_no_arguments_show_the_help() -> None:
+    result = run()
+    assert "Usage" in result.stdout + result.stderr
+
+
+def test_an_unknown_command_is_answered_with_the_nearest() -> None:
+    result = run("trian")
+    assert result.returncode == 2
+    assert "trian" in result.stderr
+    assert "train" in result.stderr.replace("trian", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("train", "missing.yaml"), "missing.yaml"),
+        (("prepare", "--clean", "nowhere", "--noise", "nowhere", "-o", "corpus"), "nowhere"),
+        (("mix", "nowhere", "-o", "set"), "nowhere"),
+        (("evaluate", "nowhere", "--on", "nothing", "-o", "scores"), "not"),
+        (("enhance", "nowhere", "noisy.wav", "-o", "out"), "no"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence_and_exit_code_2(
+    arguments: tuple[str, ...], named: str, tmp_path: Path
+) -> None:
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("sedistill: ")
+    assert named in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from sedistill import cli
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "sedistill: interrupted.\n"
