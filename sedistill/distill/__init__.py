@@ -1,1 +1,15 @@
-"""What moves knowledge from a teacher to a student. Knows nothing of the networks it trains."""
+"""What moves knowledge from teacher to student. Nothing here knows which network is trained.
+
+The way of a batch: spectra -> bin loss (`bin_losses`, `dfkd`) -> patches -> selection -> `dispatch`.
+"""
+
+from sedistill.distill.bin_losses import BinLoss, ComplexL2, MagnitudeL1, MagnitudeL2
+from sedistill.distill.dfkd import DFKDLoss
+
+# The losses over bins by the name a recipe gives them. To be listed here is to be tested.
+BIN_LOSSES: dict[str, type[BinLoss]] = {
+    "l1": MagnitudeL1,
+    "l2": MagnitudeL2,
+    "complex_l2": ComplexL2,
+    "dfkd": DFKDLoss,
+}

@@ -1,0 +1,67 @@
+"""Waveforms to complex spectrograms and back."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sedistill.errors import UserError
+
+
+@dataclass(frozen=True)
+class Stft:
+    """The STFT in which spectrogram losses are computed (DISPatch 2025, section 3.2).
+
+    The defaults are 32 ms windows every 8 ms at 16 kHz. Periodic Hann window, centred frames with reflected
+    edges, one-sided, not normalised, so magnitudes follow the waveform's level. `stft(waveform)` maps (B,
+    T) to complex (B, F, K) with F = window_length // 2 + 1 bins and K = 1 + T // hop_length frames. A
+    waveform too short to be reflected (T < F) is first padded with zeros to F samples. Half precision is
+    computed in float32, also under autocast; float64 stays float64.
+
+    window_length, hop_length: in samples. Raises UserError for lengths that are not 0 < hop <= window.
+    """
+
+    window_length: int = 512
+    hop_length: int = 128
+
+    def __post_init__(self) -> None:
+        if self.window_length < 2 or not 0 < self.hop_length <= self.window_length:
+            raise UserError(
+                f"window_length = {self.window_length} with hop_length = {self.hop_length} samples"
+                " is not possible; choose 0 < hop_length <= window_length."
+            )
+
+    @property
+    def bins(self) -> int:
+        return self.window_length // 2 + 1
+
+    def __call__(self, waveform: Tensor) -> Tensor:
+        """(B, T) -> complex (B, F, K). Raises ValueError for any other shape."""
+        if waveform.ndim != 2:
+            raise ValueError(f"a waveform has the shape (batch, samples), not {tuple(waveform.shape)}")
+        with torch.autocast(waveform.device.type, enabled=False):
+            waveform = at_least_float32(waveform)
+            waveform = functional.pad(waveform, (0, max(0, self.bins - waveform.shape[1])))
+            window = self._window(waveform)
+            return torch.stft(
+                waveform, self.window_length, self.hop_length, window=window, return_complex=True
+            )
+
+    def inverse(self, spectrum: Tensor, length: int) -> Tensor:
+        """Complex (B, F, K) -> the waveform (B, length); undoes `stft(waveform)` for length = T."""
+        with torch.autocast(spectrum.device.type, enabled=False):
+            spectrum = at_least_float32(spectrum)
+            window = self._window(spectrum.real)
+            return torch.istft(spectrum, self.window_length, self.hop_length, window=window, length=length)
+
+    def _window(self, like: Tensor) -> Tensor:
+        return torch.hann_window(self.window_length, dtype=like.dtype, device=like.device)
+
+
+_PROMOTED = {torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.complex32: torch.complex64}
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision as float32 (complex: complex64); float32 and float64 as they are."""
+    return values.to(_PROMOTED.get(values.dtype, values.dtype))

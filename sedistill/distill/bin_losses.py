@@ -1,0 +1,115 @@
+"""Losses as maps over time-frequency bins: how far is an estimate from a target, bin by bin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from sedistill.distill.checks import check_above_zero
+
+if TYPE_CHECKING:
+    from sedistill.distill.dfkd import FrequencyAdapter
+
+# Compressed magnitudes are (|z|^2 + COMPRESSION_EPS)^(p/2): a finite slope at 0, near the noise of 16 bits.
+COMPRESSION_EPS = 1e-8
+
+
+class BinLoss:
+    """A loss bin by bin: loss(estimate, target, low_band=None) -> real map >= 0, (B, F, K).
+
+    estimate, target: complex (B, F, K); low_band: bool (B, F, K), for losses that know two bands.
+    To add one, write `compare`; what it needs of a single spectrogram belongs into `view`, because DISPatch
+    compares three spectrograms in pairs and takes the view of each only once.
+    """
+
+    # Set by losses whose formula differs between a low and a high band.
+    adapter: FrequencyAdapter | None = None
+
+    def __call__(self, estimate: Tensor, target: Tensor, low_band: Tensor | None = None) -> Tensor:
+        if estimate.shape != target.shape:
+            raise ValueError(
+                f"estimate {tuple(estimate.shape)} and target {tuple(target.shape)} differ in shape"
+            )
+        return self.compare(self.view(estimate), self.view(target), low_band)
+
+    def view(self, spectrum: Tensor) -> Any:
+        """What `compare` needs of one complex spectrogram (B, F, K)."""
+        return spectrum
+
+    def compare(self, estimate: Any, target: Any, low_band: Tensor | None) -> Tensor:
+        """The map (B, F, K) from two views; the gradient flows into `estimate`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class MagnitudeL1(BinLoss):
+    """| |S|^p - |T|^p |, the distance of magnitudes ("L1" in DISPatch 2025, table 1, for p = 1).
+
+    power: p; below 1 it compresses, so that quiet bins count too. Raises UserError unless p > 0.
+    """
+
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_above_zero("power", self.power)
+
+    def view(self, spectrum: Tensor) -> Tensor:
+        return compressed_magnitude(spectrum, self.power)
+
+    def compare(self, estimate: Tensor, target: Tensor, low_band: Tensor | None) -> Tensor:
+        return (estimate - target).abs()
+
+
+@dataclass(frozen=True)
+class MagnitudeL2(BinLoss):
+    """(|S|^p - |T|^p)^2, the squared distance of magnitudes ("L2" in DISPatch 2025, table 1, for p = 1).
+
+    power: p; below 1 it compresses, so that quiet bins count too. Raises UserError unless p > 0.
+    """
+
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_above_zero("power", self.power)
+
+    def view(self, spectrum: Tensor) -> Tensor:
+        return compressed_magnitude(spectrum, self.power)
+
+    def compare(self, estimate: Tensor, target: Tensor, low_band: Tensor | None) -> Tensor:
+        return (estimate - target).square()
+
+
+@dataclass(frozen=True)
+class ComplexL2(BinLoss):
+    """|S' - T'|^2 with S' = |S|^p S/|S|: compressed magnitudes with their phases kept.
+
+    The consistency-preserving loss of speech enhancement without its magnitude term (Braun & Tashev 2021,
+    p = 0.3). power: p; 1 is the plain complex distance. Raises UserError unless p > 0.
+    """
+
+    power: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_above_zero("power", self.power)
+
+    def view(self, spectrum: Tensor) -> Tensor:
+        if self.power == 1:
+            return spectrum
+        return spectrum * (squared_magnitude(spectrum) + COMPRESSION_EPS) ** ((self.power - 1) / 2)
+
+    def compare(self, estimate: Tensor, target: Tensor, low_band: Tensor | None) -> Tensor:
+        return squared_magnitude(estimate - target)
+
+
+def compressed_magnitude(spectrum: Tensor, power: float) -> Tensor:
+    """|z|^power, real, (B, F, K). Its gradient is finite everywhere and 0 at z = 0."""
+    if power == 1:
+        return spectrum.abs()  # the slope of abs at 0 is 0, where that of sqrt(re^2 + im^2) is NaN
+    return (squared_magnitude(spectrum) + COMPRESSION_EPS) ** (power / 2)
+
+
+def squared_magnitude(spectrum: Tensor) -> Tensor:
+    """|z|^2, real, (B, F, K)."""
+    return (spectrum * spectrum.conj()).real

@@ -1,0 +1,27 @@
+"""What the objectives refuse at construction, in one sentence each."""
+
+import difflib
+from collections.abc import Sequence
+
+from sedistill.errors import UserError
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raises UserError unless `value` is one of `choices`, naming the nearest."""
+    if value in choices:
+        return
+    nearest = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose one of {', '.join(choices)}."
+    raise UserError(f"{name} = '{value}' is unknown; {hint}")
+
+
+def check_positive_whole(name: str, value: object) -> None:
+    """Raises UserError unless `value` is a whole number of at least 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UserError(f"{name} = {value} is not possible; give a whole number of bins, at least 1.")
+
+
+def check_above_zero(name: str, value: float) -> None:
+    """Raises UserError unless 0 < value < infinity."""
+    if not 0 < value < float("inf"):
+        raise UserError(f"{name} = {value} is not possible; give a number above 0.")

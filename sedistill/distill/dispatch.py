@@ -1,0 +1,306 @@
+"""DISPatch: a loss over bins, counted only in the patches from which the student has most to learn."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sedistill.audio.spectrum import Stft, at_least_float32
+from sedistill.distill.bin_losses import BinLoss, squared_magnitude
+from sedistill.distill.checks import check_choice
+from sedistill.distill.dfkd import FrequencyAdapter
+from sedistill.distill.patches import MultiScalePatches, Partition, UniformPatches, partition
+from sedistill.distill.selection import CRITERIA, keep_top
+from sedistill.errors import UserError
+
+
+@dataclass(frozen=True)
+class DISPatch:
+    """Distil the patches in which the teacher is closer to the clean speech than the student (DISPatch 2025).
+
+        kd = DISPatch(DFKDLoss(), patches=MultiScalePatches(10, 40), keep=0.8)
+        loss = kd(student_wave, teacher_wave, clean_wave)  # (B, T) each -> scalar, gradient into the student
+
+    Every patch gets the knowledge gap score KGS = E(student, clean) - E(teacher, clean), E the mean of the
+    bin loss over the patch (equations 4, 5). The share `keep` of highest score, max(1, floor(keep * P)) of
+    the P patches of each clip, is distilled: the loss is the mean of the bin loss between student and
+    teacher over the selected bins, then over clips. With keep = 1 that is the plain loss. Spectra are not
+    normalised, so losses follow the level of the waveforms (L1 linearly, L2 by its square).
+
+    loss: a BinLoss. patches: UniformPatches or MultiScalePatches. keep: the paper's k%, in (0, 1].
+    score: "kgs", or table 3's "teacher_top", "teacher_bottom", "student_top", "student_bottom" (highest or
+        lowest error towards clean), or "random" (redrawn at each call from torch's global generator).
+    target: "teacher", or "clean": the same loss towards the clean speech in the same patches, a control.
+    adapter: reads the crossover for MultiScalePatches with a loss that has no adapter of its own.
+    score_metric: another BinLoss for the score (default: `loss`).
+    score_reduction: "mean" over a patch's bins, or "sum" as equation 1 prints it.
+    normalizer: "bins" (each selected bin counts alike), "patches" (each selected patch does), or "eq6" (sum
+        of patch means over P * keep, the printed equation 6).
+    require_positive: also drop selected patches whose KGS is not above 0; a clip with none left gives 0.
+    per_band: rank the patches below and above the crossover separately (MultiScalePatches of two sizes only).
+
+    The crossover is read from the target of distillation and used in all comparisons. Computed in float32 at
+    least, also under autocast; finite on silence. Raises UserError for settings that cannot work.
+    """
+
+    loss: BinLoss
+    patches: UniformPatches | MultiScalePatches = field(default_factory=UniformPatches)
+    keep: float = 0.8
+    score: str = "kgs"
+    target: str = "teacher"
+    adapter: FrequencyAdapter | None = None
+    score_metric: BinLoss | None = None
+    score_reduction: str = "mean"
+    normalizer: str = "bins"
+    require_positive: bool = False
+    per_band: bool = False
+    stft: Stft = field(default_factory=Stft)
+
+    def __post_init__(self) -> None:
+        for name, loss in (("loss", self.loss), ("score_metric", self.score_metric or self.loss)):
+            if not isinstance(loss, BinLoss):
+                raise UserError(f"{name} must be a bin loss such as MagnitudeL2(), not {loss!r}.")
+        if not 0 < self.keep <= 1:
+            raise UserError(f"keep = {self.keep} is not possible; give a share above 0 and up to 1.")
+        check_choice("score", self.score, CRITERIA)
+        check_choice("target", self.target, ("teacher", "clean"))
+        check_choice("score_reduction", self.score_reduction, ("mean", "sum"))
+        check_choice("normalizer", self.normalizer, ("bins", "patches", "eq6"))
+        if self.require_positive and self.score != "kgs":
+            raise UserError(f"require_positive needs score = 'kgs', not '{self.score}'.")
+        if self.per_band and not self.patches.needs_crossover:
+            raise UserError("per_band needs MultiScalePatches of two different sizes.")
+        self._check_against_bins(self.stft.bins)
+
+    def _check_against_bins(self, bins: int) -> None:
+        if self.patches.largest > bins:
+            raise UserError(
+                f"a patch of {self.patches.largest} bins is larger than the spectrum; give at most {bins}."
+            )
+        if self._adapter is not None and self._adapter.min_bin > bins - 2:
+            given = self._adapter.min_bin
+            raise UserError(f"min_bin = {given} leaves no high band; give at most {bins - 2}.")
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the teacher's signal is used; where it is not, None will do."""
+        return self.target == "teacher" or (self._selects and self.score.startswith(("kgs", "teacher")))
+
+    @property
+    def needs_clean(self) -> bool:
+        """Whether the clean signal is used; where it is not, None will do."""
+        return self.target == "clean" or (self._selects and self.score != "random")
+
+    def __call__(self, student: Tensor, teacher: Tensor | None = None, clean: Tensor | None = None) -> Tensor:
+        """Waveforms (B, T) -> scalar. Raises ValueError for a missing signal or shapes that differ."""
+        return self._distil(self._spectra(student, teacher, clean)).losses.mean()
+
+    def on_spectra(
+        self, student: Tensor, teacher: Tensor | None = None, clean: Tensor | None = None
+    ) -> Tensor:
+        """The same from complex spectrograms (B, F, K), of any number of bins."""
+        return self._distil(self._needed(student, teacher, clean)).losses.mean()
+
+    def with_parts(
+        self, student: Tensor, teacher: Tensor | None = None, clean: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, and what to log of it by name: means over clips, 0-dim tensors without gradient.
+
+        "loss"; "crossover_q25", "_q50", "_q75" (bins) where there is a crossover; "kept_share" (of all bins)
+        where patches are selected; "positive_gap_share" (of all patches) where the knowledge gap is computed.
+        """
+        outcome = self._distil(self._spectra(student, teacher, clean))
+        return outcome.losses.mean(), {name: values.mean() for name, values in outcome.parts().items()}
+
+    @torch.no_grad()
+    def explain(self, student: Tensor, teacher: Tensor, clean: Tensor) -> "Explanation":
+        """What the loss sees and selects in each clip, from all three waveforms (B, T)."""
+        outcome = self._distil(self._spectra(student, teacher, clean, explaining=True), explaining=True)
+        assert outcome.patches is not None
+        assert outcome.gap is not None
+        assert outcome.selected is not None
+        return Explanation(
+            gap=outcome.gap.masked_fill(~outcome.patches.present, torch.nan),
+            selected=outcome.selected,
+            patch_ids=outcome.patches.ids,
+            crossover=outcome.crossover,
+            parts=outcome.parts(),
+        )
+
+    @property
+    def _selects(self) -> bool:
+        return self.keep < 1 or self.normalizer != "bins" or self.require_positive
+
+    @cached_property
+    def _adapter(self) -> FrequencyAdapter | None:
+        metric = self.score_metric or self.loss
+        named = [one for one in (self.adapter, self.loss.adapter, metric.adapter) if one is not None]
+        if any(one != named[0] for one in named):
+            raise UserError("adapter, loss and score_metric name different frequency adapters; give one.")
+        if named:
+            return named[0]
+        return FrequencyAdapter() if self.patches.needs_crossover else None
+
+    def _spectra(
+        self, student: Tensor, teacher: Tensor | None, clean: Tensor | None, explaining: bool = False
+    ) -> dict[str, Tensor]:
+        waves = self._needed(student, teacher, clean, explaining)
+        return {name: self.stft(wave) for name, wave in waves.items()}
+
+    def _needed(
+        self, student: Tensor, teacher: Tensor | None, clean: Tensor | None, explaining: bool = False
+    ) -> dict[str, Tensor]:
+        """The signals that this loss uses, by name, of one shape; all but the student's are constants."""
+        signals = {"student": student}
+        for name, signal, needed in (
+            ("teacher", teacher, self.needs_teacher or explaining),
+            ("clean", clean, self.needs_clean or explaining),
+        ):
+            if not needed:
+                continue
+            if signal is None:
+                raise ValueError(f"this loss needs the {name} signal, but got None")
+            if signal.shape != student.shape:
+                raise ValueError(
+                    f"student {tuple(student.shape)} and {name} {tuple(signal.shape)} differ in shape"
+                )
+            signals[name] = signal.detach()
+        return signals
+
+    def _distil(self, spectra: dict[str, Tensor], explaining: bool = False) -> "_Outcome":
+        spectra = {name: _checked_spectrum(spectrum) for name, spectrum in spectra.items()}
+        crossover, low_band = self._bands(spectra[self.target])
+        views = _Views(self.loss, spectra)
+        bin_map = self.loss.compare(views["student"], views[self.target], low_band)
+        if not (self._selects or explaining):
+            return _Outcome(bin_map.mean(dim=(1, 2)), crossover)
+        with torch.no_grad():
+            patches = partition(self.patches, bin_map, crossover)
+            # The score's views are the loss's own unless it has another metric.
+            score_views = views if self.score_metric is None else _Views(self.score_metric, spectra)
+            gap, score = self._gap_and_score(score_views, low_band, patches, explaining)
+            selected = self._select(gap, score, patches)
+            weights = self._weights(patches, selected, bin_map.dtype)
+        losses = (patches.sums(bin_map) * weights).sum(dim=(1, 2))
+        return _Outcome(losses, crossover, patches, gap, selected)
+
+    def _bands(self, target: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Last low bin (B, K) and low band (B, F, K) of the target, where bands play a part."""
+        if self._adapter is None:
+            return None, None
+        crossover = self._adapter(squared_magnitude(target).sqrt())
+        return crossover, self._adapter.low_band(crossover, target.shape[1])
+
+    def _gap_and_score(
+        self, views: "_Views", low_band: Tensor | None, patches: Partition, explaining: bool
+    ) -> tuple[Tensor | None, Tensor]:
+        """Knowledge gap (only where it is used) and ranking of the patches, each (B, P, K)."""
+
+        def error(name: str) -> Tensor:
+            return views.loss.compare(views[name], views["clean"], low_band)
+
+        def per_patch(values: Tensor) -> Tensor:
+            sums = patches.sums(values)
+            return sums if self.score_reduction == "sum" else sums / patches.counts.clamp(min=1)
+
+        gap = per_patch(error("student") - error("teacher")) if self.score == "kgs" or explaining else None
+        if self.score == "random":
+            return gap, torch.rand(patches.counts.shape, device=patches.counts.device)
+        if self.score == "kgs":
+            assert gap is not None
+            return gap, gap
+        whose, _, end = self.score.partition("_")
+        errors = per_patch(error(whose))
+        return gap, errors if end == "top" else -errors
+
+    def _select(self, gap: Tensor | None, score: Tensor, patches: Partition) -> Tensor:
+        if self.per_band:
+            below = keep_top(score, patches.present & patches.low, self.keep)
+            selected = below | keep_top(score, patches.present & ~patches.low, self.keep)
+        else:
+            selected = keep_top(score, patches.present, self.keep)
+        return selected if gap is None or not self.require_positive else selected & (gap > 0)
+
+    def _weights(self, patches: Partition, selected: Tensor, dtype: torch.dtype) -> Tensor:
+        """By how much the sum of the loss over each patch counts in its clip's loss, (B, P, K)."""
+        if self.normalizer == "bins":
+            total = (selected * patches.counts).sum(dim=(1, 2), keepdim=True)
+            return selected.to(dtype) / total.clamp(min=1)
+        if self.normalizer == "patches":
+            total = selected.sum(dim=(1, 2), keepdim=True).clamp(min=1)
+        else:
+            total = patches.present.sum(dim=(1, 2), keepdim=True) * self.keep
+        return selected.to(dtype) / patches.counts.clamp(min=1) / total
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What DISPatch saw in a batch of B clips, F bins, K frames, at most P patches a frame.
+
+    gap: knowledge gap of each patch, (B, P, K), NaN where a frame has fewer patches; selected: bool
+    (B, P, K); patch_ids: the patch of each bin, (B, F, K); crossover: last low bin (B, K), or None where
+    bands play no part; parts: the logged values by name, one a clip, (B,).
+    """
+
+    gap: Tensor
+    selected: Tensor
+    patch_ids: Tensor
+    crossover: Tensor | None
+    parts: dict[str, Tensor]
+
+    @property
+    def selected_bins(self) -> Tensor:
+        """Which bins the loss counts, bool (B, F, K)."""
+        return self.selected.gather(1, self.patch_ids)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """The losses of a batch (B,), with gradient, and on what they rest."""
+
+    losses: Tensor
+    crossover: Tensor | None
+    patches: Partition | None = None
+    gap: Tensor | None = None
+    selected: Tensor | None = None
+
+    @torch.no_grad()
+    def parts(self) -> dict[str, Tensor]:
+        parts = {"loss": self.losses.detach()}
+        if self.crossover is not None:
+            crossover = self.crossover.to(self.losses.dtype)
+            for percent in (25, 50, 75):
+                parts[f"crossover_q{percent}"] = crossover.quantile(percent / 100, dim=1)
+        if self.patches is None or self.selected is None:
+            return parts
+        counts = self.patches.counts
+        parts["kept_share"] = (self.selected * counts).sum(dim=(1, 2)) / counts.sum(dim=(1, 2))
+        if self.gap is not None:
+            present = self.patches.present
+            parts["positive_gap_share"] = ((self.gap > 0) & present).sum(dim=(1, 2)) / present.sum(dim=(1, 2))
+        return parts
+
+
+class _Views:
+    """The view that a bin loss takes of each spectrogram, taken once."""
+
+    def __init__(self, loss: BinLoss, spectra: dict[str, Tensor]) -> None:
+        self.loss = loss
+        self._spectra = spectra
+        self._views: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._views:
+            self._views[name] = self.loss.view(self._spectra[name])
+        return self._views[name]
+
+
+def _checked_spectrum(spectrum: Tensor) -> Tensor:
+    if spectrum.ndim != 3 or not spectrum.is_complex():
+        raise ValueError(
+            "a spectrogram is complex with the shape (batch, bins, frames), not"
+            f" {str(spectrum.dtype).removeprefix('torch.')} {tuple(spectrum.shape)}"
+        )
+    return at_least_float32(spectrum)

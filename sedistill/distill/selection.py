@@ -1,0 +1,47 @@
+"""Which patches count: criteria that rank them, and the rule that keeps the top share of each clip."""
+
+import math
+
+import torch
+from torch import Tensor
+
+# How the patches of a clip are ranked (DISPatch 2025, equation 5 and table 3); "random" is a control.
+CRITERIA = ("kgs", "teacher_top", "teacher_bottom", "student_top", "student_bottom", "random")
+
+# Keeps shares such as 0.29 of 100 patches from losing one to rounding.
+ROUNDING = 1e-6
+
+
+def keep_top(score: Tensor, present: Tensor, keep: float) -> Tensor:
+    """The m patches of largest score in each clip, m = max(1, floor(keep * P + 1e-6)) of its P present ones.
+
+    score: (B, patches, frames); present: bool, same shape, at least one patch a clip. Returns bool, same
+    shape, with exactly m entries True a clip. Among equal scores the lowest flat index wins, patch-major,
+    then frame; hence a larger `keep` never drops a patch.
+    """
+    scores, present = score.flatten(1), present.flatten(1)
+    wanted = _wanted(present.sum(dim=1, keepdim=True), keep)
+    threshold = _nth_largest(scores, present, wanted, keep)
+    above = present & (scores > threshold)
+    tied = present & (scores == threshold)
+    room = wanted - above.sum(dim=1, keepdim=True)
+    selected = above | (tied & (tied.cumsum(dim=1) <= room))
+    return selected.view(score.shape)
+
+
+def _wanted(patches: Tensor, keep: float) -> Tensor:
+    return (patches.double() * keep + ROUNDING).floor().long().clamp(min=1)
+
+
+def _nth_largest(scores: Tensor, present: Tensor, wanted: Tensor, keep: float) -> Tensor:
+    """The wanted-th largest present score of each clip, (B, 1), by one selection instead of a sort.
+
+    Clips differ in their number of patches, but one call of kthvalue has one rank. So of a clip's absent
+    patches as many go to the top as bring its threshold to the common rank, and the others to the bottom.
+    """
+    slots = scores.shape[1]
+    rank = max(1, math.floor(slots * keep + ROUNDING))
+    absent = ~present
+    at_top = absent & (absent.cumsum(dim=1) <= rank - wanted)
+    filled = scores.masked_fill(absent, -math.inf).masked_fill(at_top, math.inf)
+    return torch.kthvalue(filled, slots - rank + 1, dim=1, keepdim=True).values
