@@ -57,7 +57,8 @@ class LevelFactor:
     """A network's best factor onto clean speech, over the clips of a set.
 
     For one clip it is <estimate, clean> / <estimate, estimate>, which minimises
-    |factor * estimate - clean|^2; `factor` is the median over clips, `low` and `high` are the 5 % and 95 % quantiles.
+    |factor * estimate - clean|^2. `factor` is the median over clips, `low` and `high` are the 5 % and
+    95 % quantiles.
     """
 
     factor: float
@@ -184,6 +185,7 @@ class WithTeacher(torch.utils.data.Dataset):
 
     def __init__(self, dataset: FixedDataset, outputs: np.ndarray, factor: float) -> None:
         self.dataset, self.outputs, self.factor = dataset, outputs, np.float32(factor)
+        self.lengths, self.sample_rate = dataset.lengths, dataset.sample_rate
 
     def __len__(self) -> int:
         return len(self.dataset)

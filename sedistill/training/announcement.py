@@ -86,12 +86,12 @@ def _data_lines(recipe: Recipe, run: PreparedRun) -> list[tuple[str, str]]:
         steps = min(steps, recipe.optimiser.max_steps)
     valid = run.valid_set
     valid_minutes = float(valid.lengths.sum()) / valid.sample_rate / 60
+    kind = f"{run.train_kind}, {clips} clips of {run.clip_seconds:.3g} s"
     return [
-        ("training data", f"{recipe.data.train}: {run.train_kind}, {clips} clips of {run.clip_seconds:.3g} s, "
-                          f"{hours:.2f} h an epoch"),
+        ("training data", f"{recipe.data.train}: {kind}, {hours:.2f} h an epoch"),
         ("validation", f"{recipe.data.valid}: {len(valid)} clips, {valid_minutes:.1f} min"),
         ("steps", f"at most {steps:,} ({per_epoch} an epoch of batches of {batch})"),
-    ]  # fmt: skip
+    ]
 
 
 def _level_text(recipe: Recipe) -> str:

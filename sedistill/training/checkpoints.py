@@ -1,5 +1,6 @@
 """Everything a run needs to go on as if it had not stopped, in one file written whole or not at all."""
 
+import io
 import pickle
 import zipfile
 from pathlib import Path
@@ -16,8 +17,10 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     random = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         random["cuda"] = torch.cuda.get_rng_state()
+    buffer = io.BytesIO()  # so that a full disk is the file system's error, not one of torch's writer
+    torch.save({**state, "random": random}, buffer)
     with atomic_path(path) as temporary:
-        torch.save({**state, "random": random}, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

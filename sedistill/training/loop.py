@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sedistill.data.batches import EpochBatches
 from sedistill.errors import UserError
 from sedistill.progress import ProgressBar
 from sedistill.training.checkpoints import load_checkpoint, restore_random_states, save_checkpoint
@@ -60,6 +61,9 @@ class Loop:
     def __post_init__(self) -> None:
         self.network = self.task.student
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
+        self.order = cast(EpochBatches, self.train_batches.batch_sampler)
+        self.order.set_position(0, 0)
+        self.batches_an_epoch = len(self.order)
         self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimiser, factor=0.5, patience=self.settings.halve_after - 1, threshold=0.0
         )
@@ -84,15 +88,15 @@ class Loop:
         return self.progress
 
     def steps_left_at_most(self) -> int:
-        per_epoch = len(self.train_batches.batch_sampler)
-        whole = self.settings.max_epochs * per_epoch
+        whole = self.settings.max_epochs * self.batches_an_epoch
         return min(whole, self.settings.max_steps or whole)
 
     def _epoch(self) -> None:
         self.network.train()
-        sampler = self.train_batches.batch_sampler
-        sampler.set_position(self.progress.epoch, self.progress.batch)
-        total = min(len(sampler), self.progress.batch + self.steps_left_at_most() - self.progress.step)
+        self.order.set_position(self.progress.epoch, self.progress.batch)
+        total = min(
+            self.batches_an_epoch, self.progress.batch + self.steps_left_at_most() - self.progress.step
+        )
         with ProgressBar(f"epoch {self.progress.epoch + 1}", total, "steps") as bar:
             bar.advance(self.progress.batch)
             started = time.monotonic()

@@ -156,22 +156,9 @@ class Recipe(Settings):
     def _terms_make_sense(self) -> "Recipe":
         if self.se_weight == 0 and not self.distils:
             raise ValueError("every weight is 0, so nothing would be learnt; raise se_weight or kd_weight.")
-        if self.needs_teacher and self.teacher is None:
-            raise ValueError("an objective looks at a teacher but teacher is missing; give a saved model.")
         return self
 
     @property
     def distils(self) -> bool:
         """Whether any objective is in force."""
         return self.kd_weight > 0 and any(objective.weight > 0 for objective in self.objectives)
-
-    @property
-    def needs_teacher(self) -> bool:
-        """Whether any term in force looks at a teacher: as its target, or to rank patches."""
-        ranks = ("kgs", "teacher_top", "teacher_bottom")
-        return self.distils and any(
-            o.weight > 0
-            and (o.target == "teacher" or (o.keep < 1 and o.score in ranks) or o.loss == "dfkd"
-                 or o.patches == "multi-scale")
-            for o in self.objectives
-        )  # fmt: skip

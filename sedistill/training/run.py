@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
@@ -18,6 +18,7 @@ from sedistill.data.batches import FixedDataset, MixtureDataset, fixed_loader, t
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
+from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model, save_model
 from sedistill.settings import load_settings
@@ -26,7 +27,7 @@ from sedistill.training.announcement import announce
 from sedistill.training.checkpoints import load_checkpoint
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.loop import Loop, Progress
-from sedistill.training.objectives import build_objective, objective_names
+from sedistill.training.objectives import Objective, build_objective, objective_names
 from sedistill.training.recipe import Recipe
 from sedistill.training.tasks import Task
 from sedistill.writing import atomic_path, named_disk_errors
@@ -69,8 +70,9 @@ def train(
 class PreparedRun:
     """What a recipe names, opened and checked."""
 
-    student: nn.Module
+    student: SpeechEnhancer
     teacher: Teacher | None
+    objectives: dict[str, tuple[float, Objective]]
     train_data: Dataset
     train_kind: str
     clip_seconds: float
@@ -78,10 +80,6 @@ class PreparedRun:
     data_hash: str
     train_set: FixedSet | None
     device: torch.device
-
-    @property
-    def sample_rate(self) -> int:
-        return int(self.student.sample_rate)
 
 
 def prepare_run(recipe: Recipe) -> PreparedRun:
@@ -91,18 +89,35 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
     device = choose_device(recipe.hardware.device)
     torch.manual_seed(recipe.seed)
     student = build_student(recipe.student)
-    sample_rate = int(student.sample_rate)
+    sample_rate = student.sample_rate
+    objectives = build_objectives(recipe)
     teacher = None
-    if recipe.needs_teacher and recipe.teacher is not None:
+    if any(objective.needs_teacher for _, objective in objectives.values()):
+        if recipe.teacher is None:
+            raise UserError(
+                f"{recipe.name}: an objective needs a teacher but `teacher` is missing; name a saved model."
+            )
         teacher = Teacher(recipe.teacher, sample_rate, recipe.teacher_use.correct_level)
     train_data, kind, clip_seconds, data_hash, train_set = open_training_data(recipe, sample_rate)
     valid_set = open_fixed_set(recipe.data.valid, sample_rate, "data.valid")
     return PreparedRun(
-        student, teacher, train_data, kind, clip_seconds, valid_set, data_hash, train_set, device
+        student, teacher, objectives, train_data, kind, clip_seconds, valid_set, data_hash, train_set, device
     )
 
 
-def build_student(student: str | dict[str, Any]) -> nn.Module:
+def build_objectives(recipe: Recipe) -> dict[str, tuple[float, Objective]]:
+    """The objectives in force, by name, with their weights."""
+    if not recipe.distils:
+        return {}
+    names = objective_names(recipe.objectives)
+    return {
+        name: (settings.weight, build_objective(settings))
+        for name, settings in zip(names, recipe.objectives, strict=True)
+        if settings.weight > 0
+    }
+
+
+def build_student(student: str | dict[str, Any]) -> SpeechEnhancer:
     """A new network from a preset or settings, or a saved model to go on from."""
     if isinstance(student, str) and (Path(student) / "card.yaml").exists():
         return load_model(student)
@@ -116,10 +131,10 @@ def open_training_data(recipe: Recipe, sample_rate: int) -> tuple[Dataset, str, 
         corpus = Corpus.load(path)
         refuse_other_rate(path, corpus.sample_rate, sample_rate, "data.train")
         dataset = MixtureDataset(
-            corpus, "train", data.mixing, recipe.seed, mixtures_per_epoch=data.epoch_mixtures
+            corpus, "train", data.mixing, recipe.seed, length=data.epoch_mixtures
         )
         refuse_too_few(len(dataset), recipe, path)
-        return dataset, "mixtures made on the fly", data.mixing.clip_seconds, corpus.hash, None
+        return dataset, "mixtures made on the fly", data.mixing.clip_seconds or 0.0, corpus.hash, None
     fixed = open_fixed_set(path, sample_rate, "data.train")
     refuse_too_few(len(fixed), recipe, path)
     seconds = float(fixed.lengths.mean()) / sample_rate
@@ -172,26 +187,18 @@ def build_loop(recipe: Recipe, run: PreparedRun, folder: Path) -> Loop:
         folder=folder,
         device=run.device,
         autocast=recipe.hardware.precision == "bf16-mixed",
-        compiled_student=torch.compile(student) if recipe.hardware.compile else None,
+        compiled_student=cast(nn.Module, torch.compile(student)) if recipe.hardware.compile else None,
     )
 
 
-def build_task(recipe: Recipe, run: PreparedRun, student: nn.Module) -> Task:
-    objectives = {}
-    if recipe.distils:
-        names = objective_names(recipe.objectives)
-        objectives = {
-            name: (settings.weight, build_objective(settings))
-            for name, settings in zip(names, recipe.objectives, strict=True)
-            if settings.weight > 0
-        }
+def build_task(recipe: Recipe, run: PreparedRun, student: SpeechEnhancer) -> Task:
     if run.teacher is not None:
         run.teacher.network.to(run.device)
     return Task(
         student=student,
         se_loss=ENHANCEMENT_LOSSES[student.se_loss],
         se_weight=recipe.se_weight,
-        objectives=objectives,
+        objectives=run.objectives,
         kd_weight=recipe.kd_weight,
         teacher=run.teacher,
         kd_level_db=recipe.kd_level_db,
@@ -200,17 +207,17 @@ def build_task(recipe: Recipe, run: PreparedRun, student: nn.Module) -> Task:
 
 def build_train_batches(recipe: Recipe, run: PreparedRun) -> DataLoader:
     """The training batches; with a fixed set and a teacher they bring its cached outputs along."""
-    dataset = run.train_data
+    dataset: Dataset = run.train_data
     if run.teacher is not None and run.train_set is not None and recipe.teacher_use.cache == "auto":
         place = recipe.teacher_use.cache_folder or run.train_set.folder / "teacher-outputs"
         outputs = TeacherOutputs(place, run.train_set, run.teacher).open(str(run.device))
-        dataset = WithTeacher(dataset, outputs, run.teacher.factor)
+        dataset = WithTeacher(FixedDataset(run.train_set), outputs, run.teacher.factor)
     return train_loader(dataset, recipe.optimiser.batch_size, recipe.seed, recipe.data.workers)
 
 
 def finish(recipe: Recipe, run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> Path:
     """Take the best weights, measure the factor onto clean, and save the student with its card."""
-    student = loop.network
+    student = run.student
     student.load_state_dict(load_checkpoint(loop.best_path)["student"])
     student.eval()
     level = measure_level_factor(student, run.valid_set, str(run.device), recipe.optimiser.batch_size)
@@ -218,8 +225,10 @@ def finish(recipe: Recipe, run: PreparedRun, loop: Loop, progress: Progress, fol
         print(f"note: {level.warning}")
     card = {
         "output_gain": round(level.factor, 6),
-        "output_gain_range": [round(level.low, 4), round(level.high, 4)],
-        "metrics": {"validation_loss": round(progress.best_loss, 4)},
+        "metrics": {
+            "validation_loss": round(progress.best_loss, 4),
+            "output_gain_5_to_95_percent": [round(level.low, 4), round(level.high, 4)],
+        },
         "training": {
             "recipe": recipe.name,
             "seed": recipe.seed,
@@ -271,7 +280,7 @@ def write_config(recipe: Recipe, folder: Path) -> None:
         "command": shlex.join(["sedistill", *sys.argv[1:]]),
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
         "sedistill": sedistill.__version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
     }
     with named_disk_errors(folder), atomic_path(folder / "config.yaml") as temporary:
         text = yaml.safe_dump({"made_by": made_by, "recipe": recipe.model_dump(mode="json")}, sort_keys=False)

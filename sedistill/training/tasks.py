@@ -58,10 +58,11 @@ class Task:
         gain = level_gain(clean, self.kd_level_db)
         kd = estimate.new_zeros((), dtype=torch.float32)
         for name, (weight, objective) in self.objectives.items():
-            target = clean if teacher is None else teacher
-            loss, details = objective.with_parts(gain * estimate.float(), gain * target, gain * clean)
+            loss, details = objective.with_parts(
+                gain * estimate.float(), None if teacher is None else gain * teacher, gain * clean
+            )
             kd = kd + weight * loss
-            parts[f"kd/{name}"] = loss.detach()
+            parts[f"kd/{name}"] = details.pop("loss")
             parts |= {f"{name}/{key}": value for key, value in details.items()}
         return StepLosses(self.se_weight * se, self.kd_weight * kd, parts)
 

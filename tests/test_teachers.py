@@ -1,0 +1,137 @@
+"""Teachers: frozen, at the right level, and their kept outputs never used for anything else."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.models.presets import build_model
+from sedistill.models.saving import save_model
+from sedistill.teachers import LevelFactor, Teacher, TeacherOutputs, level_factors, summarise_factors
+from tests.training.conftest import TINY_NETWORK, write_pairs
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Teacher:
+    return make_teacher(tmp_path / "teacher", seed=0)
+
+
+def make_teacher(folder: Path, seed: int) -> Teacher:
+    torch.manual_seed(seed)
+    save_model(build_model(TINY_NETWORK), folder, {"output_gain": -0.5})
+    return Teacher(folder, 16_000)
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> FixedSet:
+    return FixedSet(write_pairs(tmp_path / "set", clips=5, seed=3))
+
+
+@given(scale=st.floats(0.01, 100), sign=st.sampled_from([1, -1]), seed=st.integers(0, 9))
+def test_factor_undoes_scale_and_sign(scale: float, sign: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    clean = torch.randn(3, 200)
+    factor = level_factors(sign * scale * clean, clean)
+    torch.testing.assert_close(factor, torch.full((3,), sign / scale, dtype=torch.float64), rtol=1e-5, atol=0)
+
+
+def test_factor_by_hand() -> None:
+    estimate, clean = torch.tensor([[1.0, 2.0]]), torch.tensor([[2.0, 1.0]])
+    assert float(level_factors(estimate, clean)) == pytest.approx(4 / 5)
+    assert math.isnan(float(level_factors(torch.zeros(1, 2), clean)))
+
+
+def test_silent_clips_do_not_count() -> None:
+    level = summarise_factors(torch.tensor([0.7, float("nan"), 0.8, 0.9], dtype=torch.float64))
+    assert level.factor == pytest.approx(0.8)
+    assert summarise_factors(torch.tensor([float("nan")])) == LevelFactor(1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("factor", "words"), [(-0.9, "inverted"), (0.7, "loud"), (1.4, "quiet")])
+def test_odd_levels_are_warned_about(factor: float, words: str) -> None:
+    assert words in str(LevelFactor(factor, factor, factor).warning)
+    assert LevelFactor(1.05, 1.0, 1.1).warning is None
+
+
+def test_teacher_applies_its_factor_and_has_no_gradient(teacher: Teacher) -> None:
+    noisy = torch.randn(2, 900, requires_grad=True)
+    assert not teacher(noisy).requires_grad
+    torch.testing.assert_close(teacher(noisy), -0.5 * teacher.raw(noisy))
+    assert Teacher(teacher.folder, 16_000, correct_level=False).factor == 1.0
+    assert not any(p.requires_grad for p in teacher.network.parameters())
+
+
+def test_outputs_are_the_teachers(teacher: Teacher, clips: FixedSet, tmp_path: Path) -> None:
+    outputs = TeacherOutputs(tmp_path / "kept", clips, teacher).open(batch_size=2)
+    for index in range(len(clips)):
+        live = teacher.raw(torch.from_numpy(clips[index][0])[None])[0].numpy()
+        np.testing.assert_allclose(outputs[index], live, rtol=2e-3, atol=1e-5)
+
+
+def test_outputs_are_computed_once(
+    teacher: Teacher, clips: FixedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = TeacherOutputs(tmp_path / "kept", clips, teacher)
+    first = np.array(kept.open())
+    monkeypatch.setattr(Teacher, "raw", lambda *_: pytest.fail("computed again"))
+    np.testing.assert_array_equal(kept.open(), first)
+
+
+def test_outputs_of_another_teacher_or_set_are_never_used(
+    teacher: Teacher, clips: FixedSet, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    mine = TeacherOutputs(kept, clips, teacher).open()
+    other = TeacherOutputs(kept, clips, make_teacher(tmp_path / "other", seed=1)).open()
+    assert not np.array_equal(mine, other)
+    other_set = FixedSet(write_pairs(tmp_path / "set2", clips=5, seed=4))
+    assert not np.array_equal(mine, TeacherOutputs(kept, other_set, teacher).open())
+    assert len(list(kept.iterdir())) == 3
+
+
+@pytest.mark.parametrize("harm", ["truncate", "alter", "foreign card"])
+def test_damaged_outputs_are_named_and_computed_again(
+    teacher: Teacher, clips: FixedSet, tmp_path: Path, capsys: pytest.CaptureFixture, harm: str
+) -> None:
+    kept = TeacherOutputs(tmp_path / "kept", clips, teacher)
+    first = np.array(kept.open())
+    content = bytearray(kept.path.read_bytes())
+    if harm == "truncate":
+        kept.path.write_bytes(content[:-10])
+    elif harm == "alter":
+        content[100] ^= 1
+        kept.path.write_bytes(content)
+    else:
+        card = kept.folder / "outputs.yaml"
+        card.write_text(card.read_text().replace(teacher.hash, "0" * 64))
+    np.testing.assert_array_equal(kept.open(), first)
+    reason = {"truncate": "incomplete", "alter": "damaged", "foreign card": "another teacher"}[harm]
+    assert reason in capsys.readouterr().out
+
+
+def test_interrupted_computation_goes_on_where_it_stopped(
+    teacher: Teacher, clips: FixedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = np.array(TeacherOutputs(tmp_path / "whole", clips, teacher).open(batch_size=2))
+    kept = TeacherOutputs(tmp_path / "kept", clips, teacher)
+    raw, asked = Teacher.raw, []
+
+    def raw_then_stop(self: Teacher, noisy: torch.Tensor) -> torch.Tensor:
+        asked.append(len(noisy))
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return raw(self, noisy)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Teacher, "raw", raw_then_stop)
+        with pytest.raises(KeyboardInterrupt):
+            kept.open(batch_size=2)
+    asked.clear()
+    monkeypatch.setattr(Teacher, "raw", lambda self, noisy: asked.append(len(noisy)) or raw(self, noisy))
+    np.testing.assert_array_equal(kept.open(batch_size=2), whole)
+    assert asked == [2, 1]

@@ -1,0 +1,232 @@
+"""Whole runs: they finish, resume exactly, and refuse what cannot work."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from sedistill.errors import UserError
+from sedistill.models.saving import load_model, model_hash
+from sedistill.training import loop as loop_module
+from sedistill.training.logs import read_metrics
+from sedistill.training.run import train
+
+Write = Callable[..., Path]
+
+
+def weights(student: Path) -> dict[str, torch.Tensor]:
+    return load_model(student).state_dict()
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_plain_run_leaves_a_student_and_its_record(write_recipe: Write, world: Path) -> None:
+    student = train(write_recipe(), output=world / "out")
+    assert student == world / "out" / "student"
+    card = load_model(student).card
+    assert card["training"]["steps"] == 9
+    assert card["training"]["teacher_hash"] is None
+    curves = read_metrics(world / "out")
+    assert [step for step, _ in curves["se"]] == [2, 4, 6, 8]
+    assert [step for step, _ in curves["valid/se"]] == [3, 6, 9]
+    assert not any(name.startswith(("kd/", "gradient/kd")) for name in curves)
+    config = yaml.safe_load((world / "out" / "config.yaml").read_text())
+    assert config["recipe"]["optimiser"]["clip_norm"] == 5.0
+
+
+def test_distilled_run_logs_every_part(write_recipe: Write, world: Path, distilled: dict[str, Any]) -> None:
+    train(write_recipe(**distilled), output=world / "out")
+    names = set(read_metrics(world / "out"))
+    name = "dfkd+dispatch+mssp"
+    assert {"se", f"kd/{name}", f"{name}/positive_gap_share", f"{name}/kept_share"} <= names
+    assert {f"{name}/crossover_q{q}" for q in (25, 50, 75)} <= names
+    assert {"gradient/norm", "gradient/clipped_share", "gradient/kd_over_se", "gradient/cosine"} <= names
+    assert list((world / "out" / "tensorboard").iterdir())
+
+
+def test_kd_weight_zero_is_training_without_a_teacher_bit_for_bit(
+    write_recipe: Write, world: Path, distilled: dict[str, Any]
+) -> None:
+    plain = train(write_recipe("plain"), output=world / "plain")
+    zero = train(write_recipe("zero", kd_weight=0.0, **distilled), output=world / "zero")
+    assert same(weights(plain), weights(zero))
+
+
+def test_teacher_does_not_move(write_recipe: Write, world: Path, distilled: dict[str, Any]) -> None:
+    before = model_hash(world / "teacher")
+    live = train(write_recipe("live", teacher_use={"cache": "off"}, **distilled), output=world / "live")
+    assert model_hash(world / "teacher") == before
+    assert load_model(live).card["training"]["teacher_hash"] == before
+
+
+def test_kept_teacher_outputs_train_like_a_live_teacher(
+    write_recipe: Write, world: Path, distilled: dict[str, Any]
+) -> None:
+    live = train(write_recipe("live", teacher_use={"cache": "off"}, **distilled), output=world / "live")
+    kept = train(write_recipe("kept", **distilled), output=world / "kept")
+    for name, value in weights(live).items():
+        torch.testing.assert_close(weights(kept)[name], value, atol=2e-3, rtol=0)
+
+
+def test_workers_change_nothing(write_recipe: Write, world: Path, distilled: dict[str, Any]) -> None:
+    one = train(write_recipe("one", **distilled), output=world / "one")
+    other = train(write_recipe("other", **distilled), ["data.workers=2"], output=world / "other")
+    assert same(weights(one), weights(other))
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 4])
+@pytest.mark.parametrize("score", ["kgs", "random"])
+def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
+    write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int, score: str
+) -> None:
+    objectives = [{"loss": "l2", "keep": 0.5, "score": score}]
+    recipe = write_recipe(teacher=str(world / "teacher"), objectives=objectives)
+    whole = train(recipe, output=world / "whole")
+
+    step = loop_module.Loop._step
+
+    def step_then_ctrl_c(self: loop_module.Loop, batch: Any) -> str:
+        note = step(self, batch)
+        if self.progress.step == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return note
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop_module.Loop, "_step", step_then_ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, output=world / "parts")
+    torch.rand(7)  # whatever happens in between must not matter
+    resumed = train(recipe, output=world / "parts")
+
+    assert same(weights(whole), weights(resumed))
+    whole_curves, curves = read_metrics(world / "whole"), read_metrics(world / "parts")
+    for name in whole_curves.keys() - {"seconds"}:
+        assert curves[name] == whole_curves[name]
+
+
+def test_killed_run_resumes_bit_for_bit(write_recipe: Write, world: Path, distilled: dict[str, Any]) -> None:
+    """kill -9 in the middle of an epoch, in a process of its own."""
+    recipe = write_recipe(
+        optimiser={"max_epochs": 40}, logging={"checkpoint_minutes": 1e-6, "every_steps": 1}, **distilled
+    )
+    whole = train(recipe, output=world / "whole")
+    command = [sys.executable, "-m", "sedistill", "train", str(recipe), "-o", str(world / "parts")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    last = world / "parts" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 60
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (world / "parts" / "student").exists(), "the run was over before it could be killed"
+    assert same(weights(whole), weights(train(recipe, output=world / "parts")))
+
+
+def test_finished_run_is_left_alone(write_recipe: Write, world: Path, capsys: pytest.CaptureFixture) -> None:
+    recipe = write_recipe()
+    first = train(recipe, output=world / "out")
+    written = (first / "model.safetensors").stat().st_mtime_ns
+    train(recipe, output=world / "out")
+    assert "is finished" in capsys.readouterr().out
+    assert (first / "model.safetensors").stat().st_mtime_ns == written
+
+
+def test_plan_announces_and_writes_nothing(
+    write_recipe: Write, world: Path, distilled: dict[str, Any], capsys: pytest.CaptureFixture
+) -> None:
+    train(write_recipe(**distilled), output=world / "out", plan_only=True)
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("parameters", "frozen, eval mode", "0.5 x enhancement loss", "dfkd+dispatch+mssp",
+                  "12 clips", "at most 9", "cpu, 32-true", str(world / "out"), "0.800"):  # fmt: skip
+        assert words in text
+    assert not (world / "out").exists()
+
+
+def test_same_seed_same_start(write_recipe: Write, world: Path, distilled: dict[str, Any]) -> None:
+    starts = []
+    for name, changes in (("plain", {}), ("kd", distilled)):
+        from sedistill.settings import load_settings
+        from sedistill.training.recipe import Recipe
+        from sedistill.training.run import prepare_run
+
+        run = prepare_run(load_settings(Recipe, write_recipe(name, **changes)))
+        starts.append({k: v.clone() for k, v in run.student.state_dict().items()})
+    assert same(*starts)
+
+
+def test_bf16_and_compiled_switches_are_obeyed(write_recipe: Write, world: Path) -> None:
+    student = train(write_recipe(hardware={"precision": "bf16-mixed"}), output=world / "bf16")
+    assert all(torch.isfinite(value).all() for value in weights(student).values())
+    plain = train(write_recipe("fp32"), output=world / "fp32")
+    assert not same(weights(student), weights(plain))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data": {"train": "nowhere", "valid": "nowhere"}}, "nowhere does not exist"),
+        ({"optimiser": {"batch_size": 64}}, "lower optimiser.batch_size"),
+        ({"teacher": "no-teacher", "objectives": [{"loss": "l2"}]}, "no-teacher"),
+        ({"objectives": [{"loss": "l2"}]}, "needs a teacher"),
+        ({"student": "convtasnet-tinny"}, "convtasnet-tiny"),
+    ],
+)
+def test_mistakes_are_named_before_the_first_step(
+    write_recipe: Write, world: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        train(write_recipe(**changes), output=world / "out")
+    assert not (world / "out").exists()
+
+
+def test_teacher_for_another_rate_is_refused(write_recipe: Write, world: Path, distilled: dict) -> None:
+    from sedistill.models.presets import build_model
+    from sedistill.models.saving import save_model
+    from tests.training.conftest import TINY_NETWORK
+
+    save_model(build_model({**TINY_NETWORK, "sample_rate": 8_000}), world / "narrow")
+    with pytest.raises(UserError, match="8000 Hz but the data have 16000 Hz"):
+        train(write_recipe(**{**distilled, "teacher": str(world / "narrow")}), output=world / "out")
+
+
+def test_folder_of_another_recipe_is_refused(write_recipe: Write, world: Path) -> None:
+    recipe = write_recipe()
+    train(recipe, output=world / "out")
+    with pytest.raises(UserError, match="other settings"):
+        train(recipe, ["optimiser.clip_norm=1"], output=world / "out")
+
+
+def test_damaged_checkpoint_is_named(write_recipe: Write, world: Path) -> None:
+    recipe = write_recipe()
+    student = train(recipe, output=world / "out")
+    for path in (student / "card.yaml", student / "model.safetensors"):
+        path.unlink()
+    last = world / "out" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"last\.ckpt is damaged"):
+        train(recipe, output=world / "out")
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_checkpoint(
+    write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match="disk is full"):
+        train(write_recipe(), output=world / "out")
+    assert list((world / "out" / "checkpoints").iterdir()) == []

@@ -1,0 +1,100 @@
+"""The terms of a step: weights, levels, and how their gradients are compared."""
+
+import math
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from sedistill.distill.bin_losses import MagnitudeL2
+from sedistill.distill.dispatch import DISPatch
+from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
+from sedistill.training.tasks import Task, gradient_balance, gradients, level_gain
+
+
+class Gain(nn.Module):
+    """The smallest enhancer: one factor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        return self.gain * noisy
+
+
+def task(**changes: object) -> Task:
+    settings: dict = {
+        "student": Gain(), "se_loss": ENHANCEMENT_LOSSES["si_snr"], "se_weight": 0.5, "objectives": {},
+        "kd_weight": 0.5, "teacher": None, "kd_level_db": None,
+    }  # fmt: skip
+    return Task(**{**settings, **changes})
+
+
+def batch(seed: int = 0) -> dict[str, torch.Tensor]:
+    torch.manual_seed(seed)
+    clean = 0.1 * torch.randn(2, 1000)
+    return {"clean": clean, "noisy": clean + 0.02 * torch.randn(2, 1000), "teacher": clean * 0.9}
+
+
+def test_plain_task_has_the_weighted_enhancement_loss_alone() -> None:
+    losses = task().losses(batch())
+    assert losses.kd is None
+    torch.testing.assert_close(losses.total, 0.5 * losses.parts["se"])
+
+
+def test_total_is_the_weighted_sum() -> None:
+    kd = DISPatch(MagnitudeL2(), keep=1.0)
+    losses = task(objectives={"l2": (2.0, kd)}).losses(batch())
+    data = batch()
+    expected = kd(0.5 * data["noisy"], data["teacher"], data["clean"])
+    torch.testing.assert_close(losses.parts["kd/l2"], expected.detach())
+    torch.testing.assert_close(losses.total, 0.5 * losses.parts["se"] + 0.5 * 2.0 * expected)
+
+
+def test_kept_outputs_and_live_teacher_are_the_same() -> None:
+    data = batch()
+    live = {name: value for name, value in data.items() if name != "teacher"}
+    objectives = {"l2": (1.0, DISPatch(MagnitudeL2()))}
+    kept = task(objectives=objectives).losses(data)
+    asked = task(objectives=objectives, teacher=lambda noisy: data["teacher"]).losses(live)
+    torch.testing.assert_close(kept.total, asked.total)
+
+
+@given(level=st.floats(-40, 0), scale=st.floats(1e-3, 10))
+def test_level_gain_brings_clean_to_the_level(level: float, scale: float) -> None:
+    clean = scale * batch()["clean"]
+    gain = level_gain(clean, level)
+    assert isinstance(gain, torch.Tensor)
+    rms = (gain * clean).square().mean(dim=1).sqrt()
+    expected = torch.full_like(rms, 10 ** (level / 20))
+    if float(gain.max()) < 1e3:
+        torch.testing.assert_close(rms, expected, rtol=1e-4, atol=0)
+
+
+def test_level_gain_by_hand_and_on_silence() -> None:
+    clean = torch.full((1, 100), 0.5)  # -6.02 dB
+    assert math.isclose(float(level_gain(clean, -26.0)), 10 ** (-26 / 20) / 0.5, rel_tol=1e-5)
+    assert float(level_gain(torch.zeros(1, 100), -12.0)) == 1e3
+    assert level_gain(clean, None) == 1.0
+
+
+def test_loss_does_not_depend_on_the_level_of_the_files() -> None:
+    objectives = {"l2": (1.0, DISPatch(MagnitudeL2()))}
+    quiet = {name: 0.1 * value for name, value in batch().items()}
+    levelled = task(objectives=objectives, kd_level_db=-12.0)
+    torch.testing.assert_close(
+        levelled.losses(batch()).total, levelled.losses(quiet).total, rtol=1e-3, atol=1e-4
+    )
+
+
+def test_gradients_and_their_balance_by_hand() -> None:
+    a = nn.Parameter(torch.tensor([3.0, 4.0]))
+    unused = nn.Parameter(torch.tensor(1.0))
+    se = gradients((a * torch.tensor([3.0, 4.0])).sum(), [a, unused])
+    kd = gradients((a * torch.tensor([4.0, 3.0])).sum() * 2, [a, unused])
+    assert se[1] == 0
+    balance = gradient_balance(se, kd)
+    assert math.isclose(float(balance["gradient/kd_over_se"]), 2.0)
+    assert math.isclose(float(balance["gradient/cosine"]), 24 / 25, rel_tol=1e-6)
