@@ -1,0 +1,125 @@
+"""Levels of waveforms in numpy: RMS, active level, SNR, clipping. All in dB relative to full scale 1.0.
+
+Nothing here depends on the absolute level of a recording: scaling a waveform by g moves its levels by
+20 log10 |g| and changes nothing else. Exact silence has the level -inf, and never raises or warns.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+FRAME_SECONDS = 0.020
+ACTIVE_RANGE_DB = 40.0
+PEAK_LIMIT = 0.99
+SILENT_PEAK = 1 / 32768  # one step of 16 bits: what never leaves it is silence, whatever the format
+_TOO_SMALL_TO_SQUARE = 1e-30  # mean squares below this have lost digits in float32
+
+
+def db_to_gain(db: float) -> float:
+    """20 dB -> 10.0."""
+    return float(10.0 ** (db / 20.0))
+
+
+def gain_to_db(gain: float) -> float:
+    """10.0 -> 20 dB; 0 -> -inf."""
+    return 20.0 * math.log10(gain) if gain > 0 else -math.inf
+
+
+def rms_db(samples: NDArray) -> float:
+    """Root mean square of all samples (T,) in dB; -inf for silence or an empty input."""
+    power = float(np.dot(samples, samples)) / len(samples) if len(samples) else 0.0
+    if power < _TOO_SMALL_TO_SQUARE and samples.dtype == np.float32:
+        wide = samples.astype(np.float64)
+        power = float(np.dot(wide, wide)) / max(len(samples), 1)
+    return _power_to_db(power)
+
+
+def active_level_db(samples: NDArray, sample_rate: int) -> float:
+    """RMS over the active frames of (T,): those of 20 ms within 40 dB of the loudest one. -inf for silence.
+
+    The idea is that of ITU-T P.56 (the level of speech is that of its active part, so pauses do not lower
+    it), with a plain rule in place of its envelope follower: no hangover, and a threshold that hangs on the
+    loudest frame, so that it works as well for a gun shot followed by nothing and for files with exact zeros
+    in the pauses. The last, shorter frame counts with its own length.
+    """
+    energies, lengths = _frame_energies(samples, sample_rate)
+    if len(energies) == 0:
+        return -math.inf
+    powers = energies / lengths
+    loudest = float(powers.max())
+    if loudest <= 0.0:
+        return -math.inf
+    active = powers >= loudest * 10.0 ** (-ACTIVE_RANGE_DB / 10.0)
+    return _power_to_db(float(energies[active].sum() / lengths[active].sum()))
+
+
+def snr_db(clean: NDArray, noise: NDArray, sample_rate: int) -> float:
+    """Active level of the speech above that of the noise, in dB; inf without noise, -inf without speech."""
+    clean_db, noise_db = active_level_db(clean, sample_rate), active_level_db(noise, sample_rate)
+    if clean_db == noise_db == -math.inf:
+        return math.nan
+    return clean_db - noise_db
+
+
+def peak(samples: NDArray) -> float:
+    """Largest magnitude; 0 for an empty input."""
+    return float(max(samples.max(), -samples.min())) if samples.size else 0.0
+
+
+def is_silent(samples: NDArray) -> bool:
+    """True when nothing rises above one 16-bit step around a constant (an offset is not sound)."""
+    return samples.size == 0 or float(samples.max()) - float(samples.min()) <= 2 * SILENT_PEAK
+
+
+def is_finite(samples: NDArray) -> bool:
+    """False when a sample is NaN or infinite."""
+    return bool(np.isfinite(samples).all())
+
+
+def clipped_share(samples: NDArray) -> float:
+    """Share of samples (T,) that lie flat at the highest or lowest value, in runs of three or more.
+
+    Independent of level, so that a file clipped first and turned down later is seen too. A steady tone may
+    touch its peak repeatedly, but not in runs, unless its period is long and its level so low that rounding
+    flattens it.
+    """
+    if samples.size == 0 or is_silent(samples):
+        return 0.0
+    flat = 0
+    for rail in (samples.max(), samples.min()):
+        flat += 0 if rail == 0 else _samples_in_runs(samples == rail, shortest=3)
+    return flat / samples.size
+
+
+def clipping_guard(*signals: NDArray, limit: float = PEAK_LIMIT) -> float:
+    """The one factor (at most 1) that keeps all signals within `limit`, to be applied to each of them."""
+    highest = max(peak(signal) for signal in signals)
+    return limit / highest if highest > limit else 1.0
+
+
+def _frame_energies(samples: NDArray, sample_rate: int) -> tuple[NDArray, NDArray]:
+    """Sum of squares and number of samples of each 20 ms frame."""
+    frame = max(1, round(FRAME_SECONDS * sample_rate))
+    whole = len(samples) // frame
+    frames = samples[: whole * frame].reshape(whole, frame)
+    tail = samples[whole * frame :]
+    energies = np.einsum("ij,ij->i", frames, frames)
+    lengths = np.full(whole, frame, dtype=np.int64)
+    if len(tail):
+        energies = np.append(energies, np.dot(tail, tail))
+        lengths = np.append(lengths, len(tail))
+    underflow = samples.dtype == np.float32 and len(energies) and energies.max() < _TOO_SMALL_TO_SQUARE
+    if underflow and samples.any():
+        return _frame_energies(samples.astype(np.float64), sample_rate)
+    return energies.astype(np.float64), lengths
+
+
+def _samples_in_runs(marked: NDArray[np.bool_], shortest: int) -> int:
+    edges = np.flatnonzero(np.diff(marked, prepend=False, append=False))
+    lengths = edges[1::2] - edges[::2]
+    return int(lengths[lengths >= shortest].sum())
+
+
+def _power_to_db(power: float) -> float:
+    return 10.0 * math.log10(power) if power > 0 else -math.inf

@@ -1,0 +1,196 @@
+"""Datasets and loaders. An example is {"noisy": (T,), "clean": (T,), "index": int}, float32.
+
+Examples are asked for by key (epoch, index), so what a worker makes hangs on nothing but the key: not on the
+number of workers, not on what was made before, not on where a run was resumed.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from sedistill.data.corpus import Corpus
+from sedistill.data.crops import Pairs, make_crop
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.mixing import ORDER, Material, MixingSettings, make_mixture, philox
+from sedistill.errors import UserError
+
+Key = int | tuple[int, int]
+"""An example's number, or (epoch, number); a plain number is of epoch 0."""
+
+
+class MixtureDataset(Dataset):
+    """Mixtures made on the fly from one split, or random crops where the split holds ready pairs.
+
+    Args:
+        corpus: a prepared corpus, or its folder.
+        split: its name.
+        mixing: how to mix; only clip_seconds matters for ready pairs, and it must be set.
+        seed: another seed, other mixtures.
+        length: examples in an epoch; None takes as many as cover the speech once.
+
+    Raises UserError when the split has nothing to mix.
+    """
+
+    def __init__(
+        self, corpus: Corpus | Path | str, split: str = "train", mixing: MixingSettings | None = None,
+        seed: int = 0, length: int | None = None,
+    ) -> None:  # fmt: skip
+        corpus = corpus if isinstance(corpus, Corpus) else Corpus.load(corpus)
+        part = corpus.split(split)
+        self.mixing, self.seed = mixing or MixingSettings(), seed
+        if self.mixing.clip_seconds is None:
+            raise UserError(
+                "clip_seconds is null, but mixtures made on the fly need one length; give seconds."
+            )
+        if length is not None and length < 1:
+            raise UserError(f"an epoch of {length} mixtures is none; give 1 or more.")
+        self.source: Pairs | Material = Pairs(part) if part.has_pairs else Material(part)
+        speech = self.source.noisy if isinstance(self.source, Pairs) else self.source.speech
+        self.sample_rate = corpus.sample_rate
+        self.seconds_of_speech = speech.seconds
+        self.length = length or max(1, round(speech.seconds / self.mixing.clip_seconds))
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        epoch, index = _split_key(key)
+        if not 0 <= index < self.length:
+            raise IndexError(index)
+        if isinstance(self.source, Pairs):
+            assert self.mixing.clip_seconds is not None
+            made: Any = make_crop(self.seed, epoch, index, self.source, self.mixing.clip_seconds)
+        else:
+            made = make_mixture(self.seed, epoch, index, self.source, self.mixing)
+        return {"noisy": made.noisy, "clean": made.clean, "index": index}
+
+
+class FixedDataset(Dataset):
+    """The clips of a fixed set; the epoch of a key does not matter.
+
+    Attributes:
+        lengths: samples of each clip, for batching clips of equal length.
+    """
+
+    def __init__(self, fixed_set: FixedSet | Path | str) -> None:
+        self.set = fixed_set if isinstance(fixed_set, FixedSet) else FixedSet(fixed_set)
+        self.lengths, self.sample_rate = self.set.lengths, self.set.sample_rate
+
+    def __len__(self) -> int:
+        return len(self.set)
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        _, index = _split_key(key)
+        noisy, clean = self.set[index]
+        return {"noisy": noisy, "clean": clean, "index": index}
+
+
+class EpochBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of keys (epoch, index) in an order that is a function of (seed, epoch) alone.
+
+    The last, smaller batch of an epoch is dropped. Iterating starts at the current position, which
+    `set_epoch` and `set_position` change and iterating does not, because loaders read ahead.
+
+    Args:
+        length: number of examples; must give at least one batch, else UserError.
+    """
+
+    def __init__(self, length: int, batch_size: int, seed: int) -> None:
+        if batch_size < 1:
+            raise UserError(f"batch_size is {batch_size}; give 1 or more.")
+        if length < batch_size:
+            raise UserError(
+                f"{length} training examples do not fill a batch of {batch_size}; lower batch_size."
+            )
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.epoch = self.first_batch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the beginning of `epoch`; where it is the current one already, the position stays."""
+        if epoch != self.epoch:
+            self.set_position(epoch, 0)
+
+    def set_position(self, epoch: int, batch: int) -> None:
+        """Let the next iteration begin with batch number `batch` of `epoch`."""
+        if epoch < 0 or not 0 <= batch <= len(self):
+            raise ValueError(f"epoch {epoch}, batch {batch}: an epoch has {len(self)} batches")
+        self.epoch, self.first_batch = epoch, batch
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch, wherever the position is."""
+        return self.length // self.batch_size
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch = self.epoch
+        order = philox(self.seed, ORDER, epoch, 0).permutation(self.length)
+        for batch in range(self.first_batch, len(self)):
+            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield [(epoch, index) for index in indices.tolist()]
+
+
+class EqualLengthBatches(Sampler[list[int]]):
+    """Batches of clips of equal length, shortest first, in a fixed order; every clip once, none padded."""
+
+    def __init__(self, lengths: NDArray[np.int64], batch_size: int) -> None:
+        if batch_size < 1:
+            raise UserError(f"batch_size is {batch_size}; give 1 or more.")
+        order = np.argsort(lengths, kind="stable")
+        ends = np.append(np.flatnonzero(np.diff(lengths[order])) + 1, len(order))
+        starts = np.insert(ends[:-1], 0, 0)
+        self.batches = [
+            order[first : min(first + batch_size, end)]
+            for start, end in zip(starts, ends, strict=True)
+            for first in range(start, end, batch_size)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (batch.tolist() for batch in self.batches)
+
+
+def train_loader(dataset: Dataset, batch_size: int, seed: int, workers: int = 0) -> DataLoader:
+    """Shuffled batches for training; `loader.batch_sampler` is the EpochBatches that holds the position.
+
+    `dataset` takes keys (epoch, index). Raises UserError when its clips (`lengths`, if it has them) differ in
+    length. The global random state is left alone.
+    """
+    lengths = getattr(dataset, "lengths", None)
+    if lengths is not None and lengths.min() != lengths.max():
+        rate = getattr(dataset, "sample_rate", 1)
+        raise UserError(
+            f"the training clips last from {lengths.min() / rate:.2f} to {lengths.max() / rate:.2f} s and "
+            "cannot share a batch; write the set with one clip_seconds."
+        )
+    sampler = EpochBatches(len(dataset), batch_size, seed)  # type: ignore[arg-type]
+    return _loader(dataset, sampler, workers)
+
+
+def fixed_loader(dataset: Dataset, batch_size: int, workers: int = 0) -> DataLoader:
+    """Every clip once, in batches of equal length, always in the same order. `dataset` has `lengths`."""
+    return _loader(dataset, EqualLengthBatches(dataset.lengths, batch_size), workers)  # type: ignore[attr-defined]
+
+
+def _loader(dataset: Dataset, batches: Sampler, workers: int) -> DataLoader:
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        worker_init_fn=_one_thread,
+        # A loader draws a number when it starts; from its own generator, the global one stays untouched.
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def _one_thread(_worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+def _split_key(key: Key) -> tuple[int, int]:
+    return key if isinstance(key, tuple) else (0, key)

@@ -1,0 +1,236 @@
+"""A prepared corpus: the list of clips that passed the checks, as `corpus.csv` and `corpus.yaml` hold it.
+
+In memory the list is one numpy array, so that data workers share it instead of copying it: Python objects
+are copied page by page as soon as a forked worker counts a reference to them.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from sedistill.audio.files import read_mono
+from sedistill.errors import UserError
+from sedistill.writing import atomic_path
+
+FORMAT_VERSION = 1
+MANIFEST, FACTS = "corpus.csv", "corpus.yaml"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One usable piece of audio: `frames` samples of a mono file at the corpus's rate, from `start` on.
+
+    `root` names an entry of the corpus's roots, `path` is relative to it. `sample_rate` and `channels` are
+    those of the file the user gave, `source`, which differs from `path` when it was converted.
+    `pair` is the name a noisy clip shares with its clean one, else "".
+    """
+
+    root: str
+    path: str
+    kind: str
+    split: str
+    group: str
+    start: int
+    frames: int
+    active_level_db: float
+    peak: float
+    clipped_share: float
+    sample_rate: int
+    channels: int
+    audio_sha256: str
+    pair: str = ""
+    source: str = ""
+
+
+_COLUMNS = {field.name: field.type for field in fields(Clip)}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Clips at one rate. `table` has one row a clip; text columns are UTF-8 bytes.
+
+    Attributes:
+        folder: where the corpus lies.
+        sample_rate: Hz, of every clip as it is read.
+        roots: where the audio lies, by name.
+        facts: all of corpus.yaml (layout, seed, hours, ...).
+    """
+
+    folder: Path
+    sample_rate: int
+    roots: Mapping[str, Path]
+    table: NDArray[np.void]
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Corpus":
+        """Read a corpus that `sedistill prepare` wrote. Raises UserError: none there, its audio moved."""
+        folder = Path(folder)
+        facts = _read_facts(folder)
+        roots = {name: (folder / place).absolute() for name, place in facts["roots"].items()}
+        for name, place in roots.items():
+            if not place.is_dir():
+                raise UserError(
+                    f"{folder / FACTS}: the audio of root '{name}' should lie in {place}, which does not "
+                    "exist; correct the path there or prepare the corpus again."
+                )
+        return cls(folder, facts["sample_rate"], roots, _read_manifest(folder / MANIFEST), facts)
+
+    @classmethod
+    def from_clips(
+        cls, folder: Path | str, clips: Iterable[Clip], sample_rate: int, roots: Mapping[str, Path],
+        facts: Mapping[str, Any] | None = None,
+    ) -> "Corpus":  # fmt: skip
+        """Build a corpus in memory; `save` writes it."""
+        table = _to_table([[getattr(clip, name) for name in _COLUMNS] for clip in clips])
+        own = {
+            "format_version": FORMAT_VERSION,
+            "sample_rate": sample_rate,
+            "roots": {name: str(place) for name, place in roots.items()},
+            "hash": _hash(table, sample_rate),
+        }
+        return cls(Path(folder), sample_rate, dict(roots), table, {**own, **(facts or {})})
+
+    def save(self, folder: Path | str) -> None:
+        """Write corpus.csv and corpus.yaml into an existing folder."""
+        folder = Path(folder)
+        with atomic_path(folder / MANIFEST) as path, path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(_COLUMNS)
+            for row in self.table:
+                writer.writerow(_to_text(value) for value in row)
+        facts = yaml.safe_dump(dict(self.facts), sort_keys=False, allow_unicode=True)
+        with atomic_path(folder / FACTS) as path:
+            path.write_text(facts, encoding="utf-8")
+
+    @property
+    def hash(self) -> str:
+        """Of the whole corpus: what its clips are (audio, kind, split, group, pair), not where they lie."""
+        return str(self.facts["hash"])
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> Clip:
+        row = self.table[index]
+        return Clip(*(_to_python(row[name]) for name in _COLUMNS))
+
+    def __iter__(self) -> Iterator[Clip]:
+        return (self[index] for index in range(len(self)))
+
+    def split(self, name: str) -> "Corpus":
+        """The clips of one split. Raises UserError when there are none."""
+        chosen = self.take(self.table["split"] == name.encode())
+        if not len(chosen):
+            known = ", ".join(sorted(text.decode() for text in np.unique(self.table["split"])))
+            raise UserError(f"{self.folder} has no split '{name}'; it has {known or 'no clips at all'}.")
+        return chosen
+
+    def kind(self, name: str) -> "Corpus":
+        """The clips of one kind: clean, noise or noisy. May be empty."""
+        return self.take(self.table["kind"] == name.encode())
+
+    @property
+    def has_pairs(self) -> bool:
+        """True when there are ready noisy clips with their clean ones, not speech and noise to mix."""
+        return bool((self.table["kind"] == b"noisy").any())
+
+    @property
+    def frames(self) -> NDArray[np.int64]:
+        """Length of each clip in samples."""
+        return self.table["frames"]
+
+    @property
+    def seconds(self) -> float:
+        """Length of all clips together."""
+        return float(self.frames.sum()) / self.sample_rate
+
+    def path(self, index: int) -> Path:
+        """Where clip `index` lies on the disk."""
+        row = self.table[index]
+        return self.roots[row["root"].decode()] / row["path"].decode()
+
+    def read(self, index: int, start: int = 0, frames: int | None = None) -> NDArray[np.float32]:
+        """Samples (frames,) of clip `index`, from `start` samples after the clip's own beginning."""
+        row = self.table[index]
+        frames = int(row["frames"]) - start if frames is None else frames
+        return read_mono(self.path(index), self.sample_rate, int(row["start"]) + start, frames)
+
+    def take(self, chosen: NDArray[Any]) -> "Corpus":
+        """The clips of these rows (numbers or marks), in that order."""
+        return Corpus(self.folder, self.sample_rate, self.roots, self.table[chosen], self.facts)
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    path = folder / FACTS
+    if not path.is_file():
+        raise UserError(
+            f"{folder} is not a prepared corpus (it has no {FACTS}); make one with `sedistill prepare`."
+        )
+    try:
+        facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+        version, _ = facts["format_version"], facts["hash"]
+        if not (isinstance(facts["sample_rate"], int) and isinstance(facts["roots"], dict)):
+            raise TypeError
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+        raise UserError(f"{path} is damaged; prepare the corpus again.") from None
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format version {version}, this program reads {FORMAT_VERSION}; "
+            "prepare the corpus again."
+        )
+    return facts
+
+
+def _read_manifest(path: Path) -> NDArray[np.void]:
+    if not path.is_file():
+        raise UserError(f"{path} is missing; prepare the corpus again.")
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        header, rows = next(reader, []), list(reader)
+    missing = [name for name in _COLUMNS if name not in header]
+    if missing:
+        raise UserError(f"{path} has no column '{missing[0]}'; prepare the corpus again.")
+    places = [header.index(name) for name in _COLUMNS]
+    try:
+        return _to_table([[row[place] for place in places] for row in rows])
+    except (ValueError, IndexError) as error:
+        raise UserError(f"{path} is damaged ({error}); prepare the corpus again.") from None
+
+
+def _hash(table: NDArray[np.void], sample_rate: int) -> str:
+    said = ("kind", "split", "group", "start", "frames", "audio_sha256", "pair")
+    lines = sorted("\t".join(_to_text(row[name]) for name in said) for row in table)
+    return hashlib.sha256("\n".join([str(sample_rate), *lines]).encode()).hexdigest()
+
+
+def _to_table(rows: list[list[Any]]) -> NDArray[np.void]:
+    columns: dict[str, NDArray] = {}
+    for place, (name, kind) in enumerate(_COLUMNS.items()):
+        values = [row[place] for row in rows]
+        if kind is str:
+            columns[name] = np.array([str(value).encode() for value in values], dtype=np.bytes_)
+        elif kind is int:
+            columns[name] = np.array([int(value) for value in values], dtype=np.int64)
+        else:
+            columns[name] = np.array([float(value) for value in values], dtype=np.float64)
+    table = np.empty(len(rows), dtype=[(name, column.dtype) for name, column in columns.items()])
+    for name, column in columns.items():
+        table[name] = column
+    return table
+
+
+def _to_python(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value.item()
+
+
+def _to_text(value: Any) -> str:
+    value = _to_python(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,72 @@
+"""Ready pairs as training material: crops of equal length from noisy and clean, or whole clips."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedistill.audio import levels
+from sedistill.data.corpus import Corpus
+from sedistill.data.mixing import ATTEMPTS, CROPS, QUIETEST_SPEECH_DB, philox
+from sedistill.errors import UserError
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A crop (T,) of a ready pair, from sample `start` of it on.
+
+    Levels are the pair's own. A pair shorter than the crop begins at `offset`, silence lies around it.
+    """
+
+    noisy: NDArray[np.float32]
+    clean: NDArray[np.float32]
+    pair: int
+    start: int
+    offset: int = 0
+
+
+class Pairs:
+    """The ready pairs of one split, in the order of their names.
+
+    Raises UserError when there are none, or a clean clip is missing from the manifest.
+    """
+
+    def __init__(self, corpus: Corpus) -> None:
+        clean, noisy = corpus.kind("clean"), corpus.kind("noisy")
+        if not len(noisy):
+            raise UserError(f"{corpus.folder}: there are no ready pairs in this split.")
+        clean = clean.take(clean.table["pair"] != b"")
+        order_noisy, order_clean = np.argsort(noisy.table["pair"]), np.argsort(clean.table["pair"])
+        self.noisy = noisy.take(order_noisy)
+        self.clean = clean.take(order_clean)
+        if not np.array_equal(self.noisy.table["pair"], self.clean.table["pair"]):
+            raise UserError(f"{corpus.folder}: noisy and clean clips do not match; prepare it again.")
+        self.sample_rate = corpus.sample_rate
+        steps = np.cumsum(self.noisy.frames, dtype=np.float64)
+        self.steps = steps / steps[-1]
+
+    def __len__(self) -> int:
+        return len(self.noisy)
+
+    def whole(self, pair: int) -> Crop:
+        """Pair number `pair` from beginning to end."""
+        return Crop(self.noisy.read(pair), self.clean.read(pair), pair, 0)
+
+
+def make_crop(seed: int, epoch: int, index: int, pairs: Pairs, clip_seconds: float) -> Crop:
+    """Crop `index` of `epoch`: a pair drawn by its length, cut at random, not where the speech pauses."""
+    frames = round(clip_seconds * pairs.sample_rate)
+    for attempt in range(ATTEMPTS):
+        pick, where = philox(seed, CROPS, epoch, index, attempt).random(2)
+        pair = min(int(np.searchsorted(pairs.steps, pick, side="right")), len(pairs) - 1)
+        length = int(pairs.noisy.frames[pair])
+        place = int(where * (abs(length - frames) + 1))
+        start, take = (place if length > frames else 0), min(length, frames)
+        clean = pairs.clean.read(pair, start, take)
+        quietest_db = pairs.clean.table["active_level_db"][pair] - QUIETEST_SPEECH_DB
+        if levels.rms_db(clean) >= quietest_db or attempt == ATTEMPTS - 1:
+            break
+    noisy = pairs.noisy.read(pair, start, take)
+    before = place if length < frames else 0
+    padding = (before, frames - take - before)
+    return Crop(np.pad(noisy, padding), np.pad(clean, padding), pair, start, before)

@@ -1,0 +1,374 @@
+"""Fixed sets of noisy/clean pairs on the disk: written once, the same for every run and every model.
+
+A set is a folder with noisy/ and clean/ of equal file names; those written here also carry `set.yaml` (what
+made them) and `mixtures.csv` (what is in each).
+"""
+
+import csv
+import hashlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+import sedistill
+from sedistill.audio import levels
+from sedistill.audio.files import SUFFIXES, AudioFileError, probe, read_mono, write
+from sedistill.data.corpus import Corpus
+from sedistill.data.crops import Crop, Pairs, make_crop
+from sedistill.data.mixing import Material, MixingSettings, Mixture, make_mixture
+from sedistill.data.parallel import parallel_map
+from sedistill.errors import UserError
+from sedistill.writing import atomic_folder, refuse_existing
+
+FACTS, TABLE = "set.yaml", "mixtures.csv"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of mixtures.csv. Starts are samples; several pieces of noise are parted by semicolons.
+
+    `noise`, `noise_class` and `level_db` are empty for ready pairs, whose `snr_db` is measured: the active
+    level of clean above that of noisy - clean.
+    """
+
+    name: str
+    frames: int
+    snr_db: float
+    clean: str
+    clean_start: int
+    clean_offset: int
+    noise: str = ""
+    noise_start: str = ""
+    noise_class: str = ""
+    level_db: float | str = ""
+    guard: float = 1.0
+
+
+@dataclass(frozen=True)
+class FixedSetSummary:
+    """What `write_fixed_set` did; `text()` is for the terminal."""
+
+    folder: Path
+    facts: Mapping[str, Any]
+    snr_db: NDArray[np.float64]
+    classes: int
+    seconds_taken: float
+
+    def text(self) -> str:
+        facts = self.facts
+        what = "ready pairs" if facts["pairs"] else "mixtures"
+        lines = [
+            f"Set {self.folder}: {facts['count']} {what} of split {facts['split']}, "
+            f"{facts['hours'] * 60:.1f} minutes at {facts['sample_rate']} Hz, "
+            f"written in {self.seconds_taken:.1f} s"
+        ]
+        known = self.snr_db[np.isfinite(self.snr_db)]
+        if len(known):
+            lines.append(f"  SNR {known.min():.1f} to {known.max():.1f} dB, mean {known.mean():.1f} dB")
+        if self.classes:
+            lines.append(f"  {self.classes} noise classes (or recordings)")
+        return "\n".join([*lines, f"  seed {facts['seed']}, hash {facts['hash'][:12]}"])
+
+
+def write_fixed_set(
+    corpus_folder: Path | str,
+    output: Path | str,
+    split: str = "test",
+    count: int = 300,
+    seed: int = 0,
+    mixing: MixingSettings | None = None,
+    overwrite: bool = False,
+    workers: int | None = None,
+) -> FixedSetSummary:
+    """Write `count` mixtures (or crops of ready pairs) of one split as 16-bit FLAC.
+
+    Mixture i is mixture i of epoch 0 on the fly with the same seed, rounded to 16 bits. With
+    `mixing.clip_seconds` None whole recordings are written; of ready pairs then `count` different ones drawn
+    with `seed`, or all of them where there are no more, in the order of their names.
+
+    Raises UserError when the split has nothing to mix, for an output that exists, and when the disk is full.
+    """
+    started, output = time.monotonic(), Path(output)
+    mixing = mixing or MixingSettings()
+    if count < 1:
+        raise UserError(f"count is {count}; give 1 or more.")
+    refuse_existing(output, overwrite)
+    corpus = Corpus.load(corpus_folder)
+    part = corpus.split(split)
+    chosen: Sequence[int] = range(count)
+    if part.has_pairs and mixing.clip_seconds is None:
+        chosen = _chosen_pairs(len(Pairs(part)), count, seed)
+    elif not part.has_pairs:
+        Material(part)  # refuses a split without speech or noise before anything is written
+    with atomic_folder(output, overwrite) as folder:
+        job = partial(_write_one, str(corpus_folder), split, str(folder), seed, mixing)
+        written = parallel_map(job, list(enumerate(chosen)), workers, "Mixing", "clips")
+        rows = [row for row, _ in written]
+        _write_table(folder / TABLE, rows)
+        frames = sum(row.frames for row in rows)
+        facts = {
+            "format_version": FORMAT_VERSION,
+            "sample_rate": corpus.sample_rate,
+            "split": split,
+            "seed": seed,
+            "pairs": part.has_pairs,
+            "mixing": mixing.model_dump(),
+            "corpus": str(Path(corpus_folder).absolute()),
+            "corpus_hash": corpus.hash,
+            "count": len(rows),
+            "clip_seconds": mixing.clip_seconds,
+            "hours": round(frames / corpus.sample_rate / 3600, 5),
+            "bytes": _bytes(_listed(folder / "noisy")) + _bytes(_listed(folder / "clean")),
+            "hash": _joint_hash(digest for _, digest in written),
+            "code_version": sedistill.__version__,
+        }
+        (folder / FACTS).write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
+    snr_db = np.array([row.snr_db for row in rows])
+    classes = len({row.noise_class for row in rows if row.noise_class})
+    return FixedSetSummary(output, facts, snr_db, classes, time.monotonic() - started)
+
+
+class FixedSet:
+    """A folder of noisy/clean pairs, read clip by clip.
+
+    Args:
+        folder: written by `write_fixed_set`, or any folder with noisy/ and clean/ of equal file names.
+
+    Attributes:
+        names: file names, in their order (bytes in a numpy array; `name(i)` for one).
+        lengths: samples of each clip.
+        sample_rate: Hz.
+        snr_db: of each clip, NaN where unknown.
+        noise_classes: of each clip, empty where unknown (bytes).
+        facts: set.yaml, or {} for a plain folder.
+
+    Raises UserError for a missing folder, a missing partner, pairs of different lengths or rates, and a
+    written set that was changed since.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        noisy, clean = self._matched_files()
+        self.names = np.array([name.encode() for name in noisy], dtype=np.bytes_)
+        self.snr_db = np.full(len(noisy), np.nan)
+        self.noise_classes = np.full(len(noisy), b"", dtype=np.bytes_)
+        self.facts: dict[str, Any] = {}
+        if (self.folder / FACTS).is_file():
+            self._load_written({**noisy}, {**clean})
+        else:
+            self._probe_all(noisy)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, index: int) -> str:
+        """File name of clip `index`."""
+        return self.names[index].decode()
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(noisy, clean), float32 (T,) each."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        noisy, clean = (
+            read_mono(self.folder / side / self.name(index), self.sample_rate) for side in ("noisy", "clean")
+        )
+        if len(noisy) != len(clean):
+            raise UserError(
+                f"{self.folder}: {self.name(index)} has {len(noisy)} noisy, {len(clean)} clean samples."
+            )
+        return noisy, clean
+
+    @property
+    def seconds(self) -> float:
+        """Length of all clips together."""
+        return float(self.lengths.sum()) / self.sample_rate
+
+    @property
+    def hash(self) -> str:
+        """sha256 over names and audio: read from set.yaml, computed (once) for a plain folder."""
+        if "hash" in self.facts:
+            return str(self.facts["hash"])
+        return _hash_of_folder(self.folder, tuple(self.name(i) for i in range(len(self))), self.sample_rate)
+
+    def _matched_files(self) -> tuple[dict[str, int], dict[str, int]]:
+        sides = []
+        for side in ("noisy", "clean"):
+            place = self.folder / side
+            if not place.is_dir():
+                raise UserError(f"{place} does not exist; a set is a folder with noisy/ and clean/ in it.")
+            sides.append(_listed(place))
+        noisy, clean = sides
+        if not noisy and not clean:
+            raise UserError(f"{self.folder} holds no audio files in noisy/ and clean/.")
+        both_ways = ((noisy, clean, "noisy", "clean"), (clean, noisy, "clean", "noisy"))
+        for mine, other, side, partner in both_ways:
+            alone = [name for name in mine if name not in other]
+            if alone:
+                more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
+                raise UserError(
+                    f"{self.folder / side / alone[0]}{more} has no partner of the same name in "
+                    f"{self.folder / partner}; add it or take the file away."
+                )
+        return noisy, clean
+
+    def _probe_all(self, names: Iterable[str]) -> None:
+        rates: list[int] = []
+        lengths: list[int] = []
+        for name in names:
+            noisy, clean = (probe(self.folder / side / name) for side in ("noisy", "clean"))
+            if noisy.frames == 0:
+                raise AudioFileError(noisy.path, "holds no samples")
+            if (noisy.frames, noisy.sample_rate) != (clean.frames, clean.sample_rate):
+                raise UserError(
+                    f"{noisy.path} has {noisy.frames} samples at {noisy.sample_rate} Hz and its clean "
+                    f"partner {clean.frames} at {clean.sample_rate} Hz; the two files of a pair must agree."
+                )
+            if rates and noisy.sample_rate != rates[-1]:
+                raise UserError(
+                    f"{noisy.path} has {noisy.sample_rate} Hz, files before it {rates[-1]} Hz; "
+                    "convert the set with `sedistill prepare --clean ... --noisy ...` first."
+                )
+            rates.append(noisy.sample_rate)
+            lengths.append(noisy.frames)
+        self.sample_rate = rates[0]
+        self.lengths = np.array(lengths, dtype=np.int64)
+
+    def _load_written(self, noisy: dict[str, int], clean: dict[str, int]) -> None:
+        path = self.folder / FACTS
+        try:
+            self.facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+            version = self.facts["format_version"]
+            expected = (self.facts["count"], self.facts["bytes"])
+            self.sample_rate = int(self.facts["sample_rate"])
+            with (self.folder / TABLE).open(newline="", encoding="utf-8") as file:
+                rows = {row["name"]: row for row in csv.DictReader(file)}
+        except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+            raise UserError(
+                f"{self.folder}: {FACTS} or {TABLE} is missing or damaged; write the set again."
+            ) from None
+        if version != FORMAT_VERSION:
+            raise UserError(
+                f"{path} has format version {version}, this program reads {FORMAT_VERSION}; write it again."
+            )
+        present = (len(noisy), _bytes(noisy) + _bytes(clean))
+        if expected != present or list(rows) != list(noisy):
+            raise UserError(
+                f"{self.folder} was changed since it was written: {FACTS} tells of {expected[0]} clips and "
+                f"{expected[1]} bytes, there are {present[0]} and {present[1]}; write the set again."
+            )
+        self.lengths = np.array([int(row["frames"]) for row in rows.values()], dtype=np.int64)
+        self.snr_db = np.array([float(row["snr_db"] or "nan") for row in rows.values()])
+        self.noise_classes = np.array([row["noise_class"].encode() for row in rows.values()], dtype=np.bytes_)
+
+
+def _write_one(
+    corpus_folder: str, split: str, output: str, seed: int, mixing: MixingSettings, numbered: tuple[int, int]
+) -> tuple[Row, bytes]:
+    """Make and write one clip. Returns its row and the hash of its audio."""
+    number, index = numbered
+    name = f"{number:06d}.flac"
+    source = _source(corpus_folder, split)
+    if isinstance(source, Pairs):
+        crop = (
+            source.whole(index)
+            if mixing.clip_seconds is None
+            else make_crop(seed, 0, index, source, mixing.clip_seconds)
+        )
+        made: Crop | Mixture = crop
+        row = _row_of_crop(name, crop, source)
+    else:
+        made = mixture = make_mixture(seed, 0, index, source, mixing)
+        row = _row_of_mixture(name, mixture, source)
+    for side, samples in (("noisy", made.noisy), ("clean", made.clean)):
+        write(Path(output) / side / name, samples, source.sample_rate, "PCM_16")
+    return row, _pair_digest(Path(output), name, source.sample_rate)
+
+
+@cache
+def _source(corpus_folder: str, split: str) -> Material | Pairs:
+    part = Corpus.load(corpus_folder).split(split)
+    return Pairs(part) if part.has_pairs else Material(part)
+
+
+def _row_of_mixture(name: str, mixture: Mixture, material: Material) -> Row:
+    plan = mixture.plan
+    noise = [material.noise[piece.clip] for piece in plan.noise]
+    noise_starts = [clip.start + piece.start for clip, piece in zip(noise, plan.noise, strict=True)]
+    speech = material.speech[plan.speech.clip]
+    return Row(
+        name=name,
+        frames=plan.frames,
+        snr_db=round(plan.snr_db, 4),
+        clean=speech.path,
+        clean_start=speech.start + plan.speech.start,
+        clean_offset=plan.speech_offset,
+        noise=";".join(clip.path for clip in noise),
+        noise_start=";".join(map(str, noise_starts)),
+        noise_class=noise[0].group,
+        level_db=round(plan.level_db, 4),
+        guard=round(mixture.guard, 6),
+    )
+
+
+def _row_of_crop(name: str, crop: Crop, pairs: Pairs) -> Row:
+    snr_db = levels.snr_db(crop.clean, crop.noisy - crop.clean, pairs.sample_rate)
+    clip = pairs.clean[crop.pair]
+    return Row(
+        name=name,
+        frames=len(crop.noisy),
+        snr_db=round(snr_db, 4) if np.isfinite(snr_db) else float("nan"),
+        clean=clip.path,
+        clean_start=clip.start + crop.start,
+        clean_offset=crop.offset,
+    )
+
+
+def _chosen_pairs(available: int, count: int, seed: int) -> list[int]:
+    if count >= available:
+        return list(range(available))
+    return sorted(np.random.Generator(np.random.Philox(seed)).permutation(available)[:count].tolist())
+
+
+def _write_table(path: Path, rows: Sequence[Row]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(asdict(rows[0])), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def _listed(folder: Path) -> dict[str, int]:
+    """{file name: bytes} of the audio files right in `folder`, sorted."""
+    found = {
+        path.name: path.stat().st_size
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    }
+    return dict(sorted(found.items()))
+
+
+def _bytes(listed: Mapping[str, int]) -> int:
+    return sum(listed.values())
+
+
+def _pair_digest(folder: Path, name: str, sample_rate: int) -> bytes:
+    digest = hashlib.sha256(name.encode())
+    for side in ("noisy", "clean"):
+        digest.update(read_mono(folder / side / name, sample_rate).astype("<f4").tobytes())
+    return digest.digest()
+
+
+def _joint_hash(digests: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+@cache
+def _hash_of_folder(folder: Path, names: tuple[str, ...], sample_rate: int) -> str:
+    return _joint_hash(_pair_digest(folder, name, sample_rate) for name in names)

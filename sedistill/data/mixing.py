@@ -1,0 +1,320 @@
+"""Mixtures of clean speech and noise: what is drawn, and how it becomes audio.
+
+Randomness is counter-based: everything about mixture `index` of epoch `epoch` is a function of
+(seed, epoch, index), whatever process makes it and in whatever order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from sedistill.audio import levels
+from sedistill.data.checking import SHORTEST_SECONDS
+from sedistill.data.corpus import Corpus
+from sedistill.errors import UserError
+from sedistill.settings import Settings, check_settings
+
+# A segment whose RMS lies further below its recording's active level is nearly all pause: draw again.
+QUIETEST_SPEECH_DB = 10.0
+QUIETEST_NOISE_DB = 40.0
+ATTEMPTS = 20
+_MASK = 2**64 - 1
+
+
+class MixingSettings(Settings):
+    """How speech and noise are mixed."""
+
+    snr_db_low: float = Field(0.0, ge=-100, le=100, allow_inf_nan=False)
+    snr_db_high: float = Field(20.0, ge=-100, le=100, allow_inf_nan=False)
+    """The SNR on active levels is uniform between these two."""
+    clip_seconds: float | None = Field(4.0, ge=0.1, le=600, allow_inf_nan=False)
+    """Length of a mixture; null takes whole recordings, one after another (fixed sets only)."""
+    level_db: float = Field(-26.0, ge=-100, le=0, allow_inf_nan=False)
+    level_spread_db: float = Field(3.0, ge=0, le=60, allow_inf_nan=False)
+    """The active level of the speech is uniform in level_db +- level_spread_db, in dB below full scale."""
+    crossfade_ms: float = Field(10.0, ge=0, le=50, allow_inf_nan=False)
+    """Overlap where recordings of noise are joined."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "MixingSettings":
+        if self.snr_db_low > self.snr_db_high:
+            raise ValueError(
+                f"snr_db_low = {self.snr_db_low:g} lies above snr_db_high = {self.snr_db_high:g}; swap them."
+            )
+        return self
+
+
+def mixing_settings(overrides: Sequence[str]) -> MixingSettings:
+    """Settings from texts such as "snr_db_low=-5"; the rest is default. Raises UserError."""
+    values = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise UserError(f"'{override}' is not a setting; write key=value, for example snr_db_low=-5.")
+        try:
+            values[key.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"the value in '{override}' is not readable; quote it for the shell.") from None
+    return check_settings(MixingSettings, values, "mixing setting")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of a clip: its number in the speech or noise corpus, first sample, number of samples."""
+
+    clip: int
+    start: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class MixturePlan:
+    """Everything that was drawn for one mixture.
+
+    Attributes:
+        frames: length of the mixture in samples.
+        speech: the piece of clean speech.
+        speech_offset: where it begins; silence lies around speech shorter than the mixture.
+        noise: pieces to be joined, each overlapping the one before by `crossfade` samples.
+        snr_db: active level of the speech above that of the noise.
+        level_db: active level of the speech.
+    """
+
+    frames: int
+    speech: Piece
+    speech_offset: int
+    noise: tuple[Piece, ...]
+    crossfade: int
+    snr_db: float
+    level_db: float
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A mixture (T,) and its clean speech (T,). `guard` is below 1 where it would have clipped."""
+
+    noisy: NDArray[np.float32]
+    clean: NDArray[np.float32]
+    plan: MixturePlan
+    guard: float
+
+
+class Material:
+    """The speech and noise of one split, with what drawing from them needs.
+
+    A speech clip is drawn with a probability proportional to its length, so that every second is heard as
+    often; a noise clip to the square root of its length, so that a few long recordings do not drown many
+    short ones. Raises UserError when either is missing.
+    """
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.speech, self.noise = corpus.kind("clean"), corpus.kind("noise")
+        for kind, part in (("clean speech", self.speech), ("noise", self.noise)):
+            if not len(part):
+                raise UserError(f"{corpus.folder}: there is no {kind} in this split to make mixtures from.")
+        self.sample_rate = corpus.sample_rate
+        self.speech_steps = _cumulative(self.speech.frames)
+        self.noise_steps = _cumulative(np.sqrt(self.noise.frames))
+        _, self.noise_groups = np.unique(self.noise.table["group"], return_inverse=True)
+        self.by_group = np.argsort(self.noise_groups, kind="stable")
+        self.group_ends = np.cumsum(np.bincount(self.noise_groups))
+
+    def others_of_group(self, clip: int) -> NDArray[np.int64]:
+        """Noise clips of the same class as `clip`, itself included."""
+        group = self.noise_groups[clip]
+        first = self.group_ends[group - 1] if group else 0
+        return self.by_group[first : self.group_ends[group]]
+
+
+def philox(seed: int, stream: int, epoch: int, index: int, attempt: int = 0) -> np.random.Generator:
+    """An independent generator for each (seed, stream, epoch, index, attempt); nothing before it matters."""
+    # The lowest word of the counter is what the generator itself counts on.
+    counter = [0, attempt, index & _MASK, epoch & _MASK]
+    return np.random.Generator(np.random.Philox(key=[seed & _MASK, stream], counter=counter))
+
+
+MIXTURES, CROPS, ORDER = 1, 2, 3
+"""The streams of `philox`, so that what is drawn for one purpose says nothing about another."""
+
+
+def plan_mixture(
+    seed: int, epoch: int, index: int, material: Material, settings: MixingSettings, attempt: int = 0
+) -> MixturePlan:
+    """Draw mixture `index` of `epoch`; reads no audio. `attempt` numbers the draws made where one was silent.
+
+    Speech shorter than clip_seconds is put at a random place with pauses around it, never joined to other
+    sentences. Short noise is joined with other recordings of its class, or looped where there is none.
+    With clip_seconds None, mixture i is the whole of speech clip i (modulo their number).
+    """
+    rng = philox(seed, MIXTURES, epoch, index, attempt)
+    pick_speech, where, pick_noise, snr, level = rng.random(5).tolist()
+    if settings.clip_seconds is None:
+        speech_clip = (index + attempt) % len(material.speech)
+        frames = int(material.speech.frames[speech_clip])
+    else:
+        speech_clip = _pick(pick_speech, material.speech_steps)
+        frames = round(settings.clip_seconds * material.sample_rate)
+    length = int(material.speech.frames[speech_clip])
+    spare = length - frames
+    place = int(where * (abs(spare) + 1))
+    speech = Piece(speech_clip, place if spare > 0 else 0, min(length, frames))
+    crossfade = round(settings.crossfade_ms * material.sample_rate / 1000)
+    return MixturePlan(
+        frames=frames,
+        speech=speech,
+        speech_offset=place if spare < 0 else 0,
+        noise=_plan_noise(rng, _pick(pick_noise, material.noise_steps), frames, crossfade, material),
+        crossfade=crossfade,
+        snr_db=settings.snr_db_low + snr * (settings.snr_db_high - settings.snr_db_low),
+        level_db=settings.level_db + (2 * level - 1) * settings.level_spread_db,
+    )
+
+
+def make_mixture(seed: int, epoch: int, index: int, material: Material, settings: MixingSettings) -> Mixture:
+    """Draw and render; where the drawn speech is nearly all pause, or the noise silent, draw again.
+
+    Raises UserError when no draw gives anything to hear.
+    """
+    for attempt in range(ATTEMPTS):
+        last = attempt == ATTEMPTS - 1
+        mixture = _render(plan_mixture(seed, epoch, index, material, settings, attempt), material, last)
+        if mixture is not None:
+            return mixture
+    raise UserError(
+        f"{material.speech.folder}: {ATTEMPTS} draws in a row gave silence; check the speech and noise "
+        "in it, or make clip_seconds longer."
+    )
+
+
+def mix_at_snr(
+    clean: NDArray,
+    noise: NDArray,
+    snr_db: float,
+    level_db: float,
+    clean_level_db: float,
+    noise_level_db: float,
+) -> tuple[NDArray, NDArray, float]:
+    """Scale speech to `level_db` and noise to `snr_db` below it, add, and guard against clipping.
+
+    Args:
+        clean, noise: (T,) each.
+        clean_level_db, noise_level_db: their levels as they are, on whatever measure the SNR is meant in.
+
+    Returns: noisy, clean, and the factor (at most 1) both were multiplied by to stay below 0.99.
+    """
+    clean = clean * clean.dtype.type(levels.db_to_gain(level_db - clean_level_db))
+    noisy = noise * noise.dtype.type(levels.db_to_gain(level_db - snr_db - noise_level_db))
+    noisy += clean
+    guard = levels.clipping_guard(noisy, clean)
+    if guard < 1.0:
+        noisy *= noisy.dtype.type(guard)
+        clean *= clean.dtype.type(guard)
+    return noisy, clean, guard
+
+
+def join(pieces: Sequence[NDArray], crossfade: int) -> NDArray:
+    """Join waveforms (T_i,) with equal-power cross-fades of `crossfade` samples.
+
+    Squared fading gains add up to one, so that joined recordings, which are not alike sample by sample,
+    keep their power across the joint.
+    """
+    joined = np.empty(sum(map(len, pieces)) - crossfade * (len(pieces) - 1), dtype=pieces[0].dtype)
+    rise = np.sin(np.linspace(0.0, np.pi / 2, crossfade, endpoint=False) + np.pi / 4 / max(crossfade, 1))
+    rise = rise.astype(joined.dtype)
+    end = 0
+    for number, piece in enumerate(pieces):
+        start = end - crossfade if number else 0
+        if number and crossfade:
+            faded = joined[start:end] * rise[::-1] + piece[:crossfade] * rise
+            joined[start : start + len(piece)] = piece
+            joined[start:end] = faded
+        else:
+            joined[start : start + len(piece)] = piece
+        end = start + len(piece)
+    return joined
+
+
+def _plan_noise(
+    rng: np.random.Generator, clip: int, frames: int, crossfade: int, material: Material
+) -> tuple[Piece, ...]:
+    lengths = material.noise.frames
+    length = int(lengths[clip])
+    if length >= frames:
+        return (Piece(clip, int(rng.random() * (length - frames + 1)), frames),)
+    # Start anywhere in the first recording, or mixtures would all begin with its onset.
+    shortest = min(length, max(2 * crossfade, round(SHORTEST_SECONDS["noise"] * material.sample_rate)))
+    start = int(rng.random() * (length - shortest + 1))
+    pieces = [Piece(clip, start, length - start)]
+    covered = length - start
+    family = material.others_of_group(clip)
+    while covered < frames:
+        clip = _another(rng.random(), clip, family)
+        wanted = max(frames - covered + crossfade, 2 * crossfade)
+        length = int(lengths[clip])
+        take = min(length, wanted)
+        pieces.append(Piece(clip, int(rng.random() * (length - take + 1)), take))
+        covered += take - crossfade
+    return tuple(pieces)
+
+
+def _another(draw: float, clip: int, family: NDArray[np.int64]) -> int:
+    """A member of the family other than `clip`, or `clip` itself when it is alone."""
+    if len(family) == 1:
+        return clip
+    own = int(np.searchsorted(family, clip))
+    return int(family[(own + 1 + int(draw * (len(family) - 1))) % len(family)])
+
+
+def _render(plan: MixturePlan, material: Material, accept_quiet: bool) -> Mixture | None:
+    """The mixture, or None when what was drawn is too quiet to be what it stands for."""
+    speech = material.speech.read(plan.speech.clip, plan.speech.start, plan.speech.frames)
+    whole_level_db = material.speech.table["active_level_db"][plan.speech.clip]
+    mostly_pause = levels.rms_db(speech) < whole_level_db - QUIETEST_SPEECH_DB
+    if mostly_pause and not accept_quiet:
+        return None
+    noise = _read_noise(plan, material)
+    speech_db = levels.active_level_db(speech, material.sample_rate)
+    noise_db = levels.active_level_db(noise, material.sample_rate)
+    recorded_db = material.noise.table["active_level_db"][plan.noise[0].clip]
+    if speech_db == -np.inf or noise_db == -np.inf:
+        return None
+    if noise_db < recorded_db - QUIETEST_NOISE_DB and not accept_quiet:
+        return None
+    clean = _placed(speech, plan.speech_offset, plan.frames)
+    noisy, clean, guard = mix_at_snr(clean, noise, plan.snr_db, plan.level_db, speech_db, noise_db)
+    return Mixture(noisy, clean, plan, guard)
+
+
+def _read_noise(plan: MixturePlan, material: Material) -> NDArray[np.float32]:
+    """The pieces joined; later ones are brought to the active level of the first one's recording."""
+    if len(plan.noise) == 1:
+        piece = plan.noise[0]
+        return material.noise.read(piece.clip, piece.start, piece.frames)
+    recorded_db = material.noise.table["active_level_db"]
+    parts: dict[Piece, NDArray[np.float32]] = {}
+    for piece in plan.noise:
+        if piece not in parts:
+            gain = levels.db_to_gain(recorded_db[plan.noise[0].clip] - recorded_db[piece.clip])
+            parts[piece] = material.noise.read(piece.clip, piece.start, piece.frames) * np.float32(gain)
+    return join([parts[piece] for piece in plan.noise], plan.crossfade)[: plan.frames]
+
+
+def _placed(samples: NDArray[np.float32], offset: int, frames: int) -> NDArray[np.float32]:
+    if len(samples) == frames:
+        return samples
+    placed = np.zeros(frames, dtype=samples.dtype)
+    placed[offset : offset + len(samples)] = samples
+    return placed
+
+
+def _cumulative(weights: NDArray) -> NDArray[np.float64]:
+    steps = np.cumsum(weights, dtype=np.float64)
+    return steps / steps[-1]
+
+
+def _pick(draw: float, steps: NDArray[np.float64]) -> int:
+    return min(int(np.searchsorted(steps, draw, side="right")), len(steps) - 1)

@@ -1,0 +1,62 @@
+"""One function over many items in several processes, in order, with a progress bar."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TypeVar
+
+from sedistill.progress import ProgressBar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+WORTH_A_POOL = 64  # below this many items, starting processes costs more than it saves
+
+
+def parallel_map(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int | None,
+    description: str,
+    unit: str,
+) -> list[Result]:
+    """`[function(item) for item in items]`; `workers` None is one a core. An error ends it at once."""
+    workers = workers or os.cpu_count() or 1
+    if workers == 1 or len(items) < WORTH_A_POOL:
+        return _one_by_one(function, items, description, unit)
+    pool = ProcessPoolExecutor(workers)
+    try:
+        # Everything is submitted, and so every process forked, before the bar starts its thread.
+        futures = [pool.submit(_several, function, part) for part in _parts(items, workers)]
+        return _gather(futures, len(items), description, unit)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _one_by_one(
+    function: Callable[[Item], Result], items: Sequence[Item], description: str, unit: str
+) -> list[Result]:
+    results = []
+    with ProgressBar(description, len(items), unit) as bar:
+        for item in items:
+            results.append(function(item))
+            bar.advance()
+    return results
+
+
+def _parts(items: Sequence[Item], workers: int) -> list[Sequence[Item]]:
+    size = max(1, min(32, len(items) // (4 * workers)))
+    return [items[first : first + size] for first in range(0, len(items), size)]
+
+
+def _several(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in items]
+
+
+def _gather(futures: list[Future[list[Result]]], total: int, description: str, unit: str) -> list[Result]:
+    results: list[Result] = []
+    with ProgressBar(description, total, unit) as bar:
+        for future in futures:
+            results += future.result()
+            bar.advance(len(results) - bar.done)
+    return results

@@ -1,0 +1,327 @@
+"""From folders of audio to a checked corpus: every file is decoded, and what is unusable is named."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sedistill
+from sedistill.audio.files import RESAMPLER
+from sedistill.data.checking import SHORTEST_SECONDS, Finding, Job, check
+from sedistill.data.corpus import Clip, Corpus
+from sedistill.data.layouts import Listing, Source, find_sources
+from sedistill.data.parallel import parallel_map
+from sedistill.data.splitting import assign_splits, find_leaks
+from sedistill.errors import UserError
+from sedistill.writing import atomic_folder, refuse_existing
+
+EXCLUDED = "excluded.csv"
+AUDIO_ROOT = "audio"
+SPLIT_ORDER = ("train", "valid", "test", "test_with_reverb")
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A file that was left out, and why: a short reason to count by, and what was found."""
+
+    path: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What `prepare` did; `text()` is one screen."""
+
+    folder: Path
+    corpus: Corpus
+    excluded: Sequence[Excluded]
+    converted: int
+    clipped: int
+    warnings: Sequence[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        facts = self.corpus.facts
+        lines = [f"Corpus {self.folder} ({facts['layout']}, {facts['sample_rate']} Hz)", ""]
+        lines += _count_lines(facts["counts"])
+        lines += ["", *self._left_out_lines()]
+        if self.converted:
+            lines.append(
+                f"Converted to {facts['sample_rate']} Hz mono ({RESAMPLER}): {self.converted} files, in "
+                f"{self.folder / AUDIO_ROOT}"
+            )
+        if self.clipped:
+            lines.append(f"Kept although clipped (noise, or a ready pair): {self.clipped} files")
+        lines += [f"Warning: {warning}." for warning in self.warnings]
+        return "\n".join(lines)
+
+    def _left_out_lines(self) -> list[str]:
+        if not self.excluded:
+            return ["Left out: nothing"]
+        counts = Counter(one.reason for one in self.excluded)
+        reasons = [f"  {count:6d}  {reason}" for reason, count in counts.most_common()]
+        return [f"Left out: {len(self.excluded)} files, listed in {self.folder / EXCLUDED}", *reasons]
+
+
+def prepare(
+    output: Path | str,
+    root: Path | str | None = None,
+    clean: Path | str | None = None,
+    noise: Path | str | None = None,
+    noisy: Path | str | None = None,
+    layout: str = "auto",
+    sample_rate: int = 16_000,
+    seed: int = 0,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> PrepareSummary:
+    """Check every file of a corpus and write corpus.csv, excluded.csv and corpus.yaml into `output`.
+
+    Give `root` (a corpus in a known layout), or `clean` with `noise`, or `clean` with `noisy`. Good files at
+    `sample_rate` and in mono are referred to where they are; others are converted once into `output`.
+    Sub-folders named train, valid and test are taken as splits; without them, groups (sub-folders: speakers
+    or classes; in a flat folder, the files) are split 80/10/10 by a hash seeded with `seed`.
+
+    Left out, with the reason: what is not audio, damaged, of zero length, too short (clean 0.5 s, noise
+    0.1 s), silent, NaN, an exact copy of another file, and clean speech with more than 0.1 % of its samples
+    flat at the peak. Clipped noise and clipped ready pairs are kept and marked: noise is clipped in life, and
+    a published test set stays whole.
+
+    Raises UserError for missing or empty folders, when a needed kind has no usable file, and for an output
+    that exists.
+    """
+    output = Path(output)
+    refuse_existing(output, overwrite)
+    _check_numbers(sample_rate, workers)
+    folders = (None if folder is None else Path(folder) for folder in (root, clean, noise, noisy))
+    listing = find_sources(layout, *folders)
+    _refuse_inside(output, listing)
+    with atomic_folder(output, overwrite) as folder:
+        jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate)
+        findings = parallel_map(check, jobs, workers, "Checking", "files")
+        summary = _summarise(output, listing, sources, findings, sample_rate, seed)
+        _remove_unused(folder / AUDIO_ROOT, summary.corpus)
+        summary.corpus.save(folder)
+        _write_excluded(folder / EXCLUDED, summary.excluded)
+    return summary
+
+
+def _check_numbers(sample_rate: int, workers: int | None) -> None:
+    if not 4_000 <= sample_rate <= 192_000:
+        raise UserError(f"sample_rate is {sample_rate} Hz; give 4000 to 192000 Hz, usually 16000.")
+    if workers is not None and workers < 1:
+        raise UserError(f"workers is {workers}; give 1 or more.")
+
+
+def _refuse_inside(output: Path, listing: Listing) -> None:
+    for place in listing.roots.values():
+        written, read = output.resolve(), place.resolve()
+        if written.is_relative_to(read) or read.is_relative_to(written):
+            raise UserError(
+                f"the output {output} and the audio in {place} lie one in the other; choose another."
+            )
+
+
+def _jobs(listing: Listing, converted: Path, sample_rate: int) -> tuple[list[Job], list[tuple[Source, ...]]]:
+    """One job a file or pair, and the sources it stands for."""
+    together: dict[tuple[str, str], list[Source]] = {}
+    for source in listing.sources:
+        key = ("pair", source.pair) if source.pair else (source.root, source.path)
+        together.setdefault(key, []).append(source)
+    sources = [tuple(both) for both in together.values()]
+    jobs = [
+        Job(
+            paths=tuple(str(listing.roots[source.root] / source.path) for source in both),
+            kinds=tuple(source.kind for source in both),
+            converted=tuple(str(converted / _converted_path(source)) for source in both),
+            sample_rate=sample_rate,
+        )
+        for both in sources
+    ]
+    return jobs, sources
+
+
+def _converted_path(source: Source) -> str:
+    return f"{source.root}/{source.path}.flac"
+
+
+def _summarise(
+    output: Path, listing: Listing, sources: Sequence[tuple[Source, ...]],
+    findings: Sequence[tuple[Finding, ...]], sample_rate: int, seed: int,
+) -> PrepareSummary:  # fmt: skip
+    excluded = [Excluded(path, _short_reason(reason), reason) for path, reason in listing.left_out]
+    clips: list[Clip] = []
+    for both, found in zip(sources, findings, strict=True):
+        for source, finding in zip(both, found, strict=True):
+            if finding.reason:
+                path = str(listing.roots[source.root] / source.path)
+                excluded.append(Excluded(path, finding.reason, finding.detail))
+            else:
+                clips.append(_clip(source, finding))
+    clips, copies = _without_copies(clips, listing)
+    shortest = {kind: round(seconds * sample_rate) for kind, seconds in SHORTEST_SECONDS.items()}
+    clips, cut, warnings = assign_splits(clips, listing.shares, seed, shortest)
+    excluded += copies
+    excluded += [Excluded(_original(clip, listing), "too short to split in time", why) for clip, why in cut]
+    _refuse_useless(listing, clips, excluded)
+    clips.sort(key=lambda clip: (_split_rank(clip.split), clip.kind, clip.root, clip.path, clip.start))
+    converted = len({(clip.root, clip.path) for clip in clips if clip.source})
+    roots = listing.roots | ({AUDIO_ROOT: Path(AUDIO_ROOT)} if converted else {})
+    facts = _facts(listing, clips, excluded, sample_rate, seed)
+    corpus = Corpus.from_clips(output, clips, sample_rate, roots, facts)
+    warnings = [*listing.warnings, *warnings, *find_leaks(clips), *_missing_splits(clips)]
+    clipped = sum(clip.clipped_share > 0.001 for clip in clips)
+    return PrepareSummary(output, corpus, excluded, converted, clipped, warnings)
+
+
+def _remove_unused(converted: Path, corpus: Corpus) -> None:
+    """Delete conversions of files that turned out to be copies, or were left out later."""
+    used = {clip.path for clip in corpus if clip.source}
+    for path in converted.rglob("*.flac"):
+        if path.relative_to(converted).as_posix() not in used:
+            path.unlink()
+
+
+def _short_reason(reason: str) -> str:
+    words = {"partner": "no partner", "outside": "outside of the splits", "same name": "name twice"}
+    return next((short for word, short in words.items() if word in reason), reason)
+
+
+def _clip(source: Source, finding: Finding) -> Clip:
+    return Clip(
+        root=AUDIO_ROOT if finding.was_converted else source.root,
+        path=_converted_path(source) if finding.was_converted else source.path,
+        kind=source.kind,
+        split=source.split,
+        group=source.group,
+        start=0,
+        frames=finding.frames,
+        active_level_db=finding.active_level_db,
+        peak=finding.peak,
+        clipped_share=finding.clipped_share,
+        sample_rate=finding.sample_rate,
+        channels=finding.channels,
+        audio_sha256=finding.audio_sha256,
+        pair=source.pair,
+        source=f"{source.root}/{source.path}" if finding.was_converted else "",
+    )
+
+
+def _original(clip: Clip, listing: Listing) -> str:
+    root, path = clip.source.split("/", 1) if clip.source else (clip.root, clip.path)
+    return str(listing.roots[root] / path)
+
+
+def _without_copies(clips: Sequence[Clip], listing: Listing) -> tuple[list[Clip], list[Excluded]]:
+    """Keep one of each set of exact copies: that of the latest split, so that test sets stay whole.
+
+    A noise file that is also clean speech is left out as well. Pairs count as copies when noisy and clean
+    both are: one clean recording under several noises is usual.
+    """
+    keys = _copy_keys(clips)
+    first_of: dict[str, Clip] = {}
+    dropped: dict[str, str] = {}
+
+    def precedence(number: int) -> tuple[bool, int, int]:
+        return clips[number].kind == "noise", -_split_rank(clips[number].split), number
+
+    for number in sorted(range(len(clips)), key=precedence):
+        clip = clips[number]
+        kept = first_of.setdefault(keys[number], clip)
+        # The other file of a pair has the same key, and is no copy.
+        if kept is not clip and not (clip.pair and clip.pair == kept.pair):
+            dropped[f"{clip.root}/{clip.path}"] = _original(kept, listing)
+    remaining = [clip for clip in clips if f"{clip.root}/{clip.path}" not in dropped]
+    copies = [(clip, dropped.get(f"{clip.root}/{clip.path}")) for clip in clips]
+    return remaining, [
+        Excluded(_original(clip, listing), "exact copy", f"the same audio as {kept}")
+        for clip, kept in copies
+        if kept
+    ]
+
+
+def _copy_keys(clips: Sequence[Clip]) -> list[str]:
+    hashes: dict[str, dict[str, str]] = {}
+    for clip in clips:
+        if clip.pair:
+            hashes.setdefault(clip.pair, {})[clip.kind] = clip.audio_sha256
+    return [
+        "{noisy} {clean}".format(**hashes[clip.pair]) if clip.pair else clip.audio_sha256 for clip in clips
+    ]
+
+
+def _refuse_useless(listing: Listing, clips: Iterable[Clip], excluded: Sequence[Excluded]) -> None:
+    usable = Counter("pair" if clip.pair else clip.kind for clip in clips)
+    mixes = "noise" in listing.roots
+    for kind in ("clean", "noise") if mixes else ("pair",):
+        if usable[kind]:
+            continue
+        place = " and ".join(str(p) for n, p in listing.roots.items() if not mixes or n == kind)
+        inside = [one for one in excluded if not mixes or Path(one.path).is_relative_to(listing.roots[kind])]
+        counts = Counter(one.reason for one in inside).most_common(3)
+        reasons = ", ".join(f"{count} x {reason}" for reason, count in counts)
+        example = f"; for example {inside[0].path}: {inside[0].detail or inside[0].reason}" if inside else ""
+        what = {"clean": "clean file", "noise": "noise file", "pair": "noisy/clean pair"}[kind]
+        raise UserError(f"no usable {what} in {place} ({reasons}){example}.")
+
+
+def _facts(
+    listing: Listing, clips: Sequence[Clip], excluded: Sequence[Excluded], sample_rate: int, seed: int
+) -> dict[str, Any]:
+    return {
+        "layout": listing.layout,
+        "resampler": RESAMPLER,
+        "seed": seed,
+        "counts": _counts(clips, sample_rate),
+        "excluded": dict(Counter(one.reason for one in excluded).most_common()),
+        "code_version": sedistill.__version__,
+    }
+
+
+def _counts(clips: Sequence[Clip], sample_rate: int) -> dict[str, dict[str, Any]]:
+    """{"train clean": {"files": ..., "hours": ..., "groups": ...}, ...} in the order of the splits."""
+    cells: dict[tuple[str, str], list[Clip]] = {}
+    for clip in clips:
+        cells.setdefault((clip.split, clip.kind), []).append(clip)
+    return {
+        f"{split} {kind}": {
+            "files": len(cells[split, kind]),
+            "hours": round(sum(clip.frames for clip in cells[split, kind]) / sample_rate / 3600, 4),
+            "groups": len({clip.group for clip in cells[split, kind]}),
+        }
+        for split, kind in sorted(cells, key=lambda cell: (_split_rank(cell[0]), cell[1]))
+    }
+
+
+def _count_lines(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = [f"  {'split':<17}{'kind':<7}{'files':>8}{'hours':>9}{'groups':>9}"]
+    for cell, count in counts.items():
+        split, kind = cell.split(" ")
+        lines.append(f"  {split:<17}{kind:<7}{count['files']:>8}{count['hours']:>9.2f}{count['groups']:>9}")
+    return [*lines, "  (groups: speakers, noise classes, or single files of a flat folder)"]
+
+
+def _missing_splits(clips: Iterable[Clip]) -> list[str]:
+    """Splits that one needed kind has and the other lacks, which makes them useless for mixing."""
+    present: dict[str, set[str]] = {}
+    for clip in clips:
+        if not clip.pair:
+            present.setdefault(clip.split, set()).add(clip.kind)
+    return [
+        f"the split {split} has {', '.join(kinds)} only, and needs clean and noise to make mixtures"
+        for split, kinds in present.items()
+        if len(kinds) == 1
+    ]
+
+
+def _split_rank(split: str) -> int:
+    return SPLIT_ORDER.index(split) if split in SPLIT_ORDER else -1
+
+
+def _write_excluded(path: Path, excluded: Iterable[Excluded]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "reason", "detail"])
+        writer.writerows((one.path, one.reason, one.detail) for one in excluded)
