@@ -64,10 +64,10 @@ def oscillator(frequency_hz: np.ndarray, sample_rate: int) -> np.ndarray:
 def harmonics(phase: np.ndarray, amplitudes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A sum of multiples of one phase, each with its amplitude and a random start."""
     starts = rng.uniform(0, 2 * np.pi, len(amplitudes))
-    return sum(
-        amplitude * np.sin(number * phase + start)
-        for number, (amplitude, start) in enumerate(zip(amplitudes, starts, strict=True), start=1)
-    )  # type: ignore[return-value]
+    total = np.zeros_like(phase)
+    for number, (amplitude, start) in enumerate(zip(amplitudes, starts, strict=True), start=1):
+        total += amplitude * np.sin(number * phase + start)
+    return total
 
 
 def events(

@@ -50,7 +50,7 @@ def speak(utterances: Sequence[Utterance], seed: int) -> list[np.ndarray]:
             reason = result.stderr.strip().splitlines()[-1:] or [f"exit code {result.returncode}"]
             raise UserError(f"the speech synthesiser espeak-ng does not work here ({reason[0]}).")
         with np.load(speech) as spoken:
-            return [spoken[str(index)] for index in range(len(utterances))]
+            return [spoken[f"arr_{index}"] for index in range(len(utterances))]
 
 
 def require_espeak() -> None:
@@ -102,11 +102,11 @@ class Synthesiser:
 
 
 def main(job_path: str, speech_path: str) -> None:
-    """Say what the job file lists into one npz, each utterance under its number."""
+    """Say what the job file lists into one npz, in its order."""
     job = json.loads(Path(job_path).read_text())
     synthesiser = Synthesiser(job["seed"])
     spoken = [synthesiser.say(Utterance(**utterance)) for utterance in job["utterances"]]
-    np.savez(speech_path, **{str(index): samples for index, samples in enumerate(spoken)})
+    np.savez(speech_path, *spoken)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,191 @@
+"""Figures for a web page: SVG text that takes its colours and its font from the page around it.
+
+Everything takes plain arrays and returns a string; nothing here knows of networks or runs.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Role = Literal["noisy", "alone", "distilled", "teacher", "clean"]
+
+# Readable on white and on near-black; the page uses the same four.
+COLOURS: dict[Role, str] = {
+    "noisy": "#8a8f98",
+    "alone": "#d9822b",
+    "distilled": "#12947f",
+    "teacher": "#7a6ff0",
+    "clean": "#3b82c4",
+}
+INK = "#010203"  # stands for the page's text colour
+DYNAMIC_RANGE_DB = 70.0
+WIDTH_INCHES, POINTS = 5.2, 10.5  # on a phone (about 350 px) the text is still some 10 px high
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a figure. `dashed` tells apart two lines of the same role."""
+
+    label: str
+    role: Role
+    steps: Sequence[float]
+    values: Sequence[float]
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class CurveFigure:
+    """Some quantity over training steps, one line a run."""
+
+    title: str
+    y_label: str
+    curves: Sequence[Curve]
+    note: str = ""
+    x_label: str = "training step"
+
+
+@dataclass(frozen=True)
+class SpectrogramPanel:
+    """Levels in dB (bins, frames); where given, what was distilled and the crossover line.
+
+    `taught`: bool (bins, frames), True where a patch is distilled; the rest is veiled.
+    `crossover`: last bin of the low band in every frame (frames,).
+    """
+
+    title: str
+    level_db: np.ndarray
+    bin_hz: float
+    frame_seconds: float
+    taught: np.ndarray | None = None
+    crossover: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class GapPanel:
+    """The knowledge gap (bins, frames): positive where the teacher is closer to the clean speech."""
+
+    title: str
+    gap: np.ndarray
+    bin_hz: float
+    frame_seconds: float
+    taught: np.ndarray | None = None
+    crossover: np.ndarray | None = None
+
+
+def curves_svg(figure: CurveFigure) -> str:
+    """A line chart."""
+    canvas, axes = _blank(2.7)
+    for curve in figure.curves:
+        colour, style = COLOURS[curve.role], "--" if curve.dashed else "-"
+        axes.plot(curve.steps, curve.values, style, color=colour, linewidth=2, label=curve.label)
+    axes.set_xlabel(figure.x_label)
+    axes.set_ylabel(figure.y_label)
+    axes.grid(axis="y", alpha=0.15, color=INK)
+    axes.legend(frameon=False, labelcolor=INK, handlelength=1.4, fontsize=POINTS)
+    return _svg(canvas, figure.title)
+
+
+def spectrograms_svg(panels: Sequence[SpectrogramPanel]) -> list[str]:
+    """One picture a panel, all on the colour scale of the loudest."""
+    loudest = max((float(panel.level_db.max()) for panel in panels), default=0.0)
+    return [_spectrogram(panel, loudest) for panel in panels]
+
+
+def gap_svg(panel: GapPanel) -> str:
+    """The gap in two colours on a logarithmic scale: the teacher's where it is ahead, else the student's.
+
+    It has no numbers: gaps span many powers of ten, and only their order and sign decide what is distilled.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    canvas, axes = _blank(2.4)
+    colours = [COLOURS["alone"], "#f4f1ea", COLOURS["teacher"]]
+    shown = signed_log(panel.gap)
+    limit = max(float(np.nanquantile(np.abs(shown), 0.995)), 1e-12)
+    colour_map = LinearSegmentedColormap.from_list("gap", colours)
+    axes.imshow(
+        shown, origin="lower", aspect="auto", interpolation="nearest", extent=_extent(panel),
+        cmap=colour_map, vmin=-limit, vmax=limit,
+    )  # fmt: skip
+    _marks(axes, panel, line="#111111")
+    return _svg(canvas, panel.title)
+
+
+def signed_log(gap: np.ndarray) -> np.ndarray:
+    """sign(gap) log(1 + |gap| / m) with m the median of the non-zero |gap|: monotonic; 0 and NaN stay."""
+    size = np.abs(gap)
+    known = size[size > 0]
+    scale = max(np.median(known), 1e-12 * known.max()) if len(known) else 1.0
+    return np.sign(gap) * np.log1p(size / scale)
+
+
+def _spectrogram(panel: SpectrogramPanel, loudest_db: float) -> str:
+    canvas, axes = _blank(2.1)
+    axes.imshow(
+        panel.level_db, origin="lower", aspect="auto", interpolation="nearest", extent=_extent(panel),
+        cmap="magma", vmin=loudest_db - DYNAMIC_RANGE_DB, vmax=loudest_db,
+    )  # fmt: skip
+    _marks(axes, panel, line="#7df9e0")
+    return _svg(canvas, panel.title)
+
+
+def _marks(axes: "Axes", panel: SpectrogramPanel | GapPanel, line: str) -> None:
+    """Veil what is not distilled, draw the crossover, label the axes."""
+    if panel.taught is not None:
+        veil = np.zeros((*panel.taught.shape, 4))
+        veil[~panel.taught] = (0.55, 0.57, 0.6, 0.82)
+        axes.imshow(veil, origin="lower", aspect="auto", interpolation="nearest", extent=_extent(panel))
+    if panel.crossover is not None:
+        frames = np.arange(len(panel.crossover)) * panel.frame_seconds
+        heights = (np.asarray(panel.crossover) + 0.5) * panel.bin_hz / 1000
+        axes.plot(frames, heights, color=line, linewidth=1.1, drawstyle="steps-mid")
+    left, right, bottom, top = _extent(panel)
+    axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="seconds", ylabel="kHz")
+    axes.locator_params(nbins=5)
+    axes.xaxis.set_major_formatter("{x:g}")
+
+
+def _extent(panel: SpectrogramPanel | GapPanel) -> tuple[float, float, float, float]:
+    bins, frames = (panel.gap if isinstance(panel, GapPanel) else panel.level_db).shape
+    half_frame, half_bin = panel.frame_seconds / 2, panel.bin_hz / 2
+    right = frames * panel.frame_seconds - half_frame
+    return -half_frame, right, -half_bin / 1000, (bins * panel.bin_hz - half_bin) / 1000
+
+
+def _blank(height_inches: float) -> "tuple[Figure, Axes]":
+    from matplotlib.figure import Figure
+
+    canvas = Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
+    axes = canvas.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set(color=INK, alpha=0.35)
+    axes.tick_params(colors=INK, labelsize=POINTS, length=3)
+    axes.xaxis.label.set(color=INK, size=POINTS)
+    axes.yaxis.label.set(color=INK, size=POINTS)
+    return canvas, axes
+
+
+def _svg(canvas: "Figure", title: str) -> str:
+    """The figure as an <svg> element: no size of its own, the page's ink and font, ids of its own."""
+    import matplotlib
+    from markupsafe import escape
+
+    out = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+        canvas.savefig(out, format="svg", transparent=True, metadata=nothing)
+    text = out.getvalue()
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
