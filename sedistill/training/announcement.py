@@ -32,7 +32,9 @@ def announce(recipe: Recipe, run: PreparedRun, folder: Path) -> None:
 
 def facts(recipe: Recipe, run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
     """The lines of the announcement, (name, text)."""
-    student_name = recipe.student if isinstance(recipe.student, str) else recipe.student.get("class", "?")
+    student_name = recipe.student
+    if isinstance(student_name, dict):
+        student_name = student_name.get("preset") or student_name.get("class", "")
     lines = [("run", f"{recipe.name}, seed {recipe.seed}, in {folder}")]
     lines.append(("student", f"{student_name}: {_size(run.student)}"))
     if run.teacher is None:
@@ -45,7 +47,8 @@ def facts(recipe: Recipe, run: PreparedRun, folder: Path) -> list[tuple[str, str
         )  # fmt: skip
     lines += _data_lines(recipe, run)
     lines.append(("loss", loss_text(recipe)))
-    lines.append(("level", _level_text(recipe)))
+    if recipe.distils:
+        lines.append(("level", _level_text(recipe)))
     lines.append(("optimiser", _optimiser_text(recipe)))
     threads = f", {torch.get_num_threads()} threads" if run.device.type == "cpu" else ""
     compiled = ", compiled" if recipe.hardware.compile else ""

@@ -130,9 +130,7 @@ def open_training_data(recipe: Recipe, sample_rate: int) -> tuple[Dataset, str, 
     if (path / "corpus.yaml").exists():
         corpus = Corpus.load(path)
         refuse_other_rate(path, corpus.sample_rate, sample_rate, "data.train")
-        dataset = MixtureDataset(
-            corpus, "train", data.mixing, recipe.seed, length=data.epoch_mixtures
-        )
+        dataset = MixtureDataset(corpus, "train", data.mixing, recipe.seed, length=data.epoch_mixtures)
         refuse_too_few(len(dataset), recipe, path)
         return dataset, "mixtures made on the fly", data.mixing.clip_seconds or 0.0, corpus.hash, None
     fixed = open_fixed_set(path, sample_rate, "data.train")

@@ -1,0 +1,139 @@
+"""What distillation costs a training step on a CPU, as ratios within one run.
+
+    python benchmarks/bench_step.py [--rounds 7] [--batch 2] [--seconds 4] [--threads 1]
+
+Three questions: how much does a step with kept teacher outputs cost over a step without a teacher (the
+paper's student, and a small one); and which share of a step with a live teacher is the loss itself (the
+paper's ConvTasNet pair). Variants take turns round by round; a ratio is formed within a round, its median is quoted.
+"""
+
+import argparse
+import csv
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from sedistill import DFKDLoss, DISPatch, MultiScalePatches, build_model
+from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
+from sedistill.training.tasks import Task
+
+RESULTS = Path(__file__).parent / "results" / "step.csv"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+
+    rows = []
+    for preset, limit in (("convtasnet-dispatch-student", 1.1), ("convtasnet-tiny", 1.5)):
+        rows.append(kept_teacher_over_none(preset, limit, options))
+    rows.append(loss_share_of_live_step(options))
+    write(rows, options)
+
+
+def kept_teacher_over_none(preset: str, limit: float, options: argparse.Namespace) -> dict[str, object]:
+    student = build_model(preset)
+    optimiser = torch.optim.Adam(student.parameters(), fused=True)
+    batch = make_batch(options)
+    plain, distilled = make_task(student, {}), make_task(student, {"kd": (1.0, full_method())})
+    times = alternate(
+        {
+            "none": lambda: training_step(plain, optimiser, batch),
+            "kept": lambda: training_step(distilled, optimiser, batch),
+        },
+        options.rounds,
+    )
+    ratios = [kept / none for kept, none in zip(times["kept"], times["none"], strict=True)]
+    return row(f"step with kept teacher / without, {preset}", ratios, limit)
+
+
+def loss_share_of_live_step(options: argparse.Namespace) -> dict[str, object]:
+    student, teacher = build_model("convtasnet-dispatch-student"), build_model("convtasnet-dispatch-teacher")
+    teacher.eval().requires_grad_(False)
+    optimiser = torch.optim.Adam(student.parameters(), fused=True)
+    batch = make_batch(options)
+    live = {name: value for name, value in batch.items() if name != "teacher"}
+
+    def ask(noisy: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return teacher(noisy)
+
+    task = make_task(student, {"kd": (1.0, full_method())}, ask)
+    kd = full_method()
+
+    def loss_alone() -> None:
+        estimate = batch["noisy"].clone().requires_grad_()
+        kd(estimate, batch["teacher"], batch["clean"]).backward()
+
+    times = alternate(
+        {"step": lambda: training_step(task, optimiser, live), "loss": loss_alone}, options.rounds
+    )
+    shares = [loss / step for loss, step in zip(times["loss"], times["step"], strict=True)]
+    return row("DFKD + DISPatch + MSSP / step with live teacher, the paper's ConvTasNet pair", shares, 0.01)
+
+
+def full_method() -> DISPatch:
+    return DISPatch(DFKDLoss(), patches=MultiScalePatches(10, 40), keep=0.8)
+
+
+def make_task(
+    student: torch.nn.Module, objectives: dict, teacher: Callable[[torch.Tensor], torch.Tensor] | None = None
+) -> Task:
+    return Task(student, ENHANCEMENT_LOSSES["si_snr"], 0.5, objectives, 0.5, teacher, -12.0)
+
+
+def make_batch(options: argparse.Namespace) -> dict[str, torch.Tensor]:
+    clean = 0.05 * torch.randn(options.batch, round(16_000 * options.seconds))
+    return {name: clean + 0.02 * torch.randn_like(clean) for name in ("noisy", "clean", "teacher")}
+
+
+def training_step(task: Task, optimiser: torch.optim.Optimizer, batch: dict[str, torch.Tensor]) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    task.losses(batch).total.backward()
+    torch.nn.utils.clip_grad_norm_(task.student.parameters(), 5.0)
+    optimiser.step()
+
+
+def alternate(variants: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+    """CPU seconds of each variant in each round, after one round that does not count."""
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    for number in range(rounds + 1):
+        for name, run in variants.items():
+            started = time.process_time()
+            run()
+            if number:
+                times[name].append(time.process_time() - started)
+    return times
+
+
+def row(what: str, ratios: list[float], limit: float) -> dict[str, object]:
+    median = statistics.median(ratios)
+    print(f"{what}: {median:.4f} [{min(ratios):.4f}..{max(ratios):.4f}], at most {limit}")
+    return {"what": what, "median": f"{median:.4f}", "min": f"{min(ratios):.4f}", "max": f"{max(ratios):.4f}",
+            "limit": limit}  # fmt: skip
+
+
+def write(rows: list[dict[str, object]], options: argparse.Namespace) -> None:
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("w", newline="", encoding="utf-8") as file:
+        file.write(
+            f"# torch {torch.__version__}, {options.threads} threads, "
+            f"batch {options.batch} x {options.seconds} s\n"
+        )
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"written to {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()
