@@ -172,19 +172,20 @@ class DISPatch:
     def _distil(self, spectra: dict[str, Tensor], explaining: bool = False) -> "_Outcome":
         spectra = {name: _checked_spectrum(spectrum) for name, spectrum in spectra.items()}
         crossover, low_band = self._bands(spectra[self.target])
+        # The score's views are the loss's own unless it has another metric.
+        score_views = None if self.score_metric is None else _Views(self.score_metric, dict(spectra))
         views = _Views(self.loss, spectra)
         bin_map = self.loss.compare(views["student"], views[self.target], low_band)
         if not (self._selects or explaining):
             return _Outcome(bin_map.mean(dim=(1, 2)), crossover)
+        patches = partition(self.patches, bin_map, crossover)
+        sums = patches.sums(bin_map)
+        del bin_map  # as large as a spectrogram, and all that follows is about patches
         with torch.no_grad():
-            patches = partition(self.patches, bin_map, crossover)
-            # The score's views are the loss's own unless it has another metric.
-            score_views = views if self.score_metric is None else _Views(self.score_metric, spectra)
-            gap, score = self._gap_and_score(score_views, low_band, patches, explaining)
+            gap, score = self._gap_and_score(score_views or views, low_band, patches, explaining)
             selected = self._select(gap, score, patches)
-            weights = self._weights(patches, selected, bin_map.dtype)
-        losses = (patches.sums(bin_map) * weights).sum(dim=(1, 2))
-        return _Outcome(losses, crossover, patches, gap, selected)
+            weights = self._weights(patches, selected, sums.dtype)
+        return _Outcome((sums * weights).sum(dim=(1, 2)), crossover, patches, gap, selected)
 
     def _bands(self, target: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Last low bin (B, K) and low band (B, F, K) of the target, where bands play a part."""
@@ -284,7 +285,10 @@ class _Outcome:
 
 
 class _Views:
-    """The view that a bin loss takes of each spectrogram, taken once."""
+    """The view that a bin loss takes of each spectrogram, taken once.
+
+    A spectrogram is let go when it has been seen: in a batch of 16 clips memory costs more time than arithmetic.
+    """
 
     def __init__(self, loss: BinLoss, spectra: dict[str, Tensor]) -> None:
         self.loss = loss
@@ -293,7 +297,7 @@ class _Views:
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._views:
-            self._views[name] = self.loss.view(self._spectra[name])
+            self._views[name] = self.loss.view(self._spectra.pop(name))
         return self._views[name]
 
 
