@@ -1,0 +1,159 @@
+"""Enhance a waveform in memory, and the stream that enhances everything else."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sedistill.enhancing.chunks import Block, in_chunks, of_length, resampled
+from sedistill.errors import UserError
+from sedistill.models.saving import load_model
+
+CHUNK_SECONDS = 10.0
+OVERLAP_SECONDS = 1.0
+BLOCK_SECONDS = 2.0
+"""How much of an input travels at once between reading, resampling and the network."""
+
+Waveform = TypeVar("Waveform", NDArray[np.floating], Tensor)
+
+
+def enhance(
+    model: nn.Module | Path | str,
+    waveform: Waveform,
+    sample_rate: int,
+    correct_level: bool = True,
+    chunk_seconds: float | None = CHUNK_SECONDS,
+) -> Waveform:
+    """Remove the noise from a waveform with a network or a saved model.
+
+    Args:
+        model: a network with `sample_rate` (and `output_gain`), or the folder of a saved one.
+        waveform: noisy speech, NumPy or torch floating point, shape (samples,) or (channels, samples), any
+            length; each channel is enhanced by itself. Full scale is 1.0.
+        sample_rate: its rate in Hz. Other rates than the model's are resampled to it and back, which keeps
+            nothing above half the model's rate.
+        correct_level: multiply by the model's `output_gain`, its measured factor onto clean speech.
+        chunk_seconds: longer input is enhanced in chunks of this length that overlap by 1 s, so memory
+            does not grow with it; None takes the whole input at once.
+
+    Returns the enhanced waveform: same kind, type, shape, rate and alignment. A network given by the caller
+    runs where its weights are, in eval mode, and is left in the mode it was in.
+
+    Raises UserError for NaN or infinite samples, an unusable rate, or a folder that is no saved model;
+    ValueError for another shape, TypeError for samples that are not floating point.
+    """
+    network = model if isinstance(model, nn.Module) else load_model(model)
+    samples = _as_frames(waveform)
+    refuse_not_finite(samples, "the waveform")
+    stream = enhanced(
+        network, _blocks_of(samples, sample_rate), sample_rate, samples.shape[1], len(samples),
+        correct_level, chunk_seconds,
+    )  # fmt: skip
+    result = np.empty_like(samples)
+    done = 0
+    for block in stream:
+        result[done : done + len(block)] = block
+        done += len(block)
+    return _as_given(result, waveform)
+
+
+def enhanced(
+    network: nn.Module,
+    blocks: Iterable[Block],
+    sample_rate: int,
+    channels: int,
+    frames: int,
+    correct_level: bool = True,
+    chunk_seconds: float | None = CHUNK_SECONDS,
+) -> Iterator[Block]:
+    """Enhance a stream of blocks (frames, channels) that has `frames` frames in all; yields as many."""
+    if sample_rate < 1:
+        raise UserError(f"sample_rate = {sample_rate}: it must be a positive number of Hz.")
+    model_rate = rate_of(network)
+    gain = level_factor(network) if correct_level else 1.0
+    chunk = None if chunk_seconds is None else max(round(chunk_seconds * model_rate), 2)
+    overlap = min(round(OVERLAP_SECONDS * model_rate), (chunk or 0) // 2)
+
+    at_model_rate = resampled(blocks, channels, sample_rate, model_rate)
+    clean = in_chunks(at_model_rate, lambda piece: _apply(network, piece, gain), chunk, overlap)
+    yield from of_length(resampled(clean, channels, model_rate, sample_rate), channels, frames)
+
+
+def rate_of(network: nn.Module) -> int:
+    """The rate in Hz a network works at."""
+    return int(network.sample_rate)  # type: ignore[arg-type]
+
+
+def level_factor(network: nn.Module) -> float:
+    """The network's measured factor onto clean speech; 1 for a network that has none."""
+    return float(getattr(network, "output_gain", 1.0))
+
+
+def refuse_not_finite(samples: NDArray, name: str, first_frame: int = 0) -> None:
+    """Raise UserError naming the first NaN or infinite sample of (frames, channels)."""
+    if np.isfinite(samples).all():
+        return
+    frame, channel = np.argwhere(~np.isfinite(samples))[0]
+    value = samples[frame, channel]
+    place = f"sample {first_frame + frame} of channel {channel + 1}"
+    raise UserError(f"{name}: {place} is {value}; mend or cut it out first.")
+
+
+def _apply(network: nn.Module, piece: Block, gain: float) -> Block:
+    """One chunk, channel by channel: memory then does not grow with the number of channels."""
+    if len(piece) == 0:
+        return piece
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    result = np.empty_like(piece)
+    with _eval_mode(network), torch.inference_mode():
+        for channel in range(piece.shape[1]):
+            noisy = torch.from_numpy(np.ascontiguousarray(piece[:, channel])).to(device)
+            result[:, channel] = network(noisy[None])[0].float().cpu().numpy()
+    if not np.isfinite(result).all():
+        raise UserError("the model gave NaN; its weights are damaged or its training diverged.")
+    return result if gain == 1.0 else np.float32(gain) * result
+
+
+@contextlib.contextmanager
+def _eval_mode(network: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in network.modules()]
+    if any(training for _, training in modes):
+        network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _blocks_of(samples: Block, sample_rate: int) -> Iterator[Block]:
+    step = max(round(BLOCK_SECONDS * sample_rate), 1)
+    for start in range(0, len(samples), step):
+        yield samples[start : start + step]
+
+
+def _as_frames(waveform: NDArray[np.floating] | Tensor) -> Block:
+    """(samples,) or (channels, samples) -> float32 (samples, channels)."""
+    if isinstance(waveform, Tensor):
+        is_float = waveform.is_floating_point()
+        samples = waveform.detach().cpu().float().numpy()
+    else:
+        is_float = waveform.dtype.kind == "f"
+        samples = waveform.astype(np.float32)
+    if not is_float:
+        raise TypeError(f"the waveform must be floating point with full scale 1.0, not {waveform.dtype}")
+    if samples.ndim not in (1, 2):
+        raise ValueError(f"the waveform has shape {samples.shape}, not (samples,) or (channels, samples)")
+    return np.atleast_2d(samples).T
+
+
+def _as_given(result: Block, waveform: Waveform) -> Waveform:
+    back = result.T.reshape(tuple(waveform.shape))
+    if isinstance(waveform, Tensor):
+        return torch.from_numpy(np.ascontiguousarray(back)).to(waveform)
+    return np.ascontiguousarray(back, dtype=waveform.dtype)

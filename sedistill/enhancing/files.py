@@ -1,0 +1,302 @@
+"""Enhance files and folders of them: what goes in comes out, with the noise gone and nothing else changed."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from torch import nn
+
+from sedistill.audio import files as audio_files
+from sedistill.audio.files import SUFFIXES, AudioFileError, AudioInfo, probe
+from sedistill.enhancing.arrays import BLOCK_SECONDS, enhanced, level_factor, rate_of, refuse_not_finite
+from sedistill.enhancing.chunks import Block
+from sedistill.errors import UserError
+from sedistill.models.saving import load_model
+from sedistill.progress import ProgressBar
+from sedistill.writing import atomic_path, refuse_existing
+
+UNLIMITED_SUBTYPES = {"FLOAT", "DOUBLE"}
+"""Codings that hold samples beyond full scale; in all others such samples are limited to it."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to enhance."""
+
+    source: Path
+    target: Path
+
+
+def enhance_files(
+    model: Path | str,
+    inputs: Sequence[Path | str],
+    output: Path | str,
+    device: str = "auto",
+    correct_level: bool = True,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Enhance audio files, and all audio files in folders, with a saved model.
+
+    Any format libsndfile reads, any rate, channels and length; each channel is enhanced by itself. The
+    enhanced file has the rate, channels, length, sample format, level and alignment of its source. Memory
+    does not grow with the length.
+
+    Args:
+        model: folder of a saved model.
+        inputs: files and folders; folders are searched through, their structure is kept.
+        output: a file name with an audio suffix for one input file, else a folder.
+        device: "cpu", "cuda" or "auto" (cuda where there is one).
+        correct_level: multiply by the model's measured factor onto clean speech.
+        overwrite: replace files that are there already.
+
+    Returns the files written, and prints what was done. A file that cannot be read, or has NaN in it, is
+    reported and left out, and at the end UserError says so. Raises UserError at once, before anything is
+    written, for a missing input, an output that exists or is the input, and a folder that is no saved model.
+    """
+    jobs = plan([Path(path) for path in inputs], Path(output))
+    refuse_targets(jobs, overwrite)
+    network = load_model(model, choose_device(device))
+    failures = Failures(len(jobs))
+    infos = probe_all(jobs, failures)
+    notes = Notes()
+    total_seconds = round(sum(info.seconds for info in infos.values()))
+    with ProgressBar("enhancing", max(total_seconds, 1), "s of audio") as bar:
+        seconds = SecondsCounter(bar)
+        for job, info in infos.items():
+            try:
+                notes.add(job, info, enhance_file(network, job, info, correct_level, seconds))
+            except AudioFileError as error:
+                failures.add(error)
+    if notes.files:
+        print(notes.text(network, Path(model), Path(output), correct_level))
+    failures.raise_if_any()
+    return [job.target for job in infos]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of this name; "auto" is cuda where there is one. Raises UserError."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device = {name}: choose auto, cpu or cuda.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device = cuda: torch finds no CUDA device here; use auto or cpu.")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def plan(inputs: list[Path], output: Path) -> list[Job]:
+    """Which file becomes which. Raises UserError for missing and empty inputs and for name clashes."""
+    if not inputs:
+        raise UserError("nothing to enhance; name audio files or folders of them.")
+    one_file = len(inputs) == 1 and inputs[0].is_file()
+    if one_file and output.suffix and not output.is_dir():
+        jobs = [Job(inputs[0], output)]
+    else:
+        jobs = [Job(source, output / name) for path in inputs for source, name in _audio_in(path, output)]
+    _refuse_clashes(jobs)
+    return jobs
+
+
+def _audio_in(path: Path, output: Path) -> list[tuple[Path, Path]]:
+    """The audio files of an input, with the name each has relative to it."""
+    if path.is_file():
+        return [(path, Path(path.name))]
+    if not path.is_dir():
+        raise UserError(f"{path} does not exist; name an audio file or a folder of them.")
+    if output.resolve().is_relative_to(path.resolve()):
+        raise UserError(f"the output {output} lies inside the input {path}; choose a place outside of it.")
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    if not found:
+        raise UserError(f"{path} holds no audio file (of {', '.join(sorted(SUFFIXES))}).")
+    return [(file, file.relative_to(path)) for file in found]
+
+
+def _refuse_clashes(jobs: list[Job]) -> None:
+    sources = {job.source.resolve() for job in jobs}
+    by_target: dict[Path, Path] = {}
+    for job in jobs:
+        target = job.target.resolve()
+        if target in sources:
+            raise UserError(f"the output {job.target} is an input; choose another place.")
+        if target in by_target:
+            raise UserError(f"{by_target[target]} and {job.source} would both become {job.target}.")
+        by_target[target] = job.source
+
+
+def refuse_targets(jobs: list[Job], overwrite: bool) -> None:
+    """Raise UserError for an output that exists (unless `overwrite`) or has no audio suffix."""
+    for job in jobs:
+        if job.target.suffix != job.source.suffix:
+            audio_files._writable(job.target, None)
+        if job.target.is_dir():
+            raise UserError(f"{job.target} is a folder; give the output another name.")
+        refuse_existing(job.target, overwrite)
+
+
+class Failures:
+    """Files that could not be enhanced: said at once among many, and in one sentence at the end."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.errors: list[AudioFileError] = []
+
+    def add(self, error: AudioFileError) -> None:
+        self.errors.append(error)
+        if self.total > 1:
+            print(f"left out: {error}", file=sys.stderr)
+
+    def raise_if_any(self) -> None:
+        if self.total == 1 and self.errors:
+            raise self.errors[0]
+        if self.errors:
+            count = f"{len(self.errors)} of {self.total} files"
+            raise UserError(f"{count} could not be enhanced; the first is {self.errors[0]}")
+
+
+def probe_all(jobs: list[Job], failures: Failures) -> dict[Job, AudioInfo]:
+    """The headers of all files that can be read."""
+    infos = {}
+    for job in jobs:
+        try:
+            infos[job] = probe(job.source)
+        except AudioFileError as error:
+            failures.add(error)
+    return infos
+
+
+class SecondsCounter:
+    """Advances a bar of whole seconds by fractions of them."""
+
+    def __init__(self, bar: ProgressBar) -> None:
+        self.bar, self.seconds = bar, 0.0
+
+    def add(self, seconds: float, note: str) -> None:
+        self.seconds += seconds
+        self.bar.advance(int(self.seconds) - self.bar.done, note)
+
+
+def enhance_file(
+    network: nn.Module, job: Job, info: AudioInfo, correct_level: bool, seconds: SecondsCounter
+) -> int:
+    """Enhance one file as a stream; returns how many samples beyond full scale were limited to it."""
+    blocks = _read_blocks(job.source, info, seconds)
+    stream = enhanced(network, blocks, info.sample_rate, info.channels, info.frames, correct_level)
+    format_name, subtype = output_coding(job, info)
+    clipped = 0
+    with atomic_path(job.target) as temporary, temporary.open("wb+") as raw:
+        target = _WritingErrorKept(raw)
+        try:
+            with soundfile.SoundFile(
+                target, "w", info.sample_rate, info.channels, subtype, format=format_name
+            ) as file:
+                for block in stream:
+                    if subtype not in UNLIMITED_SUBTYPES:
+                        clipped += int(np.count_nonzero(np.abs(block) > 1))
+                        block = np.clip(block, -1, 1)
+                    file.write(audio_files._on_grid(block, subtype))
+        except (soundfile.LibsndfileError, AssertionError) as error:
+            if target.error is not None:
+                raise target.error from None
+            raise UserError(
+                f"{job.target}: {format_name} with {subtype} cannot hold {info.channels} channels of "
+                f"{info.sample_rate} Hz ({error}); choose another format."
+            ) from None
+        if target.error is not None:
+            raise target.error
+    return clipped
+
+
+def output_coding(job: Job, info: AudioInfo) -> tuple[str, str]:
+    """libsndfile's format and subtype: the source's, or where another suffix is asked for, the nearest."""
+    if job.target.suffix == job.source.suffix:
+        return info.format, info.subtype
+    format_name, usual_subtype = audio_files._writable(job.target, None)
+    keeps_samples = info.subtype.startswith("PCM_") or info.subtype in UNLIMITED_SUBTYPES
+    same_subtype = keeps_samples and soundfile.check_format(format_name, info.subtype)
+    return format_name, info.subtype if same_subtype else usual_subtype
+
+
+def _read_blocks(path: Path, info: AudioInfo, seconds: SecondsCounter) -> Iterator[Block]:
+    """The file from start to end; raises AudioFileError where it breaks off or holds NaN."""
+    step = max(round(BLOCK_SECONDS * info.sample_rate), 1)
+    done = 0
+    try:
+        with soundfile.SoundFile(path) as file:
+            while done < info.frames:
+                block = file.read(min(step, info.frames - done), dtype="float32", always_2d=True)
+                if len(block) == 0:
+                    raise AudioFileError(path, f"damaged or cut short ({done} of {info.frames} samples)")
+                _refuse_not_finite(block, path, done)
+                yield block
+                done += len(block)
+                seconds.add(len(block) / info.sample_rate, path.name)
+    except soundfile.LibsndfileError as error:
+        raise AudioFileError(path, f"damaged or cut short near sample {done} ({error})") from None
+
+
+def _refuse_not_finite(block: Block, path: Path, first_frame: int) -> None:
+    try:
+        refuse_not_finite(block, "", first_frame)
+    except UserError as error:
+        raise AudioFileError(path, str(error).removeprefix(": ").rstrip(".")) from None
+
+
+class _WritingErrorKept:
+    """A file for libsndfile to write to that remembers why writing failed: a full disk above all."""
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+        self.error: BaseException | None = None
+        self.seek, self.tell, self.read = raw.seek, raw.tell, raw.read
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self.raw.write(data)
+        except BaseException as error:  # libsndfile's callback would swallow it, Ctrl-C too
+            self.error = error
+            return 0
+
+    def flush(self) -> None:
+        self.raw.flush()
+
+
+class Notes:
+    """What a user should know about the files written."""
+
+    def __init__(self) -> None:
+        self.files, self.seconds = 0, 0.0
+        self.clipped: dict[str, int] = {}
+        self.rates: set[int] = set()
+
+    def add(self, job: Job, info: AudioInfo, clipped: int) -> None:
+        self.files += 1
+        self.seconds += info.seconds
+        self.rates.add(info.sample_rate)
+        if clipped:
+            self.clipped[str(job.target)] = clipped
+
+    def text(self, network: nn.Module, model: Path, output: Path, correct_level: bool) -> str:
+        files = "1 file" if self.files == 1 else f"{self.files} files"
+        lines = [f"{files}, {self.seconds:.1f} s of audio, enhanced by {model} into {output}."]
+        lines.append(level_text(network, correct_level))
+        model_rate = rate_of(network)
+        higher = sorted(rate for rate in self.rates if rate > model_rate)
+        if higher:
+            rates = ", ".join(f"{rate} Hz" for rate in higher)
+            lines.append(
+                f"Of files at {rates} nothing above {model_rate // 2} Hz is kept: such is the model's rate."
+            )
+        for name, count in self.clipped.items():
+            lines.append(f"{name}: {count} samples went beyond full scale and were limited to it.")
+        return "\n".join(lines)
+
+
+def level_text(network: nn.Module, correct_level: bool) -> str:
+    """One sentence about the level correction: whether it was applied, and its factor."""
+    factor = level_factor(network)
+    state, done = ("on", "multiplied") if correct_level else ("off", "not multiplied")
+    sign = "; negative: the network inverts the signal" if factor < 0 else ""
+    return f"Level correction {state}: output {done} by {factor:.4g}, the factor in the model's card{sign}."

@@ -1,0 +1,308 @@
+"""Score models and the noisy input on sets of noisy/clean pairs, in parallel.
+
+Every worker is a thread that enhances a clip with one torch thread (torch lets go of the interpreter's lock)
+and hands it to a scoring process of its own. So as many clips are in the works as there are workers, the
+cores are busy whichever of the two takes longer, and the numbers do not depend on the number of workers.
+"""
+
+import contextlib
+import importlib.metadata
+import os
+import queue
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import sedistill
+from sedistill.audio import levels
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.enhancing.arrays import enhance, level_factor, rate_of
+from sedistill.errors import UserError
+from sedistill.evaluation.quality import METRICS, Metric, metrics_named
+from sedistill.evaluation.scores import FACTS, NOISY, ClipScore, SetScores, write_scores
+from sedistill.evaluation.scoring import Score, ScoringProcess
+from sedistill.evaluation.tables import print_scores
+from sedistill.models.saving import load_model, model_hash
+from sedistill.progress import ProgressBar
+from sedistill.writing import atomic_folder, refuse_existing
+
+DEFAULT_METRICS = tuple(METRICS)
+
+
+@dataclass(frozen=True)
+class System:
+    """Something to score: the noisy input itself, or a network applied to it."""
+
+    label: str
+    network: nn.Module | None
+    facts: dict[str, Any]
+    correct_level: bool = True
+
+    def __call__(self, noisy: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+        if self.network is None:
+            return noisy
+        return enhance(self.network, noisy, sample_rate, self.correct_level, chunk_seconds=None)
+
+
+def evaluate(
+    model: nn.Module | Path | str,
+    folder: Path | str,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    workers: int | None = None,
+    correct_level: bool = True,
+) -> SetScores:
+    """Score one model, and the noisy input, on a folder with noisy/ and clean/ files of equal names.
+
+    Args:
+        model: a network with `sample_rate`, or the folder of a saved model.
+        metrics: names as in `sedistill.evaluation.quality.METRICS`.
+        workers: clips in the works at a time; None takes one a core. The scores do not depend on it.
+        correct_level: multiply the output by the model's measured factor onto clean speech.
+
+    Returns the scores: `.mean(model_label, "si_sdr")`, `.clips` and more. Every clip is enhanced whole.
+    Raises UserError for a folder, model or metric that cannot be used.
+    """
+    chosen = metrics_named(metrics)
+    pairs = FixedSet(folder)
+    systems = [NOISY_SYSTEM, *systems_of([model], correct_level)]
+    return score_set(pairs.folder.name, pairs, systems, chosen, worker_count(workers))
+
+
+def evaluate_models(
+    models: Sequence[Path | str],
+    sets: Sequence[Path | str],
+    output: Path | str,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    workers: int | None = None,
+    correct_level: bool = True,
+    overwrite: bool = False,
+    show: bool = False,
+) -> dict[str, SetScores]:
+    """Score saved models on sets of pairs and write the scores, one folder a set, whole or not at all.
+
+    A set's folder gets clips.csv (every clip and model, every metric and its improvement over noisy, and the
+    reason where a metric is undefined), summary.csv and summary.md (means with n and spread, improvements, by
+    SNR) and evaluation.yaml (what was measured how). `load_scores` reads them back.
+
+    Args:
+        models: folders of saved models; they may be for another rate than the sets.
+        sets: folders with noisy/ and clean/ files of equal names.
+        output: the folder to write.
+        metrics, workers, correct_level: as for `evaluate`.
+        overwrite: replace an earlier evaluation at `output`.
+        show: print the tables.
+
+    Returns the scores by the set's name. Raises UserError before anything is computed for whatever cannot
+    be used: model, set, metric, output.
+    """
+    output = Path(output)
+    refuse_output(output, overwrite)
+    chosen = metrics_named(metrics)
+    pair_sets = [FixedSet(folder) for folder in sets]
+    names = distinct_labels([pairs.folder for pairs in pair_sets], what="set")
+    systems = [NOISY_SYSTEM, *systems_of(models, correct_level)]
+    results: dict[str, SetScores] = {}
+    with atomic_folder(output, overwrite=overwrite) as temporary:
+        for name, pairs in zip(names, pair_sets, strict=True):
+            results[name] = score_set(name, pairs, systems, chosen, worker_count(workers))
+            place = temporary / name.replace("/", "-")
+            place.mkdir()
+            write_scores(place, results[name])
+            if show:
+                print_scores(results[name])
+    if show:
+        print(f"Every clip and the summaries are in {output}.")
+    return results
+
+
+NOISY_SYSTEM = System(NOISY, None, {})
+
+
+def refuse_output(output: Path, overwrite: bool) -> None:
+    """Raise UserError when something is at `output`; with `overwrite`, when it is not an evaluation."""
+    refuse_existing(output, overwrite)
+    is_empty = output.is_dir() and not any(output.iterdir())
+    if output.exists() and not is_empty and not any(output.glob(f"*/{FACTS}")):
+        raise UserError(f"{output} is no evaluation, so it is not replaced; choose another place.")
+
+
+def worker_count(workers: int | None) -> int:
+    """The number asked for, or one a core this process may use."""
+    if workers is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers < 1:
+        raise UserError(f"workers = {workers}: it must be at least 1.")
+    return workers
+
+
+def systems_of(models: Sequence[nn.Module | Path | str], correct_level: bool) -> list[System]:
+    """Load every model; the labels are the folders' names, longer where two would be equal."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    folders = [Path(_class_name(model) if isinstance(model, nn.Module) else model) for model in models]
+    labels = distinct_labels(folders, what="model", taken=NOISY)
+    systems = []
+    for model, folder, label in zip(models, folders, labels, strict=True):
+        network = model.eval() if isinstance(model, nn.Module) else load_model(folder, device)
+        gain = level_factor(network)
+        facts = {
+            "folder": None if isinstance(model, nn.Module) else str(folder),
+            "hash": model_hash(network),  # type: ignore[arg-type]
+            "sample_rate": rate_of(network),
+            "output_gain": gain,
+            "output_multiplied_by": gain if correct_level else 1.0,
+        }
+        systems.append(System(label, network, facts, correct_level))
+    return systems
+
+
+def _class_name(model: nn.Module) -> str:
+    return str(getattr(model, "preset", None) or type(model).__name__)
+
+
+def distinct_labels(folders: Sequence[Path], what: str, taken: str = "") -> list[str]:
+    """The folders' names, with as much of the path before them as it takes to tell them apart."""
+    resolved = [folder.resolve() for folder in folders]
+    for folder in resolved:
+        if resolved.count(folder) > 1:
+            raise UserError(f"the {what} {folder} is named twice.")
+    depth = 1
+    while True:
+        labels = ["/".join(folder.parts[-depth:]) for folder in resolved]
+        if len(set(labels)) == len(labels) and taken not in labels:
+            return labels
+        depth += 1
+
+
+def score_set(
+    name: str, pairs: FixedSet, systems: Sequence[System], metrics: Sequence[Metric], workers: int
+) -> SetScores:
+    """Score every system on every clip of a set."""
+    jobs = [(system, index) for system in systems for index in range(len(pairs))]
+    metric_names = [metric.name for metric in metrics]
+
+    def score_job(position: int, process: ScoringProcess) -> ClipScore:
+        system, index = jobs[position]
+        return score_clip(system, pairs, index, metric_names, process)
+
+    rows = in_parallel(score_job, len(jobs), workers, f"scoring {len(systems)} systems on {name}")
+    return SetScores(name, metric_names, rows, facts_about(pairs, systems, metrics))
+
+
+def score_clip(
+    system: System, pairs: FixedSet, index: int, metrics: Sequence[str], process: ScoringProcess
+) -> ClipScore:
+    """One row; a clip that cannot be read or enhanced has that as the reason for every metric."""
+    snr_db = float(pairs.snr_db[index])
+    scores: dict[str, Score]
+    try:
+        noisy, clean = pairs[index]
+        if np.isnan(snr_db):
+            snr_db = levels.snr_db(clean, noisy - clean, pairs.sample_rate)
+        estimate = system(noisy, pairs.sample_rate)
+        scores = process.score(clean, estimate, pairs.sample_rate, metrics)
+    except UserError as error:
+        scores = dict.fromkeys(metrics, str(error))
+    return ClipScore(
+        model=system.label,
+        clip=Path(pairs.name(index)).stem,
+        seconds=float(pairs.lengths[index]) / pairs.sample_rate,
+        snr_db=snr_db,
+        noise_class=pairs.noise_classes[index].decode(),
+        values={name: np.nan if isinstance(score, str) else score for name, score in scores.items()},
+        reasons={name: score for name, score in scores.items() if isinstance(score, str)},
+    )
+
+
+def in_parallel(
+    job: Callable[[int, ScoringProcess], ClipScore], count: int, workers: int, description: str
+) -> list[ClipScore]:
+    """Run job(0..count-1, a scoring process) on `workers` threads; results in order.
+
+    On any exception, Ctrl-C included, processes are killed and waiting jobs dropped before it goes on.
+    """
+    rows: list[ClipScore | None] = [None] * count
+    with _scoring_processes(min(workers, count)) as processes, _one_torch_thread():
+        idle: queue.SimpleQueue[ScoringProcess] = queue.SimpleQueue()
+        for process in processes:
+            idle.put(process)
+
+        def run(position: int) -> int:
+            process = idle.get()
+            try:
+                rows[position] = job(position, process)
+            finally:
+                idle.put(process)
+            return position
+
+        with ThreadPoolExecutor(len(processes)) as threads, ProgressBar(description, count, "clips") as bar:
+            futures = [threads.submit(run, position) for position in range(count)]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    bar.advance()
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                for process in processes:
+                    process.stop()
+                raise
+    return [row for row in rows if row is not None]
+
+
+@contextlib.contextmanager
+def _scoring_processes(count: int) -> Iterator[list[ScoringProcess]]:
+    processes: list[ScoringProcess] = []
+    try:
+        for _ in range(count):
+            processes.append(ScoringProcess())
+        yield processes
+    finally:
+        for process in processes:
+            process.stop()
+
+
+@contextlib.contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """One thread an operation: the clips are what runs in parallel, and the numbers stay the same."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def facts_about(pairs: FixedSet, systems: Sequence[System], metrics: Sequence[Metric]) -> dict[str, Any]:
+    """What was measured how, for whoever reads the numbers later."""
+    models = {system.label: system.facts for system in systems if system.network is not None}
+    level = any(system.correct_level for system in systems if system.network is not None)
+    packages = ["numpy", "torch", *sorted({metric.package for metric in metrics if metric.package})]
+    return {
+        "set": {
+            "folder": str(pairs.folder),
+            "hash": pairs.hash,
+            "clips": len(pairs),
+            "minutes": round(pairs.seconds / 60, 3),
+            "sample_rate": pairs.sample_rate,
+            "snr": "as mixed" if pairs.facts else "measured on active levels",
+        },
+        "metrics": {metric.name: metric.label_at(pairs.sample_rate) for metric in metrics},
+        "level_correction": "on" if level else "off",
+        "models": models,
+        "clips_enhanced": "whole",
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "versions": {
+            "sedistill": sedistill.__version__,
+            **{package: importlib.metadata.version(package) for package in packages},
+        },
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }

@@ -1,0 +1,40 @@
+"""The scores as tables on the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from sedistill.evaluation.quality import METRICS
+from sedistill.evaluation.scores import NOISY, SetScores, count_text, mean_cell
+
+NARROWEST_CONSOLE = 110
+"""Columns used where the output is not a terminal and has no width of its own."""
+
+
+def print_scores(scores: SetScores) -> None:
+    """Print the means of a set with their improvement over noisy, and what they hold for."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=NARROWEST_CONSOLE)
+    table = Table(title=scores.name)
+    table.add_column("")
+    for metric in scores.metrics:
+        table.add_column(scores.label(metric), justify="right")
+    for model in scores.models:
+        table.add_row(model, *(_cell(scores, model, metric) for metric in scores.metrics))
+    console.print(table)
+    console.print(_legend(scores), markup=False, highlight=False)
+
+
+def _cell(scores: SetScores, model: str, metric: str) -> str:
+    digits = METRICS[metric].digits
+    gain = scores.improvement_statistic(model, metric)
+    mean = mean_cell(scores.statistic(model, metric), metric).replace("[", r"\[")
+    return mean if model == NOISY or not gain.n else f"{mean} ({gain.mean:+.{digits}f})"
+
+
+def _legend(scores: SetScores) -> str:
+    level = scores.facts["level_correction"]
+    models = scores.facts["models"].items()
+    factors = [f"{label} x {facts['output_multiplied_by']:.4g}" for label, facts in models]
+    level_text = f"Level correction {level}" + (f" ({', '.join(factors)})." if factors else ".")
+    return f"In brackets: mean improvement over {NOISY}. {count_text(scores)} {level_text}"

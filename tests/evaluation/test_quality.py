@@ -1,0 +1,240 @@
+"""The metrics of one clip: against hand calculations, slow versions, the packages themselves, and bad clips."""
+
+import doctest
+import importlib
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pesq
+import pystoi
+import pytest
+import soxr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sedistill.errors import UserError
+from sedistill.evaluation import quality
+from sedistill.evaluation.quality import METRICS, MetricUndefined, metrics_named, most_utterances
+from tests.evaluation.signals import RATE, noise, speech_like
+
+
+def slow_si_sdr(clean: list[float], estimate: list[float]) -> float:
+    """The definition, sample by sample in plain Python."""
+    dot = sum(c * e for c, e in zip(clean, estimate, strict=True))
+    scale = dot / sum(c * c for c in clean)
+    target = sum((scale * c) ** 2 for c in clean)
+    distortion = sum((scale * c - e) ** 2 for c, e in zip(clean, estimate, strict=True))
+    return 10 * math.log10(target / distortion)
+
+
+def test_si_sdr_by_hand() -> None:
+    # a = 2/2 = 1, target energy 2, distortion energy 1.
+    assert quality.si_sdr([1, 0, 1, 0], [1, 0, 1, 1]) == pytest.approx(10 * math.log10(2))
+    # a = (2 + 0)/1 = 2, target energy 4, distortion (0, 3) has energy 9.
+    assert quality.si_sdr([1, 0], [2, 3]) == pytest.approx(10 * math.log10(4 / 9))
+
+
+def test_si_sdr_does_not_remove_the_mean() -> None:
+    # With the mean removed, estimate and clean would be the same signal.
+    assert quality.si_sdr([1, -1, 1, -1], [2, 0, 2, 0]) == pytest.approx(0.0)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 60))
+def test_si_sdr_equals_the_slow_definition(seed: int, samples: int) -> None:
+    clean, estimate = np.random.default_rng(seed).standard_normal((2, samples))
+    expected = slow_si_sdr(clean.tolist(), estimate.tolist())
+    assert quality.si_sdr(clean, estimate) == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 100), st.floats(0.01, 100), st.sampled_from([1, -1]))
+def test_si_sdr_ignores_level_and_sign(seed: int, gain: float, clean_gain: float, sign: int) -> None:
+    clean, estimate = np.random.default_rng(seed).standard_normal((2, 50))
+    scaled = quality.si_sdr(clean_gain * clean, sign * gain * estimate)
+    assert scaled == pytest.approx(quality.si_sdr(clean, estimate), abs=1e-7)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-30, 30))
+def test_si_sdr_is_the_snr_of_orthogonal_noise(seed: int, snr_db: float) -> None:
+    clean, other = np.random.default_rng(seed).standard_normal((2, 50))
+    orthogonal = other - (other @ clean) / (clean @ clean) * clean
+    orthogonal *= np.linalg.norm(clean) / np.linalg.norm(orthogonal) * 10 ** (-snr_db / 20)
+    assert quality.si_sdr(clean, clean + orthogonal) == pytest.approx(snr_db, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def clip() -> tuple[np.ndarray, np.ndarray]:
+    clean = speech_like(2.0)
+    return clean, clean + noise(len(clean))
+
+
+def test_values_are_those_of_the_packages(clip: tuple[np.ndarray, np.ndarray]) -> None:
+    clean, noisy = clip
+    assert quality.pesq_wb(clean, noisy, RATE) == pytest.approx(pesq.pesq(RATE, clean, noisy, "wb"), abs=1e-5)
+    assert quality.pesq_nb(clean, noisy, RATE) == pytest.approx(pesq.pesq(RATE, clean, noisy, "nb"), abs=1e-5)
+    assert quality.stoi(clean, noisy, RATE) == pytest.approx(pystoi.stoi(clean, noisy, RATE), abs=1e-6)
+    extended = pystoi.stoi(clean, noisy, RATE, extended=True)
+    assert quality.estoi(clean, noisy, RATE) == pytest.approx(extended, abs=1e-6)
+
+
+def test_narrow_band_pesq_is_computed_at_the_rate_it_states(clip: tuple[np.ndarray, np.ndarray]) -> None:
+    at_8k = [soxr.resample(signal, RATE, 8000, quality="VHQ") for signal in clip]
+    at_48k = [soxr.resample(signal, RATE, 48_000, quality="VHQ") for signal in clip]
+    assert quality.pesq_nb(*at_8k, 8000) == pytest.approx(pesq.pesq(8000, *at_8k, "nb"), abs=1e-5)
+    assert quality.pesq_nb(*at_48k, 48_000) == pytest.approx(quality.pesq_nb(*clip, RATE), abs=0.02)
+    labels = [METRICS["pesq_nb"].label_at(rate) for rate in (8000, 16_000, 48_000)]
+    assert labels == ["PESQ-NB (8 kHz)", "PESQ-NB (16 kHz)", "PESQ-NB (16 kHz)"]
+    assert METRICS["stoi"].label_at(8000) == "STOI"
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_leave_the_clip_and_random_state_alone_and_repeat(
+    name: str, clip: tuple[np.ndarray, np.ndarray]
+) -> None:
+    clean, noisy = (signal.copy() for signal in clip)
+    noisy[4000:14_000] = 0  # where the estimate is empty, ESTOI lives on pystoi's own random noise
+    before, state = noisy.copy(), np.random.get_state()[1].tolist()
+    first = METRICS[name].function(clean, noisy, RATE)
+    np.testing.assert_array_equal(noisy, before)
+    np.testing.assert_array_equal(clean, clip[0])
+    assert np.random.get_state()[1].tolist() == state
+    np.random.seed(5)
+    assert METRICS[name].function(clean, noisy, RATE) == first
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_less_noise_scores_better(name: str, clip: tuple[np.ndarray, np.ndarray]) -> None:
+    clean, noisy = clip
+    metric = METRICS[name]
+    better = metric.function(clean, (clean + noisy) / 2, RATE)
+    worse = metric.function(clean, noisy, RATE)
+    assert (better > worse) == metric.higher_is_better
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize(
+    ("which", "value", "reason"),
+    [
+        ("clean", 0.0, "clean reference is silent"),
+        ("clean", 1e-7, "clean reference is silent"),
+        ("estimate", 0.0, "estimate is silent"),
+        ("clean", np.nan, "clean reference has NaN"),
+        ("estimate", np.inf, "estimate has NaN"),
+    ],
+)
+def test_undefined_on_silence_and_nan(name: str, which: str, value: float, reason: str) -> None:
+    signals = {"clean": speech_like(1.0), "estimate": speech_like(1.0, seed=2)}
+    signals[which] = np.full(RATE, value)
+    with pytest.raises(MetricUndefined, match=reason):
+        METRICS[name].function(signals["clean"], signals["estimate"], RATE)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 3, 255, 256, 3999])
+@pytest.mark.parametrize("name", ["pesq_wb", "pesq_nb", "stoi", "estoi"])
+def test_undefined_on_clips_too_short(name: str, samples: int) -> None:
+    with pytest.raises(MetricUndefined, match="short|silent"):
+        METRICS[name].function(noise(samples), noise(samples, seed=3), RATE)
+
+
+def test_stoi_is_undefined_with_too_little_speech_left() -> None:
+    clean = noise(RATE, level=1e-5)
+    clean[:2000] += 0.3  # all the rest is 80 dB lower: silent frames, which STOI removes
+    for metric in (quality.stoi, quality.estoi):
+        with pytest.raises(MetricUndefined, match="fewer than 30 frames"):
+            metric(clean, clean + noise(RATE), RATE)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (pesq.NoUtterancesError(b"No utterances detected"), "no utterance in the clean reference"),
+        (pesq.OutOfMemoryError(b"Unable to allocate"), "PESQ failed: Unable to allocate"),
+        (ValueError("cannot convert float NaN to integer"), "PESQ failed: cannot convert"),
+    ],
+)
+def test_errors_of_the_pesq_package_are_reasons(
+    error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> float:
+        raise error
+
+    monkeypatch.setattr(pesq, "pesq", fail)
+    with pytest.raises(MetricUndefined, match=reason):
+        quality.pesq_wb(speech_like(), speech_like(seed=1), RATE)
+
+
+def test_wide_band_pesq_needs_16_khz() -> None:
+    with pytest.raises(MetricUndefined, match="needs 16 kHz; the clip has 8000 Hz"):
+        quality.pesq_wb(speech_like(), speech_like(), 8000)
+
+
+def test_si_sdr_is_undefined_where_it_is_infinite() -> None:
+    clean = speech_like(0.1)
+    with pytest.raises(MetricUndefined, match="equals the clean"):
+        quality.si_sdr(clean, -0.3 * clean.astype(np.float64))
+    with pytest.raises(MetricUndefined, match="nothing of the clean"):
+        quality.si_sdr([1, 0, 0], [0, 1, 0])
+
+
+def bursts(seconds: float, on: float = 0.3, off: float = 0.3) -> np.ndarray:
+    time = np.arange(round(seconds * RATE)) / RATE
+    hum = np.where(np.arange(len(time)) % 2, 0.1, -0.1)
+    return np.where(np.round(time % (on + off), 6) < on, hum, 1e-4 * hum).astype(np.float32)
+
+
+def test_more_utterances_than_pesq_can_hold_are_undefined_not_a_crash() -> None:
+    clean = bursts(40)  # 66 utterances: here the package would end the process
+    with pytest.raises(MetricUndefined, match="50 utterances"):
+        quality.pesq_wb(clean, clean + noise(len(clean)), RATE)
+
+
+@pytest.mark.parametrize(
+    ("clean", "utterances"),
+    [
+        (bursts(36), 60),
+        (bursts(36, on=0.1, off=0.5), 0),  # too short to be utterances
+        (bursts(36, on=0.5, off=0.1), 1),  # gaps too short to part them
+        (bursts(36, on=36, off=1), 1),
+    ],
+)
+def test_utterances_of_long_clips_are_counted(clean: np.ndarray, utterances: int) -> None:
+    assert most_utterances(clean.astype(np.float64), RATE) == utterances
+
+
+def test_different_lengths_are_a_programming_error() -> None:
+    with pytest.raises(ValueError, match="clean has 3 samples, the estimate 2"):
+        quality.si_sdr([1, 2, 3], [1, 2])
+    with pytest.raises(ValueError, match=r"must have shape \(samples,\)"):
+        quality.si_sdr([[1, 2, 3]], [[1, 2, 3]])
+
+
+def test_metrics_are_found_by_name() -> None:
+    assert [metric.name for metric in metrics_named(["stoi", " si_sdr ", "stoi"])] == ["stoi", "si_sdr"]
+    with pytest.raises(UserError, match="unknown metric PESQ-WBB; did you mean pesq_wb?"):
+        metrics_named(["stoi", "PESQ-WBB"])
+    with pytest.raises(UserError, match="no metric named"):
+        metrics_named(["", " "])
+
+
+def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_there(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(quality, "import_module", not_there)
+    with pytest.raises(UserError, match=r"pystoi is not installed; type: pip install 'sedistill\[eval\]'"):
+        metrics_named(["estoi"])
+    assert metrics_named(["si_sdr"])
+
+
+def test_the_module_loads_neither_torch_nor_the_metrics_packages() -> None:
+    code = (
+        "import sys, sedistill.evaluation.quality, sedistill.evaluation.scoring;"
+        "print([name for name in ('torch', 'pesq', 'pystoi', 'scipy') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_docstring_examples() -> None:
+    assert doctest.testmod(importlib.import_module("sedistill.evaluation.quality")).failed == 0
