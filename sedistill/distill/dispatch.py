@@ -287,7 +287,7 @@ class _Outcome:
 class _Views:
     """The view that a bin loss takes of each spectrogram, taken once.
 
-    A spectrogram is let go when it has been seen: in a batch of 16 clips memory costs more time than arithmetic.
+    A spectrogram is let go once seen: in a large batch memory costs more time than arithmetic.
     """
 
     def __init__(self, loss: BinLoss, spectra: dict[str, Tensor]) -> None:
