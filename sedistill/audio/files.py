@@ -62,7 +62,6 @@ class AudioInfo:
 def probe(path: Path | str) -> AudioInfo:
     """Read the header. Raises AudioFileError: missing, empty, not audio, shorter than its header says."""
     with _open(path) as file:
-        _refuse_cut_wav(path, file.extra_info)
         return AudioInfo(
             str(path), file.samplerate, file.channels, max(file.frames, 0), file.format, file.subtype
         )
@@ -149,9 +148,12 @@ def to_mono(samples: NDArray) -> NDArray:
 
 def _open(path: Path | str) -> soundfile.SoundFile:
     try:
-        return soundfile.SoundFile(path)
+        file = soundfile.SoundFile(path)
     except (soundfile.LibsndfileError, OSError, TypeError) as error:
         raise AudioFileError(path, _why_unreadable(Path(path), error)) from None
+    if file.format in ("WAV", "WAVEX"):
+        _refuse_cut_wav(path, file.extra_info)
+    return file
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:

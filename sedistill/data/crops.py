@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sedistill.audio import levels
 from sedistill.data.corpus import Corpus
-from sedistill.data.mixing import ATTEMPTS, CROPS, QUIETEST_SPEECH_DB, philox
+from sedistill.data.mixing import ATTEMPTS, CROPS, QUIETEST_SPEECH_DB, Piece, around_peak, philox
 from sedistill.errors import UserError
 
 
@@ -54,19 +54,30 @@ class Pairs:
 
 
 def make_crop(seed: int, epoch: int, index: int, pairs: Pairs, clip_seconds: float) -> Crop:
-    """Crop `index` of `epoch`: a pair drawn by its length, cut at random, not where the speech pauses."""
+    """Crop `index` of `epoch`: a pair drawn by its length, cut at random where the speech does not pause."""
     frames = round(clip_seconds * pairs.sample_rate)
-    for attempt in range(ATTEMPTS):
-        pick, where = philox(seed, CROPS, epoch, index, attempt).random(2)
-        pair = min(int(np.searchsorted(pairs.steps, pick, side="right")), len(pairs) - 1)
-        length = int(pairs.noisy.frames[pair])
-        place = int(where * (abs(length - frames) + 1))
-        start, take = (place if length > frames else 0), min(length, frames)
-        clean = pairs.clean.read(pair, start, take)
-        quietest_db = pairs.clean.table["active_level_db"][pair] - QUIETEST_SPEECH_DB
-        if levels.rms_db(clean) >= quietest_db or attempt == ATTEMPTS - 1:
-            break
-    noisy = pairs.noisy.read(pair, start, take)
-    before = place if length < frames else 0
-    padding = (before, frames - take - before)
-    return Crop(np.pad(noisy, padding), np.pad(clean, padding), pair, start, before)
+    pick = philox(seed, CROPS, epoch, index).random()
+    pair = min(int(np.searchsorted(pairs.steps, pick, side="right")), len(pairs) - 1)
+    length = int(pairs.noisy.frames[pair])
+    if length <= frames:
+        before = int(philox(seed, CROPS, epoch, index, 1).random() * (frames - length + 1))
+        padding = (before, frames - length - before)
+        whole = pairs.whole(pair)
+        return Crop(np.pad(whole.noisy, padding), np.pad(whole.clean, padding), pair, 0, before)
+    start, clean = _audible_part(seed, epoch, index, pairs, pair, frames)
+    return Crop(pairs.noisy.read(pair, start, frames), clean, pair, start)
+
+
+def _audible_part(
+    seed: int, epoch: int, index: int, pairs: Pairs, pair: int, frames: int
+) -> tuple[int, NDArray[np.float32]]:
+    """Where to cut, and the clean speech there: a draw that is not nearly all pause, or the loudest place."""
+    quietest_db = pairs.clean.table["active_level_db"][pair] - QUIETEST_SPEECH_DB
+    last_start = int(pairs.clean.frames[pair]) - frames
+    for attempt in range(1, ATTEMPTS + 1):
+        start = int(philox(seed, CROPS, epoch, index, attempt).random() * (last_start + 1))
+        clean = pairs.clean.read(pair, start, frames)
+        if levels.rms_db(clean) >= quietest_db:
+            return start, clean
+    start = around_peak(pairs.clean, Piece(pair, 0, frames)).start
+    return start, pairs.clean.read(pair, start, frames)

@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ class FixedSetSummary:
         what = "ready pairs" if facts["pairs"] else "mixtures"
         lines = [
             f"Set {self.folder}: {facts['count']} {what} of split {facts['split']}, "
-            f"{facts['hours'] * 60:.1f} minutes at {facts['sample_rate']} Hz, "
+            f"{timedelta(seconds=round(facts['hours'] * 3600))} h at {facts['sample_rate']} Hz, "
             f"written in {self.seconds_taken:.1f} s"
         ]
         known = self.snr_db[np.isfinite(self.snr_db)]

@@ -5,7 +5,7 @@ Randomness is counter-based: everything about mixture `index` of epoch `epoch` i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import yaml
@@ -21,7 +21,7 @@ from sedistill.settings import Settings, check_settings
 # A segment whose RMS lies further below its recording's active level is nearly all pause: draw again.
 QUIETEST_SPEECH_DB = 10.0
 QUIETEST_NOISE_DB = 40.0
-ATTEMPTS = 20
+ATTEMPTS = 10
 _MASK = 2**64 - 1
 
 
@@ -144,23 +144,25 @@ MIXTURES, CROPS, ORDER = 1, 2, 3
 def plan_mixture(
     seed: int, epoch: int, index: int, material: Material, settings: MixingSettings, attempt: int = 0
 ) -> MixturePlan:
-    """Draw mixture `index` of `epoch`; reads no audio. `attempt` numbers the draws made where one was silent.
+    """Draw mixture `index` of `epoch`; reads no audio. Another `attempt` draws other places, all else alike.
 
     Speech shorter than clip_seconds is put at a random place with pauses around it, never joined to other
     sentences. Short noise is joined with other recordings of its class, or looped where there is none.
     With clip_seconds None, mixture i is the whole of speech clip i (modulo their number).
     """
-    rng = philox(seed, MIXTURES, epoch, index, attempt)
-    pick_speech, where, pick_noise, snr, level = rng.random(5).tolist()
+    rng = philox(seed, MIXTURES, epoch, index)
+    pick_speech, pick_noise, snr, level = rng.random(4).tolist()
+    # Drawing the recordings again as well would make those that often pause rarer than they are.
+    rng = philox(seed, MIXTURES, epoch, index, attempt) if attempt else rng
     if settings.clip_seconds is None:
-        speech_clip = (index + attempt) % len(material.speech)
+        speech_clip = index % len(material.speech)
         frames = int(material.speech.frames[speech_clip])
     else:
         speech_clip = _pick(pick_speech, material.speech_steps)
         frames = round(settings.clip_seconds * material.sample_rate)
     length = int(material.speech.frames[speech_clip])
     spare = length - frames
-    place = int(where * (abs(spare) + 1))
+    place = int(rng.random() * (abs(spare) + 1))
     speech = Piece(speech_clip, place if spare > 0 else 0, min(length, frames))
     crossfade = round(settings.crossfade_ms * material.sample_rate / 1000)
     return MixturePlan(
@@ -175,19 +177,21 @@ def plan_mixture(
 
 
 def make_mixture(seed: int, epoch: int, index: int, material: Material, settings: MixingSettings) -> Mixture:
-    """Draw and render; where the drawn speech is nearly all pause, or the noise silent, draw again.
+    """Draw and render; where the drawn speech is nearly all pause, or the noise silent, draw other places.
 
-    Raises UserError when no draw gives anything to hear.
+    After ten such draws the loudest places of the same recordings are taken. Raises UserError when even they
+    are silent, which files that passed the checks are not.
     """
     for attempt in range(ATTEMPTS):
-        last = attempt == ATTEMPTS - 1
-        mixture = _render(plan_mixture(seed, epoch, index, material, settings, attempt), material, last)
+        mixture = _render(plan_mixture(seed, epoch, index, material, settings, attempt), material)
         if mixture is not None:
             return mixture
-    raise UserError(
-        f"{material.speech.folder}: {ATTEMPTS} draws in a row gave silence; check the speech and noise "
-        "in it, or make clip_seconds longer."
-    )
+    plan = _at_loudest(plan_mixture(seed, epoch, index, material, settings), material)
+    mixture = _render(plan, material, accept_quiet=True)
+    if mixture is None:
+        speech, noise = material.speech.path(plan.speech.clip), material.noise.path(plan.noise[0].clip)
+        raise UserError(f"{speech} or {noise} is silent now; prepare {material.speech.folder} again.")
+    return mixture
 
 
 def mix_at_snr(
@@ -269,7 +273,7 @@ def _another(draw: float, clip: int, family: NDArray[np.int64]) -> int:
     return int(family[(own + 1 + int(draw * (len(family) - 1))) % len(family)])
 
 
-def _render(plan: MixturePlan, material: Material, accept_quiet: bool) -> Mixture | None:
+def _render(plan: MixturePlan, material: Material, accept_quiet: bool = False) -> Mixture | None:
     """The mixture, or None when what was drawn is too quiet to be what it stands for."""
     speech = material.speech.read(plan.speech.clip, plan.speech.start, plan.speech.frames)
     whole_level_db = material.speech.table["active_level_db"][plan.speech.clip]
@@ -287,6 +291,19 @@ def _render(plan: MixturePlan, material: Material, accept_quiet: bool) -> Mixtur
     clean = _placed(speech, plan.speech_offset, plan.frames)
     noisy, clean, guard = mix_at_snr(clean, noise, plan.snr_db, plan.level_db, speech_db, noise_db)
     return Mixture(noisy, clean, plan, guard)
+
+
+def _at_loudest(plan: MixturePlan, material: Material) -> MixturePlan:
+    speech = around_peak(material.speech, plan.speech)
+    first = around_peak(material.noise, plan.noise[0])
+    return replace(plan, speech=speech, noise=(first, *plan.noise[1:]))
+
+
+def around_peak(corpus: Corpus, piece: Piece) -> Piece:
+    """As long a piece of the same recording with its loudest sample in the middle, as far as it goes."""
+    samples = corpus.read(piece.clip)
+    start = int(np.abs(samples).argmax()) - piece.frames // 2
+    return replace(piece, start=min(max(start, 0), len(samples) - piece.frames))
 
 
 def _read_noise(plan: MixturePlan, material: Material) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -288,7 +289,7 @@ def _counts(clips: Sequence[Clip], sample_rate: int) -> dict[str, dict[str, Any]
     return {
         f"{split} {kind}": {
             "files": len(cells[split, kind]),
-            "hours": round(sum(clip.frames for clip in cells[split, kind]) / sample_rate / 3600, 4),
+            "hours": round(sum(clip.frames for clip in cells[split, kind]) / sample_rate / 3600, 5),
             "groups": len({clip.group for clip in cells[split, kind]}),
         }
         for split, kind in sorted(cells, key=lambda cell: (_split_rank(cell[0]), cell[1]))
@@ -296,10 +297,11 @@ def _counts(clips: Sequence[Clip], sample_rate: int) -> dict[str, dict[str, Any]
 
 
 def _count_lines(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    lines = [f"  {'split':<17}{'kind':<7}{'files':>8}{'hours':>9}{'groups':>9}"]
+    lines = [f"  {'split':<17}{'kind':<7}{'files':>8}{'h:mm:ss':>11}{'groups':>9}"]
     for cell, count in counts.items():
         split, kind = cell.split(" ")
-        lines.append(f"  {split:<17}{kind:<7}{count['files']:>8}{count['hours']:>9.2f}{count['groups']:>9}")
+        duration = timedelta(seconds=round(count["hours"] * 3600))
+        lines.append(f"  {split:<17}{kind:<7}{count['files']:>8}{duration!s:>11}{count['groups']:>9}")
     return [*lines, "  (groups: speakers, noise classes, or single files of a flat folder)"]
 
 

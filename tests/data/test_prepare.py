@@ -1,0 +1,340 @@
+"""Preparing a corpus: what is kept, what is left out and why, and what is written."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from sedistill.audio.files import read_mono, write
+from sedistill.data.corpus import Clip, Corpus
+from sedistill.data.prepare import prepare
+from sedistill.errors import UserError
+
+from .sounds import RATE, noise, pairs, save, speech, speech_and_noise
+
+
+def reasons(corpus: Path) -> dict[str, str]:
+    with (corpus / "excluded.csv").open(newline="") as file:
+        return {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+
+
+def test_every_bad_file_is_listed_with_its_reason_and_the_rest_is_used(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    bad = clean / "s0"
+    (bad / "text.wav").write_text("words\n" * 100)
+    (bad / "empty.wav").touch()
+    save(bad / "no_samples.wav", np.zeros(0))
+    save(bad / "three.wav", speech(3 / RATE))
+    save(bad / "silent.wav", np.zeros(RATE))
+    save(bad / "nan.wav", np.where(np.arange(RATE) == 77, np.nan, speech(1, 3)), subtype="FLOAT")
+    save(bad / "clipped.wav", np.clip(10 * speech(2, 5), -0.5, 0.5))
+    save(bad / "copy.flac", speech(2, 0))
+    whole = save(bad / "cut.flac", speech(3, 9)).read_bytes()
+    (bad / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    save(noises / "n0/speech.flac", speech(2, 0))
+    (noises / "notes.txt").write_text("not a recording and not called one")
+
+    summary = prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1)
+
+    assert reasons(tmp_path / "corpus") == {
+        "text.wav": "not audio",
+        "empty.wav": "zero length",
+        "no_samples.wav": "zero length",
+        "three.wav": "too short",
+        "silent.wav": "silent",
+        "nan.wav": "NaN",
+        "clipped.wav": "clipped",
+        "copy.flac": "exact copy",
+        "cut.flac": "damaged",
+        "speech.flac": "exact copy",
+    }
+    corpus = Corpus.load(tmp_path / "corpus")
+    assert (len(corpus.kind("clean")), len(corpus.kind("noise"))) == (8, 8)
+    text = summary.text()
+    assert "Left out: 10 files" in text
+    assert "2  exact copy" in text
+    assert len(text.splitlines()) < 25
+
+
+def test_clipped_noise_is_kept_and_marked(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    save(noises / "n0/clipped.wav", np.clip(20 * noise(2, 7), -0.5, 0.5))
+    summary = prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1)
+    marked = [clip for clip in summary.corpus if clip.path == "n0/clipped.wav"]
+    assert marked[0].clipped_share > 0.1
+    assert "Kept although clipped (noise, or a ready pair): 1 files" in summary.text()
+
+
+def test_other_rates_and_channels_are_converted_once_and_read_alike(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    low = save(clean / "s0/low.wav", speech(2, 50, 8_000), 8_000)
+    stereo = np.stack([speech(2, 51, 44_100), noise(2, 52, 44_100)], axis=1)
+    high = save(clean / "s1/high.wav", stereo, 44_100, "PCM_24")
+    deep = save(clean / "s2/deep.wav", speech(2, 53), subtype="PCM_24")
+    summary = prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1)
+
+    corpus = Corpus.load(tmp_path / "corpus")
+    by_source = {clip.source or clip.path: (index, clip) for index, clip in enumerate(corpus)}
+    assert summary.converted == 2
+    for name, original, rate, channels in (
+        ("clean/s0/low.wav", low, 8_000, 1),
+        ("clean/s1/high.wav", high, 44_100, 2),
+        ("s2/deep.wav", deep, RATE, 1),
+    ):
+        index, clip = by_source[name]
+        assert (clip.sample_rate, clip.channels, clip.frames) == (rate, channels, 2 * RATE)
+        assert corpus.read(index) == pytest.approx(read_mono(original, RATE), abs=2**-15)
+    assert soundfile.info(tmp_path / "corpus/audio/clean/s1/high.wav.flac").subtype == "PCM_24"
+    assert corpus.path(by_source["s2/deep.wav"][0]) == deep
+    facts = yaml.safe_load((tmp_path / "corpus/corpus.yaml").read_text())
+    assert facts["resampler"] == "soxr VHQ"
+
+
+def test_conversions_nobody_needs_do_not_stay(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    for name in ("a", "b"):
+        save(clean / f"s0/{name}.wav", speech(2, 50, 8_000), 8_000)
+    prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1)
+    kept = [path.name for path in (tmp_path / "corpus/audio").rglob("*.flac")]
+    assert kept == ["a.wav.flac"]
+
+
+def test_a_pair_is_turned_down_together_when_conversion_would_clip_it(tmp_path: Path) -> None:
+    clean, noisy = pairs(tmp_path / "sounds", count=4)
+    # Full-scale steps overshoot when they are resampled.
+    square = np.sign(np.sin(2 * np.pi * 300 * np.arange(2 * 48_000) / 48_000)).astype(np.float32)
+    save(noisy / "9.wav", square, 48_000)
+    save(clean / "9.wav", square / 2, 48_000)
+    prepare(tmp_path / "corpus", clean=clean, noisy=noisy, workers=1)
+    corpus = Corpus.load(tmp_path / "corpus")
+    levels = {clip.kind: clip.peak for clip in corpus if clip.pair == "9"}
+    assert levels["noisy"] <= 1.0
+    assert levels["noisy"] == pytest.approx(2 * levels["clean"], rel=1e-3)
+
+
+def test_groups_stay_together_and_the_split_hangs_on_the_seed_alone(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds", speakers=10, files=2)
+
+    def splits(name: str, seed: int, workers: int = 1) -> dict[str, str]:
+        corpus = prepare(tmp_path / name, clean=clean, noise=noises, seed=seed, workers=workers).corpus
+        of_group: dict[str, set[str]] = {}
+        for clip in corpus:
+            of_group.setdefault(f"{clip.kind} {clip.group}", set()).add(clip.split)
+        assert all(len(found) == 1 for found in of_group.values())
+        return {group: found.pop() for group, found in of_group.items()}
+
+    first = splits("a", 0)
+    assert splits("b", 0, workers=2) == first
+    assert splits("c", 1) != first
+    speakers = [split for group, split in first.items() if group.startswith("clean")]
+    assert sorted(speakers) == [
+        "test",
+        "train",
+        "train",
+        "train",
+        "train",
+        "train",
+        "train",
+        "train",
+        "train",
+        "valid",
+    ]
+    assert {split for group, split in first.items() if group.startswith("noise")} == {
+        "train",
+        "valid",
+        "test",
+    }
+
+
+def test_a_flat_folder_of_files_is_split_by_file(tmp_path: Path) -> None:
+    for number in range(5):
+        save(tmp_path / f"clean/{number}.wav", speech(1, number))
+        save(tmp_path / f"noise/{number}.wav", noise(1, number))
+    corpus = prepare(
+        tmp_path / "corpus", clean=tmp_path / "clean", noise=tmp_path / "noise", workers=1
+    ).corpus
+    for kind in ("clean", "noise"):
+        splits = [clip.split for clip in corpus.kind(kind)]
+        assert sorted(splits) == ["test", "train", "train", "train", "valid"]
+
+
+def test_two_recordings_are_split_in_time_without_overlap(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    for path in noises.rglob("*.flac"):
+        path.unlink()
+    save(noises / "a.wav", noise(10, 1))
+    save(noises / "b.wav", noise(0.5, 2))
+    summary = prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1)
+    pieces = {
+        clip.split: (clip.start, clip.frames) for clip in summary.corpus.kind("noise") if clip.path == "a.wav"
+    }
+    assert pieces == {"train": (0, 128_000), "valid": (128_000, 16_000), "test": (144_000, 16_000)}
+    assert "split in time" in summary.text()
+    assert reasons(tmp_path / "corpus") == {"b.wav": "too short to split in time"}
+    corpus = Corpus.load(tmp_path / "corpus").split("valid").kind("noise")
+    assert np.array_equal(corpus.read(0), read_mono(noises / "a.wav", RATE, 128_000, 16_000))
+
+
+def test_named_splits_are_taken_and_files_outside_of_them_left_out(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "val", "test")):
+        save(tmp_path / f"clean/{split}/s{number}/a.wav", speech(1, number))
+        save(tmp_path / f"noise/{split}/n{number}/a.wav", noise(1, number))
+    save(tmp_path / "noise/extra/x.wav", noise(1, 9))
+    summary = prepare(tmp_path / "made/corpus", clean=tmp_path / "clean", noise=tmp_path / "noise", workers=1)
+    assert [clip.split for clip in summary.corpus.kind("clean")] == ["train", "valid", "test"]
+    assert reasons(tmp_path / "made/corpus") == {"x.wav": "outside of the splits"}
+
+
+def test_speakers_in_two_splits_are_warned_about(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "valid", "test")):
+        save(tmp_path / f"clean/{split}/anna/{number}.wav", speech(1, number))
+        save(tmp_path / f"noise/{split}/rain/{number}.wav", noise(1, number))
+    summary = prepare(tmp_path / "c", clean=tmp_path / "clean", noise=tmp_path / "noise", workers=1)
+    assert any("1 speaker is in more than one split" in warning for warning in summary.warnings)
+    assert not any("recording" in warning for warning in summary.warnings)  # a class may be in all splits
+
+
+def test_of_exact_copies_in_two_splits_the_test_one_stays(tmp_path: Path) -> None:
+    _, noises = speech_and_noise(tmp_path / "sounds")
+    for number, split in enumerate(("train", "valid", "test")):
+        save(tmp_path / f"clean/{split}/{split}/same.wav", speech(1, 0))
+        save(tmp_path / f"clean/{split}/{split}/own.wav", speech(1, 1 + number))
+    summary = prepare(tmp_path / "corpus", clean=tmp_path / "clean", noise=noises, workers=1)
+    kept = [clip for clip in summary.corpus if clip.path.endswith("same.wav")]
+    assert [clip.split for clip in kept] == ["test"]
+    copies = [Path(one.path) for one in summary.excluded if one.reason == "exact copy"]
+    assert [(path.parts[-3], path.name) for path in copies] == [("train", "same.wav"), ("valid", "same.wav")]
+
+
+def test_pairs_that_do_not_match_are_left_out(tmp_path: Path) -> None:
+    clean, noisy = pairs(tmp_path / "sounds", count=6)
+    save(noisy / "longer.wav", noise(2, 1))
+    save(clean / "longer.wav", speech(1, 1))
+    save(noisy / "lonely.wav", noise(1, 2))
+    save(clean / "alone.wav", speech(1, 3))
+    save(noisy / "quiet.wav", noise(1, 4))
+    save(clean / "quiet.wav", np.zeros(RATE))
+    summary = prepare(tmp_path / "corpus", clean=clean, noisy=noisy, workers=1)
+    found = {(Path(one.path).parent.name, Path(one.path).stem): one.reason for one in summary.excluded}
+    assert found == {
+        ("noisy", "longer"): "lengths differ",
+        ("clean", "longer"): "lengths differ",
+        ("noisy", "lonely"): "no partner",
+        ("clean", "alone"): "no partner",
+        ("noisy", "quiet"): "partner unusable",
+        ("clean", "quiet"): "silent",
+    }
+    assert len(summary.corpus) == 12
+    by_pair: dict[str, set[str]] = {}
+    for clip in summary.corpus:
+        by_pair.setdefault(clip.pair, set()).add(clip.split)
+    assert all(len(splits) == 1 for splits in by_pair.values())
+
+
+def test_no_usable_file_is_an_error_that_says_why(tmp_path: Path) -> None:
+    clean, _ = speech_and_noise(tmp_path / "sounds")
+    for number in range(3):
+        save(tmp_path / f"silent/{number}.wav", np.zeros(RATE))
+    with pytest.raises(
+        UserError, match=r"no usable noise file in .*silent \(3 x silent\); for example .*0\.wav"
+    ):
+        prepare(tmp_path / "corpus", clean=clean, noise=tmp_path / "silent", workers=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["silent", "sounds"]
+
+
+def test_mistakes_are_named_and_nothing_is_written(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    good = {"clean": clean, "noise": noises, "workers": 1}
+    output = tmp_path / "corpus"
+    for match, arguments in {
+        "nowhere does not exist": {**good, "noise": tmp_path / "nowhere"},
+        "empty holds no audio files": {**good, "noise": tmp_path / "empty"},
+        "unknown layout 'timit'": {**good, "layout": "timit"},
+        "give --clean with --noise": {"clean": clean},
+        "not both": {**good, "root": clean},
+        "in no known layout": {"root": noises},
+        "sample_rate is 100 Hz": {**good, "sample_rate": 100},
+        "workers is 0": {**good, "workers": 0},
+    }.items():
+        with pytest.raises(UserError, match=match):
+            prepare(output, **arguments)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"there exists already; .*--overwrite"):
+        prepare(tmp_path / "there", **good)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="one in the other"):
+        prepare(clean / "corpus", **good)  # type: ignore[arg-type]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_overwriting_replaces_the_whole_folder(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus/old").touch()
+    prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1, overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "corpus").iterdir()) == [
+        "corpus.csv",
+        "corpus.yaml",
+        "excluded.csv",
+    ]
+
+
+def test_an_interrupted_preparation_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sedistill.data.prepare.parallel_map", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(tmp_path / "corpus", clean=clean, noise=noises)
+    assert [path.name for path in tmp_path.iterdir()] == ["sounds"]
+
+
+def test_the_manifest_comes_back_as_it_was_and_the_hash_knows_the_audio(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    made = prepare(tmp_path / "a", clean=clean, noise=noises, workers=1).corpus
+    read_back = Corpus.load(tmp_path / "a")
+    for one, other in zip(made, read_back, strict=True):
+        assert isinstance(other, Clip)
+        assert other.active_level_db == pytest.approx(one.active_level_db, rel=1e-5)
+        assert (other.path, other.frames, other.audio_sha256) == (one.path, one.frames, one.audio_sha256)
+    assert read_back.hash == made.hash
+    moved = tmp_path / "elsewhere"
+    (tmp_path / "sounds").rename(moved)
+    again = prepare(tmp_path / "b", clean=moved / "clean", noise=moved / "noise", workers=1).corpus
+    assert again.hash == made.hash
+    with pytest.raises(UserError, match=r"root 'clean' should lie in .*does not exist"):
+        Corpus.load(tmp_path / "a")
+    write(moved / "clean/s0/0.flac", speech(2, 99), RATE)
+    assert (
+        prepare(tmp_path / "c", clean=moved / "clean", noise=moved / "noise", workers=1).corpus.hash
+        != made.hash
+    )
+
+
+def test_damaged_corpora_are_refused(mixed_corpus: Path, tmp_path: Path) -> None:
+    facts = (mixed_corpus / "corpus.yaml").read_text()
+    manifest = (mixed_corpus / "corpus.csv").read_text()
+    for name, new_facts, new_manifest, match in (
+        ("none", None, None, "not a prepared corpus"),
+        ("yaml", "a: [", manifest, "is damaged"),
+        ("text", "hello", manifest, "is damaged"),
+        ("version", facts.replace("format_version: 1", "format_version: 9"), manifest, "format version 9"),
+        ("column", facts, manifest.replace("active_level_db", "level"), "no column 'active_level_db'"),
+        ("cut", facts, manifest[: len(manifest) // 2], "is damaged"),
+        ("no_manifest", facts, None, "corpus.csv is missing"),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        if new_facts is not None:
+            (folder / "corpus.yaml").write_text(new_facts)
+        if new_manifest is not None:
+            (folder / "corpus.csv").write_text(new_manifest)
+        with pytest.raises(UserError, match=match):
+            Corpus.load(folder)
