@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer, one_of, whole_number
-from sedistill.models.layers import DepthwiseConv1d, PReLU
+from sedistill.models.fast_block import fast_block
+from sedistill.models.layers import Conv1d, ConvTranspose1d, PReLU, runs_own_kernels
 
 
 class ConvTasNet(SpeechEnhancer):
@@ -105,7 +106,7 @@ class Encoder(nn.Module):
         self.analysis = nn.Conv1d(1, filters, filter_length, stride=self.hop, bias=deep_layers > 0)
         self.deep = nn.Sequential()
         for _ in range(deep_layers):
-            self.deep.extend([nn.Conv1d(filters, filters, 3, padding=1), PReLU()])
+            self.deep.extend([Conv1d(filters, filters, 3, padding=1), PReLU()])
 
     def forward(self, waveform: Tensor) -> Tensor:
         halves = self._half_frames(waveform)  # (B, L/2, F + 1)
@@ -130,7 +131,7 @@ class Decoder(nn.Module):
         self.hop = filter_length // 2
         self.deep = nn.Sequential()
         for _ in range(deep_layers):
-            self.deep.extend([nn.ConvTranspose1d(filters, filters, 3, padding=1), PReLU()])
+            self.deep.extend([ConvTranspose1d(filters, filters, 3, padding=1), PReLU()])
         self.synthesis = nn.ConvTranspose1d(filters, 1, filter_length, stride=self.hop, bias=deep_layers > 0)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -167,14 +168,14 @@ class Separator(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.adds_residual = adds_residual
-        self.bottleneck = nn.Conv1d(filters, bottleneck, 1)
+        self.bottleneck = Conv1d(filters, bottleneck, 1)
         self.blocks = nn.ModuleList()
         count = blocks * repeats
         for i in range(count):
             residual = bottleneck if i < count - 1 or adds_residual else 0
             self.blocks.append(Block(bottleneck, hidden, residual, skip, kernel, 2 ** (i % blocks), eps))
         self.prelu = PReLU() if prelu else nn.Identity()
-        self.mask = nn.Conv1d(skip or bottleneck, filters, 1)
+        self.mask = Conv1d(skip or bottleneck, filters, 1)
 
     def forward(self, frames: Tensor) -> Tensor:
         x = self.bottleneck(frames)
@@ -204,7 +205,9 @@ class Block(nn.Module):
             nn.Conv1d(bottleneck, hidden, 1),
             PReLU(),
             global_norm(hidden, eps),
-            DepthwiseConv1d(hidden, kernel, dilation),
+            nn.Conv1d(
+                hidden, hidden, kernel, dilation=dilation, padding=dilation * (kernel // 2), groups=hidden
+            ),
             PReLU(),
             global_norm(hidden, eps),
             nn.Conv1d(hidden, residual + skip, 1),
@@ -212,7 +215,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Return the residual and the skip output, each (B, ., F) or None where left out."""
-        residual, skip = self.body(x).split(self.widths, dim=1)
+        out = fast_block(x, self.body) if runs_own_kernels(x) else self.body(x)
+        residual, skip = out.split(self.widths, dim=1)
         return (residual if self.widths[0] else None), (skip if self.widths[1] else None)
 
 

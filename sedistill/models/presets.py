@@ -9,8 +9,9 @@ from typing import Any
 from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.convtasnet import ConvTasNet
+from sedistill.models.dccrn import DCCRN
 
-NETWORKS: dict[str, type[SpeechEnhancer]] = {"ConvTasNet": ConvTasNet}
+NETWORKS: dict[str, type[SpeechEnhancer]] = {"ConvTasNet": ConvTasNet, "DCCRN": DCCRN}
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,18 @@ PRESETS: dict[str, Preset] = {
         {"filters": 128, "filter_length": 40, "bottleneck": 128, "hidden": 256, "skip": 128, "kernel": 3,
          "blocks": 7, "repeats": 2, "deep_layers": 3, "mask": "relu"},
         DISPATCH, "1.75 M", "0.57 G", note=_HALVED_MACS,
+    ),
+    "dccrn-cl-dispatch-teacher": Preset(
+        "DCCRN",
+        {"channels": [64, 128, 256, 256, 512, 512], "lstm_units": 256, "lstm_layers": 2,
+         "window_length": 512, "hop_length": 256},
+        DISPATCH, "9.22 M", "15.33 G", note=_DOUBLED_MACS,
+    ),
+    "dccrn-cl-dispatch-student": Preset(
+        "DCCRN",
+        {"channels": [32, 64, 128, 128, 256, 256], "lstm_units": 128, "lstm_layers": 1,
+         "window_length": 512, "hop_length": 256},
+        DISPATCH, "2.24 M", "3.84 G", note=_DOUBLED_MACS,
     ),
     "convtasnet-small-teacher": Preset(
         "ConvTasNet",

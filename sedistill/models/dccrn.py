@@ -1,0 +1,241 @@
+"""DCCRN-CL: a complex ratio mask from a complex convolutional encoder-decoder around a complex LSTM.
+
+Source: Y. Hu et al., "DCCRN: Deep Complex Convolution Recurrent Network for Phase-Aware Speech Enhancement"
+(2020), in the shape of its authors' code with the complex LSTM and ordinary batch norm, which DISPatch's
+parameter counts fit.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sedistill.errors import UserError
+from sedistill.models.base import SpeechEnhancer, whole_number
+
+
+class DCCRN(SpeechEnhancer):
+    """DCCRN with complex LSTM ("CL"); mask mode E.
+
+    Arguments
+        channels: of each encoder layer, real and imaginary together, so even. Every layer halves the
+            frequency axis: window_length / 2 must be a multiple of 2 ** len(channels).
+        lstm_units: units of each complex LSTM layer, real and imaginary together.
+        lstm_layers: number of complex LSTM layers.
+        window_length: samples of the periodic Hann window of the network's own spectrogram.
+        hop_length: samples; must divide `window_length`. The papers name neither; with 256 the printed
+            multiply-accumulates fit (the authors' code defaults to 400 and 100, which do not), and 512 is
+            the length that leaves the 256 bins of the network without zero padding.
+        sample_rate: Hz.
+
+    Encoder and LSTM look at the past only, but each decoder layer drops its first frame, as in the authors'
+    code, and so looks one frame ahead: the network is not causal, but works with a bounded latency.
+
+    Differs from the authors' code in that the output is not clipped to [-1, 1] (a gradient of zero for loud
+    clips, and SI-SNR leaves the level free), and in that a clip's end is padded so that no sample is lost.
+
+    Raises UserError on impossible settings.
+    """
+
+    causal = False
+    se_loss = "si_snr"
+
+    def __init__(
+        self,
+        channels: Sequence[int] = (32, 64, 128, 128, 256, 256),
+        lstm_units: int = 128,
+        lstm_layers: int = 1,
+        window_length: int = 512,
+        hop_length: int = 256,
+        sample_rate: int = 16_000,
+    ) -> None:
+        super().__init__(
+            {
+                "channels": _even_widths(channels),
+                "lstm_units": _even("lstm_units", lstm_units),
+                "lstm_layers": whole_number("lstm_layers", lstm_layers),
+                "window_length": _even("window_length", window_length),
+                "hop_length": whole_number("hop_length", hop_length),
+                "sample_rate": sample_rate,
+            }
+        )
+        _check_together(len(channels), window_length, hop_length)
+        self.spectrum = Spectrum(window_length, hop_length)
+        pairs = list(pairwise([2, *channels]))
+        self.encoder = nn.ModuleList(EncoderLayer(before, after) for before, after in pairs)
+        bins_left = window_length // 2 >> len(channels)
+        self.recurrent = ComplexRecurrent(channels[-1] // 2 * bins_left, lstm_units // 2, lstm_layers)
+        self.decoder = nn.ModuleList(
+            DecoderLayer(2 * after, before, last=before == 2) for before, after in reversed(pairs)
+        )
+        self.latency_samples = window_length + len(channels) * hop_length
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
+        spectrum = self.spectrum(noisy)  # (B, bins, K)
+        without_dc = spectrum[:, 1:]
+        x = torch.stack([without_dc.real, without_dc.imag], dim=1)  # (B, 2, bins - 1, K)
+        skips = []
+        for encode in self.encoder:
+            x = encode(x)
+            skips.append(x)
+        x = self.recurrent(x)
+        for decode in self.decoder:
+            x = decode(_complex_concat(x, skips.pop()))
+        mask = F.pad(_bounded_mask(x.to(noisy.dtype)), (0, 0, 1, 0))  # nothing of the DC bin passes
+        return self.spectrum.inverse(spectrum * mask, noisy.shape[-1])
+
+
+class Spectrum(nn.Module):
+    """Waveform (B, T) to complex spectrogram (B, W/2 + 1, K) and back; ends are padded with zeros."""
+
+    window: Tensor
+
+    def __init__(self, window_length: int, hop_length: int) -> None:
+        super().__init__()
+        self.window_length, self.hop = window_length, hop_length
+        self.overlap = window_length // hop_length
+        self.register_buffer("window", torch.hann_window(window_length), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        batch, length = waveform.shape
+        edge = self.window_length - self.hop
+        padded = F.pad(waveform, (edge, edge + -length % self.hop))
+        parts = padded.reshape(batch, -1, self.hop)
+        count = parts.shape[1] - self.overlap + 1
+        frames = torch.cat([parts[:, i : i + count] for i in range(self.overlap)], dim=2)  # (B, K, W)
+        return torch.fft.rfft(frames * self.window).transpose(1, 2)
+
+    def inverse(self, spectrum: Tensor, length: int) -> Tensor:
+        """Weighted overlap-add: exact where the spectrogram is that of a waveform; returns (B, length)."""
+        frames = torch.fft.irfft(spectrum.transpose(1, 2), self.window_length) * self.window
+        envelope = (self.window**2).expand(1, frames.shape[1], -1)
+        edge = self.window_length - self.hop
+        inside = slice(edge, edge + length)
+        return self._overlap_add(frames)[:, inside] / self._overlap_add(envelope)[:, inside]
+
+    def _overlap_add(self, frames: Tensor) -> Tensor:
+        parts = frames.split(self.hop, dim=2)
+        shifted = [F.pad(part, (0, 0, i, self.overlap - 1 - i)) for i, part in enumerate(parts)]
+        return torch.stack(shifted).sum(0).flatten(1)
+
+
+class ComplexConv2d(nn.Module):
+    """Two real kernels of half the channels: real = Wr r - Wi i, imaginary = Wi r + Wr i, each with its bias.
+
+    Kernel (5, 2), stride (2, 1) on (frequency, time); channels hold real halves, then imaginary halves.
+    The four real convolutions run as one with the block kernel [[Wr, -Wi], [Wi, Wr]].
+    """
+
+    def __init__(self, inputs: int, outputs: int, transposed: bool) -> None:
+        super().__init__()
+        shape = (inputs // 2, outputs // 2) if transposed else (outputs // 2, inputs // 2)
+        self.transposed = transposed
+        self.real_weight = nn.Parameter(torch.randn(*shape, 5, 2) * 0.05)
+        self.imag_weight = nn.Parameter(torch.randn(*shape, 5, 2) * 0.05)
+        self.real_bias = nn.Parameter(torch.zeros(outputs // 2))
+        self.imag_bias = nn.Parameter(torch.zeros(outputs // 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        real, imag = self.real_weight, self.imag_weight
+        bias = torch.cat([self.real_bias - self.imag_bias, self.real_bias + self.imag_bias])
+        if self.transposed:  # a transposed kernel is stored (inputs, outputs, ...)
+            weight = torch.cat([torch.cat([real, imag], 1), torch.cat([-imag, real], 1)])
+            return F.conv_transpose2d(x, weight, bias, (2, 1), padding=(2, 0), output_padding=(1, 0))
+        weight = torch.cat([torch.cat([real, -imag], 1), torch.cat([imag, real], 1)])
+        return F.conv2d(x, weight, bias, (2, 1), padding=(2, 0))
+
+
+class EncoderLayer(nn.Module):
+    """Complex convolution over this frame and the one before, batch norm, PReLU; half the bins."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.convolution = ComplexConv2d(inputs, outputs, transposed=False)
+        self.rest = nn.Sequential(nn.BatchNorm2d(outputs), nn.PReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rest(self.convolution(F.pad(x, (1, 0))))
+
+
+class DecoderLayer(nn.Module):
+    """Complex transposed convolution over this frame and the next, batch norm, PReLU; twice the bins."""
+
+    def __init__(self, inputs: int, outputs: int, last: bool) -> None:
+        super().__init__()
+        self.convolution = ComplexConv2d(inputs, outputs, transposed=True)
+        self.rest = nn.Sequential() if last else nn.Sequential(nn.BatchNorm2d(outputs), nn.PReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rest(self.convolution(x)[..., 1:])
+
+
+class ComplexRecurrent(nn.Module):
+    """Complex LSTM layers and a projection back, (B, C, bins, K) to the same shape.
+
+    Each layer has two real LSTMs, both run on both parts: real = R(r) - I(i), imaginary = R(i) + I(r).
+    The projection is real: one Linear for each part.
+    """
+
+    def __init__(self, features: int, units: int, layers: int) -> None:
+        super().__init__()
+        inputs = [features] + [units] * (layers - 1)
+        self.real = nn.ModuleList(nn.LSTM(size, units) for size in inputs)
+        self.imag = nn.ModuleList(nn.LSTM(size, units) for size in inputs)
+        self.project_real = nn.Linear(units, features)
+        self.project_imag = nn.Linear(units, features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, bins, frames = x.shape
+        parts = x.reshape(batch, 2, channels // 2 * bins, frames).permute(3, 1, 0, 2)  # (K, 2, B, features)
+        real, imag = parts[:, 0], parts[:, 1]
+        for real_lstm, imag_lstm in zip(self.real, self.imag, strict=True):
+            both = torch.cat([real, imag], dim=1)  # one run over 2 B sequences instead of two over B
+            (from_real, from_imag), (across_real, across_imag) = (
+                lstm(both)[0].split(batch, dim=1) for lstm in (real_lstm, imag_lstm)
+            )
+            real, imag = from_real - across_imag, from_imag + across_real
+        parts = torch.stack([self.project_real(real), self.project_imag(imag)], dim=1)
+        return parts.permute(2, 1, 3, 0).reshape(batch, channels, bins, frames)
+
+
+def _complex_concat(a: Tensor, b: Tensor) -> Tensor:
+    """Real halves of both, then imaginary halves."""
+    (a_real, a_imag), (b_real, b_imag) = a.chunk(2, dim=1), b.chunk(2, dim=1)
+    return torch.cat([a_real, b_real, a_imag, b_imag], dim=1)
+
+
+def _bounded_mask(x: Tensor) -> Tensor:
+    """Mask mode E: the magnitude of (B, 2, F, K) through tanh, the phase kept; returns complex (B, F, K).
+
+    As one factor tanh(|m|) / |m| instead of through angles, whose gradients explode near zero.
+    """
+    magnitude = (x.square().sum(1, keepdim=True) + 1e-8).sqrt()
+    real, imag = (x * (torch.tanh(magnitude) / magnitude)).unbind(1)
+    return torch.complex(real, imag)
+
+
+def _even(name: str, value: int) -> int:
+    if whole_number(name, value) % 2:
+        raise UserError(f"{name} = {value}: it must be even.")
+    return value
+
+
+def _even_widths(channels: Sequence[int]) -> list[int]:
+    if not isinstance(channels, list | tuple) or not channels:
+        raise UserError(f"channels = {channels!r}: it must be a list of even numbers, one for each layer.")
+    return [_even("channels", width) for width in channels]
+
+
+def _check_together(layers: int, window_length: int, hop_length: int) -> None:
+    if window_length % hop_length or window_length == hop_length:
+        raise UserError(
+            f"hop_length = {hop_length}: it must divide window_length = {window_length}, at least in two."
+        )
+    if (window_length // 2) % 2**layers:
+        raise UserError(
+            f"window_length = {window_length}: half of it must be a multiple of {2**layers}, "
+            f"since {layers} layers halve the frequency axis."
+        )
