@@ -4,6 +4,7 @@ Speech from espeak-ng in ten languages and noises made by code. It sounds like w
 learned on it says little about people in rooms; it is there to see the whole journey work.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -67,15 +68,15 @@ def make_demo_corpus(folder: Path | str, seed: int = 0) -> DemoCorpus:
     demo_speech.require_espeak()
     with atomic_folder(folder) as place, ProgressBar("Making speech and noise", None, "files") as bar:
         speech = _speech(rng, seed)
-        noises = [_noises(split, rng, [clip for _, clip in speech[split]]) for split in VOICES]
+        noises = _noises(rng, speech)
         clips = [clip for split in speech.values() for clip in split]
-        for path, samples in clips + [clip for split in noises for clip in split]:
+        for path, samples in clips + noises:
             write(place / path, samples, SAMPLE_RATE, subtype="PCM_16")
             bar.advance()
     return DemoCorpus(
         folder,
         speech_minutes=_minutes(clips),
-        noise_minutes=sum(map(_minutes, noises)),
+        noise_minutes=_minutes(noises),
         voices=sum(len(voices.split()) for voices in VOICES.values()),
         noise_classes=len({kind for kinds in NOISES.values() for kind in kinds}),
     )
@@ -112,13 +113,18 @@ def _utterances(
     return [Utterance(text, voice, words_per_minute, pitch) for text in texts]
 
 
-def _noises(split: str, rng: np.random.Generator, speech: Sequence[np.ndarray]) -> NamedClips:
+def _noises(rng: np.random.Generator, speech: dict[str, NamedClips]) -> NamedClips:
+    """The noises of all splits. Numbers go on from split to split: no two recordings share a name."""
     samples = int(NOISE_SECONDS * SAMPLE_RATE)
-    return [
-        (Path("noise", split, kind, f"{number:03d}.flac"), _noise(kind, rng, samples, speech))
-        for kind, count in NOISES[split].items()
-        for number in range(count)
-    ]
+    numbers: Counter[str] = Counter()
+    noises = []
+    for split, kinds in NOISES.items():
+        talk = [clip for _, clip in speech[split]]
+        for kind in (kind for kind, count in kinds.items() for _ in range(count)):
+            path = Path("noise", split, kind, f"{numbers[kind]:03d}.flac")
+            noises.append((path, _noise(kind, rng, samples, talk)))
+            numbers[kind] += 1
+    return noises
 
 
 def _noise(kind: str, rng: np.random.Generator, samples: int, speech: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,0 +1,269 @@
+"""What the demo's page says: from the folders a demo left behind to plain data for the page."""
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import sedistill
+from sedistill.audio.files import read_mono
+from sedistill.distill.dispatch import DISPatch
+from sedistill.enhancing import enhance
+from sedistill.evaluation.quality import METRICS as QUALITY
+from sedistill.evaluation.scores import NOISY, ClipScore, SetScores, load_scores
+from sedistill.models.saving import load_model, read_card
+from sedistill.report.figures import Curve, CurveFigure, GapPanel, Role, SpectrogramPanel
+from sedistill.report.page import Metric, Player, ReportData, Score, System, Track, human_count
+from sedistill.settings import load_settings
+from sedistill.training.logs import read_metrics
+from sedistill.training.objectives import build_objective
+from sedistill.training.recipe import Recipe
+from sedistill.training.tasks import level_gain
+
+if TYPE_CHECKING:
+    from sedistill.demo import Demo
+
+NAMES: dict[str, str] = {"alone": "student alone", "distilled": "distilled student", "teacher": "teacher"}
+HINTS = {
+    "si_sdr": "how much of the output is the speech",
+    "pesq_wb": "estimated opinion of listeners, 1 to 4.6",
+    "stoi": "intelligibility, 0 to 1",
+}
+PLAYERS = 3
+PLAYED_SNR_DB = 5.0
+
+Waves = dict[str, NDArray[np.float32]]
+
+
+def demo_report(demo: "Demo") -> ReportData:
+    """Everything the page shows, read back from the demo's folders."""
+    scores = load_scores(demo.place("evaluation"))["test"]
+    systems = _systems(demo, scores)
+    chosen = _clips_to_show(scores)
+    waves = _waves(demo, [clip.clip for clip in chosen])
+    recipe = load_settings(Recipe, *demo.recipe_arguments("distilled"))
+    spectrograms, gap = _pictures(recipe, waves[0])
+    by_role = {system.role: system for system in systems}
+    student, teacher = by_role["alone"], by_role["teacher"]
+    return ReportData(
+        title="A small network learns from a large one",
+        summary=(
+            f"A student of {human_count(student.parameters or 0)} parameters learnt to take the noise off "
+            "speech, once alone and once with a teacher to imitate "
+            f"({human_count(teacher.parameters or 0)}; DFKD, DISPatch and multi-scale patches). "
+            "Data, steps, first weights, order of batches, weight of the enhancement loss and gradient "
+            "clipping were the same both times."
+        ),
+        systems=systems,
+        metrics=[Metric(key, scores.label(key), HINTS[key], QUALITY[key].digits) for key in scores.metrics],
+        curves=_curves(demo),
+        spectrograms=spectrograms,
+        gap=gap,
+        players=[_player(clip, wave) for clip, wave in zip(chosen, waves, strict=True)],
+        reading=_reading(systems, demo),
+        commands=[(why, line.format(recipes=demo.place("recipes"))) for why, line in COMMANDS],
+        facts=_facts(demo, scores, recipe),
+    )
+
+
+def spoken_summary(report: ReportData) -> str:
+    """The same for the terminal: a line a system and what to make of it."""
+    width = max(len(system.name) for system in report.systems)
+    lines = []
+    for system in report.systems:
+        values = (
+            f"{metric.label} {system.scores[metric.key].mean:.{metric.digits}f}" for metric in report.metrics
+        )
+        lines.append(f"  {system.name:<{width}}  {'   '.join(values)}")
+    return "\n\n".join(["\n".join(lines), *report.reading])
+
+
+def _systems(demo: "Demo", scores: SetScores) -> list[System]:
+    """Noisy and the three networks, in the order in which they were evaluated."""
+    networks = [label for label in scores.models if label != NOISY]
+    systems = [System("noisy input", "noisy", _scores(scores, NOISY))]
+    for (run, name), label in zip(NAMES.items(), networks, strict=True):
+        card = read_card(demo.student(run))
+        sizes = (card["parameters"], card["macs_per_second"])
+        systems.append(System(name, _role(run), _scores(scores, label), *sizes))
+    return systems
+
+
+def _role(run: str) -> Role:
+    roles: dict[str, Role] = {"alone": "alone", "distilled": "distilled", "teacher": "teacher"}
+    return roles[run]
+
+
+def _scores(scores: SetScores, label: str) -> dict[str, Score]:
+    result = {}
+    for metric in scores.metrics:
+        mean = scores.statistic(label, metric)
+        better = None if label == NOISY else scores.improvement_statistic(label, metric).mean
+        result[metric] = Score(mean.mean, mean.n, mean.of, better)
+    return result
+
+
+def _curves(demo: "Demo") -> list[CurveFigure]:
+    logs = {run: read_metrics(demo.place(f"runs/{run}")) for run in ("teacher", *NAMES)}
+    distilled = logs["distilled"]
+    kd_name = next(name for name in distilled if name.startswith("kd/"))
+    ahead = f"{kd_name.removeprefix('kd/')}/positive_gap_share"
+    runs = ("teacher", "alone", "distilled")
+
+    def curves(key: str, sign: float = 1.0) -> list[Curve]:
+        return [_curve(NAMES[run], _role(run), logs[run][key], sign) for run in runs if key in logs[run]]
+
+    return [
+        CurveFigure(
+            "On the validation set", "SI-SNR, dB", curves("valid/se", -1.0),
+            "Mean SI-SNR over clips that no network trains on; higher is better.",
+        ),
+        CurveFigure(
+            "On the training batches", "SI-SNR, dB", curves("se", -1.0),
+            "The enhancement term of the loss (its negative), as it came, batch after batch.",
+        ),
+        CurveFigure(
+            "Distance to the teacher", "KD term", curves(kd_name),
+            "The distillation term before its weight: phases, and above the crossover magnitudes too.",
+        ),
+        CurveFigure(
+            "Where the teacher is ahead", "share of patches", curves(ahead),
+            "Patches whose knowledge gap is positive: there the student can still learn from the teacher.",
+        ),
+    ]  # fmt: skip
+
+
+def _curve(label: str, role: Role, points: list[tuple[int, float]], sign: float) -> Curve:
+    steps, values = zip(*points, strict=True)
+    return Curve(label, role, steps, [sign * value for value in values])
+
+
+def _clips_to_show(scores: SetScores) -> list[ClipScore]:
+    """Clips of different noises whose SNR is nearest to one at which differences can be heard."""
+    rows = sorted(
+        (row for row in scores.clips if row.model == NOISY), key=lambda row: abs(row.snr_db - PLAYED_SNR_DB)
+    )
+    first_of_class: dict[str, ClipScore] = {}
+    for row in rows:
+        first_of_class.setdefault(row.noise_class, row)
+    return list(first_of_class.values())[:PLAYERS]
+
+
+def _waves(demo: "Demo", clips: list[str]) -> list[Waves]:
+    """The versions of each clip, at the level of the clean speech."""
+    networks = {run: load_model(demo.student(run)) for run in NAMES}
+    result = []
+    for clip in clips:
+        noisy, clean = (_read(demo.place(f"sets/test/{kind}"), clip) for kind in ("noisy", "clean"))
+        enhanced = {run: enhance(network, noisy, network.sample_rate) for run, network in networks.items()}
+        result.append({"noisy": noisy, **enhanced, "clean": clean})
+    return result
+
+
+def _read(folder: Path, clip: str) -> NDArray[np.float32]:
+    path = next(path for path in folder.iterdir() if clip in (path.name, path.stem))
+    return read_mono(path, 16_000)
+
+
+def _player(clip: ClipScore, waves: Waves) -> Player:
+    names = {"noisy": "noisy", **NAMES, "clean": "clean"}
+    roles: dict[str, Role] = {"noisy": "noisy", **{run: _role(run) for run in NAMES}, "clean": "clean"}
+    tracks = [Track(names[key], roles[key], wave) for key, wave in waves.items()]
+    return Player(f"{clip.noise_class}, {clip.snr_db:.0f} dB".capitalize(), 16_000, tracks)
+
+
+def _pictures(recipe: Recipe, waves: Waves) -> tuple[list[SpectrogramPanel], GapPanel]:
+    """Spectrograms of one clip, and what the objective sees and selects in it."""
+    objective = build_objective(recipe.objectives[0])
+    assert isinstance(objective, DISPatch)
+    stft = objective.stft
+    bin_hz, frame_seconds = 16_000 / stft.window_length, stft.hop_length / 16_000
+    batch = {name: torch.from_numpy(wave)[None] for name, wave in waves.items()}
+    gain = level_gain(batch["clean"], recipe.kd_level_db)
+    seen = objective.explain(gain * batch["distilled"], gain * batch["teacher"], gain * batch["clean"])
+    taught = seen.selected_bins[0].numpy()
+    crossover = None if seen.crossover is None else seen.crossover[0].numpy()
+
+    def level_db(name: str) -> NDArray[np.float32]:
+        return (20 * stft(batch[name])[0].abs().clamp(min=1e-6).log10()).numpy()
+
+    names = {"noisy": "noisy", "clean": "clean", **NAMES}
+    panels = [SpectrogramPanel(title, level_db(name), bin_hz, frame_seconds) for name, title in names.items()]
+    lesson = "what the teacher teaches"
+    panels.append(SpectrogramPanel(lesson, level_db("teacher"), bin_hz, frame_seconds, taught, crossover))
+    gap = seen.gap.gather(1, seen.patch_ids)[0].numpy()
+    return panels, GapPanel("knowledge gap", gap, bin_hz, frame_seconds, taught, crossover)
+
+
+def _reading(systems: list[System], demo: "Demo") -> list[str]:
+    noisy, alone, distilled, teacher = (
+        next(system.scores["si_sdr"].mean for system in systems if system.role == role)
+        for role in ("noisy", "alone", "distilled", "teacher")
+    )
+    difference = distilled - alone
+    if abs(difference) < 0.05:
+        verdict = "as good as the one trained alone"
+    else:
+        verdict = f"{abs(difference):.2f} dB {'above' if difference > 0 else 'below'} the one trained alone"
+    balance = read_metrics(demo.place("runs/distilled")).get("gradient/kd_over_se", [])
+    ratio = float(np.median([value for _, value in balance])) if balance else float("nan")
+    return [
+        f"In SI-SDR the teacher lifts the noisy input by {teacher - noisy:.1f} dB, the student alone by "
+        f"{alone - noisy:.1f} dB. That leaves {teacher - alone:.1f} dB to be taught. The distilled student "
+        f"ends {verdict}.",
+        "That difference says little: it is one run of each with one seed, a few minutes of training, and "
+        "synthetic speech. Another seed can turn a difference of a tenth of a decibel round, and at this "
+        "scale it is normal that a method does not help. To find out whether one does, train until nothing "
+        "improves any more, on real recordings, with several seeds, and compare seed by seed.",
+        "Networks this small, trained this briefly, can raise SI-SDR and lower PESQ or STOI: they take noise "
+        "away and leave artefacts. Read SI-SDR first, and listen. Every network's output is brought to the "
+        "level of the clean speech by one factor measured on the validation set. Over the run, the gradient "
+        f"of the distillation term was {ratio:.2f} times as long as that of the enhancement term (median).",
+    ]
+
+
+COMMANDS = (
+    ("check the recordings and split them", "sedistill prepare --clean SPEECH --noise NOISE -o corpus"),
+    (
+        "mix sets that stay the same",
+        "sedistill mix corpus --split valid -o sets/valid\nsedistill mix corpus --split test -o sets/test",
+    ),
+    (
+        "train a teacher, then a student from it: the demo's recipes are a start, with more steps",
+        "sedistill train {recipes}/teacher.yaml -o runs/teacher \\\n"
+        "    data.train=corpus data.valid=sets/valid optimiser.max_steps=50000\n"
+        "sedistill train {recipes}/distilled.yaml -o runs/student teacher=runs/teacher/student \\\n"
+        "    data.train=corpus data.valid=sets/valid optimiser.max_steps=50000",
+    ),
+    ("measure it", "sedistill evaluate runs/student/student --on sets/test -o scores"),
+    ("use it", "sedistill enhance runs/student/student noisy.wav -o enhanced.wav"),
+)
+
+
+def _facts(demo: "Demo", scores: SetScores, recipe: Recipe) -> list[tuple[str, str]]:
+    from sedistill.demo import SEED, SETS, SNR_DB, hardware
+
+    cards = {run: read_card(demo.student(run)) for run in NAMES}
+    steps = ", ".join(f"{NAMES[run]} {cards[run]['training']['steps']}" for run in cards)
+    gains = ", ".join(f"{NAMES[run]} {cards[run]['output_gain']:.2f}" for run in cards)
+    sets = ", ".join(f"{split} {count} × {seconds:g} s" for split, (count, seconds) in SETS.items())
+    minutes = ", ".join(f"{title.lower()} {taken:.1f}" for title, taken in demo.minutes.items())
+    se_weight, kd_weight, clip_norm = recipe.se_weight, recipe.kd_weight, recipe.optimiser.clip_norm
+    return [
+        ("command", f"sedistill demo --output {demo.folder}"),
+        ("seed", str(SEED)),
+        ("mixtures", f"{sets}; SNR {SNR_DB[0]:g} to {SNR_DB[1]:g} dB"),
+        ("splits", "no voice and no recording of noise in two of them; four kinds of noise in test only"),
+        ("training steps", f"{steps}; batches of {recipe.optimiser.batch_size}"),
+        ("weights", f"enhancement loss {se_weight:g}, distillation {kd_weight:g}"),
+        ("gradient norm", f"at most {clip_norm:g}"),
+        ("level factor", f"{gains} (onto clean speech, applied)"),
+        ("minutes", f"{sum(demo.minutes.values()):.1f}: {minutes}"),
+        ("hardware", hardware()),
+        ("versions", f"sedistill {sedistill.__version__}, torch {torch.__version__}, Python "
+         f"{platform.python_version()}"),
+        ("everything", f"{demo.folder.absolute()} holds recordings, sets, runs, networks and scores"),
+    ]  # fmt: skip
