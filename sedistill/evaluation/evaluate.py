@@ -25,7 +25,7 @@ from torch import nn
 import sedistill
 from sedistill.audio import levels
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.enhancing.arrays import enhance, level_factor, rate_of
+from sedistill.enhancing.arrays import enhance, level_factor, rate_of, refuse_not_finite
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import METRICS, Metric, metrics_named
 from sedistill.evaluation.scores import FACTS, NOISY, ClipScore, SetScores, write_scores
@@ -205,6 +205,8 @@ def score_clip(
     scores: dict[str, Score]
     try:
         noisy, clean = pairs[index]
+        for side, samples in (("noisy", noisy), ("clean", clean)):
+            refuse_not_finite(samples[:, None], f"the {side} file")
         if np.isnan(snr_db):
             snr_db = levels.snr_db(clean, noisy - clean, pairs.sample_rate)
         estimate = system(noisy, pairs.sample_rate)

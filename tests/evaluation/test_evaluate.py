@@ -1,0 +1,274 @@
+"""Evaluation on sets: the same for any number of workers, nothing lost, nothing half-written."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sedistill.audio.files import write
+from sedistill.errors import UserError
+from sedistill.evaluation import evaluate as module
+from sedistill.evaluation.evaluate import distinct_labels, evaluate, evaluate_models
+from sedistill.evaluation.quality import METRICS
+from sedistill.evaluation.scores import NOISY, SetScores, load_scores
+from sedistill.evaluation.scoring import ScoringProcess
+from sedistill.models import build_model, model_hash, save_model
+from tests.evaluation.signals import RATE, noise, speech_like
+
+FAST = ["stoi", "si_sdr"]
+
+
+def write_pairs(folder: Path, clips: int = 3, sample_rate: int = RATE, seconds: float = 1.0) -> Path:
+    for index in range(clips):
+        clean = speech_like(seconds, seed=index, sample_rate=sample_rate)
+        noisy = clean + noise(len(clean), level=0.005 * (index + 1), seed=100 + index)
+        write(folder / "clean" / f"{index}.wav", clean, sample_rate)
+        write(folder / "noisy" / f"{index}.wav", noisy, sample_rate)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pairs(tmp_path_factory.mktemp("sets") / "street")
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "student"
+    save_model(build_model("convtasnet-tiny"), folder, {"output_gain": -0.5})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(pairs: Path, student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An evaluation with every metric and two workers."""
+    output = tmp_path_factory.mktemp("out") / "evaluation"
+    evaluate_models([student], [pairs], output, workers=2)
+    return output
+
+
+class Halver(nn.Module):
+    """The input at half its level."""
+
+    sample_rate = RATE
+    output_gain = 2.0
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        return noisy / 2
+
+
+def without_nan(scores: SetScores) -> list[tuple[str, str, dict[str, float], dict[str, str]]]:
+    return [(row.model, row.clip, row.values, row.reasons) for row in scores.clips]
+
+
+def test_one_worker_or_two_give_the_same_numbers(evaluated: Path, pairs: Path, student: Path) -> None:
+    parallel = load_scores(evaluated)["street"]
+    serial = evaluate(student, pairs, workers=1)
+    assert without_nan(parallel) == without_nan(serial)
+    assert parallel.models == [NOISY, "student"]
+    assert parallel.metrics == list(METRICS)
+
+
+def test_values_are_those_of_the_metrics_on_the_enhanced_clips(
+    evaluated: Path, pairs: Path, student: Path
+) -> None:
+    from sedistill import enhance
+    from sedistill.audio.files import read_mono
+
+    scores = load_scores(evaluated)["street"]
+    for row in scores.clips:
+        clean, noisy = (read_mono(pairs / side / f"{row.clip}.wav", RATE) for side in ("clean", "noisy"))
+        estimate = noisy if row.model == NOISY else enhance(student, noisy, RATE)
+        for name, metric in METRICS.items():
+            assert row.values[name] == pytest.approx(metric.function(clean, estimate, RATE), abs=1e-5)
+
+
+def test_everything_says_what_was_measured(evaluated: Path, pairs: Path, student: Path) -> None:
+    assert sorted(path.name for path in (evaluated / "street").iterdir()) == [
+        "clips.csv", "evaluation.yaml", "summary.csv", "summary.md",
+    ]  # fmt: skip
+    facts = load_scores(evaluated)["street"].facts
+    assert facts["level_correction"] == "on"
+    assert facts["models"]["student"]["output_multiplied_by"] == -0.5
+    assert facts["models"]["student"]["hash"] == model_hash(student)
+    assert facts["metrics"]["pesq_nb"] == "PESQ-NB (16 kHz)"
+    assert len(facts["set"]["hash"]) == 64
+    assert facts["set"]["snr"] == "measured on active levels"
+    assert "sedistill" in facts["versions"]
+    text = (evaluated / "street" / "summary.md").read_text()
+    for fact in ("PESQ-NB (16 kHz)", "n = 3 clips", "level_correction", facts["set"]["hash"]):
+        assert fact in text
+
+
+def test_level_correction_can_be_switched_off(pairs: Path) -> None:
+    for correct_level in (True, False):
+        scores = evaluate(Halver(), pairs, ["si_sdr"], workers=1, correct_level=correct_level)
+        assert scores.facts["models"]["Halver"]["output_multiplied_by"] == (2.0 if correct_level else 1.0)
+        assert scores.facts["level_correction"] == ("on" if correct_level else "off")
+
+
+def test_a_model_for_another_rate_is_heard_through_resampling(tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "narrow", clips=1, sample_rate=8000)
+    scores = evaluate(Halver(), pairs, [*FAST, "pesq_wb", "pesq_nb"], workers=1)
+    assert scores.mean("Halver", "si_sdr") == pytest.approx(scores.mean(NOISY, "si_sdr"), abs=0.5)
+    assert scores.label("pesq_nb") == "PESQ-NB (8 kHz)"
+    assert scores.clips[0].reasons == {"pesq_wb": "wide-band PESQ needs 16 kHz; the clip has 8000 Hz"}
+
+
+def test_clips_without_a_score_are_kept_with_their_reason(tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "holes", clips=3)
+    write(pairs / "clean" / "1.wav", np.zeros(RATE, np.float32), RATE)
+    write_with_nan(pairs / "noisy" / "2.wav", RATE)
+    scores = evaluate(Halver(), pairs, FAST, workers=1)
+    for model in (NOISY, "Halver"):
+        statistic = scores.statistic(model, "stoi")
+        assert (statistic.n, statistic.of) == (1, 3)
+    reasons = {row.clip: row.reasons.get("stoi", "") for row in scores.clips if row.model == "Halver"}
+    assert reasons["0"] == ""
+    assert reasons["1"] == "the clean reference is silent"
+    assert reasons["2"].startswith("the noisy file: sample 8000 of channel 1 is nan")
+
+
+def write_with_nan(path: Path, samples: int) -> None:
+    """A float file with a NaN in the middle: its header is fine, so it is found only when it is scored."""
+    broken = noise(samples)
+    broken[samples // 2] = np.nan
+    write(path, broken, RATE, "FLOAT")
+
+
+def test_a_network_that_gives_nan_is_a_reason(pairs: Path) -> None:
+    class Diverged(Halver):
+        def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+            return noisy * torch.nan
+
+    scores = evaluate(Diverged(), pairs, ["si_sdr"], workers=1)
+    assert scores.statistic("Diverged", "si_sdr").n == 0
+    assert scores.statistic(NOISY, "si_sdr").n == 3
+    assert "the model gave NaN" in scores.clips[-1].reasons["si_sdr"]
+
+
+def test_the_mixing_table_gives_snr_and_noise_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = write_pairs(tmp_path / "mixed", clips=2)
+
+    class Mixed(module.FixedSet):
+        def __init__(self, folder: Path) -> None:
+            super().__init__(folder)
+            self.snr_db = np.array([-3.25, np.nan])
+            self.noise_classes = np.array([b"babble", b""])
+
+    monkeypatch.setattr(module, "FixedSet", Mixed)
+    first, second = evaluate(Halver(), pairs, ["si_sdr"], workers=1).clips[:2]
+    assert (first.snr_db, first.noise_class) == (-3.25, "babble")
+    assert 5 < second.snr_db < 40  # not in the table: measured
+
+
+def test_labels_are_as_long_as_it_takes(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("a/student", "b/student", "a/teacher")]
+    assert distinct_labels(folders[:1], "model") == ["student"]
+    assert distinct_labels(folders, "model") == ["a/student", "b/student", "a/teacher"]
+    assert distinct_labels([tmp_path / "x" / NOISY], "model", taken=NOISY) == [f"x/{NOISY}"]
+    with pytest.raises(UserError, match="named twice"):
+        distinct_labels([folders[0], folders[0]], "model")
+
+
+def test_several_sets_and_models_of_equal_names(student: Path, tmp_path: Path) -> None:
+    sets = [write_pairs(tmp_path / place / "test", clips=1, seconds=0.6) for place in ("one", "two")]
+    save_model(build_model("convtasnet-tiny"), tmp_path / "other" / "student")
+    models = [student, tmp_path / "other" / "student"]
+    results = evaluate_models(models, sets, tmp_path / "out", ["si_sdr"], workers=1)
+    assert list(results) == ["one/test", "two/test"]
+    assert set(load_scores(tmp_path / "out")) == {"one/test", "two/test"}
+    assert results["one/test"].models[1:] == [f"{student.parent.name}/student", "other/student"]
+
+
+def test_bad_input_is_one_sentence_before_anything_is_computed(
+    pairs: Path, student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "score_set", None)  # whoever gets as far as this fails
+    empty = tmp_path / "empty"
+    (empty / "noisy").mkdir(parents=True)
+    lonely = write_pairs(tmp_path / "lonely", clips=2)
+    (lonely / "clean" / "1.wav").unlink()
+    uneven = write_pairs(tmp_path / "uneven", clips=1)
+    write(uneven / "noisy" / "0.wav", noise(100), RATE)
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "thesis.txt").write_text("all of it")
+    output = tmp_path / "out"
+
+    def refused(
+        match: str, model: Path = student, on: Path = pairs, out: Path = output, **options: object
+    ) -> None:
+        with pytest.raises(UserError, match=match):
+            evaluate_models([model], [on], out, **options)  # type: ignore[arg-type]
+
+    refused("is not a saved model", model=tmp_path / "nowhere")
+    refused("does not exist", on=tmp_path / "nowhere")
+    refused("clean does not exist", on=empty)
+    refused("has no partner", on=lonely)
+    refused("must agree", on=uneven)
+    refused("unknown metric stio; did you mean stoi", metrics=["stio"])
+    refused("workers = 0", workers=0)
+    refused("exists already", out=taken)
+    refused("is no evaluation, so it is not replaced", out=taken, overwrite=True)
+    assert (taken / "thesis.txt").exists()
+    assert not output.exists()
+
+
+def test_an_earlier_evaluation_is_replaced_only_when_told(pairs: Path, student: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    evaluate_models([student], [pairs], output, ["si_sdr"], workers=1)
+    with pytest.raises(UserError, match="exists already"):
+        evaluate_models([student], [pairs], output, ["si_sdr"], workers=1)
+    evaluate_models([student], [pairs], output, ["stoi"], workers=1, overwrite=True)
+    assert load_scores(output)["street"].metrics == ["stoi"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_interruption_leaves_no_file_and_no_process(
+    error: type[BaseException], pairs: Path, student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids: list[int] = []
+    start = ScoringProcess._start
+
+    def noted_start(self: ScoringProcess) -> None:
+        start(self)
+        pids.append(self._process.pid)
+
+    def interrupted(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ScoringProcess, "_start", noted_start)
+    monkeypatch.setattr(module.ProgressBar, "advance", interrupted)
+    threads = torch.get_num_threads()
+    with pytest.raises(error):
+        evaluate_models([student], [pairs], tmp_path / "out", ["si_sdr"], workers=2)
+    assert list(tmp_path.iterdir()) == []
+    assert len(pids) == 2
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert torch.get_num_threads() == threads
+
+
+def test_the_table_is_printed(
+    pairs: Path, student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate_models([student], [pairs], tmp_path / "out", FAST, workers=1, show=True)
+    printed = capsys.readouterr().out
+    for expected in ("street", "noisy", "student", "STOI", "SI-SDR, dB", "n = 3 clips", "student x -0.5"):
+        assert expected in printed
+
+
+@pytest.mark.real_data
+def test_the_published_scores_of_real_noisy_files(real_data: Path) -> None:
+    folder = real_data / "pairs" / "vbdemand_test"
+    scores = evaluate(Halver(), folder, ["pesq_wb", "stoi", "si_sdr"])
+    assert scores.mean(NOISY, "pesq_wb") == pytest.approx(2.192, abs=1e-3)
+    assert scores.mean(NOISY, "stoi") == pytest.approx(0.932, abs=1e-3)
+    assert scores.mean(NOISY, "si_sdr") == pytest.approx(8.19, abs=1e-2)
+    assert scores.mean("Halver", "pesq_wb") == pytest.approx(2.192, abs=1e-3)
