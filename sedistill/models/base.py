@@ -48,6 +48,13 @@ def whole_number(name: str, value: Any, low: int = 1) -> int:
     return value
 
 
+def yes_or_no(name: str, value: Any) -> bool:
+    """Return `value` if it is true or false, else raise UserError."""
+    if not isinstance(value, bool):
+        raise UserError(f"{name} = {value!r}: it must be true or false.")
+    return value
+
+
 def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """Return `value` if it is one of `allowed`, else raise UserError."""
     if value not in allowed:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.errors import UserError
-from sedistill.models.base import SpeechEnhancer, one_of, whole_number
+from sedistill.models.base import SpeechEnhancer, one_of, whole_number, yes_or_no
 from sedistill.models.fast_block import fast_block
 from sedistill.models.layers import Conv1d, ConvTranspose1d, PReLU, runs_own_kernels
 
@@ -74,7 +74,7 @@ class ConvTasNet(SpeechEnhancer):
                 "repeats": whole_number("repeats", repeats),
                 "deep_layers": whole_number("deep_layers", deep_layers, low=0),
                 "mask": one_of("mask", mask, ("relu", "sigmoid")),
-                "encoder_relu": bool(encoder_relu),
+                "encoder_relu": yes_or_no("encoder_relu", encoder_relu),
                 "sample_rate": sample_rate,
             }
         )

@@ -44,10 +44,10 @@ class ConvTranspose1d(nn.ConvTranspose1d):
 
 
 def _in_chunks(convolution: Any, x: Tensor) -> Tensor:
-    chunks = clip_chunks(len(x), x[0].numel())
-    if len(chunks) == 1 or not runs_own_kernels(x):
+    if not runs_own_kernels(x):
         return convolution(x)
-    return torch.cat([convolution(x[clips]) for clips in chunks])
+    chunks = clip_chunks(len(x), x.shape[1] * x.shape[2])
+    return convolution(x) if len(chunks) == 1 else torch.cat([convolution(x[clips]) for clips in chunks])
 
 
 class PReLU(nn.PReLU):

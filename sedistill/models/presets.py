@@ -28,10 +28,10 @@ class Preset:
 
 DISPATCH = "DISPatch (2025)"
 _HALVED_MACS = (
-    "the paper's MACs leave out every convolution its counter did not know, and the skip path; "
-    "they are about half of the true ones"
+    "The paper's MACs leave out the skip path and every convolution that its counter did not know: "
+    "less than half of the true ones."
 )
-_DOUBLED_MACS = "the paper's MACs count each strided transposed convolution twice"
+_DOUBLED_MACS = "The paper's MACs count each strided transposed convolution twice."
 
 PRESETS: dict[str, Preset] = {
     "convtasnet-dispatch-teacher": Preset(
@@ -62,13 +62,13 @@ PRESETS: dict[str, Preset] = {
         "ConvTasNet",
         {"filters": 192, "filter_length": 40, "bottleneck": 96, "hidden": 192, "skip": 0, "kernel": 3,
          "blocks": 6, "repeats": 2, "deep_layers": 0, "mask": "sigmoid", "encoder_relu": True},
-        note="a teacher that a CPU trains in half an hour",
+        note="No paper: a teacher that a CPU trains in half an hour.",
     ),
     "convtasnet-tiny": Preset(
         "ConvTasNet",
         {"filters": 64, "filter_length": 40, "bottleneck": 24, "hidden": 48, "skip": 0, "kernel": 3,
          "blocks": 5, "repeats": 2, "deep_layers": 0, "mask": "sigmoid", "encoder_relu": True},
-        note="a student that a CPU trains in minutes",
+        note="No paper: a student that a CPU trains in minutes.",
     ),
 }  # fmt: skip
 
