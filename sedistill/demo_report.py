@@ -172,7 +172,7 @@ def _player(clip: ClipScore, waves: Waves) -> Player:
     names = {"noisy": "noisy", **NAMES, "clean": "clean"}
     roles: dict[str, Role] = {"noisy": "noisy", **{run: _role(run) for run in NAMES}, "clean": "clean"}
     tracks = [Track(names[key], roles[key], wave) for key, wave in waves.items()]
-    return Player(f"{clip.noise_class}, {clip.snr_db:.0f} dB".capitalize(), 16_000, tracks)
+    return Player(f"{clip.noise_class.capitalize()}, {clip.snr_db:.0f} dB", 16_000, tracks)
 
 
 def _pictures(recipe: Recipe, waves: Waves) -> tuple[list[SpectrogramPanel], GapPanel]:
@@ -203,7 +203,11 @@ def _reading(systems: list[System], demo: "Demo") -> list[str]:
         next(system.scores["si_sdr"].mean for system in systems if system.role == role)
         for role in ("noisy", "alone", "distilled", "teacher")
     )
-    difference = distilled - alone
+    to_teach, difference = teacher - alone, distilled - alone
+    if to_teach > 0:
+        lesson = f"So there are {to_teach:.1f} dB to be taught."
+    else:
+        lesson = "So the teacher is no better than the student, and there is nothing to be taught."
     if abs(difference) < 0.05:
         verdict = "as good as the one trained alone"
     else:
@@ -211,9 +215,8 @@ def _reading(systems: list[System], demo: "Demo") -> list[str]:
     balance = read_metrics(demo.place("runs/distilled")).get("gradient/kd_over_se", [])
     ratio = float(np.median([value for _, value in balance])) if balance else float("nan")
     return [
-        f"In SI-SDR the teacher lifts the noisy input by {teacher - noisy:.1f} dB, the student alone by "
-        f"{alone - noisy:.1f} dB. That leaves {teacher - alone:.1f} dB to be taught. The distilled student "
-        f"ends {verdict}.",
+        f"SI-SDR against the noisy input: teacher {teacher - noisy:+.1f} dB, student alone "
+        f"{alone - noisy:+.1f} dB. {lesson} The distilled student ends {verdict}.",
         "That difference says little: it is one run of each with one seed, a few minutes of training, and "
         "synthetic speech. Another seed can turn a difference of a tenth of a decibel round, and at this "
         "scale it is normal that a method does not help. To find out whether one does, train until nothing "

@@ -27,6 +27,7 @@ COLOURS: dict[Role, str] = {
 }
 INK = "#010203"  # stands for the page's text colour
 DYNAMIC_RANGE_DB = 70.0
+MOST_DOTS = 20  # points of a curve that are marked one by one
 WIDTH_INCHES, POINTS = 5.2, 10.5  # on a phone (about 350 px) the text is still some 10 px high
 
 
@@ -85,7 +86,10 @@ def curves_svg(figure: CurveFigure) -> str:
     canvas, axes = _blank(2.7)
     for curve in figure.curves:
         colour, style = COLOURS[curve.role], "--" if curve.dashed else "-"
-        axes.plot(curve.steps, curve.values, style, color=colour, linewidth=2, label=curve.label)
+        dots = "o" if len(curve.steps) <= MOST_DOTS else None
+        axes.plot(
+            curve.steps, curve.values, style, color=colour, linewidth=2, label=curve.label, marker=dots, ms=4
+        )
     axes.set_xlabel(figure.x_label)
     axes.set_ylabel(figure.y_label)
     axes.grid(axis="y", alpha=0.15, color=INK)
@@ -146,7 +150,7 @@ def _marks(axes: "Axes", panel: SpectrogramPanel | GapPanel, line: str) -> None:
     if panel.crossover is not None:
         frames = np.arange(len(panel.crossover)) * panel.frame_seconds
         heights = (np.asarray(panel.crossover) + 0.5) * panel.bin_hz / 1000
-        axes.plot(frames, heights, color=line, linewidth=1.1, drawstyle="steps-mid")
+        axes.plot(frames, heights, color=line, linewidth=0.9, drawstyle="steps-mid")
     left, right, bottom, top = _extent(panel)
     axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="seconds", ylabel="kHz")
     axes.locator_params(nbins=5)
