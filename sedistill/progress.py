@@ -26,11 +26,14 @@ def track(
 
 
 class ProgressBar:
-    """The bar behind `track`, for loops that are not over an iterable. Use as a context manager."""
+    """The bar behind `track`, for loops that are not over an iterable. Use as a context manager.
 
-    def __init__(self, description: str, total: int | None, unit: str = "items") -> None:
+    `done` items of an earlier, interrupted attempt count as progress but not for the rate.
+    """
+
+    def __init__(self, description: str, total: int | None, unit: str = "items", done: int = 0) -> None:
         self.description, self.total, self.unit = description, total, unit
-        self.done = 0
+        self.done = self.done_before = done
         self.live = sys.stderr.isatty()
 
     def __enter__(self) -> "ProgressBar":
@@ -42,7 +45,7 @@ class ProgressBar:
     def __exit__(self, exception_type: type[BaseException] | None, *_: object) -> None:
         if self.live:
             self.bar.stop()
-        elif exception_type is None and self.done:
+        elif exception_type is None and self.done > self.done_before:
             self._print_line()
 
     def advance(self, count: int = 1, note: str = "") -> None:
@@ -70,7 +73,7 @@ class ProgressBar:
         self.task = self.bar.add_task(self.description, total=self.total, rate="", note="")
 
     def _rate(self) -> float:
-        return self.done / max(time.monotonic() - self.started, 1e-9)
+        return (self.done - self.done_before) / max(time.monotonic() - self.started, 1e-9)
 
     def _rate_text(self) -> str:
         return f"{self._rate():.1f} {self.unit}/s"

@@ -158,9 +158,8 @@ class TeacherOutputs:
         with (
             named_disk_errors(self._unfinished),
             self._unfinished.open("ab") as file,
-            ProgressBar("teacher outputs", len(self.dataset), "clips") as bar,
+            ProgressBar("teacher outputs", len(self.dataset), "clips", done) as bar,
         ):
-            bar.advance(done)
             for start in range(done, len(self.dataset), batch_size):
                 stop = min(start + batch_size, len(self.dataset))
                 noisy = np.stack([self.dataset[i][0] for i in range(start, stop)])

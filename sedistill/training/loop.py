@@ -97,8 +97,8 @@ class Loop:
         total = min(
             self.batches_an_epoch, self.progress.batch + self.steps_left_at_most() - self.progress.step
         )
-        with ProgressBar(f"epoch {self.progress.epoch + 1}", total, "steps") as bar:
-            bar.advance(self.progress.batch)
+        title = f"epoch {self.progress.epoch + 1}"
+        with ProgressBar(title, total, "steps", done=self.progress.batch) as bar:
             started = time.monotonic()
             for batch in self.train_batches:
                 if self.progress.batch >= total:
