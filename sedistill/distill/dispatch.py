@@ -232,7 +232,7 @@ class DISPatch:
         if self.normalizer == "patches":
             total = selected.sum(dim=(1, 2), keepdim=True).clamp(min=1)
         else:
-            total = patches.present.sum(dim=(1, 2), keepdim=True) * self.keep
+            total = patches.present.sum(dim=(1, 2), keepdim=True).to(dtype) * self.keep
         return selected.to(dtype) / patches.counts.clamp(min=1) / total
 
 

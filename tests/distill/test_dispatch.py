@@ -1,0 +1,434 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from sedistill import (
+    ComplexL2,
+    DFKDLoss,
+    DISPatch,
+    FrequencyAdapter,
+    MagnitudeL1,
+    MagnitudeL2,
+    MultiScalePatches,
+    SISNRTarget,
+    Stft,
+    UniformPatches,
+)
+from sedistill.distill import BIN_LOSSES
+from sedistill.distill.bin_losses import BinLoss
+from sedistill.distill.selection import CRITERIA
+from sedistill.errors import UserError
+
+from . import reference
+
+# The worked example: 3 bins, 2 frames, patches of 2 bins; gaps in flat order 0.5, 1.5, -1, 4.
+CLEAN, TEACHER, STUDENT = (
+    torch.tensor([rows], dtype=torch.complex128)
+    for rows in ([[1, 0], [2, 1], [3, 2]], [[1, 1], [2, 1], [2, 2]], [[0, 0], [2, 3], [3, 4]])
+)
+
+EVERY_OBJECTIVE = [
+    SISNRTarget(),
+    SISNRTarget("clean"),
+    *(DISPatch(kind(), keep=1.0) for kind in BIN_LOSSES.values()),
+    *(DISPatch(kind(), UniformPatches(20)) for kind in BIN_LOSSES.values()),
+    *(DISPatch(kind(), MultiScalePatches(10, 40), keep=0.5) for kind in BIN_LOSSES.values()),
+    *(DISPatch(MagnitudeL2(), keep=0.3, score=score) for score in CRITERIA if score != "random"),
+    DISPatch(ComplexL2(), target="clean", keep=0.5),
+    DISPatch(
+        DFKDLoss(), MultiScalePatches(), per_band=True, score_metric=MagnitudeL2(), normalizer="patches"
+    ),
+    DISPatch(DFKDLoss(adapter=FrequencyAdapter("descending")), MultiScalePatches(), require_positive=True),
+    DISPatch(MagnitudeL2(power=0.3), score_reduction="sum", normalizer="eq6"),
+]
+every_objective = pytest.mark.parametrize("objective", EVERY_OBJECTIVE, ids=str)
+
+
+def waves(
+    batch: int = 3, samples: int = 1200, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor, Tensor]:
+    clean = 0.1 * torch.randn(batch, samples, dtype=dtype)
+    return clean + 0.05 * torch.randn_like(clean), clean + 0.02 * torch.randn_like(clean), clean
+
+
+class TestByHand:
+    @pytest.mark.parametrize(("keep", "loss"), [(0.1, 4), (0.5, 3), (1.0, 11 / 6)])
+    def test_default(self, keep: float, loss: float) -> None:
+        kd = DISPatch(MagnitudeL2(), UniformPatches(2), keep)
+        assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(loss)
+
+    @pytest.mark.parametrize(("keep", "loss"), [(0.1, 10), (0.5, 3.25), (1.0, 2)])
+    def test_equation_6_as_printed(self, keep: float, loss: float) -> None:
+        kd = DISPatch(MagnitudeL2(), UniformPatches(2), keep, normalizer="eq6")
+        assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(loss)
+
+    @pytest.mark.parametrize(("keep", "loss"), [(0.1, 4), (0.5, 3.25), (1.0, 2)])
+    def test_each_patch_alike(self, keep: float, loss: float) -> None:
+        kd = DISPatch(MagnitudeL2(), UniformPatches(2), keep, normalizer="patches")
+        assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(loss)
+
+    def test_positive_gaps_only(self) -> None:
+        # All four would be kept; the one with gap -1 (bin 2 of frame 0, error 1) is dropped: 10 over 5 bins.
+        kd = DISPatch(MagnitudeL2(), UniformPatches(2), 1.0, require_positive=True)
+        assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(2)
+
+    def test_no_positive_gap_is_exactly_0_with_a_gradient(self) -> None:
+        student = CLEAN.clone().requires_grad_()
+        kd = DISPatch(MagnitudeL2(), UniformPatches(2), 0.5, require_positive=True)
+        loss = kd.on_spectra(student, TEACHER, CLEAN)
+        loss.backward()
+        assert loss == 0
+        assert (student.grad == 0).all()
+
+    @pytest.mark.parametrize(
+        ("score", "loss"),
+        [
+            # student errors .5, 2, 0, 4; teacher errors 0, .5, 1, 0; KD sums 1, 5, 1, 4 over 2, 2, 1, 1 bins
+            ("student_top", 4),  # 4 in patch 3
+            ("student_bottom", 1),  # 0 in patch 2
+            ("teacher_top", 1),  # 1 in patch 2
+            ("teacher_bottom", 0.5),  # 0 in patches 0 and 3: the first
+        ],
+    )
+    def test_criteria_of_table_3(self, score: str, loss: float) -> None:
+        kd = DISPatch(MagnitudeL2(), UniformPatches(2), 0.25, score=score)
+        assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(loss)
+
+    def test_sums_rank_full_patches_higher(self) -> None:
+        # Sums of the student's errors are 1, 4, 0, 4: the first 4 wins, where by means the last does.
+        kd = DISPatch(MagnitudeL2(), UniformPatches(2), 0.25, score="student_top", score_reduction="sum")
+        assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(2.5)
+
+    def test_towards_clean_in_the_same_patches(self) -> None:
+        kd = DISPatch(MagnitudeL2(), UniformPatches(2), 0.5, target="clean")
+        # Patches 3 and 1 again: squared errors towards clean 4 and 4 over 3 bins.
+        assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(8 / 3)
+
+    def test_another_metric_for_the_score(self) -> None:
+        # L1 sums of the student 1, 2, 0, 2 and of the teacher 0, 1, 1, 0: gaps 1, 1, -1, 2, so that patches 3
+        # and 0 are kept (KD sums 4 and 1 over 3 bins), where L2 with its gaps 1, 3, -1, 4 keeps 3 and 1.
+        settings = {"patches": UniformPatches(2), "keep": 0.5, "score_reduction": "sum"}
+        kd = DISPatch(MagnitudeL2(), score_metric=MagnitudeL1(), **settings)
+        assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(5 / 3)
+        assert DISPatch(MagnitudeL2(), **settings).on_spectra(
+            STUDENT, TEACHER, CLEAN
+        ).item() == pytest.approx(3)
+
+
+SLOW: dict[type[BinLoss], Callable[[complex, complex, bool], float]] = {
+    MagnitudeL1: reference.l1,
+    MagnitudeL2: reference.l2,
+    DFKDLoss: reference.dfkd,
+}
+
+
+@given(
+    kind=st.sampled_from(list(SLOW)),
+    sizes=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    keep=st.floats(0.01, 1.0),
+    score=st.sampled_from([one for one in CRITERIA if one != "random"]),
+    normalizer=st.sampled_from(["bins", "patches", "eq6"]),
+    scan=st.sampled_from(["ascending", "descending"]),
+    shape=st.tuples(st.integers(1, 3), st.integers(2, 17), st.integers(1, 5)),
+    seed=st.integers(0, 100_000),
+)
+def test_agrees_with_the_slow_version(
+    kind: type[BinLoss],
+    sizes: tuple[int, int],
+    keep: float,
+    score: str,
+    normalizer: str,
+    scan: str,
+    shape: tuple[int, int, int],
+    seed: int,
+) -> None:
+    student, teacher, clean = reference.random_spectra(seed, *shape, dtype=torch.complex128)
+    adapter = FrequencyAdapter(scan)
+    loss = DFKDLoss(adapter=adapter) if kind is DFKDLoss else kind()
+    crossover_of = reference.ascending_crossover if scan == "ascending" else reference.descending_crossover
+    for patches, slow_patches in (
+        (UniformPatches(sizes[0]), reference.uniform(sizes[0])),
+        (MultiScalePatches(*sizes), reference.multi_scale(*sizes)),
+    ):
+        if patches == MultiScalePatches(sizes[0], sizes[0]):
+            slow_patches = reference.uniform(sizes[0])
+        kd = DISPatch(loss, patches, keep, score=score, normalizer=normalizer, adapter=adapter)
+        expected = reference.dispatch(
+            SLOW[kind], slow_patches, keep, student, teacher, clean, crossover_of, normalizer, score
+        )
+        found = kd.on_spectra(student, teacher, clean).item()
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+class TestProperties:
+    @pytest.mark.parametrize(
+        "patches", [UniformPatches(n) for n in (1, 4, 20, 257)] + [MultiScalePatches()], ids=str
+    )
+    @pytest.mark.parametrize("name", BIN_LOSSES)
+    def test_keep_1_is_the_plain_loss(self, name: str, patches: UniformPatches) -> None:
+        student, teacher, clean = waves()
+        loss = BIN_LOSSES[name]()
+        plain = loss(Stft()(student), Stft()(teacher)).mean()
+        torch.testing.assert_close(DISPatch(loss, patches, keep=1.0)(student, teacher, clean), plain)
+        # Also by way of patches, where nothing positive is demanded but all is kept.
+        seen = DISPatch(loss, patches, keep=1.0).explain(student, teacher, clean)
+        torch.testing.assert_close(seen.parts["loss"].mean(), plain)
+
+    def test_patches_wider_than_a_small_spectrum(self) -> None:
+        kd = DISPatch(MagnitudeL2(), UniformPatches(20), 0.5, normalizer="patches")
+        # One patch a frame, KD means 2/3 and 9/3; the gap of the second frame is larger.
+        assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(3)
+
+    @pytest.mark.parametrize("patches", [UniformPatches(20), MultiScalePatches()], ids=str)
+    def test_gradient_is_exactly_0_outside_the_selected_patches(self, patches: UniformPatches) -> None:
+        signals = waves()
+        for name, kind in BIN_LOSSES.items():
+            kd = DISPatch(kind(), patches, keep=0.4)
+            student, teacher, clean = (Stft()(wave).requires_grad_() for wave in signals)
+            kd.on_spectra(student, teacher, clean).backward()
+            selected = kd.explain(*signals).selected_bins
+            assert (student.grad[~selected] == 0).all(), name
+            # The lowest and highest bin are real, so phases may agree exactly there.
+            assert (student.grad[selected] != 0).float().mean() > 0.98, name
+            assert teacher.grad is None, name
+            assert clean.grad is None, name
+
+    @pytest.mark.parametrize("name", BIN_LOSSES)
+    def test_teacher_equal_to_student_gives_no_loss_and_no_gradient(self, name: str) -> None:
+        student, _, clean = waves()
+        teacher = student.clone()
+        student.requires_grad_()
+        loss = DISPatch(BIN_LOSSES[name](), MultiScalePatches())(student, teacher, clean)
+        loss.backward()
+        assert loss.item() == pytest.approx(0, abs=1e-6)
+        assert student.grad.abs().max() < 1e-6
+
+    def test_teacher_equal_to_clean_gives_gaps_that_are_the_student_s_errors(self) -> None:
+        student, _, clean = waves()
+        seen = DISPatch(MagnitudeL2()).explain(student, clean, clean)
+        assert (seen.gap >= 0).all()
+        assert (seen.parts["positive_gap_share"] == 1).all()
+
+    @pytest.mark.parametrize(("loss", "degree"), [(MagnitudeL1(), 1), (MagnitudeL2(), 2)])
+    def test_scaling_all_signals_scales_the_loss_and_keeps_the_selection(
+        self, loss: BinLoss, degree: int
+    ) -> None:
+        signals = waves(dtype=torch.float64)
+        scaled = [4 * signal for signal in signals]
+        kd = DISPatch(loss, MultiScalePatches())
+        torch.testing.assert_close(kd(*scaled), 4**degree * kd(*signals))
+        assert torch.equal(kd.explain(*scaled).selected, kd.explain(*signals).selected)
+
+    def test_permuting_clips_permutes_their_losses(self) -> None:
+        signals = waves()
+        order = torch.tensor([2, 0, 1])
+        kd = DISPatch(DFKDLoss(), MultiScalePatches())
+        shuffled = kd.explain(*(signal[order] for signal in signals)).parts["loss"]
+        torch.testing.assert_close(shuffled, kd.explain(*signals).parts["loss"][order])
+
+    def test_selections_are_nested_and_exact(self) -> None:
+        signals = waves()
+        before: Tensor | None = None
+        for keep in (1e-9, 0.1, 0.29, 0.5, 0.8, 1.0):
+            seen = DISPatch(DFKDLoss(), MultiScalePatches(), keep).explain(*signals)
+            patches = seen.gap.isfinite().sum(dim=(1, 2))
+            assert torch.equal(seen.selected.sum(dim=(1, 2)), (patches * keep + 1e-6).long().clamp(min=1))
+            assert before is None or not (before & ~seen.selected).any()
+            before = seen.selected
+
+    def test_the_same_error_added_to_both_models_leaves_the_gap(self) -> None:
+        # Towards a clean spectrum of 0 the L1 error is the magnitude itself.
+        student, teacher = torch.rand(2, 1, 6, 4, dtype=torch.float64)
+        kd = DISPatch(MagnitudeL1(), UniformPatches(2), keep=0.5)
+        added = torch.rand(1, 6, 4, dtype=torch.float64)
+        clean = torch.zeros(1, 6, 4, dtype=torch.complex128)
+        plain = kd.on_spectra(student + 0j, teacher + 0j, clean)
+        # The KD loss | |S| - |T| | does not change either, so equal losses mean equal selections.
+        torch.testing.assert_close(kd.on_spectra(student + added + 0j, teacher + added + 0j, clean), plain)
+
+    def test_the_top_bin_counts(self) -> None:
+        student, teacher, clean = (Stft()(wave) for wave in waves())
+        kd = DISPatch(MagnitudeL2(), UniformPatches(20))
+        before = kd.on_spectra(student, teacher, clean)
+        student = student.clone()
+        student[:, -1] += 10
+        assert kd.on_spectra(student, teacher, clean) > before
+
+    def test_per_band_keeps_the_share_in_each_band(self) -> None:
+        student, teacher, clean = waves()
+        seen = DISPatch(
+            MagnitudeL2(), MultiScalePatches(), 0.5, per_band=True, adapter=FrequencyAdapter("descending")
+        ).explain(student, teacher, clean)
+        low_patches = seen.crossover.unsqueeze(1) // 10 + 1
+        low = torch.arange(seen.gap.shape[1]).view(1, -1, 1) < low_patches
+        for band in (low, ~low & seen.gap.isfinite()):
+            expected = (band.sum(dim=(1, 2)) * 0.5 + 1e-6).long()
+            assert torch.equal((seen.selected & band).sum(dim=(1, 2)), expected)
+
+    def test_random_selection_follows_torch_s_generator(self) -> None:
+        student, teacher, clean = waves()
+        kd = DISPatch(MagnitudeL2(), keep=0.5, score="random")
+        assert not kd.needs_clean
+        torch.manual_seed(3)
+        first, second = kd(student, teacher), kd(student, teacher)
+        torch.manual_seed(3)
+        assert kd(student, teacher) == first
+        assert first != second
+        assert kd.explain(student, teacher, clean).parts["kept_share"].mean().item() == pytest.approx(
+            0.5, abs=0.02
+        )
+
+
+class TestEveryObjective:
+    @every_objective
+    def test_a_batch_is_the_mean_of_its_clips(self, objective: DISPatch) -> None:
+        signals = waves(dtype=torch.float64)
+        alone = [objective(*(signal[i : i + 1] for signal in signals)) for i in range(3)]
+        torch.testing.assert_close(objective(*signals), torch.stack(alone).mean())
+
+    @every_objective
+    def test_gradient_is_that_of_finite_differences_and_goes_to_the_student_alone(
+        self, objective: DISPatch
+    ) -> None:
+        student, teacher, clean = (signal.requires_grad_() for signal in waves(1, 400, torch.float64))
+        assert objective(student, teacher, clean).dtype == torch.float64
+        assert torch.autograd.gradcheck(
+            lambda x: objective(x, teacher, clean), student, fast_mode=True, eps=1e-7, atol=1e-4
+        )
+        objective(student, teacher, clean).backward()
+        assert teacher.grad is None
+        assert clean.grad is None
+
+    @every_objective
+    def test_finite_on_silence(self, objective: DISPatch) -> None:
+        for silent in ([0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]):
+            signals = list(waves(2))
+            for i in silent:
+                signals[i] = torch.zeros_like(signals[i])
+            signals[0].requires_grad_()
+            loss = objective(*signals)
+            loss.backward()
+            assert torch.isfinite(loss)
+            assert torch.isfinite(signals[0].grad).all()
+
+    @every_objective
+    def test_autocast_changes_nothing(self, objective: DISPatch) -> None:
+        student, teacher, clean = waves(2)
+        plain = objective(student, teacher, clean)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(objective(student, teacher, clean), plain)
+            mixed = objective(student.bfloat16(), teacher, clean)
+        assert mixed.dtype == torch.float32
+        torch.testing.assert_close(mixed, plain, rtol=0.1, atol=0.1)
+
+    @every_objective
+    def test_parts_are_those_of_the_same_loss(self, objective: DISPatch) -> None:
+        signals = waves(2)
+        loss, parts = objective.with_parts(*signals)
+        assert torch.equal(loss, objective(*signals))
+        assert torch.equal(parts["loss"], loss)
+        for value in parts.values():
+            assert value.shape == ()
+            assert value.dtype == torch.float32
+            assert not value.requires_grad
+
+    @every_objective
+    def test_what_is_not_needed_may_be_none(self, objective: DISPatch) -> None:
+        student, teacher, clean = waves(2)
+        given = (teacher if objective.needs_teacher else None, clean if objective.needs_clean else None)
+        assert torch.equal(objective(student, *given), objective(student, teacher, clean))
+        for i, name in enumerate(("teacher", "clean")):
+            if given[i] is not None:
+                without = [None if j == i else one for j, one in enumerate(given)]
+                with pytest.raises(ValueError, match=name):
+                    objective(student, *without)
+
+
+def test_needs() -> None:
+    assert not DISPatch(MagnitudeL2(), keep=1.0).needs_clean
+    assert not DISPatch(MagnitudeL2(), keep=1.0, target="clean").needs_teacher
+    assert DISPatch(MagnitudeL2(), keep=0.8, target="clean").needs_teacher
+    assert not DISPatch(MagnitudeL2(), keep=0.8, target="clean", score="random").needs_teacher
+    assert not DISPatch(MagnitudeL2(), keep=0.8, target="clean", score="student_top").needs_teacher
+
+
+def test_explain_and_parts() -> None:
+    student, teacher, clean = waves()
+    kd = DISPatch(DFKDLoss(), MultiScalePatches(), 0.8)
+    seen = kd.explain(student, teacher, clean)
+    assert seen.patch_ids.shape == (3, 257, 10)
+    assert seen.crossover.shape == (3, 10)
+    assert torch.equal(seen.crossover, FrequencyAdapter()(Stft()(teacher).abs()))
+    assert seen.gap.shape == seen.selected.shape
+    assert not (seen.selected & seen.gap.isnan()).any()
+    for gap, selected in zip(seen.gap, seen.selected, strict=True):
+        assert gap[selected].min() >= gap[~selected & gap.isfinite()].max()
+    assert torch.equal(seen.parts["kept_share"], seen.selected_bins.float().mean(dim=(1, 2)))
+    share = (seen.gap > 0).sum(dim=(1, 2)) / seen.gap.isfinite().sum(dim=(1, 2))
+    torch.testing.assert_close(seen.parts["positive_gap_share"], share)
+    torch.testing.assert_close(seen.parts["crossover_q50"], seen.crossover.float().quantile(0.5, dim=1))
+    _, parts = kd.with_parts(student, teacher, clean)
+    assert parts.keys() == seen.parts.keys()
+    for name, values in seen.parts.items():
+        torch.testing.assert_close(parts[name], values.mean())
+    assert DISPatch(MagnitudeL2()).explain(student, teacher, clean).crossover is None
+
+
+def test_the_crossover_is_the_teacher_s_in_every_comparison() -> None:
+    student, teacher, clean = (Stft()(wave) for wave in waves())
+    kd = DISPatch(DFKDLoss(), UniformPatches(20), 0.5)
+    adapter = FrequencyAdapter()
+    low = adapter.low_band(adapter(teacher.abs()), 257)
+    gap = DFKDLoss()(student, clean, low) - DFKDLoss()(teacher, clean, low)
+    means = torch.stack([piece.mean(dim=1) for piece in gap.split(20, dim=1)], dim=1)
+    seen = kd.explain(*(Stft().inverse(spectrum, 1200) for spectrum in (student, teacher, clean)))
+    torch.testing.assert_close(seen.gap, means, rtol=1e-3, atol=1e-3)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("keep", [0, -0.1, 1.5, float("nan")])
+    def test_keep(self, keep: float) -> None:
+        with pytest.raises(UserError, match=r"keep = .*above 0 and up to 1"):
+            DISPatch(MagnitudeL2(), keep=keep)
+
+    def test_patch_larger_than_the_bins(self) -> None:
+        with pytest.raises(UserError, match=r"a patch of 258 bins .* at most 257"):
+            DISPatch(MagnitudeL2(), UniformPatches(258))
+        with pytest.raises(UserError, match="a patch of 300 bins"):
+            DISPatch(MagnitudeL2(), MultiScalePatches(10, 300))
+
+    @pytest.mark.parametrize(
+        ("settings", "sentence"),
+        [
+            ({"score": "kgss"}, "did you mean 'kgs'"),
+            ({"score": "teacher-top"}, "did you mean 'teacher_top'"),
+            ({"score": "zzz"}, "choose one of kgs, teacher_top"),
+            ({"target": "noisy"}, "target = 'noisy' is unknown"),
+            ({"normalizer": "bin"}, "did you mean 'bins'"),
+            ({"score_reduction": "total"}, "choose one of mean, sum"),
+            ({"loss": "l2"}, "must be a bin loss"),
+            ({"loss": MagnitudeL2}, "must be a bin loss"),
+            ({"score_metric": "l2"}, "score_metric must be a bin loss"),
+            ({"require_positive": True, "score": "random"}, "needs score = 'kgs'"),
+            ({"per_band": True}, "two different sizes"),
+            ({"loss": DFKDLoss(), "adapter": FrequencyAdapter("descending")}, "different frequency adapters"),
+        ],
+        ids=str,
+    )
+    def test_settings(self, settings: dict, sentence: str) -> None:
+        with pytest.raises(UserError, match=sentence):
+            DISPatch(**{"loss": MagnitudeL2(), **settings})
+
+    def test_shapes_that_differ_are_named(self) -> None:
+        kd = DISPatch(MagnitudeL2())
+        a, b = torch.zeros(2, 600), torch.zeros(2, 601)
+        with pytest.raises(ValueError, match=r"student \(2, 600\) and teacher \(2, 601\)"):
+            kd(a, b, a)
+        with pytest.raises(ValueError, match=r"student \(2, 600\) and clean \(2, 601\)"):
+            kd(a, a, b)
+        with pytest.raises(ValueError, match=r"complex .* not float32 \(2, 600\)"):
+            kd.on_spectra(a, a, a)
