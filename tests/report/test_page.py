@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from report_example import example_report
 
 from sedistill.errors import UserError
 from sedistill.report.page import human_count, render, write_page
+from tests.report.example import example_report
 
 VOID = {"meta", "br", "input", "hr", "img", "link"}
 
