@@ -41,7 +41,7 @@ class TestFrequencyAdapter:
         assert FrequencyAdapter(min_bin=1)(rising).item() == 2
         # From above the same numbers: 8 is the jump from bin 4 to bin 3.
         assert FrequencyAdapter(scan="descending")(rising.flip(1)).item() == 3
-        # From above 1, 1, 1, 40: the only jump leads to bin 0; without it there is none, and the first counts.
+        # From above 1, 1, 1, 40: the only jump leads to bin 0; else none, and the first counts.
         assert FrequencyAdapter(scan="descending")(column(40, 1, 1, 1)).item() == 0
         assert FrequencyAdapter(scan="descending", min_bin=1)(column(40, 1, 1, 1)).item() == 2
 

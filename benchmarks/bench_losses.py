@@ -1,0 +1,132 @@
+"""What each distillation loss costs, forward and backward, as ratios to the plain magnitude L2 of one run.
+
+    python benchmarks/bench_losses.py [--rounds 15] [--seconds 4] [--threads 1]
+
+CPU time of the process, so that other work on the machine counts little. The losses take turns round by round
+in a new order each; a ratio is formed within a round, its median is quoted. The yardstick is the loss as one
+would write it by hand: mean of (|STFT(student)| - |STFT(teacher)|)^2.
+"""
+
+import argparse
+import csv
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sedistill import (
+    ComplexL2,
+    DFKDLoss,
+    DISPatch,
+    MagnitudeL1,
+    MagnitudeL2,
+    MultiScalePatches,
+    SISNRTarget,
+    Stft,
+)
+
+RESULTS = Path(__file__).parent / "results" / "losses.csv"
+YARDSTICK = "L2, written by hand"
+FULL_METHOD = "DFKD + DISPatch + MSSP"
+LIMIT = 3.0
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def by_hand(student: Tensor, teacher: Tensor, clean: Tensor) -> Tensor:
+    stft = Stft()
+    return (stft(student).abs() - stft(teacher).abs()).square().mean()
+
+
+LOSSES: dict[str, Loss] = {
+    YARDSTICK: by_hand,
+    "SI-SNR towards the teacher": SISNRTarget(),
+    "L1": DISPatch(MagnitudeL1(), keep=1.0),
+    "L2": DISPatch(MagnitudeL2(), keep=1.0),
+    "L2, power 0.3": DISPatch(MagnitudeL2(0.3), keep=1.0),
+    "complex L2, power 0.3": DISPatch(ComplexL2(0.3), keep=1.0),
+    "DFKD": DISPatch(DFKDLoss(), keep=1.0),
+    "L2 + DISPatch": DISPatch(MagnitudeL2()),
+    "complex L2, power 0.3 + DISPatch": DISPatch(ComplexL2(0.3)),
+    "DFKD + DISPatch": DISPatch(DFKDLoss()),
+    FULL_METHOD: DISPatch(DFKDLoss(), MultiScalePatches(10, 40)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+
+    rows = []
+    for batch in (1, 16):
+        times_ms = measure(batch, options)
+        for name, ratios in ratios_to_yardstick(times_ms).items():
+            rows.append(
+                {
+                    "loss": name,
+                    "batch": batch,
+                    "ms": round(statistics.median(times_ms[name]), 2),
+                    "ratio": round(statistics.median(ratios), 2),
+                    "lowest_ratio": round(min(ratios), 2),
+                    "highest_ratio": round(max(ratios), 2),
+                    "limit": LIMIT if name == FULL_METHOD else "",
+                }
+            )
+            print(
+                "{loss:34} batch {batch:2}  {ms:8.2f} ms  x{ratio} [{lowest_ratio}..{highest_ratio}]".format(
+                    **rows[-1]
+                )
+            )
+    write(rows, options)
+
+
+def measure(batch: int, options: argparse.Namespace) -> dict[str, list[float]]:
+    """Milliseconds of CPU time of each loss, round by round."""
+    generator = torch.Generator().manual_seed(0)
+    samples = int(16_000 * options.seconds)
+    clean = 0.1 * torch.randn(batch, samples, generator=generator)
+    teacher = clean + 0.02 * torch.randn(batch, samples, generator=generator)
+    student = (clean + 0.05 * torch.randn(batch, samples, generator=generator)).requires_grad_()
+    times_ms: dict[str, list[float]] = {name: [] for name in LOSSES}
+    order = list(LOSSES)
+    for _ in range(options.rounds + 2):
+        random.Random(len(times_ms[YARDSTICK])).shuffle(order)
+        for name in order:
+            start = time.process_time()
+            LOSSES[name](student, teacher, clean).backward()
+            times_ms[name].append(1000 * (time.process_time() - start))
+            student.grad = None
+    return {name: times[2:] for name, times in times_ms.items()}
+
+
+def ratios_to_yardstick(times_ms: dict[str, list[float]]) -> dict[str, list[float]]:
+    yardstick = times_ms[YARDSTICK]
+    return {name: [a / b for a, b in zip(times, yardstick, strict=True)] for name, times in times_ms.items()}
+
+
+def write(rows: list[dict[str, object]], options: argparse.Namespace) -> None:
+    facts = {
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "threads": options.threads,
+        "torch": torch.__version__,
+        "load": round(os.getloadavg()[0], 1),
+    }
+    with RESULTS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], *facts])
+        writer.writeheader()
+        writer.writerows(row | facts for row in rows)
+    print(f"written to {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()
