@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from sedistill.distill.bin_losses import ComplexL2, MagnitudeL1, MagnitudeL2
-from sedistill.distill.dfkd import DFKDLoss, FrequencyAdapter
+from sedistill.distill import BIN_LOSSES
+from sedistill.distill.bin_losses import BinLoss
+from sedistill.distill.dfkd import FrequencyAdapter
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.patches import MultiScalePatches, UniformPatches
 from sedistill.distill.waveform import SISNRTarget
 from sedistill.training.recipe import ObjectiveSettings
 
-BinLoss = MagnitudeL1 | MagnitudeL2 | ComplexL2 | DFKDLoss
 Objective = DISPatch | SISNRTarget
 
 
@@ -23,6 +23,7 @@ def build_objective(settings: ObjectiveSettings) -> Objective:
         keep=settings.keep,
         score=settings.score,
         target=settings.target,
+        adapter=_adapter(settings) if settings.patches == "multi-scale" else None,
     )
 
 
@@ -45,15 +46,10 @@ def _name(settings: ObjectiveSettings) -> str:
 
 
 def _bin_loss(settings: ObjectiveSettings) -> BinLoss:
-    powers = {} if settings.power is None else {"power": settings.power}
-    if settings.loss == "l1":
-        return MagnitudeL1(**powers)
-    if settings.loss == "l2":
-        return MagnitudeL2(**powers)
-    if settings.loss == "complex_l2":
-        return ComplexL2(**powers)
-    beta = {} if settings.beta is None else {"beta": settings.beta}
-    return DFKDLoss(adapter=_adapter(settings), **beta)
+    given = {key: getattr(settings, key) for key in ("power", "beta") if getattr(settings, key) is not None}
+    if settings.loss == "dfkd":
+        given["adapter"] = _adapter(settings)
+    return BIN_LOSSES[settings.loss](**given)
 
 
 def _adapter(settings: ObjectiveSettings) -> FrequencyAdapter:
