@@ -98,7 +98,7 @@ def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnha
         raise UserError("a network is described by either `preset` or `class` (and its settings); give one.")
     if class_name is not None:
         return network_class(class_name), settings
-    if preset_name not in PRESETS:
+    if not isinstance(preset_name, str) or preset_name not in PRESETS:
         raise UserError(f"there is no preset '{preset_name}'{_nearest(preset_name, PRESETS)}")
     preset = PRESETS[preset_name]
     return network_class(preset.network), {**preset.settings, **settings}
@@ -106,7 +106,7 @@ def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnha
 
 def network_class(name: str) -> type[SpeechEnhancer]:
     """The class of that name; raises UserError naming the nearest when there is none."""
-    if name not in NETWORKS:
+    if not isinstance(name, str) or name not in NETWORKS:
         raise UserError(f"there is no network class '{name}'{_nearest(name, NETWORKS)}")
     return NETWORKS[name]
 

@@ -1,0 +1,130 @@
+"""Every preset keeps what users rely on; build_model refuses in one sentence."""
+
+import pytest
+import torch
+
+from sedistill.errors import UserError
+from sedistill.evaluation.complexity import parameters
+from sedistill.models.base import SpeechEnhancer
+from sedistill.models.presets import PRESETS, build_model
+
+PARAMETERS = {
+    "convtasnet-dispatch-teacher": 9_706_679,
+    "convtasnet-dispatch-student": 1_751_459,
+    "dccrn-cl-dispatch-teacher": 9_216_525,
+    "dccrn-cl-dispatch-student": 2_241_805,
+    "convtasnet-small-teacher": 517_177,
+    "convtasnet-tiny": 36_029,
+}
+LENGTHS = (1, 7, 15, 16, 16_001)
+
+
+@pytest.fixture(scope="module", params=PRESETS)
+def model(request: pytest.FixtureRequest) -> SpeechEnhancer:
+    torch.manual_seed(0)
+    return build_model(request.param)
+
+
+def test_count(model: SpeechEnhancer) -> None:
+    assert model.preset is not None
+    assert parameters(model) == PARAMETERS[model.preset]
+    printed = PRESETS[model.preset].printed_parameters
+    assert not printed or printed == f"{parameters(model) / 1e6:.2f} M"
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_any_length_in_the_same_out(model: SpeechEnhancer, length: int) -> None:
+    with torch.no_grad():
+        enhanced = model.eval()(torch.randn(1, length))
+    assert enhanced.shape == (1, length)
+    assert enhanced.dtype == torch.float32
+    assert enhanced.isfinite().all()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_silence_stays_finite(model: SpeechEnhancer, training: bool) -> None:
+    model.zero_grad()
+    enhanced = model.train(training)(torch.zeros(2, 700))
+    enhanced.square().sum().backward()
+    assert enhanced.isfinite().all()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_every_parameter_learns(model: SpeechEnhancer) -> None:
+    torch.manual_seed(1)
+    model.zero_grad()
+    model.train()(torch.randn(2, 2100)).square().mean().backward()
+    dead = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert dead == []
+
+
+def test_batch_equals_one_by_one(model: SpeechEnhancer) -> None:
+    clips = torch.randn(3, 1500)
+    with torch.no_grad():
+        together = model.eval()(clips)
+        alone = torch.cat([model(clip[None]) for clip in clips])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_settings_build_the_same_network(model: SpeechEnhancer) -> None:
+    again = build_model({"class": type(model).__name__, **model.settings})
+    assert again.settings == model.settings
+    assert again.preset == model.preset
+    assert {k: v.shape for k, v in again.state_dict().items()} == {
+        k: v.shape for k, v in model.state_dict().items()
+    }
+
+
+def test_stated_facts(model: SpeechEnhancer) -> None:
+    assert model.sample_rate == 16_000
+    assert model.se_loss == "si_snr"
+    assert model.output_gain == 1.0
+
+
+def test_a_later_sample_reaches_the_first_where_latency_is_the_whole_clip() -> None:
+    model = build_model("convtasnet-tiny").eval()
+    noisy = torch.randn(1, 2000)
+    changed = noisy.clone()
+    changed[:, -1] += 1
+    with torch.no_grad():
+        assert model(noisy)[0, 0] != model(changed)[0, 0]
+    assert model.latency_samples is None
+
+
+def test_preset_with_changes() -> None:
+    model = build_model({"preset": "convtasnet-tiny", "hidden": 8})
+    assert model.settings["hidden"] == 8
+    assert model.settings["bottleneck"] == 24
+    assert model.preset is None
+    assert build_model({"preset": "convtasnet-tiny", "hidden": 48}).preset == "convtasnet-tiny"
+
+
+def test_same_seed_same_weights() -> None:
+    weights = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        weights.append(torch.cat([p.flatten() for p in build_model("convtasnet-tiny").parameters()]))
+    assert torch.equal(*weights)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ("convtasnet-tinny", "no preset 'convtasnet-tinny'; did you mean convtasnet-tiny?"),
+        ("qqq", "no preset 'qqq'; known are convtasnet-dispatch-teacher, "),
+        ({"preset": 3}, "no preset '3'"),
+        ({"class": "convtasnet"}, "no network class 'convtasnet'; did you mean ConvTasNet?"),
+        (
+            {"preset": "convtasnet-tiny", "filter": 3},
+            "ConvTasNet has no setting 'filter'; did you mean filters?",
+        ),
+        ({"class": "DCCRN", "lstm_unit": 3}, "DCCRN has no setting 'lstm_unit'; did you mean lstm_units?"),
+        ({"class": "ConvTasNet", "filters": -3}, "filters = -3"),
+        ({"filters": 3}, "either `preset` or `class`"),
+        ({"preset": "convtasnet-tiny", "class": "ConvTasNet"}, "either `preset` or `class`"),
+    ],
+)
+def test_wrong_descriptions(wanted: object, sentence: str) -> None:
+    with pytest.raises(UserError) as raised:
+        build_model(wanted)  # type: ignore[arg-type]
+    assert sentence in str(raised.value)
