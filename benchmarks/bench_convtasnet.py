@@ -2,7 +2,6 @@
 
     python benchmarks/bench_convtasnet.py                        # DISPatch's student, 4 s clips
     python benchmarks/bench_convtasnet.py --preset convtasnet-tiny --seconds 2 --batch 8
-
     python benchmarks/bench_convtasnet.py --batch 16             # the papers' batch: takes 9 GB
 
 Both networks have the same weights and get the same clips; the variants take turns within each round, and
