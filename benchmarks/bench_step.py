@@ -4,7 +4,8 @@
 
 Three questions: how much does a step with kept teacher outputs cost over a step without a teacher (the
 paper's student, and a small one); and which share of a step with a live teacher is the loss itself (the
-paper's ConvTasNet pair). Variants take turns round by round; a ratio is formed within a round, its median is quoted.
+paper's ConvTasNet pair). Variants take turns round by round; a ratio is formed within a
+round, its median is quoted.
 """
 
 import argparse

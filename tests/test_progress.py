@@ -23,7 +23,11 @@ def test_rate_and_time_left_by_hand(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 def test_nothing_is_said_of_work_that_failed(capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(RuntimeError), ProgressBar("Work", total=3) as bar:
-        bar.advance()
-        raise RuntimeError
+    def work() -> None:
+        with ProgressBar("Work", total=3) as bar:
+            bar.advance()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work()
     assert "Work" not in capsys.readouterr().err
