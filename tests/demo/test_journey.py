@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sedistill import demo
+from sedistill.demo import journey as demo
 from sedistill.errors import UserError
 
 TINY = {

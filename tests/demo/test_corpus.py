@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from sedistill.data import demo_noise
-from sedistill.data.demo_corpus import NOISES, VOICES, DemoCorpus, make_demo_corpus
-from sedistill.data.demo_speech import Utterance, speak
+from sedistill.demo import noise as noises
+from sedistill.demo.corpus import NOISES, VOICES, DemoCorpus, make_demo_corpus
+from sedistill.demo.speech import Utterance, speak
 from sedistill.errors import UserError
 
 RATE = 16_000
@@ -101,22 +101,22 @@ def test_an_unknown_voice_is_one_sentence() -> None:
         speak([Utterance("Hello.", "xx+m1", 160, 50)], 0)
 
 
-@pytest.mark.parametrize("kind", demo_noise.KINDS)
+@pytest.mark.parametrize("kind", noises.KINDS)
 def test_a_noise_is_reproducible_and_levelled(kind: str) -> None:
     first, second, other = (
-        demo_noise.noise(kind, np.random.default_rng(seed), 2 * RATE, RATE) for seed in (3, 3, 4)
+        noises.noise(kind, np.random.default_rng(seed), 2 * RATE, RATE) for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(first, second)
     assert (first != other).any()
     assert first.dtype == np.float32
-    assert np.abs(first).max() <= demo_noise.PEAK + 1e-6
-    at_level = np.sqrt(np.mean(first**2)) == pytest.approx(demo_noise.LEVEL_RMS, rel=1e-3)
-    assert at_level or np.abs(first).max() == pytest.approx(demo_noise.PEAK, rel=1e-3)
+    assert np.abs(first).max() <= noises.PEAK + 1e-6
+    at_level = np.sqrt(np.mean(first**2)) == pytest.approx(noises.LEVEL_RMS, rel=1e-3)
+    assert at_level or np.abs(first).max() == pytest.approx(noises.PEAK, rel=1e-3)
 
 
 @pytest.mark.parametrize(("kind", "slope"), [("white", 0.0), ("pink", 1.0), ("brown", 2.0)])
 def test_a_colour_falls_by_its_slope(kind: str, slope: float) -> None:
-    samples = demo_noise.noise(kind, np.random.default_rng(0), 32 * RATE, RATE)
+    samples = noises.noise(kind, np.random.default_rng(0), 32 * RATE, RATE)
     power = np.abs(np.fft.rfft(samples)) ** 2
     hz = np.fft.rfftfreq(len(samples), 1 / RATE)
     octaves = [power[(hz >= low) & (hz < 2 * low)].mean() for low in (100, 200, 400, 800, 1600, 3200)]
@@ -125,8 +125,8 @@ def test_a_colour_falls_by_its_slope(kind: str, slope: float) -> None:
 
 
 def test_levelled_by_hand() -> None:
-    np.testing.assert_allclose(demo_noise.levelled(np.array([3.0, -1.0]), rms=0.5, peak=0.9), [0.5, -0.5])
-    np.testing.assert_allclose(demo_noise.levelled(np.array([3.0, -1.0]), rms=0.5, peak=0.4), [0.4, -0.4])
+    np.testing.assert_allclose(noises.levelled(np.array([3.0, -1.0]), rms=0.5, peak=0.9), [0.5, -0.5])
+    np.testing.assert_allclose(noises.levelled(np.array([3.0, -1.0]), rms=0.5, peak=0.4), [0.4, -0.4])
 
 
 def test_a_missing_synthesiser_is_one_sentence_and_nothing_is_written(

@@ -20,7 +20,7 @@ import sedistill
 from sedistill.errors import UserError
 from sedistill.writing import atomic_path, named_disk_errors
 
-RECIPES = Path(__file__).parent / "demo_recipes"
+RECIPES = Path(__file__).parent / "recipes"
 STATIONS = 7
 SEED = 0
 METRICS = ("si_sdr", "pesq_wb", "stoi")
@@ -124,8 +124,8 @@ def require_packages() -> None:
 
 
 def make_corpus(demo: Demo) -> None:
-    from sedistill.data.demo_corpus import make_demo_corpus
     from sedistill.data.prepare import prepare
+    from sedistill.demo.corpus import make_demo_corpus
 
     recordings, corpus = demo.place("recordings"), demo.place("corpus")
     with demo.station("Speech and noise, made on the spot"):
@@ -188,7 +188,7 @@ def enhance_one(demo: Demo) -> None:
 
 
 def write_report(demo: Demo) -> Path:
-    from sedistill.demo_report import demo_report, spoken_summary
+    from sedistill.demo.story import demo_report, spoken_summary
     from sedistill.report.page import write_page
 
     path = demo.place("report.html")

@@ -14,8 +14,9 @@ import numpy as np
 import yaml
 
 from sedistill.audio.files import resample, write
-from sedistill.data import demo_noise, demo_speech
-from sedistill.data.demo_speech import Utterance
+from sedistill.demo.noise import levelled, noise
+from sedistill.demo.speech import SAMPLE_RATE as SPEECH_RATE
+from sedistill.demo.speech import Utterance, require_espeak, speak
 from sedistill.progress import ProgressBar
 from sedistill.writing import atomic_folder
 
@@ -65,7 +66,7 @@ def make_demo_corpus(folder: Path | str, seed: int = 0) -> DemoCorpus:
     """
     folder = Path(folder)
     rng = np.random.default_rng(seed)
-    demo_speech.require_espeak()
+    require_espeak()
     with atomic_folder(folder) as place, ProgressBar("Making speech and noise", None, "files") as bar:
         speech = _speech(rng, seed)
         noises = _noises(rng, speech)
@@ -87,20 +88,20 @@ NamedClips = list[tuple[Path, np.ndarray]]
 
 def _speech(rng: np.random.Generator, seed: int) -> dict[str, NamedClips]:
     """Every voice of a split says every sentence of its language that belongs to the split."""
-    sentences = yaml.safe_load(files("sedistill.data").joinpath("demo_sentences.yaml").read_text("utf-8"))
+    sentences = yaml.safe_load(files("sedistill.demo").joinpath("sentences.yaml").read_text("utf-8"))
     said = [
         (split, voice, number, utterance)
         for split, voices in VOICES.items()
         for voice in voices.split()
         for number, utterance in enumerate(_utterances(voice, split, sentences, rng))
     ]
-    waveforms = demo_speech.speak([utterance for *_, utterance in said], seed)
+    waveforms = speak([utterance for *_, utterance in said], seed)
     clips: dict[str, NamedClips] = {split: [] for split in VOICES}
     for (split, voice, number, _), spoken in zip(said, waveforms, strict=True):
-        at_rate = resample(spoken / np.float32(2**15), demo_speech.SAMPLE_RATE, SAMPLE_RATE)
+        at_rate = resample(spoken / np.float32(2**15), SPEECH_RATE, SAMPLE_RATE)
         rms = 10 ** (rng.uniform(-29, -23) / 20)
         path = Path("clean", split, voice.replace("+", "_"), f"{number:03d}.flac")
-        clips[split].append((path, demo_noise.levelled(at_rate, rms)))
+        clips[split].append((path, levelled(at_rate, rms)))
     return clips
 
 
@@ -130,7 +131,7 @@ def _noises(rng: np.random.Generator, speech: dict[str, NamedClips]) -> NamedCli
 def _noise(kind: str, rng: np.random.Generator, samples: int, speech: Sequence[np.ndarray]) -> np.ndarray:
     if kind == "babble":
         return _babble(rng, samples, speech)
-    return demo_noise.noise(kind, rng, samples, SAMPLE_RATE)
+    return noise(kind, rng, samples, SAMPLE_RATE)
 
 
 def _babble(rng: np.random.Generator, samples: int, speech: Sequence[np.ndarray]) -> np.ndarray:
@@ -140,7 +141,7 @@ def _babble(rng: np.random.Generator, samples: int, speech: Sequence[np.ndarray]
         order = rng.permutation(len(speech))
         talk = np.concatenate([speech[index] for index in order[: 2 + samples // SAMPLE_RATE]])
         together += rng.uniform(0.5, 1.0) * np.resize(talk, samples)
-    return demo_noise.levelled(together)
+    return levelled(together)
 
 
 def _minutes(clips: NamedClips) -> float:

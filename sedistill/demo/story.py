@@ -24,7 +24,7 @@ from sedistill.training.recipe import Recipe
 from sedistill.training.tasks import level_gain
 
 if TYPE_CHECKING:
-    from sedistill.demo import Demo
+    from sedistill.demo.journey import Demo
 
 NAMES: dict[str, str] = {"alone": "student alone", "distilled": "distilled student", "teacher": "teacher"}
 HINTS = {
@@ -247,7 +247,7 @@ COMMANDS = (
 
 
 def _facts(demo: "Demo", scores: SetScores, recipe: Recipe) -> list[tuple[str, str]]:
-    from sedistill.demo import SEED, SETS, SNR_DB, hardware
+    from sedistill.demo.journey import SEED, SETS, SNR_DB, hardware
 
     cards = {run: read_card(demo.student(run)) for run in NAMES}
     steps = ", ".join(f"{NAMES[run]} {cards[run]['training']['steps']}" for run in cards)

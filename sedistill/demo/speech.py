@@ -44,7 +44,7 @@ def speak(utterances: Sequence[Utterance], seed: int) -> list[np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         job, speech = Path(folder, "job.json"), Path(folder, "speech.npz")
         job.write_text(json.dumps({"seed": seed, "utterances": [asdict(u) for u in utterances]}))
-        command = [sys.executable, "-m", "sedistill.data.demo_speech", str(job), str(speech)]
+        command = [sys.executable, "-m", "sedistill.demo.speech", str(job), str(speech)]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
             reason = result.stderr.strip().splitlines()[-1:] or [f"exit code {result.returncode}"]
