@@ -4,7 +4,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from sedistill.evaluation.complexity import macs_per_second, parameters
+from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import PRESETS, Preset, build_model
 

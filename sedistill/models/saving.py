@@ -21,6 +21,7 @@ from torch import Tensor
 from sedistill import __version__
 from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer
+from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model, network_class
 from sedistill.writing import atomic_folder
 
@@ -110,8 +111,6 @@ def model_hash(model: SpeechEnhancer | Path | str) -> str:
 
 
 def _card(model: SpeechEnhancer, given: Mapping[str, Any]) -> dict[str, Any]:
-    from sedistill.evaluation.complexity import macs_per_second, parameters
-
     unknown = [key for key in given if key not in GIVEN_FIELDS]
     if unknown:
         raise UserError(f"a card takes no field '{unknown[0]}'; it takes {', '.join(GIVEN_FIELDS)}.")

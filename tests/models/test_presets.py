@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sedistill.errors import UserError
-from sedistill.evaluation.complexity import parameters
+from sedistill.models.complexity import parameters
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import PRESETS, build_model
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sedistill.evaluation.complexity import macs_per_second, parameters
+from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models import build_model
 
 

@@ -1,0 +1,67 @@
+"""How large and how costly a network is: parameters, and multiply-accumulates per second of audio."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+# PyTorch's counter takes a recurrent layer as one unknown operation or as its parts, depending on device and
+# version. So they are replaced by a layer of the same shapes without operations, and counted by formula.
+
+
+def parameters(model: nn.Module) -> int:
+    """Number of trained values (buffers such as running means are not included)."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def macs_per_second(model: Any) -> int:
+    """True multiply-accumulates for exactly one second of one channel, `model.sample_rate` samples.
+
+    Convolutions, matrix products and recurrent layers; not element-wise work, norms and Fourier transforms.
+    Nothing is computed (PyTorch's meta device), so large networks take no longer than small ones.
+    """
+    shadow = copy.deepcopy(model).to("meta").eval()
+    recurrent = [module for module in shadow.modules() if isinstance(module, nn.LSTM)]
+    counted = [_CountedLSTM.put_in_place_of(lstm, shadow) for lstm in recurrent]
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        shadow(torch.empty(1, model.sample_rate, device="meta"))
+    return counter.get_total_flops() // 2 + sum(layer.macs for layer in counted)
+
+
+class _CountedLSTM(nn.Module):
+    """Stands in for an nn.LSTM: outputs of its shapes, and the multiply-accumulates of what it was given.
+
+    A step of one layer and direction costs 4h (in + h); with a projection to p outputs 4h (in + p) + hp.
+    """
+
+    def __init__(self, lstm: nn.LSTM) -> None:
+        super().__init__()
+        self.directions = 2 if lstm.bidirectional else 1
+        self.batch_first = lstm.batch_first
+        self.layers, self.hidden, self.inputs = lstm.num_layers, lstm.hidden_size, lstm.input_size
+        self.projected = lstm.proj_size
+        self.macs = 0
+
+    @classmethod
+    def put_in_place_of(cls, lstm: nn.LSTM, root: nn.Module) -> "_CountedLSTM":
+        stand_in = cls(lstm)
+        for parent in root.modules():
+            for name, child in parent.named_children():
+                if child is lstm:
+                    setattr(parent, name, stand_in)
+        return stand_in
+
+    def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        steps = x[..., 0].numel()
+        output = self.projected or self.hidden
+        inputs = self.inputs
+        for _ in range(self.layers):
+            one = 4 * self.hidden * (inputs + output) + self.hidden * self.projected
+            self.macs += steps * self.directions * one
+            inputs = self.directions * output
+        batch = x.shape[0 if self.batch_first else 1]
+        last = x.new_empty(self.layers * self.directions, batch, output)
+        cell = x.new_empty(self.layers * self.directions, batch, self.hidden)
+        return x.new_empty(*x.shape[:-1], inputs), (last, cell)
