@@ -4,8 +4,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.base import SpeechEnhancer
+from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import PRESETS, Preset, build_model
 
 HEADINGS = ("preset", "network", "parameters", "MAC/s", "causal", "latency", "paper prints")

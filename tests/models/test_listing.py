@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from sedistill.models.complexity import macs_per_second
 from sedistill.models import listing
 from sedistill.models.base import SpeechEnhancer
+from sedistill.models.complexity import macs_per_second
 from sedistill.models.listing import print_presets
 from sedistill.models.presets import PRESETS
 
