@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -21,6 +22,7 @@ from sedistill.training.checkpoints import load_checkpoint, restore_random_state
 from sedistill.training.logs import Means, RunLog
 from sedistill.training.recipe import LoggingSettings, OptimiserSettings
 from sedistill.training.tasks import Task, gradient_balance, gradients
+from sedistill.writing import named_disk_errors
 
 
 @dataclass
@@ -77,14 +79,14 @@ class Loop:
             self._restore()
         if self.compiled_student is not None:
             self.task.student = self.compiled_student
-        self.log = RunLog(self.folder, first_step=self.progress.step)
         self.last_saved = time.monotonic()
-        with Interruption() as self.interruption:
-            try:
-                while not self.progress.finished:
-                    self._epoch()
-            finally:
-                self.log.close()
+        with (
+            named_disk_errors(self.folder),
+            closing(RunLog(self.folder, first_step=self.progress.step)) as self.log,
+            Interruption() as self.interruption,
+        ):
+            while not self.progress.finished:
+                self._epoch()
         return self.progress
 
     def steps_left_at_most(self) -> int:
