@@ -16,7 +16,7 @@ import yaml
 from filelock import FileLock
 from torch import Tensor, nn
 
-from sedistill.data.batches import FixedDataset, fixed_loader
+from sedistill.data.batches import FixedDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
 from sedistill.models.saving import load_model, model_hash
@@ -195,13 +195,15 @@ class WithTeacher(torch.utils.data.Dataset):
         return {**example, "teacher": self.factor * output}
 
 
-def measure_level_factor(network: nn.Module, dataset: FixedSet, device: str, batch_size: int) -> LevelFactor:
-    """The factor of `network` (in eval mode) onto clean speech over a validation set."""
+@torch.no_grad()
+def measure_level_factor(
+    network: nn.Module, dataset: FixedSet, device: str, clips: int | None = None
+) -> LevelFactor:
+    """The factor of `network` (in eval mode) onto clean speech over the first `clips` of a set, or all."""
     factors = []
-    with torch.no_grad():
-        for batch in fixed_loader(FixedDataset(dataset), batch_size, workers=0):
-            estimate = network(batch["noisy"].to(device)).float()
-            factors.append(level_factors(estimate.cpu(), batch["clean"]))
+    for index in range(min(clips or len(dataset), len(dataset))):
+        noisy, clean = (torch.from_numpy(side)[None] for side in dataset[index])
+        factors.append(level_factors(network(noisy.to(device)).float().cpu(), clean))
     return summarise_factors(torch.cat(factors))
 
 

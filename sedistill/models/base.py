@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sedistill.errors import UserError
@@ -39,6 +40,16 @@ class SpeechEnhancer(nn.Module):
 
     def forward(self, noisy: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def output_layer(self) -> nn.Module:
+        """The last layer with parameters; negating them all negates the output."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def invert(self) -> None:
+        """Turn the polarity of the output round, in place; an SI-SNR loss does not see the difference."""
+        for parameter in self.output_layer().parameters():
+            parameter.neg_()
 
 
 def whole_number(name: str, value: Any, low: int = 1) -> int:

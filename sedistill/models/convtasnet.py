@@ -95,6 +95,9 @@ class ConvTasNet(SpeechEnhancer):
         mask = self.mask_activation(self.separator(self.frame_norm(frames)))
         return self.decoder(mask * frames)[:, : noisy.shape[-1]]
 
+    def output_layer(self) -> nn.Module:
+        return self.decoder.synthesis
+
 
 class Encoder(nn.Module):
     """Waveform (B, T) to frames (B, N, F), half overlapping; zeros complete the last frame."""

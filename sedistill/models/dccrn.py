@@ -87,6 +87,9 @@ class DCCRN(SpeechEnhancer):
         mask = F.pad(_bounded_mask(x.to(noisy.dtype)), (0, 0, 1, 0))  # nothing of the DC bin passes
         return self.spectrum.inverse(spectrum * mask, noisy.shape[-1])
 
+    def output_layer(self) -> nn.Module:
+        return self.decoder[-1]
+
 
 class Spectrum(nn.Module):
     """Waveform (B, T) to complex spectrogram (B, W/2 + 1, K) and back; ends are padded with zeros."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from sedistill.evaluation.complexity import macs_per_second, parameters
+from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.training.objectives import objective_names
 from sedistill.training.recipe import Recipe
 

@@ -132,6 +132,11 @@ class Recipe(Settings):
     student: str | dict[str, Any] = Field(
         description="A preset's name, `class:` with settings, or the folder of a saved model to go on from."
     )
+    upright: bool = Field(
+        True,
+        description="Turn a new student's polarity to that of the speech before training. SI-SNR is blind to "
+        "it, losses that look at phases are not: an inverted student flees from them into silence.",
+    )
     teacher: Path | None = Field(None, description="The folder of a saved model; none = plain training.")
     data: DataSettings
     se_weight: float = Field(

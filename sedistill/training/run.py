@@ -32,6 +32,8 @@ from sedistill.training.recipe import Recipe
 from sedistill.training.tasks import Task
 from sedistill.writing import atomic_path, named_disk_errors
 
+POLARITY_CLIPS = 16  # the polarity of an untrained network shows in a few clips
+
 # Settings that do not touch the result, so a run may resume with others.
 FREE_TO_CHANGE = ("logging.", "data.workers", "hardware.threads")
 
@@ -57,6 +59,8 @@ def train(
         return folder / "student"
 
     write_config(recipe, folder)
+    if recipe.upright and not is_saved_model(recipe.student):
+        turn_upright(prepared)
     loop = build_loop(recipe, prepared, folder)
     try:
         progress = loop.run()
@@ -119,9 +123,20 @@ def build_objectives(recipe: Recipe) -> dict[str, tuple[float, Objective]]:
 
 def build_student(student: str | dict[str, Any]) -> SpeechEnhancer:
     """A new network from a preset or settings, or a saved model to go on from."""
-    if isinstance(student, str) and (Path(student) / "card.yaml").exists():
-        return load_model(student)
-    return build_model(student)
+    return load_model(str(student)) if is_saved_model(student) else build_model(student)
+
+
+def is_saved_model(student: str | dict[str, Any]) -> bool:
+    return isinstance(student, str) and (Path(student) / "card.yaml").exists()
+
+
+def turn_upright(run: PreparedRun) -> None:
+    """Invert a new student whose output leans against the clean speech of the first validation clips."""
+    student = run.student.to(run.device).eval()
+    level = measure_level_factor(student, run.valid_set, str(run.device), clips=POLARITY_CLIPS)
+    if level.factor < 0:
+        student.invert()
+        print("the new student's output was inverted; turned upright.")
 
 
 def open_training_data(recipe: Recipe, sample_rate: int) -> tuple[Dataset, str, float, str, FixedSet | None]:
@@ -218,7 +233,7 @@ def finish(recipe: Recipe, run: PreparedRun, loop: Loop, progress: Progress, fol
     student = run.student
     student.load_state_dict(load_checkpoint(loop.best_path)["student"])
     student.eval()
-    level = measure_level_factor(student, run.valid_set, str(run.device), recipe.optimiser.batch_size)
+    level = measure_level_factor(student, run.valid_set, str(run.device))
     if level.warning:
         print(f"note: {level.warning}")
     card = {

@@ -32,6 +32,18 @@ def test_count(model: SpeechEnhancer) -> None:
     assert not printed or printed == f"{parameters(model) / 1e6:.2f} M"
 
 
+def test_inverted_network_gives_the_negated_output(model: SpeechEnhancer) -> None:
+    noisy = torch.randn(1, 800)
+    with torch.no_grad():
+        upright = model.eval()(noisy)
+        model.invert()
+        inverted = model(noisy)
+        model.invert()
+        again = model(noisy)
+    torch.testing.assert_close(inverted, -upright, atol=1e-6 * float(upright.abs().max()), rtol=1e-4)
+    assert torch.equal(again, upright)
+
+
 @pytest.mark.parametrize("length", LENGTHS)
 def test_any_length_in_the_same_out(model: SpeechEnhancer, length: int) -> None:
     with torch.no_grad():

@@ -230,3 +230,26 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_checkpoint(
     with pytest.raises(UserError, match="disk is full"):
         train(write_recipe(), output=world / "out")
     assert list((world / "out" / "checkpoints").iterdir()) == []
+
+
+def first_factor(recipe: Path) -> float:
+    """Best factor onto clean of the untrained student that a recipe builds."""
+    from sedistill.settings import load_settings
+    from sedistill.teachers import measure_level_factor
+    from sedistill.training.recipe import Recipe
+    from sedistill.training.run import prepare_run
+
+    run = prepare_run(load_settings(Recipe, recipe))
+    return measure_level_factor(run.student.eval(), run.valid_set, "cpu").factor
+
+
+def test_an_inverted_student_is_turned_upright_and_learns_the_same(write_recipe: Write, world: Path) -> None:
+    seed = next(s for s in range(50) if first_factor(write_recipe(f"try{s}", seed=s)) < 0)
+    upright = train(write_recipe("upright", seed=seed), output=world / "upright")
+    left = train(write_recipe("left", seed=seed, upright=False), output=world / "left")
+    # An SI-SNR loss does not see the polarity: the same run, with the last layer negated.
+    differing = [
+        name for name, value in weights(upright).items() if not torch.equal(value, weights(left)[name])
+    ]
+    assert differing == ["decoder.synthesis.weight"]
+    assert torch.equal(weights(upright)[differing[0]], -weights(left)[differing[0]])
