@@ -3,14 +3,43 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import sedistill
 from sedistill.errors import UserError
 
+# What Ctrl-C left behind, and so how to go on.
+NOTHING_KEPT = "nothing was written, and the same command line starts afresh"
+WAYS_ON = {
+    "train": "the same command line goes on where it stopped",
+    "demo": "the same command line goes on where it stopped",
+    "enhance": "files written so far are whole; say --overwrite to begin again",
+}
+
+
+class Commands(TyperGroup):
+    """Turns a user's mistake into one sentence and exit code 2, and Ctrl-C into 130 and how to go on.
+
+    Typer would turn Ctrl-C into a silent exit before it gets to `main`.
+    """
+
+    def invoke(self, ctx: Any) -> None:
+        try:
+            super().invoke(ctx)
+        except UserError as error:
+            print(f"sedistill: {error}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            way_on = WAYS_ON.get(ctx.invoked_subcommand or "", NOTHING_KEPT)
+            print(f"\nsedistill: interrupted; {way_on}.", file=sys.stderr)
+            sys.exit(130)
+
+
 app = typer.Typer(
+    cls=Commands,
     name="sedistill",
     help="Make small speech-enhancement networks good by knowledge distillation.",
     no_args_is_help=True,
@@ -18,21 +47,28 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Output = Annotated[Path, typer.Option("--output", "-o", help="The folder (or file) to write.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at the output already.")]
-Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default: one a core.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="How many at a time.", show_default="one a core")
+]
+RawLevel = Annotated[bool, typer.Option("--raw-level", help="Leave level and sign as the network made them.")]
 
 
 @app.command()
 def prepare(
     output: Output,
-    root: Annotated[Path | None, typer.Argument(help="A corpus in a known layout.")] = None,
+    root: Annotated[
+        Path | None, typer.Argument(help="A corpus in a known layout; or name its folders below.")
+    ] = None,
     clean: Annotated[Path | None, typer.Option(help="Folder of clean speech.")] = None,
     noise: Annotated[Path | None, typer.Option(help="Folder of noise.")] = None,
     noisy: Annotated[Path | None, typer.Option(help="Folder of noisy files named as the clean ones.")] = None,
     layout: Annotated[str, typer.Option(help="auto, folders, pairs, voicebank-demand or dns2020.")] = "auto",
-    sample_rate: Annotated[int, typer.Option(help="Rate to train at, in Hz.")] = 16_000,
-    seed: Annotated[int, typer.Option(help="Decides the split where the folders name none.")] = 0,
+    sample_rate: Annotated[
+        int, typer.Option(help="Rate in Hz to train at; other files are converted.")
+    ] = 16_000,
+    seed: Annotated[int, typer.Option(help="Decides the split where no folders do.")] = 0,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -48,14 +84,19 @@ def prepare(
 
 @app.command()
 def mix(
-    corpus: Annotated[Path, typer.Argument(help="A prepared corpus.")],
+    corpus: Annotated[Path, typer.Argument(help="A corpus written by `sedistill prepare`.")],
     output: Output,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
     count: Annotated[int, typer.Option(min=1, help="Number of mixtures.")] = 300,
     seed: Annotated[int, typer.Option(help="Another seed, other mixtures.")] = 0,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A mixing setting, e.g. --set snr_db_low=-5; repeat for more."),
+        typer.Option(
+            "--set",
+            metavar="key=value",
+            help="A mixing setting; repeat for more. The chief ones: snr_db_low=0, snr_db_high=20, "
+            "clip_seconds=4 (null: whole recordings), level_db=-26.",
+        ),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -75,13 +116,15 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="A YAML recipe.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="Any key of the recipe, e.g. seed=1 optimiser.learning_rate=5e-4."),
+        typer.Argument(
+            metavar="key=value", help="Any key of the recipe: seed=1 optimiser.learning_rate=5e-4"
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The run's folder; default: runs/NAME/seed-N."),
+        typer.Option("--output", "-o", help="The run's folder.", show_default="runs/NAME/seed-N"),
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Print what would happen and stop.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what would happen, and stop.")] = False,
 ) -> None:
     """Train a network, plain or distilled. The same line again resumes an interrupted run."""
     from sedistill.training.run import train as run
@@ -91,16 +134,15 @@ def train(
 
 @app.command()
 def evaluate(
-    models: Annotated[list[Path], typer.Argument(help="Saved models (folders).")],
+    models: Annotated[list[Path], typer.Argument(help="Folders of saved models.")],
     on: Annotated[list[Path], typer.Option("--on", help="A folder with noisy/ and clean/; repeat for more.")],
     output: Output,
     metrics: Annotated[
-        str, typer.Option(help="Comma-separated names.")
+        str,
+        typer.Option(help="Of pesq_wb, pesq_nb, stoi, estoi, si_sdr; commas between.", show_default="all"),
     ] = "pesq_wb,pesq_nb,stoi,estoi,si_sdr",
     workers: Workers = None,
-    correct_level: Annotated[
-        bool, typer.Option(help="Apply the model's measured factor onto clean (level and sign).")
-    ] = True,
+    raw_level: RawLevel = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Score saved models (and the noisy input) on sets of noisy/clean pairs."""
@@ -108,25 +150,25 @@ def evaluate(
 
     evaluate_models(
         models, on, output, metrics=metrics.split(","), workers=workers,
-        correct_level=correct_level, overwrite=overwrite, show=True,
+        correct_level=not raw_level, overwrite=overwrite, show=True,
     )  # fmt: skip
 
 
 @app.command()
 def enhance(
-    model: Annotated[Path, typer.Argument(help="A saved model (folder).")],
-    inputs: Annotated[list[Path], typer.Argument(help="Audio files or folders of them.")],
-    output: Output,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    correct_level: Annotated[
-        bool, typer.Option(help="Apply the model's measured factor onto clean (level and sign).")
-    ] = True,
+    model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write for one input file, else the folder.")
+    ],
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    raw_level: RawLevel = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Denoise files: any rate, channels and length in; the same out."""
     from sedistill.enhancing import enhance_files
 
-    enhance_files(model, inputs, output, device=device, correct_level=correct_level, overwrite=overwrite)
+    enhance_files(model, inputs, output, device=device, correct_level=not raw_level, overwrite=overwrite)
 
 
 @app.command()
@@ -164,14 +206,7 @@ def options(
 
 
 def main() -> None:
-    """The `sedistill` command: a user's mistake is one sentence and exit code 2, Ctrl-C is 130."""
+    """The `sedistill` command."""
     # Threads that spin while they wait cost tenfold as soon as something else runs on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        app()
-    except UserError as error:
-        print(f"sedistill: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("sedistill: interrupted.", file=sys.stderr)
-        sys.exit(130)
+    app()

@@ -1,5 +1,6 @@
 """The command line: quick, light, helpful, and polite about mistakes."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -114,14 +115,50 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(
     assert not list(tmp_path.iterdir())
 
 
-def test_ctrl_c_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_is_exit_code_130() -> None:
+    code = """
+import os, signal
+import sedistill.models.listing as listing
+listing.print_presets = lambda: os.kill(os.getpid(), signal.SIGINT)
+from sedistill.cli import main
+main()
+"""
+    result = subprocess.run([sys.executable, "-c", code, "models"], capture_output=True, text=True)
+    assert result.returncode == 130
+    assert result.stderr.startswith("\nsedistill: interrupted")
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("home", "name", "arguments", "way_on"),
+    [
+        ("sedistill.training.run", "train", ["train", "recipe.yaml"], "goes on where it stopped"),
+        ("sedistill.demo", "run_demo", ["demo"], "goes on where it stopped"),
+        ("sedistill.data.fixed_sets", "write_fixed_set", ["mix", "corpus", "-o", "set"], "starts afresh"),
+        ("sedistill.enhancing", "enhance_files", ["enhance", "model", "in", "-o", "out"], "--overwrite"),
+    ],
+)
+def test_ctrl_c_says_how_to_go_on(
+    home: str,
+    name: str,
+    arguments: list[str],
+    way_on: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     from sedistill import cli
 
-    def interrupted() -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "app", interrupted)
+    monkeypatch.setattr(importlib.import_module(home), name, interrupted)
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        cli.app(arguments)
     assert stop.value.code == 130
-    assert capsys.readouterr().err == "sedistill: interrupted.\n"
+    assert way_on in capsys.readouterr().err
+
+
+def test_a_usage_error_is_exit_code_2() -> None:
+    result = run("mix", "corpus")
+    assert result.returncode == 2
+    assert "--output" in result.stderr

@@ -212,6 +212,7 @@ class Loop:
     def _checkpoint_if_due(self) -> None:
         if self.interruption.wanted:
             self._save_last()
+            print(f"\nstopped after step {self.progress.step}, which is saved.", flush=True)
             raise KeyboardInterrupt
         if time.monotonic() - self.last_saved > 60 * self.logging.checkpoint_minutes:
             self._save_last()

@@ -62,11 +62,7 @@ def train(
     if recipe.upright and not is_saved_model(recipe.student):
         turn_upright(prepared)
     loop = build_loop(recipe, prepared, folder)
-    try:
-        progress = loop.run()
-    except KeyboardInterrupt:
-        print(f"\ninterrupted at step {loop.progress.step}; the same command line goes on from there.")
-        raise
+    progress = loop.run()
     return finish(recipe, prepared, loop, progress, folder)
 
 
