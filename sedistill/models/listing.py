@@ -31,7 +31,7 @@ def print_presets(console: Console | None = None) -> None:
 
 
 def _row(name: str, preset: Preset, model: SpeechEnhancer) -> dict[str, str]:
-    figures = [preset.printed_parameters, preset.printed_macs] if preset.paper else ["-"]
+    figures = [figure for figure in (preset.printed_parameters, preset.printed_macs) if figure] or ["-"]
     figures[-1] += f" [{_notes().index(preset.note) + 1}]" if preset.note else ""
     latency = model.latency_samples
     return {

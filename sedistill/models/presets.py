@@ -10,8 +10,11 @@ from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.convtasnet import ConvTasNet
 from sedistill.models.dccrn import DCCRN
+from sedistill.models.wave_u_net import WaveUNet
 
-NETWORKS: dict[str, type[SpeechEnhancer]] = {"ConvTasNet": ConvTasNet, "DCCRN": DCCRN}
+NETWORKS: dict[str, type[SpeechEnhancer]] = {
+    network.__name__: network for network in (ConvTasNet, DCCRN, WaveUNet)
+}
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,18 @@ class Preset:
 
 
 DISPATCH = "DISPatch (2025)"
+KDRL = "KDRL (2023)"
 _HALVED_MACS = (
     "The paper's MACs leave out the skip path and every convolution that its counter did not know: "
     "less than half of the true ones."
 )
 _DOUBLED_MACS = "The paper's MACs count each strided transposed convolution twice."
+_HALF_WAVE_U_NET = "The paper leaves out this size's filters; 17 fits its count, cut rather than rounded."
+
+
+def _wave_u_net(filters: int, printed_parameters: str, note: str = "") -> Preset:
+    return Preset("WaveUNet", {"filters": filters}, KDRL, printed_parameters, note=note)
+
 
 PRESETS: dict[str, Preset] = {
     "convtasnet-dispatch-teacher": Preset(
@@ -58,6 +68,11 @@ PRESETS: dict[str, Preset] = {
          "window_length": 512, "hop_length": 256},
         DISPATCH, "2.24 M", "3.84 G", note=_DOUBLED_MACS,
     ),
+    "wave-u-net-100": _wave_u_net(24, "10.3 M"),
+    "wave-u-net-75": _wave_u_net(21, "7.9 M"),
+    "wave-u-net-50": _wave_u_net(17, "5.1 M", _HALF_WAVE_U_NET),
+    "wave-u-net-25": _wave_u_net(12, "2.6 M"),
+    "wave-u-net-12": _wave_u_net(8, "1.1 M"),
     "convtasnet-small-teacher": Preset(
         "ConvTasNet",
         {"filters": 192, "filter_length": 40, "bottleneck": 96, "hidden": 192, "skip": 0, "kernel": 3,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from sedistill.training.enhancement_losses import EnhancementLoss
 from sedistill.training.objectives import Objective
 
 MAX_LEVEL_GAIN = 1e3  # silence is not blown up without bound when clips are brought to one level
@@ -34,7 +35,7 @@ class Task:
     def __init__(
         self,
         student: nn.Module,
-        se_loss: Callable[[Tensor, Tensor], Tensor],
+        se_loss: EnhancementLoss,
         se_weight: float,
         objectives: Mapping[str, tuple[float, Objective]],
         kd_weight: float,
@@ -49,7 +50,7 @@ class Task:
         """All terms for a batch with "noisy", "clean" and perhaps "teacher", each (B, T)."""
         noisy, clean = batch["noisy"], batch["clean"]
         estimate = self.student(noisy)
-        se = self.se_loss(estimate.float(), clean).mean()
+        se = self.se_loss(estimate.float(), clean, noisy).mean()
         parts = {"se": se.detach()}
         if not self.objectives:
             return StepLosses(self.se_weight * se, None, parts)
@@ -68,7 +69,8 @@ class Task:
 
     def validation_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The enhancement loss of every clip, (B,)."""
-        return self.se_loss(self.student(batch["noisy"]).float(), batch["clean"])
+        noisy = batch["noisy"]
+        return self.se_loss(self.student(noisy).float(), batch["clean"], noisy)
 
     def _teacher_estimate(self, batch: Mapping[str, Tensor]) -> Tensor | None:
         if "teacher" in batch:

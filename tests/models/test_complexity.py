@@ -56,6 +56,17 @@ def test_dccrn_by_formula(name: str, channels: list[int], units: int, layers: in
     assert macs_per_second(build_model(name)) == dccrn_macs(channels, units, layers, frames)
 
 
+@pytest.mark.parametrize(("name", "filters"), [("wave-u-net-100", 24), ("wave-u-net-12", 8)])
+def test_wave_u_net_by_formula(name: str, filters: int) -> None:
+    length, macs = 4 * 4096, 0  # 16,000 samples are completed to a multiple of 2 ** 12
+    for i in range(1, 13):
+        before = filters * (i - 1) or 1
+        rate = length >> (i - 1)
+        macs += rate * filters * i * (15 * before + 5 * filters * (2 * i + 1))
+    macs += 4 * 15 * 12 * filters * 13 * filters + length * (filters + 1)
+    assert macs_per_second(build_model(name)) == macs
+
+
 @pytest.mark.parametrize(
     ("name", "giga"),
     [("convtasnet-dispatch-teacher", 19.233), ("convtasnet-dispatch-student", 1.378)],

@@ -56,4 +56,4 @@ def test_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "macs_per_second", macs_per_second)
     start = time.process_time()
     printed(140)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 10
