@@ -124,6 +124,13 @@ class LoggingSettings(Settings):
     checkpoint_minutes: PositiveFloat = Field(2.0, description="How much work a kill -9 may cost.")
 
 
+class LicenceSettings(Settings):
+    """What the student's card says about rights; its user should not have to ask."""
+
+    weights: str = Field("not stated", description="Licence under which you give the student away.")
+    data: str = Field("not stated", description="Licence(s) of the recordings it learnt from.")
+
+
 class Recipe(Settings):
     """One training run, plain (no teacher) or distilled."""
 
@@ -156,6 +163,7 @@ class Recipe(Settings):
     optimiser: OptimiserSettings = OptimiserSettings()
     hardware: HardwareSettings = HardwareSettings()
     logging: LoggingSettings = LoggingSettings()
+    licences: LicenceSettings = LicenceSettings()
 
     @model_validator(mode="after")
     def _terms_make_sense(self) -> "Recipe":

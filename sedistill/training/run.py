@@ -234,6 +234,7 @@ def finish(recipe: Recipe, run: PreparedRun, loop: Loop, progress: Progress, fol
         print(f"note: {level.warning}")
     card = {
         "output_gain": round(level.factor, 6),
+        "licences": recipe.licences.model_dump(),
         "metrics": {
             "validation_loss": round(progress.best_loss, 4),
             "output_gain_5_to_95_percent": [round(level.low, 4), round(level.high, 4)],

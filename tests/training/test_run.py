@@ -31,9 +31,10 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_plain_run_leaves_a_student_and_its_record(write_recipe: Write, world: Path) -> None:
-    student = train(write_recipe(), output=world / "out")
+    student = train(write_recipe(licences={"data": "CC BY 4.0"}), output=world / "out")
     assert student == world / "out" / "student"
     card = load_model(student).card
+    assert card["licences"] == {"code": "MIT", "weights": "not stated", "data": "CC BY 4.0"}
     assert card["training"]["steps"] == 9
     assert card["training"]["teacher_hash"] is None
     curves = read_metrics(world / "out")
