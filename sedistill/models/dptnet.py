@@ -1,0 +1,130 @@
+"""DPTNet: a mask over learned frames, from transformers with LSTMs along two paths. Not causal.
+
+Source: J. Chen, Q. Mao and D. Liu, "Dual-Path Transformer Network: Direct Context-Aware Modeling for
+End-to-End Monaural Speech Separation" (2020), in the shape of Asteroid's network (no convolution before the
+chunks or before the mask), which DFKD's (2025) three parameter counts fit.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from sedistill.errors import UserError
+from sedistill.models.base import SpeechEnhancer, whole_number
+from sedistill.models.chunking import chunked, overlap_added
+from sedistill.models.convtasnet import Decoder, Encoder, global_norm
+
+ROWS_AT_ONCE = 2**17  # frames of all sequences that go through a layer together when nothing is trained
+
+
+class DPTNet(SpeechEnhancer):
+    """DPTNet for one source.
+
+    Arguments (the papers' symbols in brackets)
+        filters: channels of encoder and transformers (N), a multiple of `heads`.
+        filter_length: samples of an encoder filter, even; frames advance by half of it (L).
+        hidden: units of a layer's LSTM in each direction.
+        heads: of the attention.
+        chunk: frames of a chunk, even; chunks advance by half of it.
+        repeats: pairs of a layer within the chunks and a layer across them.
+        sample_rate: Hz.
+
+    Raises UserError on impossible settings.
+    """
+
+    causal = False  # norm and attention see the whole clip
+    latency_samples = None
+    se_loss = "si_snr"
+
+    def __init__(
+        self,
+        filters: int = 64,
+        filter_length: int = 16,
+        hidden: int = 128,
+        heads: int = 4,
+        chunk: int = 100,
+        repeats: int = 6,
+        sample_rate: int = 16_000,
+    ) -> None:
+        super().__init__(
+            {
+                "filters": whole_number("filters", filters),
+                "filter_length": _even("filter_length", filter_length),
+                "hidden": whole_number("hidden", hidden),
+                "heads": whole_number("heads", heads),
+                "chunk": _even("chunk", chunk),
+                "repeats": whole_number("repeats", repeats),
+                "sample_rate": sample_rate,
+            }
+        )
+        if filters % heads:
+            raise UserError(f"filters = {filters}: it must be a multiple of heads = {heads}.")
+        self.chunk = chunk
+        self.encoder = Encoder(filters, filter_length, deep_layers=0, relu=True)
+        self.norm = global_norm(filters, eps=1e-8)
+        self.within = nn.ModuleList(TransformerLayer(filters, hidden, heads) for _ in range(repeats))
+        self.across = nn.ModuleList(TransformerLayer(filters, hidden, heads) for _ in range(repeats))
+        self.after = nn.Sequential(nn.PReLU(), nn.Linear(filters, filters))
+        self.gate_tanh = nn.Conv1d(filters, filters, 1)
+        self.gate_sigmoid = nn.Conv1d(filters, filters, 1)
+        self.decoder = Decoder(filters, filter_length, deep_layers=0)
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
+        frames = self.encoder(noisy)
+        return self.decoder(self._mask(frames) * frames)[:, : noisy.shape[-1]]
+
+    def output_layer(self) -> nn.Module:
+        return self.decoder.synthesis
+
+    def _mask(self, frames: Tensor) -> Tensor:
+        chunks = chunked(self.norm(frames), self.chunk).permute(0, 2, 3, 1)  # (B, chunks, size, N)
+        for within, across in zip(self.within, self.across, strict=True):
+            chunks = _along_last(within, chunks)
+            chunks = _along_last(across, chunks.transpose(1, 2)).transpose(1, 2)
+        features = overlap_added(self.after(chunks).permute(0, 3, 1, 2), frames.shape[-1])
+        gated = torch.tanh(self.gate_tanh(features)) * torch.sigmoid(self.gate_sigmoid(features))
+        return torch.relu(gated)
+
+
+class TransformerLayer(nn.Module):
+    """Sequences (S, L, N) to the same shape: self-attention, then a bidirectional LSTM in place of the usual
+    feed-forward part; each added to its input and normalised over the whole sequence. The LSTM brings the
+    order of frames, so there is no positional encoding.
+    """
+
+    def __init__(self, channels: int, hidden: int, heads: int) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(channels, heads, batch_first=True)
+        self.attention_norm = global_norm(channels, eps=1e-8)
+        self.recurrent = nn.LSTM(channels, hidden, bidirectional=True, batch_first=True)
+        self.linear = nn.Linear(2 * hidden, channels)
+        self.recurrent_norm = global_norm(channels, eps=1e-8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return self._together(x)
+        # Sequences do not meet here: a few at a time keep the memory of a long clip small.
+        parts = x.split(max(1, ROWS_AT_ONCE // x.shape[1]))
+        return torch.cat([self._together(part) for part in parts])
+
+    def _together(self, x: Tensor) -> Tensor:
+        attended = self.attention(x, x, x, need_weights=False)[0]
+        x = _normalised(self.attention_norm, x + attended)
+        fed_forward = self.linear(torch.relu(self.recurrent(x)[0]))
+        return _normalised(self.recurrent_norm, x + fed_forward)
+
+
+def _along_last(layer: nn.Module, x: Tensor) -> Tensor:
+    """Apply a layer for (S, L, N) to the sequences along the third axis of (B, C, L, N)."""
+    return layer(x.flatten(0, 1)).reshape(x.shape)
+
+
+def _normalised(norm: nn.Module, x: Tensor) -> Tensor:
+    """A norm for (S, N, L) on (S, L, N)."""
+    return norm(x.transpose(1, 2)).transpose(1, 2)
+
+
+def _even(name: str, value: int) -> int:
+    if whole_number(name, value) % 2:
+        raise UserError(f"{name} = {value}: it must be even, since neighbours overlap by half.")
+    return value
