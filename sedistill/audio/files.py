@@ -146,12 +146,19 @@ def to_mono(samples: NDArray) -> NDArray:
     return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=samples.dtype)
 
 
+class _ReadOnce(soundfile.SoundFile):
+    """soundfile seeks to where it already is after each read, which takes a FLAC a tenth of the time."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _open(path: Path | str) -> soundfile.SoundFile:
     try:
-        file = soundfile.SoundFile(path)
+        file = _ReadOnce(path)
     except (soundfile.LibsndfileError, OSError, TypeError) as error:
         raise AudioFileError(path, _why_unreadable(Path(path), error)) from None
-    if file.format in ("WAV", "WAVEX"):
+    if str(path).lower().endswith(".wav"):
         _refuse_cut_wav(path, file.extra_info)
     return file
 

@@ -13,6 +13,7 @@ FRAME_SECONDS = 0.020
 ACTIVE_RANGE_DB = 40.0
 PEAK_LIMIT = 0.99
 SILENT_PEAK = 1 / 32768  # one step of 16 bits: what never leaves it is silence, whatever the format
+_ACTIVE_RANGE = 10.0 ** (-ACTIVE_RANGE_DB / 10.0)
 _TOO_SMALL_TO_SQUARE = 1e-30  # mean squares below this have lost digits in float32
 
 
@@ -43,15 +44,23 @@ def active_level_db(samples: NDArray, sample_rate: int) -> float:
     loudest frame, so that it works as well for a gun shot followed by nothing and for files with exact zeros
     in the pauses. The last, shorter frame counts with its own length.
     """
-    energies, lengths = _frame_energies(samples, sample_rate)
-    if len(energies) == 0:
-        return -math.inf
-    powers = energies / lengths
-    loudest = float(powers.max())
-    if loudest <= 0.0:
-        return -math.inf
-    active = powers >= loudest * 10.0 ** (-ACTIVE_RANGE_DB / 10.0)
-    return _power_to_db(float(energies[active].sum() / lengths[active].sum()))
+    return rms_and_active_level_db(samples, sample_rate)[1]
+
+
+def rms_and_active_level_db(samples: NDArray, sample_rate: int) -> tuple[float, float]:
+    """`rms_db` and `active_level_db` of (T,) in one pass."""
+    if len(samples) == 0:
+        return -math.inf, -math.inf
+    frame = max(1, round(FRAME_SECONDS * sample_rate))
+    energies, surplus = _frame_energies(samples, frame)
+    loudest = float(energies.max())
+    if loudest < _TOO_SMALL_TO_SQUARE and samples.dtype == np.float32 and samples.any():
+        return rms_and_active_level_db(samples.astype(np.float64), sample_rate)
+    active = energies >= loudest * _ACTIVE_RANGE
+    missing = -len(samples) % frame  # what the last frame lacks in samples, and too much was counted for it
+    count = int(np.count_nonzero(active)) * frame - (missing if active[-1] else 0)
+    rms = _power_to_db((float(energies.sum()) - surplus) / len(samples))
+    return rms, _power_to_db((float(energies[active].sum()) - (surplus if active[-1] else 0.0)) / count)
 
 
 def snr_db(clean: NDArray, noise: NDArray, sample_rate: int) -> float:
@@ -98,21 +107,19 @@ def clipping_guard(*signals: NDArray, limit: float = PEAK_LIMIT) -> float:
     return limit / highest if highest > limit else 1.0
 
 
-def _frame_energies(samples: NDArray, sample_rate: int) -> tuple[NDArray, NDArray]:
-    """Sum of squares and number of samples of each 20 ms frame."""
-    frame = max(1, round(FRAME_SECONDS * sample_rate))
-    whole = len(samples) // frame
-    frames = samples[: whole * frame].reshape(whole, frame)
-    tail = samples[whole * frame :]
+def _frame_energies(samples: NDArray, frame: int) -> tuple[NDArray, float]:
+    """Sums of squares of frames of `frame` samples, and by how much that of the last one is too high.
+
+    A shorter last frame is counted as if it went on as it is, so that it compares with the others.
+    """
+    whole = len(samples) // frame * frame
+    frames, tail = samples[:whole].reshape(-1, frame), samples[whole:]
     energies = np.einsum("ij,ij->i", frames, frames)
-    lengths = np.full(whole, frame, dtype=np.int64)
-    if len(tail):
-        energies = np.append(energies, np.dot(tail, tail))
-        lengths = np.append(lengths, len(tail))
-    underflow = samples.dtype == np.float32 and len(energies) and energies.max() < _TOO_SMALL_TO_SQUARE
-    if underflow and samples.any():
-        return _frame_energies(samples.astype(np.float64), sample_rate)
-    return energies.astype(np.float64), lengths
+    if len(tail) == 0:
+        return energies, 0.0
+    energy = float(np.dot(tail, tail))
+    extended = energy * frame / len(tail)
+    return np.append(energies.astype(np.float64), extended), extended - energy
 
 
 def _samples_in_runs(marked: NDArray[np.bool_], shortest: int) -> int:

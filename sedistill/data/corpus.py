@@ -154,14 +154,17 @@ class Corpus:
 
     def path(self, index: int) -> Path:
         """Where clip `index` lies on the disk."""
-        row = self.table[index]
-        return self.roots[row["root"].decode()] / row["path"].decode()
+        return Path(self._place(self.table[index]))
 
     def read(self, index: int, start: int = 0, frames: int | None = None) -> NDArray[np.float32]:
         """Samples (frames,) of clip `index`, from `start` samples after the clip's own beginning."""
         row = self.table[index]
         frames = int(row["frames"]) - start if frames is None else frames
-        return read_mono(self.path(index), self.sample_rate, int(row["start"]) + start, frames)
+        return read_mono(self._place(row), self.sample_rate, int(row["start"]) + start, frames)
+
+    def _place(self, row: np.void) -> str:
+        # Text, not Path: building one costs as much as drawing a mixture.
+        return f"{self.roots[row['root'].decode()]}/{row['path'].decode()}"
 
     def take(self, chosen: NDArray[Any]) -> "Corpus":
         """The clips of these rows (numbers or marks), in that order."""

@@ -4,11 +4,14 @@ Randomness is counter-based: everything about mixture `index` of epoch `epoch` i
 (seed, epoch, index), whatever process makes it and in whatever order.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import yaml
+from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -117,8 +120,9 @@ class Material:
             if not len(part):
                 raise UserError(f"{corpus.folder}: there is no {kind} in this split to make mixtures from.")
         self.sample_rate = corpus.sample_rate
-        self.speech_steps = _cumulative(self.speech.frames)
-        self.noise_steps = _cumulative(np.sqrt(self.noise.frames))
+        self.speech_frames, self.noise_frames = self.speech.frames.copy(), self.noise.frames.copy()
+        self.speech_steps = _cumulative(self.speech_frames)
+        self.noise_steps = _cumulative(np.sqrt(self.noise_frames))
         _, self.noise_groups = np.unique(self.noise.table["group"], return_inverse=True)
         self.by_group = np.argsort(self.noise_groups, kind="stable")
         self.group_ends = np.cumsum(np.bincount(self.noise_groups))
@@ -130,11 +134,21 @@ class Material:
         return self.by_group[first : self.group_ends[group]]
 
 
+class _Key(ISeedSequence):
+    """A key for Philox. Given as `key=`, numpy asks the system for entropy first, at five times the cost."""
+
+    def __init__(self, seed: int, stream: int) -> None:
+        self.words = np.array([seed & _MASK, stream], dtype=np.uint64)
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[np.uint64]:
+        return self.words
+
+
 def philox(seed: int, stream: int, epoch: int, index: int, attempt: int = 0) -> np.random.Generator:
     """An independent generator for each (seed, stream, epoch, index, attempt); nothing before it matters."""
     # The lowest word of the counter is what the generator itself counts on.
-    counter = [0, attempt, index & _MASK, epoch & _MASK]
-    return np.random.Generator(np.random.Philox(key=[seed & _MASK, stream], counter=counter))
+    counter = np.array([0, attempt, index & _MASK, epoch & _MASK], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(_Key(seed, stream), counter=counter))  # type: ignore[arg-type]
 
 
 MIXTURES, CROPS, ORDER = 1, 2, 3
@@ -156,11 +170,11 @@ def plan_mixture(
     rng = philox(seed, MIXTURES, epoch, index, attempt) if attempt else rng
     if settings.clip_seconds is None:
         speech_clip = index % len(material.speech)
-        frames = int(material.speech.frames[speech_clip])
+        frames = int(material.speech_frames[speech_clip])
     else:
         speech_clip = _pick(pick_speech, material.speech_steps)
         frames = round(settings.clip_seconds * material.sample_rate)
-    length = int(material.speech.frames[speech_clip])
+    length = int(material.speech_frames[speech_clip])
     spare = length - frames
     place = int(rng.random() * (abs(spare) + 1))
     speech = Piece(speech_clip, place if spare > 0 else 0, min(length, frames))
@@ -201,22 +215,31 @@ def mix_at_snr(
     level_db: float,
     clean_level_db: float,
     noise_level_db: float,
+    clean_peak: float = math.inf,
+    noise_peak: float = math.inf,
 ) -> tuple[NDArray, NDArray, float]:
     """Scale speech to `level_db` and noise to `snr_db` below it, add, and guard against clipping.
 
     Args:
-        clean, noise: (T,) each.
+        clean, noise: (T,) each; both are overwritten, since fresh memory costs more than the arithmetic.
         clean_level_db, noise_level_db: their levels as they are, on whatever measure the SNR is meant in.
+        clean_peak, noise_peak: no sample is larger than this; where known, and low enough, nothing can clip
+            and nothing is measured.
 
     Returns: noisy, clean, and the factor (at most 1) both were multiplied by to stay below 0.99.
     """
-    clean = clean * clean.dtype.type(levels.db_to_gain(level_db - clean_level_db))
-    noisy = noise * noise.dtype.type(levels.db_to_gain(level_db - snr_db - noise_level_db))
+    clean_gain = levels.db_to_gain(level_db - clean_level_db)
+    noise_gain = levels.db_to_gain(level_db - snr_db - noise_level_db)
+    clean *= clean_gain
+    noise *= noise_gain
+    noisy = noise
     noisy += clean
+    if clean_peak * clean_gain + noise_peak * noise_gain <= levels.PEAK_LIMIT:
+        return noisy, clean, 1.0
     guard = levels.clipping_guard(noisy, clean)
     if guard < 1.0:
-        noisy *= noisy.dtype.type(guard)
-        clean *= clean.dtype.type(guard)
+        noisy *= guard
+        clean *= guard
     return noisy, clean, guard
 
 
@@ -245,7 +268,7 @@ def join(pieces: Sequence[NDArray], crossfade: int) -> NDArray:
 def _plan_noise(
     rng: np.random.Generator, clip: int, frames: int, crossfade: int, material: Material
 ) -> tuple[Piece, ...]:
-    lengths = material.noise.frames
+    lengths = material.noise_frames
     length = int(lengths[clip])
     if length >= frames:
         return (Piece(clip, int(rng.random() * (length - frames + 1)), frames),)
@@ -277,11 +300,10 @@ def _render(plan: MixturePlan, material: Material, accept_quiet: bool = False) -
     """The mixture, or None when what was drawn is too quiet to be what it stands for."""
     speech = material.speech.read(plan.speech.clip, plan.speech.start, plan.speech.frames)
     whole_level_db = material.speech.table["active_level_db"][plan.speech.clip]
-    mostly_pause = levels.rms_db(speech) < whole_level_db - QUIETEST_SPEECH_DB
-    if mostly_pause and not accept_quiet:
+    rms_db, speech_db = levels.rms_and_active_level_db(speech, material.sample_rate)
+    if rms_db < whole_level_db - QUIETEST_SPEECH_DB and not accept_quiet:
         return None
     noise = _read_noise(plan, material)
-    speech_db = levels.active_level_db(speech, material.sample_rate)
     noise_db = levels.active_level_db(noise, material.sample_rate)
     recorded_db = material.noise.table["active_level_db"][plan.noise[0].clip]
     if speech_db == -np.inf or noise_db == -np.inf:
@@ -289,7 +311,12 @@ def _render(plan: MixturePlan, material: Material, accept_quiet: bool = False) -
     if noise_db < recorded_db - QUIETEST_NOISE_DB and not accept_quiet:
         return None
     clean = _placed(speech, plan.speech_offset, plan.frames)
-    noisy, clean, guard = mix_at_snr(clean, noise, plan.snr_db, plan.level_db, speech_db, noise_db)
+    speech_peak = float(material.speech.table["peak"][plan.speech.clip])
+    joined = len(plan.noise) > 1
+    noise_peak = math.inf if joined else float(material.noise.table["peak"][plan.noise[0].clip])
+    noisy, clean, guard = mix_at_snr(
+        clean, noise, plan.snr_db, plan.level_db, speech_db, noise_db, speech_peak, noise_peak
+    )
     return Mixture(noisy, clean, plan, guard)
 
 

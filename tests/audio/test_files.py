@@ -107,8 +107,11 @@ def test_what_is_no_audio_is_named_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
     (tmp_path / "folder.wav").mkdir()
     for name, reason in {
-        "text.wav": "not audio", "empty.wav": "0 bytes", "folder.wav": "a folder", "none.wav": "does not exist",
-    }.items():  # fmt: skip
+        "text.wav": "not audio",
+        "empty.wav": "0 bytes",
+        "folder.wav": "a folder",
+        "none.wav": "does not exist",
+    }.items():
         for look in (probe, read):
             with pytest.raises(AudioFileError, match=reason) as error:
                 look(tmp_path / name)

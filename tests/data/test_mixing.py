@@ -36,7 +36,7 @@ def material(mixed_corpus: Path) -> Material:
 
 def test_a_mixture_by_hand() -> None:
     clean, hiss = np.tile([0.1, -0.1], 50), np.tile([0.2, -0.2], 50)
-    noisy, scaled, guard = mix_at_snr(clean, hiss, 6.0206, -26.0206, -20.0, -13.9794)
+    noisy, scaled, guard = mix_at_snr(clean.copy(), hiss.copy(), 6.0206, -26.0206, -20.0, -13.9794)
     assert scaled == pytest.approx(0.5 * clean, rel=1e-5)
     assert noisy == pytest.approx(0.5 * clean + 0.125 * hiss, rel=1e-5)
     assert guard == 1.0
@@ -44,10 +44,21 @@ def test_a_mixture_by_hand() -> None:
 
 def test_the_guard_scales_noisy_and_clean_together() -> None:
     clean, hiss = np.tile([1.0, -1.0], 50), np.tile([1.0, -1.0], 50)
-    noisy, scaled, guard = mix_at_snr(clean, hiss, 0.0, 0.0, 0.0, 0.0)
+    noisy, scaled, guard = mix_at_snr(clean.copy(), hiss.copy(), 0.0, 0.0, 0.0, 0.0)
     assert guard == pytest.approx(0.495)
     assert np.abs(noisy).max() == pytest.approx(0.99)
     assert noisy == pytest.approx(2 * scaled)
+
+
+def test_known_peaks_change_nothing() -> None:
+    rng = np.random.default_rng(0)
+    for level_db in (-40.0, -3.0):
+        clean, hiss = rng.uniform(-1, 1, (2, 100))
+        measured = mix_at_snr(clean.copy(), hiss.copy(), 3.0, level_db, -5.0, -5.0)
+        known = mix_at_snr(clean.copy(), hiss.copy(), 3.0, level_db, -5.0, -5.0, 1.0, 1.0)
+        assert np.array_equal(measured[0], known[0])
+        assert measured[2] == known[2]
+        assert (measured[2] < 1.0) == (level_db == -3.0)
 
 
 @given(st.integers(0, 10_000))
