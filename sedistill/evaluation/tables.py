@@ -16,7 +16,7 @@ def print_scores(scores: SetScores) -> None:
     if not console.is_terminal:
         console = Console(width=NARROWEST_CONSOLE)
     table = Table(title=scores.name)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for metric in scores.metrics:
         table.add_column(scores.label(metric), justify="right")
     for model in scores.models:

@@ -166,13 +166,25 @@ def test_the_mixing_table_gives_snr_and_noise_class(tmp_path: Path, monkeypatch:
     assert 5 < second.snr_db < 40  # not in the table: measured
 
 
-def test_labels_are_as_long_as_it_takes(tmp_path: Path) -> None:
-    folders = [tmp_path / name for name in ("a/student", "b/student", "a/teacher")]
-    assert distinct_labels(folders[:1], "model") == ["student"]
-    assert distinct_labels(folders, "model") == ["a/student", "b/student", "a/teacher"]
-    assert distinct_labels([tmp_path / "x" / NOISY], "model", taken=NOISY) == [f"x/{NOISY}"]
+def test_labels_are_names_or_what_tells_the_paths_apart(tmp_path: Path) -> None:
+    def labels(*places: str, taken: str = "") -> list[str]:
+        return distinct_labels([tmp_path / place for place in places], "model", taken)
+
+    assert labels("a/student") == ["student"]
+    assert labels("a/student", "b/teacher") == ["student", "teacher"]
+    assert labels("runs/a/seed-0/student", "runs/b/seed-0/student") == ["a", "b"]
+    assert labels("runs/a/seed-0/student", "runs/b/seed-1/student") == ["a/seed-0", "b/seed-1"]
+    assert labels("runs/a/0/x/student", "runs/b/1/x/best") == ["student", "best"]
+    assert labels("runs/a/seed-0/student", "runs/a/seed-1/student") == ["seed-0", "seed-1"]
+    assert labels("student", "deeper/student") == ["student", "deeper/student"]
+    assert labels("a/student", "b/student", "a/teacher") == ["a/student", "b/student", "a/teacher"]
+    assert labels(f"x/{NOISY}", taken=NOISY) == [f"x/{NOISY}"]
+    assert labels(f"{NOISY}/m", "b/m", taken=NOISY) == [f"{NOISY}/m", "b/m"]
+
+
+def test_a_folder_named_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="named twice"):
-        distinct_labels([folders[0], folders[0]], "model")
+        distinct_labels([tmp_path / "a", tmp_path / "a"], "model")
 
 
 def test_several_sets_and_models_of_equal_names(student: Path, tmp_path: Path) -> None:
