@@ -11,10 +11,11 @@ from sedistill.models.base import SpeechEnhancer
 from sedistill.models.convtasnet import ConvTasNet
 from sedistill.models.dccrn import DCCRN
 from sedistill.models.dptnet import DPTNet
+from sedistill.models.manner import MANNER
 from sedistill.models.wave_u_net import WaveUNet
 
 NETWORKS: dict[str, type[SpeechEnhancer]] = {
-    network.__name__: network for network in (ConvTasNet, DCCRN, DPTNet, WaveUNet)
+    network.__name__: network for network in (ConvTasNet, DCCRN, DPTNet, MANNER, WaveUNet)
 }
 
 
@@ -33,6 +34,7 @@ class Preset:
 DISPATCH = "DISPatch (2025)"
 DFKD = "DFKD (2025)"
 KDRL = "KDRL (2023)"
+MV_AT = "MV-AT (2022)"
 _HALVED_MACS = (
     "The paper's MACs leave out the skip path and every convolution that its counter did not know: "
     "less than half of the true ones."
@@ -41,12 +43,21 @@ _DOUBLED_MACS = "The paper's MACs count each strided transposed convolution twic
 _DPTNET_MACS = (
     "How the paper counted is not known: its MACs are all 3.7 times below a usual count of one second."
 )
+_MANNER_FLOPS = (
+    "The paper's FLOPs are twice the MACs of a clip of 4 s, with transposed convolutions counted 4 times, "
+    "element-wise work counted and attention left out."
+)
 _HALF_WAVE_U_NET = "The paper leaves out this size's filters; 17 fits its count, cut rather than rounded."
 
 
 def _dptnet(filters: int, hidden: int, printed_parameters: str, printed_macs: str) -> Preset:
     settings = {"filters": filters, "hidden": hidden}
     return Preset("DPTNet", settings, DFKD, printed_parameters, printed_macs, note=_DPTNET_MACS)
+
+
+def _manner(channels: int, depth: int, attention: str, printed_parameters: str, printed_flops: str) -> Preset:
+    settings = {"channels": channels, "depth": depth, "attention": attention}
+    return Preset("MANNER", settings, MV_AT, printed_parameters, printed_flops, note=_MANNER_FLOPS)
 
 
 def _wave_u_net(filters: int, printed_parameters: str, note: str = "") -> Preset:
@@ -81,6 +92,11 @@ PRESETS: dict[str, Preset] = {
     "dptnet-dfkd-teacher": _dptnet(128, 256, "11.13 M", "11.73 G"),
     "dptnet-dfkd-small": _dptnet(96, 192, "6.27 M", "6.63 G"),
     "dptnet-dfkd-tiny": _dptnet(64, 128, "2.8 M", "2.97 G"),
+    "manner-b": _manner(60, 4, "all", "24.07 M", "61.92 G"),
+    "manner-s": _manner(60, 4, "deepest", "21.25 M", "38.34 G"),
+    "manner-s-8.1gf": _manner(30, 3, "deepest", "1.38 M", "8.14 G"),
+    "manner-s-5.3gf": _manner(24, 3, "deepest", "0.90 M", "5.32 G"),
+    "manner-s-1.5gf": _manner(12, 3, "deepest", "0.26 M", "1.46 G"),
     "wave-u-net-100": _wave_u_net(24, "10.3 M"),
     "wave-u-net-75": _wave_u_net(21, "7.9 M"),
     "wave-u-net-50": _wave_u_net(17, "5.1 M", _HALF_WAVE_U_NET),

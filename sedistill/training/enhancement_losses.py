@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sedistill.audio.clean_and_noise import clean_and_noise_loss
 from sedistill.audio.si_snr import negative_si_snr
 from sedistill.audio.spectrum import at_least_float32
 
@@ -26,4 +27,5 @@ def mean_squared_error(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor
 ENHANCEMENT_LOSSES: dict[str, EnhancementLoss] = {
     "si_snr": si_snr,  # ConvTasNet, DCCRN, DPTNet
     "mse": mean_squared_error,  # Wave-U-Net
+    "manner": clean_and_noise_loss,  # MANNER
 }

@@ -1,0 +1,153 @@
+"""MANNER: a convolutional encoder-decoder on the waveform, with attention in three views. Not causal.
+
+Source: H. J. Park et al., "MANNER: Multi-view Attention Network for Noise Erasure" (2022), in the shape of
+its authors' code, which fits all five parameter counts of "Multi-View Attention Transfer for Efficient Speech
+Enhancement" (2022).
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sedistill.errors import UserError
+from sedistill.models.base import SpeechEnhancer, one_of, whole_number
+from sedistill.models.multi_view_attention import Gate, MultiViewAttention
+
+KERNEL, STRIDE = 8, 4
+
+
+class MANNER(SpeechEnhancer):
+    """MANNER, base ("B": attention in every layer) or small ("S": in the deepest layers alone).
+
+    Arguments
+        channels: of the first layer; the width doubles with each layer down.
+        depth: layers down, and as many up; each divides the rate by 4.
+        attention: "all" layers have the attention block or only the "deepest" encoder and decoder.
+        chunk: frames of a chunk of global and local attention, even.
+        sample_rate: Hz.
+
+    Layers are named by their depth, 1 nearest to the waveform, in `encoder` and `decoder`: the global view in
+    the second layer up is `decoder.2.attention.global`.
+
+    The clip is brought to a deviation of about 1 and back, so the output follows the input's level. In
+    training a batch must hold more than one value of each channel in the deepest layer, as batch norm needs.
+
+    Differs from the authors' code in that weights begin as PyTorch's layers do, not rescaled.
+
+    Raises UserError on impossible settings.
+    """
+
+    causal = False  # normalised over the clip; global attention sees all of it
+    latency_samples = None
+    se_loss = "manner"
+
+    def __init__(
+        self,
+        channels: int = 12,
+        depth: int = 3,
+        attention: str = "deepest",
+        chunk: int = 64,
+        sample_rate: int = 16_000,
+    ) -> None:
+        super().__init__(
+            {
+                "channels": whole_number("channels", channels, low=3),
+                "depth": whole_number("depth", depth),
+                "attention": one_of("attention", attention, ("all", "deepest")),
+                "chunk": whole_number("chunk", chunk, low=2),
+                "sample_rate": sample_rate,
+            }
+        )
+        if chunk % 2:
+            raise UserError(f"chunk = {chunk}: it must be even, since neighbours overlap by half.")
+        self.input = nn.Sequential(nn.Conv1d(1, channels, 3, padding=1), nn.BatchNorm1d(channels), nn.ReLU())
+        self.encoder, self.decoder = nn.ModuleDict(), nn.ModuleDict()
+        for layer in range(1, depth + 1):
+            attends = attention == "all" or layer == depth
+            width = channels * 2 ** (layer - 1)
+            self.encoder[str(layer)] = EncoderLayer(width, chunk if attends else None)
+            self.decoder[str(layer)] = DecoderLayer(width, chunk if attends else None)
+        self.bridge = nn.Linear(channels * 2**depth, channels * 2**depth, bias=False)
+        self.mask = Gate(channels)
+        self.output = nn.Conv1d(channels, 1, 3, padding=1)
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
+        length = noisy.shape[-1]
+        deviation = noisy.std(dim=-1, keepdim=True, correction=0)  # defined for one sample too
+        scaled = F.pad(noisy / (1e-3 + deviation), (0, _fitting_length(length, len(self.encoder)) - length))
+        features = self.input(scaled[:, None])
+        x, skips = features, []
+        for encode in self.encoder.values():
+            x = encode(x)
+            skips.append(x)
+        x = F.relu(self.bridge(x.transpose(1, 2))).transpose(1, 2)
+        for decode in reversed(list(self.decoder.values())):
+            x = decode(x + skips.pop())
+        enhanced = self.output(features * self.mask(x))
+        return deviation * enhanced[:, 0, :length]
+
+    def output_layer(self) -> nn.Module:
+        return self.output
+
+
+class EncoderLayer(nn.Module):
+    """(B, C, T) to (B, 2C, (T - 8) / 4 + 1)."""
+
+    def __init__(self, channels: int, chunk: int | None) -> None:
+        super().__init__()
+        self.down = nn.Sequential(
+            nn.Conv1d(channels, channels, KERNEL, STRIDE), nn.BatchNorm1d(channels), nn.ReLU()
+        )
+        self.block = ResidualConformer(channels, 2 * channels)
+        self.attention = nn.Identity() if chunk is None else MultiViewAttention(2 * channels, chunk)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attention(self.block(self.down(x)))
+
+
+class DecoderLayer(nn.Module):
+    """(B, 2C, T) to (B, C, 4 (T - 1) + 8)."""
+
+    def __init__(self, channels: int, chunk: int | None) -> None:
+        super().__init__()
+        self.block = ResidualConformer(2 * channels, channels)
+        self.up = nn.Sequential(
+            nn.ConvTranspose1d(channels, channels, KERNEL, STRIDE), nn.BatchNorm1d(channels), nn.ReLU()
+        )
+        self.attention = nn.Identity() if chunk is None else MultiViewAttention(channels, chunk)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attention(self.up(self.block(x)))
+
+
+class ResidualConformer(nn.Module):
+    """The Conformer's convolution module with one more 1x1 and a shortcut, (B, C, T) to (B, C', T)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv1d(inputs, 2 * inputs, 1),
+            nn.BatchNorm1d(2 * inputs),
+            nn.GLU(dim=1),
+            nn.Conv1d(inputs, inputs, 31, padding=15, groups=inputs, bias=False),
+            nn.BatchNorm1d(inputs),
+            nn.SiLU(),
+            nn.Conv1d(inputs, outputs, 1),
+            nn.BatchNorm1d(outputs),
+            nn.SiLU(),
+            nn.Conv1d(outputs, outputs, 1, bias=False),
+            nn.BatchNorm1d(outputs),
+        )
+        self.shortcut = nn.Sequential(nn.Conv1d(inputs, outputs, 1, bias=False), nn.BatchNorm1d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.body(x) + self.shortcut(x))
+
+
+def _fitting_length(length: int, depth: int) -> int:
+    """The least length, not below `length`, that `depth` layers down and up give back."""
+    for _ in range(depth):
+        length = max(1, -(-(length - KERNEL) // STRIDE) + 1)
+    for _ in range(depth):
+        length = (length - 1) * STRIDE + KERNEL
+    return length
