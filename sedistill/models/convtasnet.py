@@ -33,11 +33,14 @@ class ConvTasNet(SpeechEnhancer):
             stands before the mask.
         mask: activation of the mask, "relu" or "sigmoid".
         encoder_relu: ReLU behind the first encoder layer.
+        last_residual: with a skip path in the shallow network, let the last block have its residual output
+            too and add it to the skip outputs. In the other networks this is so in any case.
         sample_rate: Hz.
 
     What the mask sees: with a skip path the sum of all skip outputs (shallow: the last block then has no
-    residual output; deep, where `skip` must equal `bottleneck`: the last residual output is added, so that
-    every parameter of the published counts works); without one, the last residual output.
+    residual output; deep or with `last_residual`, where `skip` must equal `bottleneck`: the last residual
+    output is added, so that every parameter of the published counts works); without one, the last residual
+    output.
 
     Raises UserError on impossible settings.
     """
@@ -59,6 +62,7 @@ class ConvTasNet(SpeechEnhancer):
         deep_layers: int = 3,
         mask: str = "relu",
         encoder_relu: bool = False,
+        last_residual: bool = False,
         sample_rate: int = 16_000,
     ) -> None:
         skip = bottleneck if skip is None else skip
@@ -75,16 +79,18 @@ class ConvTasNet(SpeechEnhancer):
                 "deep_layers": whole_number("deep_layers", deep_layers, low=0),
                 "mask": one_of("mask", mask, ("relu", "sigmoid")),
                 "encoder_relu": yes_or_no("encoder_relu", encoder_relu),
+                "last_residual": yes_or_no("last_residual", last_residual),
                 "sample_rate": sample_rate,
             }
         )
-        _check_together(filter_length, kernel, bottleneck, skip, deep_layers)
         deep = deep_layers > 0
+        adds_residual = deep or last_residual or skip == 0
+        _check_together(filter_length, kernel, bottleneck, skip, adds_residual)
         self.encoder = Encoder(filters, filter_length, deep_layers, relu=encoder_relu)
         self.frame_norm = FrameNorm(filters) if deep else global_norm(filters, eps=1e-8)
         self.separator = Separator(
             filters, bottleneck, hidden, skip, kernel, blocks, repeats,
-            adds_residual=deep or skip == 0, prelu=not deep, eps=1e-5 if deep else 1e-8,
+            adds_residual=adds_residual, prelu=not deep, eps=1e-5 if deep else 1e-8,
         )  # fmt: skip
         self.mask_activation: nn.Module = nn.ReLU() if mask == "relu" else nn.Sigmoid()
         self.decoder = Decoder(filters, filter_length, deep_layers)
@@ -223,13 +229,13 @@ class Block(nn.Module):
         return (residual if self.widths[0] else None), (skip if self.widths[1] else None)
 
 
-def _check_together(filter_length: int, kernel: int, bottleneck: int, skip: int, deep_layers: int) -> None:
+def _check_together(filter_length: int, kernel: int, bottleneck: int, skip: int, adds_residual: bool) -> None:
     if filter_length % 2:
         raise UserError(f"filter_length = {filter_length}: it must be even, since frames overlap by half.")
     if kernel % 2 == 0:
         raise UserError(f"kernel = {kernel}: it must be odd, so that output and input have the same length.")
-    if deep_layers and skip not in (0, bottleneck):
+    if adds_residual and skip not in (0, bottleneck):
         raise UserError(
-            f"skip = {skip}: with deep layers it must be 0 or equal bottleneck = {bottleneck}, "
-            "since skip and residual outputs are added before the mask."
+            f"skip = {skip}: with deep layers or last_residual it must be 0 or equal "
+            f"bottleneck = {bottleneck}, since skip and residual outputs are added before the mask."
         )

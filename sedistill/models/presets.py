@@ -40,6 +40,16 @@ _HALVED_MACS = (
     "less than half of the true ones."
 )
 _DOUBLED_MACS = "The paper's MACs count each strided transposed convolution twice."
+_SWAPPED_COLUMNS = (
+    "The paper's table has parameters and MACs of this network in each other's column; the MACs are of 2 s, "
+    "or those of 1 s doubled, and the parameters are cut rather than rounded."
+)
+_OWN_DCCRN = (
+    "Not the paper's network, whose layers for this size cannot be told from what it prints (small 8.77 M and "
+    "7.45 G, tiny 4.26 M and 3.33 G): these are three quarters and half of the teacher in every width."
+)
+_INFERRED_DCCRN = "The layers are inferred: the only natural ones that give the paper's parameters."
+_FREE_CONVTASNET = "The paper gives no settings and many fit its counts; these are one natural pair."
 _DPTNET_MACS = (
     "How the paper counted is not known: its MACs are all 3.7 times below a usual count of one second."
 )
@@ -48,6 +58,19 @@ _MANNER_FLOPS = (
     "element-wise work counted and attention left out."
 )
 _HALF_WAVE_U_NET = "The paper leaves out this size's filters; 17 fits its count, cut rather than rounded."
+
+
+def _convtasnet_dfkd(width: int, printed_parameters: str, printed_macs: str) -> Preset:
+    settings = {"filters": 512, "filter_length": 16, "bottleneck": width, "hidden": 512, "skip": width,
+                "kernel": 3, "blocks": 8, "repeats": 3, "deep_layers": 0, "mask": "sigmoid"}  # fmt: skip
+    return Preset("ConvTasNet", settings, DFKD, printed_parameters, printed_macs, note=_SWAPPED_COLUMNS)
+
+
+def _convtasnet_kdrl(width: int, printed_parameters: str) -> Preset:
+    settings = {"filters": 256, "filter_length": 20, "bottleneck": width, "hidden": 512, "skip": width,
+                "kernel": 3, "blocks": 7, "repeats": 3, "deep_layers": 0, "mask": "sigmoid",
+                "last_residual": True}  # fmt: skip
+    return Preset("ConvTasNet", settings, KDRL, printed_parameters, note=_FREE_CONVTASNET)
 
 
 def _dptnet(filters: int, hidden: int, printed_parameters: str, printed_macs: str) -> Preset:
@@ -88,6 +111,26 @@ PRESETS: dict[str, Preset] = {
         {"channels": [32, 64, 128, 128, 256, 256], "lstm_units": 128, "lstm_layers": 1,
          "window_length": 512, "hop_length": 256},
         DISPATCH, "2.24 M", "3.84 G", note=_DOUBLED_MACS,
+    ),
+    "convtasnet-dfkd-teacher": _convtasnet_dfkd(128, "4.91 M", "19.67 G"),
+    "convtasnet-dfkd-small": _convtasnet_dfkd(64, "2.52 M", "10.11 G"),
+    "convtasnet-dfkd-tiny": _convtasnet_dfkd(32, "1.32 M", "5.33 G"),
+    "convtasnet-kdrl-teacher": _convtasnet_kdrl(256, "8.5 M"),
+    "convtasnet-kdrl-student": _convtasnet_kdrl(64, "2.2 M"),
+    "dccrn-cl-dfkd-teacher": Preset(
+        "DCCRN",
+        {"channels": [64, 128, 256, 512, 512, 512], "lstm_units": 512, "lstm_layers": 2},
+        DFKD, "14.66 M", "13.47 G", note=_INFERRED_DCCRN,
+    ),
+    "dccrn-cl-dfkd-small": Preset(
+        "DCCRN",
+        {"channels": [48, 96, 192, 384, 384, 384], "lstm_units": 384, "lstm_layers": 2},
+        note=_OWN_DCCRN,
+    ),
+    "dccrn-cl-dfkd-tiny": Preset(
+        "DCCRN",
+        {"channels": [32, 64, 128, 256, 256, 256], "lstm_units": 256, "lstm_layers": 2},
+        note=_OWN_DCCRN,
     ),
     "dptnet-dfkd-teacher": _dptnet(128, 256, "11.13 M", "11.73 G"),
     "dptnet-dfkd-small": _dptnet(96, 192, "6.27 M", "6.63 G"),

@@ -23,6 +23,7 @@ def convtasnet_macs(N: int, L: int, B: int, H: int, Sc: int, P: int, X: int, R: 
     [
         ("convtasnet-dispatch-teacher", (512, 16, 128, 512, 128, 3, 8, 3, 3)),
         ("convtasnet-dispatch-student", (128, 40, 128, 256, 128, 3, 7, 2, 3)),
+        ("convtasnet-dfkd-tiny", (512, 16, 32, 512, 32, 3, 8, 3, 0)),
         ("convtasnet-small-teacher", (192, 40, 96, 192, 0, 3, 6, 2, 0)),
         ("convtasnet-tiny", (64, 40, 24, 48, 0, 3, 5, 2, 0)),
     ],
@@ -48,6 +49,7 @@ def dccrn_macs(channels: list[int], units: int, layers: int, frames: int) -> int
     ("name", "channels", "units", "layers"),
     [
         ("dccrn-cl-dispatch-teacher", [64, 128, 256, 256, 512, 512], 256, 2),
+        ("dccrn-cl-dfkd-tiny", [32, 64, 128, 256, 256, 256], 256, 2),
         ("dccrn-cl-dispatch-student", [32, 64, 128, 128, 256, 256], 128, 1),
     ],
 )

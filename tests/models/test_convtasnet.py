@@ -23,6 +23,7 @@ FORMS = {
     "deep with skip": {**SMALL, "deep_layers": 2},
     "deep without skip": {**SMALL, "deep_layers": 1, "skip": 0},
     "shallow with skip": {**SMALL, "deep_layers": 0, "skip": 3, "kernel": 5},
+    "shallow with the last residual": {**SMALL, "deep_layers": 0, "last_residual": True},
     "shallow without skip": {**SMALL, "deep_layers": 0, "skip": 0, "mask": "sigmoid", "encoder_relu": True},
 }
 
@@ -45,6 +46,12 @@ def benchmark() -> ModuleType:
 @pytest.mark.parametrize(("width", "parameters"), [(128, 4_918_833), (64, 2_523_697), (32, 1_326_129)])
 def test_shallow_counts_of_dfkd(width: int, parameters: int) -> None:
     model = ConvTasNet(512, 16, width, 512, width, 3, 8, 3, deep_layers=0)
+    assert count(model) == parameters
+
+
+@pytest.mark.parametrize(("width", "parameters"), [(256, 8_507_435), (64, 2_207_723)])
+def test_one_reading_of_kdrl(width: int, parameters: int) -> None:
+    model = ConvTasNet(256, 20, width, 512, width, 3, 7, 3, deep_layers=0, last_residual=True)
     assert count(model) == parameters
 
 
@@ -178,6 +185,8 @@ def test_autocast_runs_and_learns() -> None:
         ({"filter_length": 7}, "filter_length = 7"),
         ({"kernel": 4}, "kernel = 4"),
         ({"skip": 3, "bottleneck": 4, "deep_layers": 1}, "skip = 3"),
+        ({"skip": 3, "bottleneck": 4, "deep_layers": 0, "last_residual": True}, "skip = 3"),
+        ({"last_residual": 1}, "last_residual = 1"),
         ({"hidden": 0}, "hidden = 0"),
         ({"blocks": -2}, "blocks = -2"),
         ({"filters": 2.5}, "filters = 2.5"),
