@@ -63,12 +63,11 @@ def tables(runs: Path, evaluations: Path) -> list[str]:
 def score_table(scores: dict[int, SetScores]) -> str:
     rows = []
     for recipe in recipe_names(scores):
-        cells = [recipe, str(len(seeds_of(recipe, scores)))]
+        trained_anew = recipe not in ("noisy", "teacher")
+        cells = [recipe, str(len(seeds_of(recipe, scores))) if trained_anew else ""]
         for metric, digits in METRICS.items():
             means = [scores[s].mean(label(recipe, scores[s]), metric) for s in seeds_of(recipe, scores)]
-            spread = (
-                f" ± {statistics.stdev(means):.{digits}f}" if len(means) > 1 and recipe != "noisy" else ""
-            )
+            spread = f" ± {statistics.stdev(means):.{digits}f}" if len(means) > 1 and trained_anew else ""
             cells.append(f"{statistics.mean(means):.{digits}f}{spread}")
         rows.append(cells)
     first = next(iter(scores.values()))
