@@ -55,9 +55,13 @@ def atomic_folder(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
 
 def refuse_existing(path: Path, overwrite: bool = False) -> None:
     """Raise UserError when something (other than an empty folder) is at `path` already."""
-    is_empty_folder = path.is_dir() and not any(path.iterdir())
-    if path.exists() and not overwrite and not is_empty_folder:
+    if path.exists() and not overwrite and not is_empty_folder(path):
         raise UserError(f"{path} exists already; choose another place or say --overwrite to replace it.")
+
+
+def is_empty_folder(path: Path) -> bool:
+    """Whether `path` is a folder with nothing in it, which may be written into."""
+    return path.is_dir() and not any(path.iterdir())
 
 
 @contextmanager

@@ -114,10 +114,10 @@ def write(path: Path | str, samples: NDArray, sample_rate: int, subtype: str | N
 
     Raises UserError for a suffix or coding libsndfile cannot write, and when the disk is full.
     """
-    format_name, subtype = _writable(Path(path), subtype)
+    format_name, subtype = writable_coding(Path(path), subtype)
     encoded = io.BytesIO()  # so that a full disk is the operating system's error, not a codec's
     try:
-        soundfile.write(encoded, _on_grid(samples, subtype), sample_rate, format=format_name, subtype=subtype)
+        soundfile.write(encoded, on_grid(samples, subtype), sample_rate, format=format_name, subtype=subtype)
     except soundfile.LibsndfileError as error:
         raise UserError(
             f"{path}: {format_name} with {subtype} cannot hold {sample_rate} Hz ({_plain(error)})."
@@ -187,7 +187,11 @@ def _refuse_cut_wav(path: Path | str, log: str) -> None:
         raise AudioFileError(path, f"damaged or cut short ({noted[2]} of {noted[1]} bytes of samples)")
 
 
-def _writable(path: Path, subtype: str | None) -> tuple[str, str]:
+def writable_coding(path: Path, subtype: str | None = None) -> tuple[str, str]:
+    """libsndfile's names of format and coding for a file to write; `subtype` None takes the usual coding.
+
+    Raises UserError for a suffix or a coding it cannot write.
+    """
     suffix = path.suffix.lstrip(".").upper()
     format_name = _FORMATS.get(suffix, suffix)
     if path.suffix.lower() not in SUFFIXES or format_name not in soundfile.available_formats():
@@ -200,8 +204,11 @@ def _writable(path: Path, subtype: str | None) -> tuple[str, str]:
     return format_name, subtype
 
 
-def _on_grid(samples: NDArray, subtype: str) -> NDArray:
-    """Round to integers by 2^(bits-1), the factor libsndfile reads with; its own writing uses one less."""
+def on_grid(samples: NDArray, subtype: str) -> NDArray:
+    """Samples for libsndfile to write: for 16 and 24 bit limited, and rounded to integers.
+
+    The factor is 2^(bits-1), with which libsndfile reads; its own writing uses one less.
+    """
     bits = _INTEGER_BITS.get(subtype)
     if bits is None or samples.dtype.kind != "f":
         return samples

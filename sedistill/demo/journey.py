@@ -18,7 +18,7 @@ import yaml
 
 import sedistill
 from sedistill.errors import UserError
-from sedistill.writing import atomic_path, named_disk_errors
+from sedistill.writing import atomic_path, is_empty_folder, named_disk_errors
 
 RECIPES = Path(__file__).parent / "recipes"
 STATIONS = 7
@@ -50,7 +50,7 @@ def run_demo(output: Path | str = "demo", overwrite: bool = False) -> Path:
 
 @dataclass
 class Demo:
-    """Where everything lies, and how long each station took over all sessions."""
+    """Where everything lies, and how long each station took over all attempts."""
 
     folder: Path
     minutes: dict[str, float] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Demo:
     def claim(self, overwrite: bool) -> None:
         """Take the folder: a new or empty one, or an earlier demo of the same code to go on with."""
         marker = self.place(MARKER)
-        if self.folder.exists() and not marker.exists() and not _is_empty_folder(self.folder):
+        if self.folder.exists() and not marker.exists() and not is_empty_folder(self.folder):
             raise UserError(f"{self.folder} exists and is no demo; choose another place with --output.")
         if overwrite and marker.exists():
             shutil.rmtree(self.folder)
@@ -210,7 +210,3 @@ def hardware() -> str:
         lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
     return f"{name}, {torch.get_num_threads()} torch threads, no GPU used"
-
-
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())

@@ -26,7 +26,7 @@ from sedistill.training.tasks import level_gain
 if TYPE_CHECKING:
     from sedistill.demo.journey import Demo
 
-NAMES: dict[str, str] = {"alone": "student alone", "distilled": "distilled student", "teacher": "teacher"}
+NAMES: dict[Role, str] = {"alone": "student alone", "distilled": "distilled student", "teacher": "teacher"}
 HINTS = {
     "si_sdr": "how much of the output is the speech",
     "pesq_wb": "estimated opinion of listeners, 1 to 4.6",
@@ -35,7 +35,7 @@ HINTS = {
 PLAYERS = 3
 PLAYED_SNR_DB = 5.0
 
-Waves = dict[str, NDArray[np.float32]]
+Waves = dict[Role, NDArray[np.float32]]
 
 
 def demo_report(demo: "Demo") -> ReportData:
@@ -88,13 +88,8 @@ def _systems(demo: "Demo", scores: SetScores) -> list[System]:
     for (run, name), label in zip(NAMES.items(), networks, strict=True):
         card = read_card(demo.student(run))
         sizes = (card["parameters"], card["macs_per_second"])
-        systems.append(System(name, _role(run), _scores(scores, label), *sizes))
+        systems.append(System(name, run, _scores(scores, label), *sizes))
     return systems
-
-
-def _role(run: str) -> Role:
-    roles: dict[str, Role] = {"alone": "alone", "distilled": "distilled", "teacher": "teacher"}
-    return roles[run]
 
 
 def _scores(scores: SetScores, label: str) -> dict[str, Score]:
@@ -107,14 +102,14 @@ def _scores(scores: SetScores, label: str) -> dict[str, Score]:
 
 
 def _curves(demo: "Demo") -> list[CurveFigure]:
-    logs = {run: read_metrics(demo.place(f"runs/{run}")) for run in ("teacher", *NAMES)}
+    logs = {run: read_metrics(demo.place(f"runs/{run}")) for run in NAMES}
     distilled = logs["distilled"]
     kd_name = next(name for name in distilled if name.startswith("kd/"))
     ahead = f"{kd_name.removeprefix('kd/')}/positive_gap_share"
-    runs = ("teacher", "alone", "distilled")
+    runs: tuple[Role, ...] = ("teacher", "alone", "distilled")
 
     def curves(key: str, sign: float = 1.0) -> list[Curve]:
-        return [_curve(NAMES[run], _role(run), logs[run][key], sign) for run in runs if key in logs[run]]
+        return [_curve(NAMES[run], run, logs[run][key], sign) for run in runs if key in logs[run]]
 
     return [
         CurveFigure(
@@ -169,9 +164,8 @@ def _read(folder: Path, clip: str) -> NDArray[np.float32]:
 
 
 def _player(clip: ClipScore, waves: Waves) -> Player:
-    names = {"noisy": "noisy", **NAMES, "clean": "clean"}
-    roles: dict[str, Role] = {"noisy": "noisy", **{run: _role(run) for run in NAMES}, "clean": "clean"}
-    tracks = [Track(names[key], roles[key], wave) for key, wave in waves.items()]
+    names: dict[Role, str] = {"noisy": "noisy", **NAMES, "clean": "clean"}
+    tracks = [Track(name, role, waves[role]) for role, name in names.items()]
     return Player(f"{clip.noise_class.capitalize()}, {clip.snr_db:.0f} dB", 16_000, tracks)
 
 
@@ -187,10 +181,10 @@ def _pictures(recipe: Recipe, waves: Waves) -> tuple[list[SpectrogramPanel], Gap
     taught = seen.selected_bins[0].numpy()
     crossover = None if seen.crossover is None else seen.crossover[0].numpy()
 
-    def level_db(name: str) -> NDArray[np.float32]:
+    def level_db(name: Role) -> NDArray[np.float32]:
         return (20 * stft(batch[name])[0].abs().clamp(min=1e-6).log10()).numpy()
 
-    names = {"noisy": "noisy", "clean": "clean", **NAMES}
+    names: dict[Role, str] = {"noisy": "noisy", "clean": "clean", **NAMES}
     panels = [SpectrogramPanel(title, level_db(name), bin_hz, frame_seconds) for name, title in names.items()]
     lesson = "what the teacher teaches"
     panels.append(SpectrogramPanel(lesson, level_db("teacher"), bin_hz, frame_seconds, taught, crossover))

@@ -11,8 +11,7 @@ import soundfile
 import torch
 from torch import nn
 
-from sedistill.audio import files as audio_files
-from sedistill.audio.files import SUFFIXES, AudioFileError, AudioInfo, probe
+from sedistill.audio.files import SUFFIXES, AudioFileError, AudioInfo, on_grid, probe, writable_coding
 from sedistill.enhancing.arrays import BLOCK_SECONDS, enhanced, level_factor, rate_of, refuse_not_finite
 from sedistill.enhancing.chunks import Block
 from sedistill.errors import UserError
@@ -130,7 +129,7 @@ def refuse_targets(jobs: list[Job], overwrite: bool) -> None:
     """Raise UserError for an output that exists (unless `overwrite`) or has no audio suffix."""
     for job in jobs:
         if job.target.suffix != job.source.suffix:
-            audio_files._writable(job.target, None)
+            writable_coding(job.target)
         if job.target.is_dir():
             raise UserError(f"{job.target} is a folder; give the output another name.")
         refuse_existing(job.target, overwrite)
@@ -196,7 +195,7 @@ def enhance_file(
                     if subtype not in UNLIMITED_SUBTYPES:
                         clipped += int(np.count_nonzero(np.abs(block) > 1))
                         block = np.clip(block, -1, 1)
-                    file.write(audio_files._on_grid(block, subtype))
+                    file.write(on_grid(block, subtype))
         except (soundfile.LibsndfileError, AssertionError) as error:
             if target.error is not None:
                 raise target.error from None
@@ -213,7 +212,7 @@ def output_coding(job: Job, info: AudioInfo) -> tuple[str, str]:
     """libsndfile's format and subtype: the source's, or where another suffix is asked for, the nearest."""
     if job.target.suffix == job.source.suffix:
         return info.format, info.subtype
-    format_name, usual_subtype = audio_files._writable(job.target, None)
+    format_name, usual_subtype = writable_coding(job.target)
     keeps_samples = info.subtype.startswith("PCM_") or info.subtype in UNLIMITED_SUBTYPES
     same_subtype = keeps_samples and soundfile.check_format(format_name, info.subtype)
     return format_name, info.subtype if same_subtype else usual_subtype

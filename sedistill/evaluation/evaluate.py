@@ -33,7 +33,7 @@ from sedistill.evaluation.scoring import Score, ScoringProcess
 from sedistill.evaluation.tables import print_scores
 from sedistill.models.saving import load_model, model_hash
 from sedistill.progress import ProgressBar
-from sedistill.writing import atomic_folder, refuse_existing
+from sedistill.writing import atomic_folder, is_empty_folder, refuse_existing
 
 DEFAULT_METRICS = tuple(METRICS)
 
@@ -130,8 +130,7 @@ NOISY_SYSTEM = System(NOISY, None, {})
 def refuse_output(output: Path, overwrite: bool) -> None:
     """Raise UserError when something is at `output`; with `overwrite`, when it is not an evaluation."""
     refuse_existing(output, overwrite)
-    is_empty = output.is_dir() and not any(output.iterdir())
-    if output.exists() and not is_empty and not any(output.glob(f"*/{FACTS}")):
+    if output.exists() and not is_empty_folder(output) and not any(output.glob(f"*/{FACTS}")):
         raise UserError(f"{output} is no evaluation, so it is not replaced; choose another place.")
 
 

@@ -50,7 +50,8 @@ def facts(recipe: Recipe, run: PreparedRun, folder: Path) -> list[tuple[str, str
     if recipe.distils:
         lines.append(("level", _level_text(recipe)))
     lines.append(("optimiser", _optimiser_text(recipe)))
-    threads = f", {torch.get_num_threads()} threads" if run.device.type == "cpu" else ""
+    count = torch.get_num_threads()
+    threads = f", {count} thread{'s' if count > 1 else ''}" if run.device.type == "cpu" else ""
     compiled = ", compiled" if recipe.hardware.compile else ""
     lines.append(("device", f"{run.device}, {recipe.hardware.precision}{threads}{compiled}"))
     return lines
