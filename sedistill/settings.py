@@ -43,7 +43,8 @@ def check_settings(kind: type[S], mapping: Mapping[str, Any], where: str) -> S:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML mapping, with its `base` (if any) merged underneath. Raises UserError."""
     if not path.is_file():
-        raise UserError(f"{path} does not exist; give the path of a YAML file.")
+        fault = "is a folder" if path.is_dir() else "does not exist"
+        raise UserError(f"{path} {fault}; give the path of a YAML file.")
     try:
         mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -109,7 +110,7 @@ def _first_fault(kind: type[BaseModel], error: ValidationError) -> str:
         return _unknown_key(kind, location, key)
     if fault["type"] == "missing":
         return f"{key} is missing; give it a value."
-    message = fault["msg"].removeprefix("Value error, ")
+    message = fault["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     if fault["type"] == "value_error":
         return f"{key}: {message}" if key else message
     shown = fault["input"] if isinstance(fault["input"], str | int | float | bool | None) else "this value"
