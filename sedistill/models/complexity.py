@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def parameters(model: nn.Module) -> int:
-    """Number of trained values (buffers such as running means are not included)."""
+    """Number of values in parameters, frozen ones too (buffers such as running means are not included)."""
     return sum(p.numel() for p in model.parameters())
 
 
@@ -23,45 +23,48 @@ def macs_per_second(model: Any) -> int:
     Nothing is computed (PyTorch's meta device), so large networks take no longer than small ones.
     """
     shadow = copy.deepcopy(model).to("meta").eval()
-    recurrent = [module for module in shadow.modules() if isinstance(module, nn.LSTM)]
-    counted = [_CountedLSTM.put_in_place_of(lstm, shadow) for lstm in recurrent]
+    recurrent = [module for module in shadow.modules() if isinstance(module, nn.LSTM | nn.GRU)]
+    counted = [_Counted.put_in_place_of(layer, shadow) for layer in recurrent]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         shadow(torch.empty(1, model.sample_rate, device="meta"))
     return counter.get_total_flops() // 2 + sum(layer.macs for layer in counted)
 
 
-class _CountedLSTM(nn.Module):
-    """Stands in for an nn.LSTM: outputs of its shapes, and the multiply-accumulates of what it was given.
+class _Counted(nn.Module):
+    """Stands in for an nn.LSTM or nn.GRU: outputs of its shapes, and the multiply-accumulates of its inputs.
 
-    A step of one layer and direction costs 4h (in + h); with a projection to p outputs 4h (in + p) + hp.
+    A step of one layer and direction costs gh (in + h) with g = 4 gates (GRU: 3); with an LSTM's projection
+    to p outputs gh (in + p) + hp.
     """
 
-    def __init__(self, lstm: nn.LSTM) -> None:
+    def __init__(self, layer: nn.LSTM | nn.GRU) -> None:
         super().__init__()
-        self.directions = 2 if lstm.bidirectional else 1
-        self.batch_first = lstm.batch_first
-        self.layers, self.hidden, self.inputs = lstm.num_layers, lstm.hidden_size, lstm.input_size
-        self.projected = lstm.proj_size
+        self.has_cell = isinstance(layer, nn.LSTM)
+        self.directions = 2 if layer.bidirectional else 1
+        self.batch_first = layer.batch_first
+        self.layers, self.hidden, self.inputs = layer.num_layers, layer.hidden_size, layer.input_size
+        self.projected = layer.proj_size
         self.macs = 0
 
     @classmethod
-    def put_in_place_of(cls, lstm: nn.LSTM, root: nn.Module) -> "_CountedLSTM":
-        stand_in = cls(lstm)
+    def put_in_place_of(cls, layer: nn.LSTM | nn.GRU, root: nn.Module) -> "_Counted":
+        stand_in = cls(layer)
         for parent in root.modules():
             for name, child in parent.named_children():
-                if child is lstm:
+                if child is layer:
                     setattr(parent, name, stand_in)
         return stand_in
 
-    def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    def forward(self, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
+        gates = 4 if self.has_cell else 3
         steps = x[..., 0].numel()
         output = self.projected or self.hidden
         inputs = self.inputs
         for _ in range(self.layers):
-            one = 4 * self.hidden * (inputs + output) + self.hidden * self.projected
+            one = gates * self.hidden * (inputs + output) + self.hidden * self.projected
             self.macs += steps * self.directions * one
             inputs = self.directions * output
         batch = x.shape[0 if self.batch_first else 1]
         last = x.new_empty(self.layers * self.directions, batch, output)
         cell = x.new_empty(self.layers * self.directions, batch, self.hidden)
-        return x.new_empty(*x.shape[:-1], inputs), (last, cell)
+        return x.new_empty(*x.shape[:-1], inputs), (last, cell) if self.has_cell else last

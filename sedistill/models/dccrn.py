@@ -92,15 +92,19 @@ class DCCRN(SpeechEnhancer):
 
 
 class Spectrum(nn.Module):
-    """Waveform (B, T) to complex spectrogram (B, W/2 + 1, K) and back; ends are padded with zeros."""
+    """Waveform (B, T) to complex spectrogram (B, W/2 + 1, K) and back; ends are padded with zeros.
+
+    Periodic Hann window, or its `root`.
+    """
 
     window: Tensor
 
-    def __init__(self, window_length: int, hop_length: int) -> None:
+    def __init__(self, window_length: int, hop_length: int, root: bool = False) -> None:
         super().__init__()
         self.window_length, self.hop = window_length, hop_length
         self.overlap = window_length // hop_length
-        self.register_buffer("window", torch.hann_window(window_length), persistent=False)
+        window = torch.hann_window(window_length)
+        self.register_buffer("window", window.sqrt() if root else window, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         batch, length = waveform.shape

@@ -80,13 +80,14 @@ def test_published_counts_with_the_skip_path_on(name: str, giga: float) -> None:
 class Recurrent(nn.Module):
     sample_rate = 100
 
-    def __init__(self, **settings: int | bool) -> None:
+    def __init__(self, kind: type[nn.Module] = nn.LSTM, **settings: int | bool) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(10, 7, **settings)  # type: ignore[arg-type]
+        self.layer = kind(10, 7, **settings)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        output, (hidden, cell) = self.lstm(x.reshape(1, 10, 10))
-        assert hidden.shape[1] == cell.shape[1] == (1 if self.lstm.batch_first else 10)
+        output, state = self.layer(x.reshape(1, 10, 10))
+        for part in state if isinstance(state, tuple) else [state]:
+            assert part.shape[1] == (1 if self.layer.batch_first else 10)
         return output
 
 
@@ -101,6 +102,20 @@ class Recurrent(nn.Module):
 )
 def test_lstm_by_formula(settings: dict[str, int | bool], steps_macs: int) -> None:
     assert macs_per_second(Recurrent(**settings)) == 10 * steps_macs
+
+
+def test_gru_by_formula() -> None:
+    model = Recurrent(nn.GRU, bidirectional=True, batch_first=True)
+    assert macs_per_second(model) == 10 * 2 * 3 * 7 * (10 + 7)
+
+
+def test_gtcrn_by_formula() -> None:
+    bank = (3 + 2) * 192 * 64
+    strided = 65 * 9 * 16 * 5 + 33 * 16 * 8 * 5 * 2 + 65 * 16 * 2 * 5  # the grouped one down and up
+    block = 33 * (24 * 16 + 16 * 9 + 16 * 8) + 16 * 8 + 3 * 16 * (8 + 16)
+    dual_path = 33 * (2 * 16 * 16 + 2 * 2 * 3 * 4 * (8 + 4) + 2 * 3 * 8 * (8 + 8))
+    frames = 16_000 // 256 + 2
+    assert macs_per_second(build_model("gtcrn")) == frames * (bank + strided + 6 * block + 2 * dual_path)
 
 
 def test_the_model_itself_is_left_alone() -> None:

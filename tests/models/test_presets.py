@@ -35,6 +35,7 @@ PARAMETERS = {
     "wave-u-net-50": 5_150_237,
     "wave-u-net-25": 2_566_862,
     "wave-u-net-12": 1_141_322,
+    "gtcrn": 48_245,
     "convtasnet-small-teacher": 517_177,
     "convtasnet-tiny": 36_029,
 }
@@ -59,9 +60,11 @@ def test_count(model: SpeechEnhancer) -> None:
 
 
 def as_papers_print(count: int) -> list[str]:
-    """Millions with one decimal or two, rounded or (as some papers do) cut."""
-    rounded = [f"{count / 1e6:.{digits}f} M" for digits in (1, 2)]
-    return rounded + [f"{count * 10**digits // 10**6 / 10**digits} M" for digits in (1, 2)]
+    """Millions with one decimal or two, rounded or (as some papers do) cut; or thousands."""
+    figures = [f"{count / 1e3:.1f} k"]
+    for digits in (1, 2):
+        figures += [f"{count / 1e6:.{digits}f} M", f"{count * 10**digits // 10**6 / 10**digits} M"]
+    return figures
 
 
 def test_inverted_network_gives_the_negated_output(model: SpeechEnhancer) -> None:
@@ -98,8 +101,8 @@ def test_every_parameter_learns(model: SpeechEnhancer) -> None:
     torch.manual_seed(1)
     model.zero_grad()
     model.train()(torch.randn(2, 1300)).square().mean().backward()
-    dead = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert dead == []
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    assert [name for name, p in trained.items() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
 def test_batch_equals_one_by_one(model: SpeechEnhancer) -> None:
