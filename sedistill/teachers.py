@@ -65,21 +65,21 @@ class LevelFactor:
     low: float
     high: float
 
-    @property
-    def warning(self) -> str | None:
-        """A sentence when the network's level or sign is off, else None."""
-        if self.factor < 0:
-            return (
-                f"the network's output is inverted (best factor onto clean {self.factor:.2f}); "
-                "the factor is kept in its card and applied."
-            )
-        if abs(self.factor - 1) > LEVEL_WARNING:
-            loudness = "loud" if self.factor < 1 else "quiet"
-            return (
-                f"the network's output is {1 / self.factor:.2f} times the clean level, too {loudness} "
-                f"(best factor {self.factor:.2f}); the factor is kept in its card and applied."
-            )
-        return None
+
+def level_warning(factor: float) -> str | None:
+    """A sentence when a network's level or sign is off, else None."""
+    if factor < 0:
+        return (
+            f"the network's output is inverted (best factor onto clean {factor:.2f}); "
+            "the factor is kept in its card and applied."
+        )
+    if abs(factor - 1) > LEVEL_WARNING:
+        loudness = "loud" if factor < 1 else "quiet"
+        return (
+            f"the network's output is {1 / factor:.2f} times the clean level, too {loudness} "
+            f"(best factor {factor:.2f}); the factor is kept in its card and applied."
+        )
+    return None
 
 
 def level_factors(estimate: Tensor, clean: Tensor) -> Tensor:

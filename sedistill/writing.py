@@ -53,10 +53,21 @@ def atomic_folder(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def refuse_existing(path: Path, overwrite: bool = False) -> None:
-    """Raise UserError when something (other than an empty folder) is at `path` already."""
-    if path.exists() and not overwrite and not is_empty_folder(path):
+def refuse_existing(path: Path, overwrite: bool = False, marker: str | None = None) -> None:
+    """Raise UserError when something (other than an empty folder) is at `path` already.
+
+    With `overwrite` it may be replaced, but a folder only if it holds `marker` (a glob pattern, such as a
+    file that its kind always has): nobody's recordings vanish because an output was mistyped.
+    """
+    if not path.exists() or is_empty_folder(path):
+        return
+    if not overwrite:
         raise UserError(f"{path} exists already; choose another place or say --overwrite to replace it.")
+    if marker is not None and not (path.is_dir() and any(path.glob(marker))):
+        raise UserError(
+            f"{path} is not an earlier output of this kind (it has no {marker}), so it is not replaced; "
+            "choose another place."
+        )
 
 
 def is_empty_folder(path: Path) -> bool:

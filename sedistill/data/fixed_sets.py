@@ -101,7 +101,7 @@ def write_fixed_set(
     mixing = mixing or MixingSettings()
     if count < 1:
         raise UserError(f"count is {count}; give 1 or more.")
-    refuse_existing(output, overwrite)
+    refuse_existing(output, overwrite, marker=FACTS)
     corpus = Corpus.load(corpus_folder)
     part = corpus.split(split)
     chosen: Sequence[int] = range(count)

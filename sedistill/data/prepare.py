@@ -11,7 +11,7 @@ from typing import Any
 import sedistill
 from sedistill.audio.files import RESAMPLER
 from sedistill.data.checking import SHORTEST_SECONDS, Finding, Job, check
-from sedistill.data.corpus import Clip, Corpus
+from sedistill.data.corpus import FACTS, Clip, Corpus
 from sedistill.data.layouts import Listing, Source, find_sources
 from sedistill.data.parallel import parallel_map
 from sedistill.data.splitting import assign_splits, find_leaks
@@ -94,7 +94,7 @@ def prepare(
     that exists.
     """
     output = Path(output)
-    refuse_existing(output, overwrite)
+    refuse_existing(output, overwrite, marker=FACTS)
     _check_numbers(sample_rate, workers)
     folders = (None if folder is None else Path(folder) for folder in (root, clean, noise, noisy))
     listing = find_sources(layout, *folders)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import torch
 from torch import nn
 
 from sedistill.audio.files import SUFFIXES, AudioFileError, AudioInfo, on_grid, probe, writable_coding
+from sedistill.devices import choose_device
 from sedistill.enhancing.arrays import BLOCK_SECONDS, enhanced, level_factor, rate_of, refuse_not_finite
 from sedistill.enhancing.chunks import Block
 from sedistill.errors import UserError
@@ -75,15 +75,6 @@ def enhance_files(
         print(notes.text(network, Path(model), Path(output), correct_level))
     failures.raise_if_any()
     return [job.target for job in infos]
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of this name; "auto" is cuda where there is one. Raises UserError."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise UserError(f"device = {name}: choose auto, cpu or cuda.")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device = cuda: torch finds no CUDA device here; use auto or cpu.")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def plan(inputs: list[Path], output: Path) -> list[Job]:

@@ -33,7 +33,7 @@ from sedistill.evaluation.scoring import Score, ScoringProcess
 from sedistill.evaluation.tables import print_scores
 from sedistill.models.saving import load_model, model_hash
 from sedistill.progress import ProgressBar
-from sedistill.writing import atomic_folder, is_empty_folder, refuse_existing
+from sedistill.writing import atomic_folder, refuse_existing
 
 DEFAULT_METRICS = tuple(METRICS)
 
@@ -105,7 +105,7 @@ def evaluate_models(
     be used: model, set, metric, output.
     """
     output = Path(output)
-    refuse_output(output, overwrite)
+    refuse_existing(output, overwrite, marker=f"*/{FACTS}")
     chosen = metrics_named(metrics)
     pair_sets = [FixedSet(folder) for folder in sets]
     names = distinct_labels([pairs.folder for pairs in pair_sets], what="set")
@@ -125,13 +125,6 @@ def evaluate_models(
 
 
 NOISY_SYSTEM = System(NOISY, None, {})
-
-
-def refuse_output(output: Path, overwrite: bool) -> None:
-    """Raise UserError when something is at `output`; with `overwrite`, when it is not an evaluation."""
-    refuse_existing(output, overwrite)
-    if output.exists() and not is_empty_folder(output) and not any(output.glob(f"*/{FACTS}")):
-        raise UserError(f"{output} is no evaluation, so it is not replaced; choose another place.")
 
 
 def worker_count(workers: int | None) -> int:

@@ -11,6 +11,7 @@ from rich.table import Table
 from torch import nn
 
 from sedistill.models.complexity import macs_per_second, parameters
+from sedistill.teachers import level_warning
 from sedistill.training.objectives import objective_names
 from sedistill.training.recipe import Recipe
 
@@ -26,8 +27,9 @@ def announce(recipe: Recipe, run: PreparedRun, folder: Path) -> None:
     for name, text in facts(recipe, run, folder):
         table.add_row(name, text)
     Console().print(table)
-    if run.teacher is not None and run.teacher.factor != 1.0:
-        warn_about_level(run.teacher.factor)
+    warning = level_warning(run.teacher.factor) if run.teacher else None
+    if warning:
+        print(f"note on the teacher: {warning}")
 
 
 def facts(recipe: Recipe, run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
@@ -65,14 +67,6 @@ def loss_text(recipe: Recipe) -> str:
         terms = " + ".join(f"{o.weight:g} x {n}" for n, o in zip(names, recipe.objectives, strict=True))
         text += f" + {recipe.kd_weight:g} x ({terms})"
     return text
-
-
-def warn_about_level(factor: float) -> None:
-    from sedistill.teachers import LevelFactor
-
-    warning = LevelFactor(factor, factor, factor).warning
-    if warning:
-        print(f"note on the teacher: {warning}")
 
 
 def _size(network: nn.Module) -> str:

@@ -17,12 +17,13 @@ import sedistill
 from sedistill.data.batches import FixedDataset, MixtureDataset, fixed_loader, train_loader
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.devices import choose_device
 from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model, save_model
 from sedistill.settings import load_settings
-from sedistill.teachers import Teacher, TeacherOutputs, WithTeacher, measure_level_factor
+from sedistill.teachers import Teacher, TeacherOutputs, WithTeacher, level_warning, measure_level_factor
 from sedistill.training.announcement import announce
 from sedistill.training.checkpoints import load_checkpoint
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
@@ -151,8 +152,13 @@ def open_training_data(recipe: Recipe, sample_rate: int) -> tuple[Dataset, str, 
 
 
 def open_fixed_set(path: Path, sample_rate: int, key: str) -> FixedSet:
+    """The set at `path`, at the student's rate. Raises UserError."""
     if not path.exists():
         raise UserError(f"{key}: {path} does not exist; make it with `sedistill prepare` or `sedistill mix`.")
+    if (path / "corpus.yaml").exists():
+        raise UserError(
+            f"{key}: {path} is a corpus; a fixed set is needed here: make one with `sedistill mix`."
+        )
     fixed = FixedSet(path)
     refuse_other_rate(path, fixed.sample_rate, sample_rate, key)
     return fixed
@@ -172,13 +178,6 @@ def refuse_too_few(clips: int, recipe: Recipe, path: Path) -> None:
             f"data.train: {path} gives {clips} clips an epoch, fewer than one batch of "
             f"{recipe.optimiser.batch_size}; lower optimiser.batch_size or add data."
         )
-
-
-def choose_device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("hardware.device is cuda but torch finds no CUDA device; use auto or cpu.")
-    available = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(available if name == "auto" else name)
 
 
 def build_loop(recipe: Recipe, run: PreparedRun, folder: Path) -> Loop:
@@ -230,8 +229,9 @@ def finish(recipe: Recipe, run: PreparedRun, loop: Loop, progress: Progress, fol
     student.load_state_dict(load_checkpoint(loop.best_path)["student"])
     student.eval()
     level = measure_level_factor(student, run.valid_set, str(run.device))
-    if level.warning:
-        print(f"note: {level.warning}")
+    warning = level_warning(level.factor)
+    if warning:
+        print(f"note: {warning}")
     card = {
         "output_gain": round(level.factor, 6),
         "licences": recipe.licences.model_dump(),

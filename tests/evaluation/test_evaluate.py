@@ -227,7 +227,7 @@ def test_bad_input_is_one_sentence_before_anything_is_computed(
     refused("unknown metric stio; did you mean stoi", metrics=["stio"])
     refused("workers = 0", workers=0)
     refused("exists already", out=taken)
-    refused("is no evaluation, so it is not replaced", out=taken, overwrite=True)
+    refused("is not an earlier output of this kind", out=taken, overwrite=True)
     assert (taken / "thesis.txt").exists()
     assert not output.exists()
 

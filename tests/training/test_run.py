@@ -177,6 +177,7 @@ def test_bf16_and_compiled_switches_are_obeyed(write_recipe: Write, world: Path)
     ("changes", "words"),
     [
         ({"data": {"train": "nowhere", "valid": "nowhere"}}, "nowhere does not exist"),
+        ({"data": {"valid": "a-corpus"}}, "a-corpus is a corpus; a fixed set is needed"),
         ({"optimiser": {"batch_size": 64}}, "lower optimiser.batch_size"),
         ({"teacher": "no-teacher", "objectives": [{"loss": "l2"}]}, "no-teacher"),
         ({"objectives": [{"loss": "l2"}]}, "needs a teacher"),
@@ -184,8 +185,11 @@ def test_bf16_and_compiled_switches_are_obeyed(write_recipe: Write, world: Path)
     ],
 )
 def test_mistakes_are_named_before_the_first_step(
-    write_recipe: Write, world: Path, changes: dict[str, Any], words: str
+    write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], words: str
 ) -> None:
+    monkeypatch.chdir(world)
+    Path("a-corpus").mkdir()
+    Path("a-corpus/corpus.yaml").touch()
     with pytest.raises(UserError, match=words):
         train(write_recipe(**changes), output=world / "out")
     assert not (world / "out").exists()
