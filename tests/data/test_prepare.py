@@ -272,9 +272,9 @@ def test_mistakes_are_named_and_nothing_is_written(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_overwriting_replaces_the_whole_folder(tmp_path: Path) -> None:
+def test_overwriting_replaces_the_whole_corpus(tmp_path: Path) -> None:
     clean, noises = speech_and_noise(tmp_path / "sounds")
-    (tmp_path / "corpus").mkdir()
+    prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1)
     (tmp_path / "corpus/old").touch()
     prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1, overwrite=True)
     assert sorted(path.name for path in (tmp_path / "corpus").iterdir()) == [
@@ -282,6 +282,14 @@ def test_overwriting_replaces_the_whole_folder(tmp_path: Path) -> None:
         "corpus.yaml",
         "excluded.csv",
     ]
+
+
+def test_overwriting_never_takes_a_folder_of_recordings(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    before = sorted(path for path in clean.rglob("*"))
+    with pytest.raises(UserError, match="not an earlier output of this kind"):
+        prepare(clean, clean=clean, noise=noises, workers=1, overwrite=True)
+    assert sorted(path for path in clean.rglob("*")) == before
 
 
 def test_an_interrupted_preparation_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,10 +147,10 @@ def test_plan_announces_and_writes_nothing(
     write_recipe: Write, world: Path, distilled: dict[str, Any], capsys: pytest.CaptureFixture
 ) -> None:
     train(write_recipe(**distilled), output=world / "out", plan_only=True)
-    text = " ".join(capsys.readouterr().out.split())
+    text = "".join(capsys.readouterr().out.split())  # a narrow terminal folds long paths
     for words in ("parameters", "frozen, eval mode", "0.5 x enhancement loss", "dfkd+dispatch+mssp",
                   "12 clips", "at most 9", "cpu, 32-true", str(world / "out"), "0.800"):  # fmt: skip
-        assert words in text
+        assert words.replace(" ", "") in text
     assert not (world / "out").exists()
 
 
