@@ -108,7 +108,7 @@ class TeacherSettings(Settings):
     correct_level: bool = Field(
         True, description="Multiply its output by its measured factor onto clean (level and sign)."
     )
-    cache: Literal["auto", "off"] = Field(
+    cache: Literal["auto", "never"] = Field(
         "auto", description="auto: with a fixed training set its outputs are computed once and kept."
     )
     cache_folder: Path | None = Field(None, description="Default: teacher-outputs/ inside the set's folder.")

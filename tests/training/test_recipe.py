@@ -110,3 +110,7 @@ def test_every_shipped_recipe_builds(path: Path) -> None:
     assert recipe.name == f"{path.parent.name}/{path.stem}"
     build_model(recipe.student)
     assert len(build_objectives(recipe)) == len(recipe.objectives)
+
+
+def test_the_cache_is_switched_off_by_a_word_that_yaml_leaves_a_word(tmp_path: Path) -> None:
+    assert read(tmp_path, ("teacher_use.cache=never",)).teacher_use.cache == "never"
