@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from sedistill.distill.checks import check_above_zero
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 # Compressed magnitudes are (|z|^2 + COMPRESSION_EPS)^(p/2): a finite slope at 0, near the noise of 16 bits.
 COMPRESSION_EPS = 1e-8
+
+# Magnitudes below this count as this in Kullback-Leibler divergences, which know no zeros.
+KL_FLOOR = 1e-8
 
 
 class BinLoss:
@@ -82,11 +86,33 @@ class MagnitudeL2(BinLoss):
 
 
 @dataclass(frozen=True)
-class ComplexL2(BinLoss):
-    """|S' - T'|^2 with S' = |S|^p S/|S|: compressed magnitudes with their phases kept.
+class ComplexL1(BinLoss):
+    """|S' - T'| with S' = |S|^p S/|S|, the distance in the complex plane: magnitudes and phases in one.
 
-    The consistency-preserving loss of speech enhancement without its magnitude term (Braun & Tashev 2021,
-    p = 0.3). power: p; 1 is the plain complex distance. Raises UserError unless p > 0.
+    power: p; 1 compares the spectra as they are, below 1 their magnitudes are compressed and their phases
+    kept. Raises UserError unless p > 0.
+    """
+
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_above_zero("power", self.power)
+
+    def view(self, spectrum: Tensor) -> Tensor:
+        return compressed_spectrum(spectrum, self.power)
+
+    def compare(self, estimate: Tensor, target: Tensor, low_band: Tensor | None) -> Tensor:
+        return (estimate - target).abs()
+
+
+@dataclass(frozen=True)
+class ComplexL2(BinLoss):
+    """|S' - T'|^2 with S' = |S|^p S/|S|, the squared distance in the complex plane.
+
+    The default is the consistency-preserving loss of speech enhancement without its magnitude term (Braun &
+    Tashev 2021, p = 0.3). ComplexL2(power=1) is the plain squared error of complex spectra.
+
+    power: p; below 1 magnitudes are compressed and phases kept. Raises UserError unless p > 0.
     """
 
     power: float = 0.3
@@ -95,12 +121,27 @@ class ComplexL2(BinLoss):
         check_above_zero("power", self.power)
 
     def view(self, spectrum: Tensor) -> Tensor:
-        if self.power == 1:
-            return spectrum
-        return spectrum * (squared_magnitude(spectrum) + COMPRESSION_EPS) ** ((self.power - 1) / 2)
+        return compressed_spectrum(spectrum, self.power)
 
     def compare(self, estimate: Tensor, target: Tensor, low_band: Tensor | None) -> Tensor:
         return squared_magnitude(estimate - target)
+
+
+@dataclass(frozen=True)
+class GeneralisedKL(BinLoss):
+    """t log(t / s) - t + s of the magnitudes s = |S|, t = |T|, each at least 1e-8.
+
+    The Kullback-Leibler divergence of what does not sum to 1, KL(target || estimate): a reading of "KL" in
+    DFKD 2025 that has a value >= 0 in every bin, so that patches can be selected. It grows with the level.
+    """
+
+    def view(self, spectrum: Tensor) -> Tensor:
+        return spectrum.abs().clamp(min=KL_FLOOR)
+
+    def compare(self, estimate: Tensor, target: Tensor, low_band: Tensor | None) -> Tensor:
+        # With u = log(t / s) it is t (u + e^-u - 1), which keeps its digits where t and s are close.
+        log_ratio = (target / estimate).log()
+        return (target * (log_ratio + torch.expm1(-log_ratio))).clamp(min=0)
 
 
 def compressed_magnitude(spectrum: Tensor, power: float) -> Tensor:
@@ -108,6 +149,13 @@ def compressed_magnitude(spectrum: Tensor, power: float) -> Tensor:
     if power == 1:
         return spectrum.abs()  # the slope of abs at 0 is 0, where that of sqrt(re^2 + im^2) is NaN
     return (squared_magnitude(spectrum) + COMPRESSION_EPS) ** (power / 2)
+
+
+def compressed_spectrum(spectrum: Tensor, power: float) -> Tensor:
+    """|z|^power z/|z|, complex, (B, F, K). Its gradient is finite everywhere."""
+    if power == 1:
+        return spectrum
+    return spectrum * (squared_magnitude(spectrum) + COMPRESSION_EPS) ** ((power - 1) / 2)
 
 
 def squared_magnitude(spectrum: Tensor) -> Tensor:

@@ -1,19 +1,20 @@
-"""Distillation on waveforms: the teacher's output as the target of the enhancement loss."""
+"""Distillation on waveforms: the teacher's output as the target, sample by sample."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from sedistill.audio.si_snr import negative_si_snr
 from sedistill.distill.checks import check_choice
+from sedistill.distill.signals import SignalObjective
 
 
 @dataclass(frozen=True)
-class SISNRTarget:
-    """Minus SI-SNR of the student towards the teacher's output: the positive control of every comparison.
+class WaveformDistance(SignalObjective):
+    """A distance of two waveforms, clip by clip; to write one, write `distance`.
 
     target: "teacher", or "clean" for the same loss without a teacher. Raises UserError for anything else.
-    Waveforms (B, T) -> scalar in dB, the mean over clips; the gradient goes into the student only.
     """
 
     target: str = "teacher"
@@ -21,23 +22,39 @@ class SISNRTarget:
     def __post_init__(self) -> None:
         check_choice("target", self.target, ("teacher", "clean"))
 
-    @property
-    def needs_teacher(self) -> bool:
-        return self.target == "teacher"
+    def per_clip(self, signals: Mapping[str, Tensor]) -> Tensor:
+        return self.distance(signals["student"], signals[self.target])
 
-    @property
-    def needs_clean(self) -> bool:
-        return self.target == "clean"
+    def distance(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """(B, T) each -> (B,)."""
+        raise NotImplementedError
 
-    def __call__(self, student: Tensor, teacher: Tensor | None = None, clean: Tensor | None = None) -> Tensor:
-        target = teacher if self.target == "teacher" else clean
-        if target is None:
-            raise ValueError(f"SISNRTarget(target='{self.target}') needs the {self.target} waveform")
-        return negative_si_snr(student, target.detach()).mean()
 
-    def with_parts(
-        self, student: Tensor, teacher: Tensor | None = None, clean: Tensor | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, and what to log of it by name (0-dim tensors without gradient)."""
-        loss = self(student, teacher, clean)
-        return loss, {"loss": loss.detach()}
+class SISNRTarget(WaveformDistance):
+    """Minus SI-SNR towards the teacher's output, in dB: the positive control of every comparison.
+
+    Blind to level and sign. target: "teacher", or "clean" for the same loss without a teacher.
+    """
+
+    def distance(self, estimate: Tensor, target: Tensor) -> Tensor:
+        return negative_si_snr(estimate, target)
+
+
+class WaveformL1(WaveformDistance):
+    """Mean over time of |student - target|: distillation of the output in the time domain.
+
+    target: "teacher", or "clean" for the same loss without a teacher.
+    """
+
+    def distance(self, estimate: Tensor, target: Tensor) -> Tensor:
+        return (estimate - target).abs().mean(dim=1)
+
+
+class WaveformL2(WaveformDistance):
+    """Mean over time of (student - target)^2: distillation of the output in the time domain.
+
+    target: "teacher", or "clean" for the same loss without a teacher.
+    """
+
+    def distance(self, estimate: Tensor, target: Tensor) -> Tensor:
+        return (estimate - target).square().mean(dim=1)

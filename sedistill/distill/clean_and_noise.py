@@ -1,0 +1,35 @@
+"""Distillation of the output as in multi-view attention transfer: of the speech and of the noise left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sedistill.audio.clean_and_noise import clean_and_noise_loss
+from sedistill.distill.checks import check_choice
+from sedistill.distill.signals import SignalObjective
+
+
+@dataclass(frozen=True)
+class CleanAndNoiseKD(SignalObjective):
+    """MANNER's loss with the teacher's estimate for clean speech (MV-AT 2022, L_KD of equation 4).
+
+    a l(teacher, student) + (1 - a) l(noisy - teacher, noisy - student): waveforms and spectrograms at three
+    resolutions, see `clean_and_noise_loss`. a is the share of speech in the energy of speech and noise.
+
+    weight_from: what counts as speech in a, "teacher" as in the paper, or "clean". Raises UserError for
+    anything else.
+    """
+
+    weight_from: str = "teacher"
+
+    def __post_init__(self) -> None:
+        check_choice("weight_from", self.weight_from, ("teacher", "clean"))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("student", "teacher", "noisy", *["clean"] * (self.weight_from == "clean"))
+
+    def per_clip(self, signals: Mapping[str, Tensor]) -> Tensor:
+        student, teacher, noisy = (signals[name] for name in ("student", "teacher", "noisy"))
+        return clean_and_noise_loss(student, teacher, noisy, weigh_by=signals[self.weight_from])

@@ -1,0 +1,59 @@
+"""Distillation of spectra as if each frame were a probability distribution over frequency."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from sedistill.audio.spectrum import Stft
+from sedistill.distill.bin_losses import KL_FLOOR
+from sedistill.distill.checks import check_above_zero, check_choice
+from sedistill.distill.signals import SignalObjective
+from sedistill.errors import UserError
+
+
+@dataclass(frozen=True)
+class FrameKL(SignalObjective):
+    """KL(target || student) of the magnitudes of every frame, mean over frames ("KL" in DFKD 2025).
+
+    A spectrum is no distribution, so one has to be made of it; the paper does not say how.
+
+    distribution: "softmax" over the frequencies of a frame, as for the classes of a classifier (Hinton et
+        al. 2015); it is blind to a constant added to all magnitudes of a frame. Or "normalised": magnitudes,
+        at least 1e-8, divided by their sum; it is blind to the level of a frame.
+    temperature: tau of softmax(magnitudes / tau), the result multiplied by tau^2; for "softmax" only.
+    target: "teacher", or "clean" for the same loss without a teacher.
+
+    The bins of a frame depend on one another and their terms may be negative, so there are no patches from
+    which DISPatch could select; `GeneralisedKL` is the divergence for that. Raises UserError for settings
+    that cannot work.
+    """
+
+    distribution: str = "softmax"
+    temperature: float = 1.0
+    target: str = "teacher"
+    stft: Stft = field(default_factory=Stft)
+
+    def __post_init__(self) -> None:
+        check_choice("target", self.target, ("teacher", "clean"))
+        check_choice("distribution", self.distribution, ("softmax", "normalised"))
+        check_above_zero("temperature", self.temperature)
+        if self.distribution != "softmax" and self.temperature != 1:
+            raise UserError("temperature belongs to distribution = 'softmax'; take it out.")
+
+    def per_clip(self, signals: Mapping[str, Tensor]) -> Tensor:
+        student, target = (self.stft(signals[name]).abs() for name in self.needs)
+        return self.divergence(student, target).mean(dim=1)
+
+    def divergence(self, student: Tensor, target: Tensor) -> Tensor:
+        """Magnitudes (B, F, K) each -> the divergence of every frame, (B, K)."""
+        wanted, given = self._log_distribution(target), self._log_distribution(student)
+        return self.temperature**2 * (wanted.exp() * (wanted - given)).sum(dim=2)
+
+    def _log_distribution(self, magnitudes: Tensor) -> Tensor:
+        """(B, F, K) -> logarithms of probabilities, (B, K, F)."""
+        frames = magnitudes.transpose(1, 2)  # frequency innermost, as torch.stft leaves it in memory
+        if self.distribution == "softmax":
+            return (frames / self.temperature).log_softmax(dim=2)
+        frames = frames.clamp(min=KL_FLOOR)
+        return frames.log() - frames.sum(dim=2, keepdim=True).log()

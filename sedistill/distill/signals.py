@@ -1,0 +1,69 @@
+"""What the objectives on whole signals have in common."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from sedistill.audio.spectrum import at_least_float32
+
+
+class SignalObjective:
+    """A loss of the student's waveforms towards another signal, one number a clip, averaged over clips.
+
+        loss = objective(student=student, teacher=teacher)               # (B, T) each -> scalar
+        loss, parts = objective.with_parts(student=student, teacher=teacher)
+
+    `needs` names the signals that are used; others are ignored and may be None. The gradient goes into the
+    student only. Computed in float32 at least, also under autocast; finite on silence. Raises ValueError for
+    a missing signal or an unfitting shape.
+
+    To write one, write a frozen dataclass with `per_clip`, and with `target` or `needs`.
+    """
+
+    # The signal that the student is to come near.
+    target: str = "teacher"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The names of the signals that are used, the student's first."""
+        return ("student", self.target)
+
+    def per_clip(self, signals: Mapping[str, Tensor]) -> Tensor:
+        """The loss of every clip, (B,), from the needed signals by name."""
+        raise NotImplementedError
+
+    def expected_shape(self, name: str, student: Tensor) -> tuple[int, ...]:
+        """The shape that the signal of this name has to have beside the student's (B, T)."""
+        return tuple(student.shape)
+
+    def __call__(
+        self,
+        student: Tensor,
+        teacher: Tensor | None = None,
+        clean: Tensor | None = None,
+        noisy: Tensor | None = None,
+        band_teachers: Tensor | None = None,
+    ) -> Tensor:
+        others = {"teacher": teacher, "clean": clean, "noisy": noisy, "band_teachers": band_teachers}
+        with torch.autocast(student.device.type, enabled=False):
+            return self.per_clip(self._needed(student, others)).mean()
+
+    def with_parts(self, *signals: Tensor | None, **named: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, and what to log of it by name (0-dim tensors without gradient)."""
+        loss = self(*signals, **named)  # type: ignore[arg-type]
+        return loss, {"loss": loss.detach()}
+
+    def _needed(self, student: Tensor, others: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+        if student.ndim != 2:
+            raise ValueError(f"student has the shape (batch, samples), not {tuple(student.shape)}")
+        signals = {"student": at_least_float32(student)}
+        for name in self.needs[1:]:
+            signal, shape = others[name], self.expected_shape(name, student)
+            if signal is None:
+                raise ValueError(f"{type(self).__name__} needs the {name} signal, but got None")
+            if tuple(signal.shape) != shape:
+                given = f"{name} {tuple(signal.shape)} does not fit student {tuple(student.shape)}"
+                raise ValueError(f"{given}: {shape} expected")
+            signals[name] = at_least_float32(signal.detach())
+        return signals

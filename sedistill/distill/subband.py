@@ -1,0 +1,88 @@
+"""Approximation of sub-band distillation: each band of the student learns from a teacher of its own."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sedistill.audio.spectrum import Stft
+from sedistill.distill.checks import check_choice
+from sedistill.distill.signals import SignalObjective
+from sedistill.errors import UserError
+
+
+@dataclass(frozen=True)
+class SubbandKD(SignalObjective):
+    """Approximation of "Sub-Band Knowledge Distillation Framework for Speech Enhancement" (2020).
+
+    The mean over bands of the mean of (|S| - |T_b|)^2 over the bins of band b. Known of the paper: fixed
+    bands, a strong teacher for each, one student for all. Number of bands, weights and domain are our choice;
+    its student is given one band at a time, ours the whole signal.
+
+    target: "band_teachers", estimates (B, N, T) of N teachers, each of use in its own band only; "teacher",
+        one (B, T) for all bands; or "clean". Teachers for bands are trained by this loss too, with "clean"
+        and one of `bands_used`: it says nothing of other bands and of phases.
+    bands: their number N, of equal width in Hz; or the N - 1 rising frequencies in Hz between them.
+    bands_used: numbers of the bands that count, from 0; None for all.
+    sample_rate: in Hz, of importance only where `bands` are frequencies.
+
+    A bin on the border of two bands belongs to the upper one. Raises UserError for settings that cannot work.
+    """
+
+    target: str = "band_teachers"
+    bands: int | tuple[float, ...] = 4
+    bands_used: tuple[int, ...] | None = None
+    sample_rate: int = 16_000
+    stft: Stft = field(default_factory=Stft)
+
+    def __post_init__(self) -> None:
+        check_choice("target", self.target, ("band_teachers", "teacher", "clean"))
+        if not self._bands_are_possible():
+            raise UserError(
+                f"bands = {self.bands} is not possible; give their number, or rising frequencies in Hz"
+                f" between them, such that each has one of {self.stft.bins} bins up to"
+                f" {self.sample_rate / 2:g} Hz."
+            )
+        used, bands = self.bands_used, len(self.bin_ranges)
+        if used is not None and (not used or len({*used} & {*range(bands)}) < len(used)):
+            raise UserError(
+                f"bands_used = {used} is not possible; give different numbers from 0 to {bands - 1}."
+            )
+
+    def _bands_are_possible(self) -> bool:
+        if isinstance(self.bands, int):
+            possible = self.bands >= 1
+        else:
+            possible = all(0 < frequency < self.sample_rate / 2 for frequency in self.bands)
+        return possible and all(first < end for first, end in self.bin_ranges)
+
+    @property
+    def bin_ranges(self) -> list[tuple[int, int]]:
+        """The first bin of each band, and the first one above it."""
+        if isinstance(self.bands, int):
+            borders = [number * self.stft.window_length / (2 * self.bands) for number in range(1, self.bands)]
+        else:
+            borders = [frequency * self.stft.window_length / self.sample_rate for frequency in self.bands]
+        firsts = [0, *(math.ceil(border) for border in borders)]
+        return list(zip(firsts, [*firsts[1:], self.stft.bins], strict=True))
+
+    def expected_shape(self, name: str, student: Tensor) -> tuple[int, ...]:
+        clips, samples = student.shape
+        return (clips, len(self.bin_ranges), samples) if name == "band_teachers" else (clips, samples)
+
+    def per_clip(self, signals: Mapping[str, Tensor]) -> Tensor:
+        bands = range(len(self.bin_ranges)) if self.bands_used is None else self.bands_used
+        student = self.stft(signals["student"]).abs()
+        losses = []
+        for band, target in zip(bands, self._targets(signals[self.target], bands), strict=True):
+            bins = slice(*self.bin_ranges[band])
+            losses.append((student[:, bins] - target[:, bins]).square().mean(dim=(1, 2)))
+        return torch.stack(losses).mean(dim=0)
+
+    def _targets(self, target: Tensor, bands: Sequence[int]) -> list[Tensor]:
+        """The magnitudes (B, F, K) that each of these bands is to come near."""
+        if target.ndim == 2:
+            return [self.stft(target).abs()] * len(bands)
+        return [self.stft(target[:, band]).abs() for band in bands]
