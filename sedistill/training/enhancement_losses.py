@@ -7,11 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sedistill.audio.clean_and_noise import clean_and_noise_loss
+from sedistill.audio.multi_resolution import multi_resolution_distance
 from sedistill.audio.si_snr import negative_si_snr
 from sedistill.audio.spectrum import at_least_float32
 
 # (estimate, clean, noisy: (B, T)) -> one value a clip, (B,); lower is better.
 EnhancementLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+WINDOW = 512  # samples, of the losses with one resolution
 
 
 def si_snr(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
@@ -25,6 +28,55 @@ def mean_squared_error(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor
         return (at_least_float32(estimate) - at_least_float32(clean)).square().mean(dim=1)
 
 
+def waveform_and_resolutions(estimate: Tensor, clean: Tensor, spectral_weight: float) -> Tensor:
+    """Mean over time of |difference| of the waveforms, plus the weighted distance at three resolutions."""
+    with torch.autocast(estimate.device.type, enabled=False):
+        waveforms = (at_least_float32(estimate) - at_least_float32(clean)).abs().mean(dim=1)
+        return waveforms + spectral_weight * multi_resolution_distance(estimate, clean)
+
+
+def demucs_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
+    """L1 of the waveforms + 0.1 (spectral convergence + L1 of log magnitudes), the spectra at 3 resolutions.
+
+    0.1 is the weight that DEMUCS's authors name for their causal networks; their paper prints 0.5.
+    """
+    return waveform_and_resolutions(estimate, clean, spectral_weight=0.1)
+
+
+def clean_unet_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
+    """L1 of the waveforms + 0.5 (spectral convergence + L1 of log magnitudes), the spectra at 3 resolutions.
+
+    Over all frequencies, as CleanUNet's "full" configuration.
+    """
+    return waveform_and_resolutions(estimate, clean, spectral_weight=0.5)
+
+
+def waveform_and_spectral_parts(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
+    """0.4 MSE of the waveforms + 0.6 L1 of |real| + |imaginary| of the spectra (the loss of TSTNN's authors).
+
+    Hamming window of 512 samples, hop of 256; a bin's two parts are added first, then compared.
+    """
+    with torch.autocast(estimate.device.type, enabled=False):
+        estimate, clean = at_least_float32(estimate), at_least_float32(clean)
+        window = torch.hamming_window(WINDOW, dtype=estimate.dtype, device=estimate.device)
+        estimated, wanted = (_spectrum(part, window) for part in (estimate, clean))
+        missed = (estimated.real.abs() + estimated.imag.abs()) - (wanted.real.abs() + wanted.imag.abs())
+        waveforms = (estimate - clean).square().mean(dim=1)
+        return 0.4 * waveforms + 0.6 * missed.abs().mean(dim=(1, 2))
+
+
+def compressed_spectrum(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
+    """Half MSE of magnitudes + half MSE of complex spectra, an approximation of E3Net's loss.
+
+    Both with magnitudes to the power of 0.3 and phases kept, as in the power-law compressed phase-aware loss
+    that E3Net's authors use elsewhere (Eskimez et al. 2021); weights and window (512 samples, hop of 256,
+    root of a Hann window) are our choice, and their second loss, of a speech recogniser, is left out.
+    """
+    with torch.autocast(estimate.device.type, enabled=False):
+        parts, magnitudes = _compressed_distances(estimate, clean)
+        return 0.5 * magnitudes + 0.5 * parts
+
+
 def compressed_spectrum_and_si_snr(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
     """30 (MSE of real parts + of imaginary parts) + 70 MSE of magnitudes + minus SI-SNR in bel.
 
@@ -32,26 +84,41 @@ def compressed_spectrum_and_si_snr(estimate: Tensor, clean: Tensor, noisy: Tenso
     root of a Hann window (the loss of GTCRN's authors).
     """
     with torch.autocast(estimate.device.type, enabled=False):
-        estimated, wanted = _compressed(estimate), _compressed(clean)
-        parts = (estimated[0] - wanted[0]).square().sum(dim=1).mean(dim=(1, 2))
-        magnitudes = (estimated[1] - wanted[1]).square().mean(dim=(1, 2))
+        parts, magnitudes = _compressed_distances(estimate, clean)
         return 30 * parts + 70 * magnitudes + negative_si_snr(estimate, clean) / 10
+
+
+def _compressed_distances(estimate: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
+    """MSE of compressed complex spectra and of their magnitudes, (B, T) -> (B,) each."""
+    estimated, wanted = _compressed(estimate), _compressed(clean)
+    parts = (estimated[0] - wanted[0]).square().sum(dim=1).mean(dim=(1, 2))
+    magnitudes = (estimated[1] - wanted[1]).square().mean(dim=(1, 2))
+    return parts, magnitudes
 
 
 def _compressed(waveform: Tensor) -> tuple[Tensor, Tensor]:
     """(B, T) to real and imaginary parts (B, 2, F, K) and magnitudes (B, F, K)."""
     waveform = at_least_float32(waveform)
-    waveform = F.pad(waveform, (0, max(0, 257 - waveform.shape[1])))  # long enough to be reflected
-    window = torch.hann_window(512, dtype=waveform.dtype, device=waveform.device).sqrt()
-    spectrum = torch.stft(waveform, 512, 256, window=window, return_complex=True)
+    window = torch.hann_window(WINDOW, dtype=waveform.dtype, device=waveform.device).sqrt()
+    spectrum = _spectrum(waveform, window)
     parts = torch.stack([spectrum.real, spectrum.imag], dim=1)
     magnitude = (parts.square().sum(dim=1) + 1e-12).sqrt()
     return parts / magnitude[:, None] ** 0.7, magnitude**0.3
+
+
+def _spectrum(waveform: Tensor, window: Tensor) -> Tensor:
+    """(B, T) to complex (B, F, K), half overlapping; short clips are padded until they can be reflected."""
+    waveform = F.pad(waveform, (0, max(0, WINDOW // 2 + 1 - waveform.shape[1])))
+    return torch.stft(waveform, WINDOW, WINDOW // 2, window=window, return_complex=True)
 
 
 ENHANCEMENT_LOSSES: dict[str, EnhancementLoss] = {
     "si_snr": si_snr,  # ConvTasNet, DCCRN, DPTNet
     "mse": mean_squared_error,  # Wave-U-Net
     "manner": clean_and_noise_loss,  # MANNER
+    "demucs": demucs_loss,  # DEMUCS
+    "clean_unet": clean_unet_loss,  # CleanUNet
+    "tstnn": waveform_and_spectral_parts,  # TSTNN
+    "e3net": compressed_spectrum,  # E3Net
     "gtcrn": compressed_spectrum_and_si_snr,  # GTCRN
 }
