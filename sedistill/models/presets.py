@@ -8,15 +8,20 @@ from typing import Any
 
 from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer
+from sedistill.models.clean_unet import CleanUNet
 from sedistill.models.convtasnet import ConvTasNet
 from sedistill.models.dccrn import DCCRN
+from sedistill.models.demucs import DEMUCS
 from sedistill.models.dptnet import DPTNet
+from sedistill.models.e3net import E3Net
 from sedistill.models.gtcrn import GTCRN
 from sedistill.models.manner import MANNER
+from sedistill.models.tstnn import TSTNN
 from sedistill.models.wave_u_net import WaveUNet
 
 NETWORKS: dict[str, type[SpeechEnhancer]] = {
-    network.__name__: network for network in (ConvTasNet, DCCRN, DPTNet, GTCRN, MANNER, WaveUNet)
+    network.__name__: network
+    for network in (ConvTasNet, DCCRN, DPTNet, GTCRN, MANNER, WaveUNet, DEMUCS, TSTNN, CleanUNet, E3Net)
 }
 
 
@@ -63,6 +68,24 @@ _FROZEN_BANDS = (
     "24,576 of the parameters are a fixed filter bank and its inverse, which are not trained; the paper's "
     "23.67 k leaves them out. Its MACs, by an older counter, are of 63 frames, here one more."
 )
+_SMALL_DEMUCS = (
+    "The paper's FLOPs are twice the MACs of a clip of 4 s, with transposed convolutions counted as often as "
+    "their stride. What waits for the whole clip is the division by its deviation: with normalize: false the "
+    "network is causal and needs 48 ms."
+)
+_LARGE_DEMUCS = (
+    "FLOPs and causality as of the small one, 14 ms. The paper's scores in this row seem to be those of the "
+    "network with LSTMs both ways (bidirectional: true), which has 60.8 M parameters."
+)
+_TSTNN_FLOPS = "The paper's FLOPs are twice the MACs of a clip of 4 s and count some element-wise work."
+_KDRL_CLEAN_UNET = (
+    "KDRL's count is of three blocks of attention. With normalize: false CleanUNet is causal and needs 48 ms."
+)
+_FULL_CLEAN_UNET = "The five blocks of attention of CleanUNet's published configurations and weights."
+_LIKE_E3NET = (
+    "E3Net-like: the reference network cannot be told from what is printed; these are natural widths with "
+    "that count, and the speaker embedding is left out."
+)
 _HALF_WAVE_U_NET = "The paper leaves out this size's filters; 17 fits its count, cut rather than rounded."
 
 
@@ -87,6 +110,11 @@ def _dptnet(filters: int, hidden: int, printed_parameters: str, printed_macs: st
 def _manner(channels: int, depth: int, attention: str, printed_parameters: str, printed_flops: str) -> Preset:
     settings = {"channels": channels, "depth": depth, "attention": attention}
     return Preset("MANNER", settings, MV_AT, printed_parameters, printed_flops, note=_MANNER_FLOPS)
+
+
+def _demucs(channels: int, stride: int, printed_parameters: str, printed_flops: str, note: str) -> Preset:
+    settings = {"channels": channels, "stride": stride, "resample": stride}
+    return Preset("DEMUCS", settings, MV_AT, printed_parameters, printed_flops, note=note)
 
 
 def _wave_u_net(filters: int, printed_parameters: str, note: str = "") -> Preset:
@@ -151,6 +179,16 @@ PRESETS: dict[str, Preset] = {
     "wave-u-net-50": _wave_u_net(17, "5.1 M", _HALF_WAVE_U_NET),
     "wave-u-net-25": _wave_u_net(12, "2.6 M"),
     "wave-u-net-12": _wave_u_net(8, "1.1 M"),
+    "demucs-small": _demucs(48, 4, "18.87 M", "34.56 G", _SMALL_DEMUCS),
+    "demucs-large": _demucs(64, 2, "33.53 M", "388.48 G", _LARGE_DEMUCS),
+    "tstnn": Preset("TSTNN", {}, MV_AT, "0.92 M", "166.54 G", note=_TSTNN_FLOPS),
+    "clean-unet": Preset("CleanUNet", {"blocks": 3}, KDRL, "39.77 M", note=_KDRL_CLEAN_UNET),
+    "clean-unet-full": Preset("CleanUNet", {"blocks": 5}, note=_FULL_CLEAN_UNET),
+    "e3net": Preset(
+        "E3Net",
+        {"filters": 2048, "window_length": 320, "projection": 256, "inner": 1024, "hidden": 256, "blocks": 2},
+        KDRL, "4.5 M", note=_LIKE_E3NET,
+    ),
     "gtcrn": Preset("GTCRN", {}, GTCRN_PAPER, "48.2 k", "33.0 M", note=_FROZEN_BANDS),
     "convtasnet-small-teacher": Preset(
         "ConvTasNet",

@@ -1,0 +1,226 @@
+"""DEMUCS: a convolutional encoder-decoder on the waveform around an LSTM, without norms.
+
+Source: A. Défossez, G. Synnaeve and Y. Adi, "Real Time Speech Enhancement in the Waveform Domain" (2020), in
+the shape that fits the parameters and operations of "Multi-View Attention Transfer for Efficient Speech
+Enhancement" (2022) for DEMUCS small and large.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sedistill.errors import UserError
+from sedistill.models.base import SpeechEnhancer, whole_number, yes_or_no
+
+KERNEL = 8
+ZEROS = 56  # zero crossings of the resampling filter on each side
+RESAMPLING = (1, 2, 4)
+FIRST_DEVIATION = 0.1  # of weights, which fresh ones are brought halfway to, on a logarithmic scale
+
+
+class DEMUCS(SpeechEnhancer):
+    """DEMUCS, with an LSTM that looks back only or both ways.
+
+    Arguments (the paper's symbols in brackets)
+        channels: of the first layer; each layer down doubles them (H).
+        depth: layers down, and as many up (L).
+        stride: of every layer's kernel of 8 taps, at most 8 (S).
+        resample: how often faster the network's own sample rate is: 1, 2 or 4 (U).
+        bidirectional: LSTM both ways: the paper's networks that are not causal.
+        normalize: divide the clip by its deviation and multiply the output by it, as the paper does; the
+            output then follows the input's level, but every sample waits for the whole clip.
+        sample_rate: Hz.
+
+    Without `normalize` and `bidirectional` the network is causal, with the latency of one frame of the
+    deepest layer and of the resampling there and back: 48 ms for stride and resampling of 4, 14 ms for 2. The
+    filters' last taps are so small that in single precision the furthest 5 and 2 ms seldom show.
+
+    Layers are named by their depth, 1 nearest to the waveform, in `encoder` and `decoder`; between them is
+    `recurrent`.
+
+    Differs from the authors' code in that the deviation is defined for a clip of one sample too (0). Their
+    streaming form, which follows the level so far and cuts the resampling filters, is not built.
+
+    Raises UserError on impossible settings.
+    """
+
+    se_loss = "demucs"
+
+    def __init__(
+        self,
+        channels: int = 48,
+        depth: int = 5,
+        stride: int = 4,
+        resample: int = 4,
+        bidirectional: bool = False,
+        normalize: bool = True,
+        sample_rate: int = 16_000,
+    ) -> None:
+        super().__init__(
+            {
+                "channels": whole_number("channels", channels),
+                "depth": whole_number("depth", depth),
+                "stride": whole_number("stride", stride),
+                "resample": whole_number("resample", resample),
+                "bidirectional": yes_or_no("bidirectional", bidirectional),
+                "normalize": yes_or_no("normalize", normalize),
+                "sample_rate": sample_rate,
+            }
+        )
+        if stride > KERNEL:
+            raise UserError(f"stride = {stride}: it must be at most {KERNEL}, the taps of a kernel.")
+        if resample not in RESAMPLING:
+            raise UserError(f"resample = {resample}: it must be 1, 2 or 4.")
+        self.stride, self.resample, self.normalize = stride, resample, normalize
+        self.causal = not (bidirectional or normalize)
+        self.latency_samples = _lookahead(depth, stride, resample) + 1 if self.causal else None
+        self.resampler = Resampler()
+        self.encoder, self.decoder = nn.ModuleDict(), nn.ModuleDict()
+        widths = [1, *(channels * 2**layer for layer in range(depth))]
+        for layer in range(1, depth + 1):
+            outer, inner = widths[layer - 1], widths[layer]
+            self.encoder[str(layer)] = EncoderLayer(outer, inner, KERNEL, stride)
+            self.decoder[str(layer)] = DecoderLayer(inner, outer, KERNEL, stride, last=layer == 1)
+        self.recurrent = Recurrent(widths[depth], bidirectional)
+        rescale(self)
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
+        if not self.normalize:
+            return self._enhanced(noisy)
+        deviation = noisy.std(dim=-1, keepdim=True, correction=0)  # defined for one sample too
+        return deviation * self._enhanced(noisy / (1e-3 + deviation))
+
+    def output_layer(self) -> nn.Module:
+        first = self.decoder["1"]
+        assert isinstance(first, DecoderLayer)
+        return first.up
+
+    def _enhanced(self, noisy: Tensor) -> Tensor:
+        length, times = noisy.shape[-1], self.resample
+        fitting = fitting_length(length * times, len(self.encoder), KERNEL, self.stride)
+        padded = F.pad(noisy, (0, -(-fitting // times) - length))
+        x, skips = self.resampler.faster(padded, times)[:, None, :fitting], []
+        for encode in self.encoder.values():
+            x = encode(x)
+            skips.append(x)
+        x = self.recurrent(x)
+        for decode in reversed(list(self.decoder.values())):
+            x = decode(x + skips.pop())
+        whole = F.pad(x[:, 0], (0, -fitting % times))
+        return self.resampler.slower(whole, times)[:, :length]
+
+
+class Resampler(nn.Module):
+    """Twice or half the sample rate by band-limited interpolation, as often as wanted, (B, T) to (B, T').
+
+    Samples in the middle between two others come from a sinc of 112 taps under a Hann window. They are added
+    to the old ones, which stay; back again they are interpolated at the places of the old ones and the mean
+    of both is kept, which takes off what half the rate cannot hold.
+    """
+
+    taps: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        time = torch.arange(2 * ZEROS, dtype=torch.float64) - ZEROS + 0.5
+        taps = torch.sinc(time) * torch.cos(math.pi / 2 * time / ZEROS).square()
+        self.register_buffer("taps", taps.float()[None, None], persistent=False)
+
+    def faster(self, x: Tensor, times: int) -> Tensor:
+        """(B, T) to (B, times T); `times` is a power of 2."""
+        for _ in range(times.bit_length() - 1):
+            between = self._interpolated(x, ZEROS - 1, ZEROS)
+            x = torch.stack([x, between], dim=-1).flatten(-2)
+        return x
+
+    def slower(self, x: Tensor, times: int) -> Tensor:
+        """(B, times T) to (B, T); `times` is a power of 2."""
+        for _ in range(times.bit_length() - 1):
+            kept, between = x.unflatten(-1, (-1, 2)).unbind(-1)
+            x = (kept + self._interpolated(between, ZEROS, ZEROS - 1)) / 2
+        return x
+
+    def _interpolated(self, x: Tensor, before: int, after: int) -> Tensor:
+        return F.conv1d(F.pad(x, (before, after))[:, None], self.taps)[:, 0]
+
+
+class EncoderLayer(nn.Module):
+    """Strided convolution, ReLU, 1x1 convolution and gate.
+
+    (B, C, T) to (B, C', (T - kernel) / stride + 1).
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.down = nn.Conv1d(inputs, outputs, kernel, stride)
+        self.mix = nn.Conv1d(outputs, 2 * outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.glu(self.mix(torch.relu(self.down(x))), dim=1)
+
+
+class DecoderLayer(nn.Module):
+    """1x1 convolution and gate, transposed convolution, ReLU except in the last layer: the encoder's back."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, last: bool) -> None:
+        super().__init__()
+        self.mix = nn.Conv1d(inputs, 2 * inputs, 1)
+        self.up = nn.ConvTranspose1d(inputs, outputs, kernel, stride)
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.up(F.glu(self.mix(x), dim=1))
+        return x if self.last else torch.relu(x)
+
+
+class Recurrent(nn.Module):
+    """LSTM of two layers, (B, C, T) to the same shape; both ways with a linear layer that joins them."""
+
+    def __init__(self, channels: int, bidirectional: bool) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(channels, channels, 2, batch_first=True, bidirectional=bidirectional)
+        self.join = nn.Linear(2 * channels, channels) if bidirectional else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.join(self.lstm(x.transpose(1, 2))[0]).transpose(1, 2)
+
+
+def fitting_length(length: int, depth: int, kernel: int, stride: int) -> int:
+    """The least length, not below `length`, that `depth` layers down and up give back."""
+    for _ in range(depth):
+        length = max(1, -(-(length - kernel) // stride) + 1)
+    for _ in range(depth):
+        length = (length - 1) * stride + kernel
+    return length
+
+
+@torch.no_grad()
+def rescale(network: nn.Module) -> None:
+    """Divide weights and bias of every fresh convolution by the root of the weights' deviation over 0.1.
+
+    Without norms the signal would otherwise fade from layer to layer.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
+            scale = (module.weight.std() / FIRST_DEVIATION).sqrt()
+            for parameter in module.parameters():
+                parameter.div_(scale)
+
+
+def _lookahead(depth: int, stride: int, resample: int) -> int:
+    """Samples behind its own position that an output sample may depend on.
+
+    Followed from output 0 backwards; `latest` is the last sample needed, at the rate of each stage.
+    """
+    latest = 0
+    for _ in range(resample.bit_length() - 1):  # slower: the furthest is a sample in between
+        latest = 2 * (latest + ZEROS - 1) + 1
+    # A frame gives output from its first sample on. Only where frames begin at multiples of the resampling
+    # can none of them begin at the sample that is needed last.
+    latest += fitting_length(1, depth, KERNEL, stride) - 1 - latest % math.gcd(resample, stride**depth)
+    for _ in range(resample.bit_length() - 1):  # faster
+        latest = (latest - 1) // 2 + ZEROS
+    return latest

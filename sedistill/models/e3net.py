@@ -1,0 +1,106 @@
+"""E3Net, an approximation: a mask over learned frames from linear layers and LSTMs. Causal.
+
+Source: M. Thakker et al., "Fast Real-time Personalized Speech Enhancement: End-to-End Enhancement Network
+(E3Net) and Knowledge Distillation" (2022), without the speaker embedding. Its text was not at hand: the order
+of the layers is the one that independent public descriptions agree on, and the widths are one choice of many
+that fit the 4.5 M parameters of KDRL's (2023) own reproduction. So a result of it is of "E3Net-like".
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sedistill.errors import UserError
+from sedistill.models.base import SpeechEnhancer, whole_number
+from sedistill.models.layers import PReLU
+
+
+class E3Net(SpeechEnhancer):
+    """E3Net for plain enhancement (approximation, see above).
+
+    Arguments
+        filters: channels of the learned encoder.
+        window_length: samples of a frame, even; frames advance by half of it, the first begins so much before
+            the clip.
+        projection: channels between encoder and blocks.
+        inner: channels between the two linear layers of a block.
+        hidden: channels of a block's LSTM and of what it passes on.
+        blocks: number of LSTM blocks.
+        sample_rate: Hz.
+
+    Nothing looks ahead, so the latency is the window.
+
+    Raises UserError on impossible settings.
+    """
+
+    causal = True
+    se_loss = "e3net"
+
+    def __init__(
+        self,
+        filters: int = 2048,
+        window_length: int = 320,
+        projection: int = 256,
+        inner: int = 1024,
+        hidden: int = 256,
+        blocks: int = 2,
+        sample_rate: int = 16_000,
+    ) -> None:
+        super().__init__(
+            {
+                "filters": whole_number("filters", filters),
+                "window_length": whole_number("window_length", window_length),
+                "projection": whole_number("projection", projection),
+                "inner": whole_number("inner", inner),
+                "hidden": whole_number("hidden", hidden),
+                "blocks": whole_number("blocks", blocks),
+                "sample_rate": sample_rate,
+            }
+        )
+        if window_length % 2:
+            raise UserError(
+                f"window_length = {window_length}: it must be even, since frames overlap by half."
+            )
+        self.hop = window_length // 2
+        self.latency_samples = window_length
+        self.encoder = nn.Conv1d(1, filters, window_length, self.hop)
+        self.project = nn.Sequential(
+            PReLU(),
+            nn.LayerNorm(filters),
+            nn.Linear(filters, projection),
+            PReLU(),
+            nn.LayerNorm(projection),
+        )
+        widths = [projection] + [hidden] * (blocks - 1)
+        self.blocks = nn.Sequential(*(Block(width, inner, hidden) for width in widths))
+        self.mask = nn.Linear(hidden, filters)
+        self.decoder = nn.ConvTranspose1d(filters, 1, window_length, self.hop)
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
+        length = noisy.shape[-1]
+        padded = F.pad(noisy, (self.hop, self.hop + -length % self.hop))
+        frames = self.encoder(padded[:, None])  # (B, N, K)
+        features = self.blocks(self.project(frames.transpose(1, 2)))
+        mask = torch.sigmoid(self.mask(features)).transpose(1, 2)
+        return self.decoder(mask * frames)[:, 0, self.hop : self.hop + length]
+
+    def output_layer(self) -> nn.Module:
+        return self.decoder
+
+
+class Block(nn.Module):
+    """Two linear layers, then an LSTM around which they pass: frames (B, K, inputs) to (B, K, hidden)."""
+
+    def __init__(self, inputs: int, inner: int, hidden: int) -> None:
+        super().__init__()
+        self.linear = nn.Sequential(
+            nn.Linear(inputs, inner), PReLU(), nn.Linear(inner, hidden), PReLU(), nn.LayerNorm(hidden)
+        )
+        self.recurrent = nn.LSTM(hidden, hidden, batch_first=True)
+        self.recurrent_norm = nn.LayerNorm(hidden)
+        self.output_norm = nn.LayerNorm(hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.linear(x)
+        return self.output_norm(x + self.recurrent_norm(self.recurrent(x)[0]))
