@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -104,12 +104,14 @@ def _list_index(group: list[Any], key: str, override: str) -> int:
 
 def _first_fault(kind: type[BaseModel], error: ValidationError) -> str:
     fault = error.errors()[0]
-    location = [part for part in fault["loc"] if not _is_union_tag(part)]
+    location, group = _resolve(kind, fault["loc"])
     key = ".".join(str(part) for part in location)
     if fault["type"] == "extra_forbidden":
-        return _unknown_key(kind, location, key)
+        return f"unknown key {key}{_nearest(str(location[-1]), list(group.model_fields) if group else [])}"
     if fault["type"] == "missing":
         return f"{key} is missing; give it a value."
+    if fault["type"].startswith("union_tag"):
+        return _unknown_kind(key, fault)
     message = fault["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     if fault["type"] == "value_error":
         return f"{key}: {message}" if key else message
@@ -117,36 +119,58 @@ def _first_fault(kind: type[BaseModel], error: ValidationError) -> str:
     return f"{key} = {shown}: {message[0].lower()}{message[1:]}."
 
 
-def _is_union_tag(part: Any) -> bool:
-    # pydantic puts the name of a tried alternative ("function-...", "str", a class) into the location.
-    return isinstance(part, str) and (part in {"str", "int", "float", "bool"} or not part.isidentifier())
+def _unknown_kind(key: str, fault: Any) -> str:
+    """One of several kinds of a group was asked for by a name that none of them has, or by none."""
+    if "ctx" not in fault or "tag" not in fault["ctx"]:
+        return f"{key}.{fault['ctx']['discriminator'].strip(chr(39))} is missing; give it a value."
+    selector, tag = fault["ctx"]["discriminator"].strip("'"), fault["ctx"]["tag"]
+    known = [name.strip(" '") for name in fault["ctx"]["expected_tags"].split(",")]
+    return f"{key}.{selector} = {tag} is unknown{_nearest(tag, known)}"
 
 
-def _unknown_key(kind: type[BaseModel], location: Sequence[Any], key: str) -> str:
-    known = _fields_at(kind, location[:-1])
-    nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-    if nearest:
-        return f"unknown key {key}; did you mean {nearest[0]}?"
-    return f"unknown key {key}; known here: {', '.join(sorted(known))}."
+def _nearest(wanted: str, known: Sequence[str]) -> str:
+    nearest = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
+    return f"; did you mean {nearest[0]}?" if nearest else f"; known here: {', '.join(sorted(known))}."
 
 
-def _fields_at(kind: Any, location: Sequence[Any]) -> list[str]:
-    for part in location:
+def _resolve(kind: Any, raw: Sequence[Any]) -> tuple[list[Any], Any]:
+    """The keys a user wrote, from a location of pydantic's, and the Settings class that holds the last one.
+
+    pydantic puts the names of alternatives it tried ("str", a class, the tag of a kind) into its locations.
+    """
+    location: list[Any] = []
+    groups, holder = _groups_in(kind), None
+    for part in raw:
         if isinstance(part, int):
+            location.append(part)
             continue
-        field = kind.model_fields.get(part) if hasattr(kind, "model_fields") else None
-        if field is None:
-            return []
-        kind = _settings_class_in(field.annotation)
-    return list(kind.model_fields) if hasattr(kind, "model_fields") else []
+        tagged = [group for group in groups if part in _tags(group)]
+        if tagged:
+            groups = tagged
+            continue
+        if part in {"str", "int", "float", "bool"} or not str(part).isidentifier():
+            continue
+        location.append(part)
+        holder = next(
+            (group for group in groups if part in group.model_fields), groups[0] if groups else None
+        )
+        field = holder.model_fields.get(part) if holder else None
+        groups = _groups_in(field.annotation) if field else []
+    return location, holder
 
 
-def _settings_class_in(annotation: Any) -> Any:
-    """The Settings class inside list[...], dict[...], X | None, or the annotation itself."""
+def _tags(group: type[BaseModel]) -> tuple[Any, ...]:
+    """The values that choose this kind of group, where it is one of several told apart by a key."""
+    return tuple(
+        value
+        for field in group.model_fields.values()
+        if get_origin(field.annotation) is Literal and field.is_required()
+        for value in get_args(field.annotation)
+    )
+
+
+def _groups_in(annotation: Any) -> list[Any]:
+    """The Settings classes inside list[...], dict[...], X | Y, or the annotation itself."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in get_args(annotation):
-        found = _settings_class_in(inner)
-        if found is not None:
-            return found
-    return None
+        return [annotation]
+    return [group for inner in get_args(annotation) for group in _groups_in(inner)]

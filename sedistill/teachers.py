@@ -6,7 +6,7 @@ even in sign, spectrogram losses are not, so its measured factor onto clean is a
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,20 +179,47 @@ class TeacherOutputs:
         return clips * self.samples * np.dtype(np.float16).itemsize
 
 
-class WithTeacher(torch.utils.data.Dataset):
-    """A fixed training set whose examples bring the teacher's estimate along, at the clean level."""
+@dataclass(frozen=True)
+class KeptEstimates:
+    """A teacher's estimates at the clean level, from its kept raw outputs (clips, samples) and its factor."""
 
-    def __init__(self, dataset: FixedDataset, outputs: np.ndarray, factor: float) -> None:
-        self.dataset, self.outputs, self.factor = dataset, outputs, np.float32(factor)
+    outputs: np.ndarray
+    factor: float
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return np.float32(self.factor) * self.outputs[index].astype(np.float32)
+
+
+class WithTeachers(torch.utils.data.Dataset):
+    """A fixed training set whose examples bring teachers' estimates along.
+
+    "teacher" is that of the one teacher, (T,); "band_teachers" those of one teacher for each band, (N, T).
+    """
+
+    def __init__(
+        self,
+        dataset: FixedDataset,
+        teacher: KeptEstimates | None,
+        band_teachers: Sequence[KeptEstimates] = (),
+    ) -> None:
+        self.dataset, self.teacher, self.band_teachers = dataset, teacher, band_teachers
         self.lengths, self.sample_rate = dataset.lengths, dataset.sample_rate
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, key: tuple[int, int]) -> Mapping[str, object]:
-        example = self.dataset[key]
-        output = self.outputs[example["index"]].astype(np.float32)
-        return {**example, "teacher": self.factor * output}
+        example = dict(self.dataset[key])
+        if self.teacher is not None:
+            example["teacher"] = self.teacher[example["index"]]
+        if self.band_teachers:
+            example["band_teachers"] = np.stack([one[example["index"]] for one in self.band_teachers])
+        return example
+
+
+def stacked(teachers: Sequence[Teacher]) -> Callable[[Tensor], Tensor]:
+    """Several teachers as one: noisy (B, T) -> estimates (B, N, T)."""
+    return lambda noisy: torch.stack([teacher(noisy) for teacher in teachers], dim=1)
 
 
 @torch.no_grad()

@@ -84,14 +84,11 @@ class DISPatch:
             raise UserError(f"min_bin = {given} leaves no high band; give at most {bins - 2}.")
 
     @property
-    def needs_teacher(self) -> bool:
-        """Whether the teacher's signal is used; where it is not, None will do."""
-        return self.target == "teacher" or (self._selects and self.score.startswith(("kgs", "teacher")))
-
-    @property
-    def needs_clean(self) -> bool:
-        """Whether the clean signal is used; where it is not, None will do."""
-        return self.target == "clean" or (self._selects and self.score != "random")
+    def needs(self) -> tuple[str, ...]:
+        """The signals that are used, of "student", "teacher" and "clean"; for the others None will do."""
+        teacher = self.target == "teacher" or (self._selects and self.score.startswith(("kgs", "teacher")))
+        clean = self.target == "clean" or (self._selects and self.score != "random")
+        return ("student", *["teacher"] * teacher, *["clean"] * clean)
 
     def __call__(self, student: Tensor, teacher: Tensor | None = None, clean: Tensor | None = None) -> Tensor:
         """Waveforms (B, T) -> scalar. Raises ValueError for a missing signal or shapes that differ."""
@@ -154,11 +151,8 @@ class DISPatch:
     ) -> dict[str, Tensor]:
         """The signals that this loss uses, by name, of one shape; all but the student's are constants."""
         signals = {"student": student}
-        for name, signal, needed in (
-            ("teacher", teacher, self.needs_teacher or explaining),
-            ("clean", clean, self.needs_clean or explaining),
-        ):
-            if not needed:
+        for name, signal in (("teacher", teacher), ("clean", clean)):
+            if name not in self.needs and not explaining:
                 continue
             if signal is None:
                 raise ValueError(f"this loss needs the {name} signal, but got None")

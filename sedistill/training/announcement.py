@@ -12,11 +12,12 @@ from torch import nn
 
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.teachers import level_warning
+from sedistill.training.kdrl_settings import KDRLSettings
 from sedistill.training.objectives import objective_names
 from sedistill.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from sedistill.training.run import PreparedRun
+    from sedistill.training.preparing import PreparedRun
 
 
 def announce(recipe: Recipe, run: PreparedRun, folder: Path) -> None:
@@ -42,7 +43,8 @@ def facts(recipe: Recipe, run: PreparedRun, folder: Path) -> list[tuple[str, str
     if run.teacher is None:
         lines.append(("teacher", "none (no term looks at one)"))
     else:
-        use = "kept outputs" if run.train_set and recipe.teacher_use.cache == "auto" else "live"
+        use = "kept outputs" if run.keeps_outputs else "live"
+        use += ", features tapped" if run.guides.teacher_taps else ""
         lines.append(
             ("teacher", f"{run.teacher.folder}: {_size(run.teacher.network)}; frozen, eval mode, {use}, "
                         f"output times {run.teacher.factor:.3f}")
@@ -61,12 +63,21 @@ def facts(recipe: Recipe, run: PreparedRun, folder: Path) -> list[tuple[str, str
 
 def loss_text(recipe: Recipe) -> str:
     """The loss as a formula, for example "0.5 x si_snr + 0.5 x (1 x l2+dispatch)"."""
+    if recipe.kdrl is not None:
+        return _kdrl_text(recipe.kdrl)
     text = f"{recipe.se_weight:g} x enhancement loss"
     if recipe.distils:
         names = objective_names(recipe.objectives)
         terms = " + ".join(f"{o.weight:g} x {n}" for n, o in zip(names, recipe.objectives, strict=True))
-        text += f" + {recipe.kd_weight:g} x ({terms})"
+        both = "+" if recipe.two_step is None else f"after step {recipe.two_step.kd_steps}; until then"
+        text += f" {both} {recipe.kd_weight:g} x ({terms})"
     return text
+
+
+def _kdrl_text(settings: KDRLSettings) -> str:
+    ratio = "learnt for every clip" if settings.fixed_ratio is None else f"{settings.fixed_ratio:g}"
+    distance = "the student's own loss" if settings.distance == "own" else settings.distance
+    return f"KDRL, method {settings.method}: {distance} towards clean speech and teacher, ratio {ratio}"
 
 
 def _size(network: nn.Module) -> str:
@@ -75,16 +86,14 @@ def _size(network: nn.Module) -> str:
 
 
 def _data_lines(recipe: Recipe, run: PreparedRun) -> list[tuple[str, str]]:
-    clips = len(run.train_data)  # type: ignore[arg-type]
-    hours = clips * run.clip_seconds / 3600
+    clips = len(run.data.dataset)  # type: ignore[arg-type]
+    hours = clips * run.data.clip_seconds / 3600
     batch = recipe.optimiser.batch_size
     per_epoch = clips // batch
-    steps = recipe.optimiser.max_epochs * per_epoch
-    if recipe.optimiser.max_steps:
-        steps = min(steps, recipe.optimiser.max_steps)
+    steps = recipe.optimiser.steps_at_most(per_epoch)
     valid = run.valid_set
     valid_minutes = float(valid.lengths.sum()) / valid.sample_rate / 60
-    kind = f"{run.train_kind}, {clips} clips of {run.clip_seconds:.3g} s"
+    kind = f"{run.data.kind}, {clips} clips of {run.data.clip_seconds:.3g} s"
     return [
         ("training data", f"{recipe.data.train}: {kind}, {hours:.2f} h an epoch"),
         ("validation", f"{recipe.data.valid}: {len(valid)} clips, {valid_minutes:.1f} min"),

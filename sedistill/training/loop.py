@@ -4,7 +4,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +21,8 @@ from sedistill.progress import ProgressBar
 from sedistill.training.checkpoints import load_checkpoint, restore_random_states, save_checkpoint
 from sedistill.training.logs import Means, RunLog
 from sedistill.training.recipe import LoggingSettings, OptimiserSettings
-from sedistill.training.tasks import Task, gradient_balance, gradients
+from sedistill.training.stages import Stage, stage_of
+from sedistill.training.steps import Step
 from sedistill.writing import named_disk_errors
 
 
@@ -32,6 +33,7 @@ class Progress:
     step: int = 0
     epoch: int = 0
     batch: int = 0
+    stage: int = 0
     best_loss: float = float("inf")
     best_epoch: int = -1
     best_step: int = 0
@@ -41,44 +43,44 @@ class Progress:
 
 @dataclass
 class Loop:
-    """Trains `task.student` until its schedule ends or validation stops improving.
+    """Trains `network` by `step` until its schedule ends or validation stops improving.
 
     Epochs end with a validation; the best weights are kept in checkpoints/best.ckpt, everything that is
-    needed to resume in checkpoints/last.ckpt.
+    needed to resume in checkpoints/last.ckpt. Where a new stage begins, optimiser, learning rate and the
+    search for the best weights begin afresh.
+
+    validation_loss: a batch on the device -> the enhancement loss of every clip, (B,).
+    keep_optimiser: whether the optimiser's moments live on into the next stage.
     """
 
-    task: Task
-    optimiser: torch.optim.Optimizer
+    network: nn.Module
+    step: Step
+    validation_loss: Callable[[Mapping[str, Tensor]], Tensor]
+    stages: Sequence[Stage]
     train_batches: DataLoader
     valid_batches: DataLoader
     settings: OptimiserSettings
     logging: LoggingSettings
     folder: Path
     device: torch.device
-    autocast: bool = False
-    compiled_student: nn.Module | None = None
+    keep_optimiser: bool = False
     progress: Progress = field(default_factory=Progress)
     means: Means = field(default_factory=Means)
 
     def __post_init__(self) -> None:
-        self.network = self.task.student
-        self.parameters = [p for p in self.network.parameters() if p.requires_grad]
+        self.optimiser = self.step.optimiser
         self.order = cast(EpochBatches, self.train_batches.batch_sampler)
         self.order.set_position(0, 0)
         self.batches_an_epoch = len(self.order)
-        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            self.optimiser, factor=0.5, patience=self.settings.halve_after - 1, threshold=0.0
-        )
-        self.peak_rate = self.settings.learning_rate
         self.last_path = self.folder / "checkpoints" / "last.ckpt"
         self.best_path = self.folder / "checkpoints" / "best.ckpt"
+        self._start_rate()
+        self.step.enter(self.stages[0])
 
     def run(self) -> Progress:
         """Train to the end, from wherever checkpoints/last.ckpt stands. Returns the final progress."""
         if self.last_path.exists():
             self._restore()
-        if self.compiled_student is not None:
-            self.task.student = self.compiled_student
         self.last_saved = time.monotonic()
         with (
             named_disk_errors(self.folder),
@@ -89,15 +91,12 @@ class Loop:
                 self._epoch()
         return self.progress
 
-    def steps_left_at_most(self) -> int:
-        whole = self.settings.max_epochs * self.batches_an_epoch
-        return min(whole, self.settings.max_steps or whole)
-
     def _epoch(self) -> None:
         self.network.train()
         self.order.set_position(self.progress.epoch, self.progress.batch)
         total = min(
-            self.batches_an_epoch, self.progress.batch + self.steps_left_at_most() - self.progress.step
+            self.batches_an_epoch,
+            self.progress.batch + self.settings.steps_at_most(self.batches_an_epoch) - self.progress.step,
         )
         title = f"epoch {self.progress.epoch + 1}"
         with ProgressBar(title, total, "steps", done=self.progress.batch) as bar:
@@ -105,41 +104,42 @@ class Loop:
             for batch in self.train_batches:
                 if self.progress.batch >= total:
                     break
-                loss = self._step(batch)
+                loss = self._train_on(batch)
                 self.progress.seconds += time.monotonic() - started
                 bar.advance(1, note=loss)
                 self._checkpoint_if_due()
                 started = time.monotonic()
         self._validate()
 
-    def _step(self, batch: Mapping[str, Tensor]) -> str:
+    def _train_on(self, batch: Mapping[str, Tensor]) -> str:
         self.progress.step += 1
         self.progress.batch += 1
+        self._enter_stage_if_new()
         self._set_learning_rate()
-        with self._precision():
-            losses = self.task.losses(to_device(batch, self.device))
-        self.means.add(losses.parts)
-        self.optimiser.zero_grad(set_to_none=True)
-        if losses.kd is not None and (self.progress.step - 1) % self.logging.gradients_every_steps == 0:
-            self._backward_apart(losses.se, losses.kd)
-        else:
-            losses.total.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
-        self.optimiser.step()
-
-        clipped = (norm > self.settings.clip_norm).float()
-        self.means.add({"gradient/norm": norm, "gradient/clipped_share": clipped})
+        measure_balance = (self.progress.step - 1) % self.logging.gradients_every_steps == 0
+        self.means.add(self.step(to_device(batch, self.device), measure_balance))
+        self.step.log_clips(self.progress.step)
         if self.progress.step % self.logging.every_steps == 0:
             return self._log_means()
         return ""
 
-    def _backward_apart(self, se: Tensor, kd: Tensor) -> None:
-        """The gradients of both terms on their own: their balance goes to the log, their sum to the step."""
-        se_grads = gradients(se, self.parameters, retain_graph=True)
-        kd_grads = gradients(kd, self.parameters)
-        self.means.add(gradient_balance(se_grads, kd_grads))
-        for parameter, a, b in zip(self.parameters, se_grads, kd_grads, strict=True):
-            parameter.grad = a + b
+    def _enter_stage_if_new(self) -> None:
+        number = stage_of(self.progress.step, self.stages)
+        if number == self.progress.stage:
+            return
+        self.progress.stage = number
+        self.progress.best_loss, self.progress.best_epoch = float("inf"), self.progress.epoch
+        if not self.keep_optimiser:
+            self.optimiser.state.clear()
+        self._start_rate()
+        self.step.enter(self.stages[number])
+        print(f"step {self.progress.step}: stage {number + 1} of {len(self.stages)} begins", flush=True)
+
+    def _start_rate(self) -> None:
+        self.peak_rate = self.settings.learning_rate
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimiser, factor=0.5, patience=self.settings.halve_after - 1, threshold=0.0
+        )
 
     def _log_means(self) -> str:
         values = self.means.take()
@@ -154,13 +154,14 @@ class Loop:
         return "  ".join(f"{k} {v:.3g}" for k, v in values.items() if k == "se" or k.startswith("kd/"))
 
     def _set_learning_rate(self) -> None:
-        """Warm-up, then either the rate that the plateau rule holds or a cosine down to 1 %."""
-        step, settings = self.progress.step, self.settings
+        """In each stage warm-up, then the rate that the plateau rule holds or a cosine down to 1 %."""
+        settings, stage = self.settings, self.stages[self.progress.stage]
+        step, length = self.progress.step - stage.start, stage.length(settings.max_steps)
         rate = self.peak_rate
         if step <= settings.warmup_steps:
             rate *= step / settings.warmup_steps
-        elif settings.schedule == "cosine" and settings.max_steps is not None:
-            share = (step - settings.warmup_steps) / max(settings.max_steps - settings.warmup_steps, 1)
+        elif settings.schedule == "cosine" and length is not None:
+            share = (step - settings.warmup_steps) / max(length - settings.warmup_steps, 1)
             rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -190,7 +191,8 @@ class Loop:
         progress.epoch += 1
         progress.batch = 0
         out_of_steps = settings.max_steps is not None and progress.step >= settings.max_steps
-        stalled = stalled and settings.schedule == "plateau"
+        last_stage = progress.stage == len(self.stages) - 1
+        stalled = stalled and settings.schedule == "plateau" and last_stage
         progress.finished = stalled or out_of_steps or progress.epoch >= settings.max_epochs
         self._save_last()
 
@@ -201,13 +203,9 @@ class Loop:
         values = []
         for batch in self.valid_batches:
             self._checkpoint_if_due()
-            with self._precision():
-                values.append(self.task.validation_loss(to_device(batch, self.device)).double().cpu())
+            values.append(self.validation_loss(to_device(batch, self.device)).double().cpu())
         self.network.train()
         return float(torch.cat(values).mean())
-
-    def _precision(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
 
     def _checkpoint_if_due(self) -> None:
         if self.interruption.wanted:
@@ -221,6 +219,7 @@ class Loop:
         state: dict[str, Any] = {
             "student": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "step": self.step.state_dict(),
             "plateau": self.plateau.state_dict(),
             "peak_rate": self.peak_rate,
             "means": self.means.state_dict(),
@@ -233,10 +232,12 @@ class Loop:
         state = load_checkpoint(self.last_path)
         self.network.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.step.load_state_dict(state["step"])
         self.plateau.load_state_dict(state["plateau"])
         self.peak_rate = state["peak_rate"]
         self.means.load_state_dict(state["means"], self.device)
         self.progress = Progress(**state["progress"])
+        self.step.enter(self.stages[self.progress.stage])
         restore_random_states(state)
         if not self.progress.finished:
             print(f"resuming at step {self.progress.step} (epoch {self.progress.epoch + 1}) of {self.folder}")

@@ -7,54 +7,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from sedistill.data.mixing import MixingSettings
 from sedistill.settings import Settings
-
-LossName = Literal["l1", "l2", "complex_l2", "dfkd", "si_snr"]
-ScoreName = Literal["kgs", "teacher_top", "teacher_bottom", "student_top", "student_bottom", "random"]
-
-# Settings that mean something for one loss (or one way to cut patches) only; elsewhere they are refused.
-_BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
-    "power": ("loss", ("l1", "l2", "complex_l2")),
-    "beta": ("loss", ("dfkd",)),
-    "swap_bands": ("loss", ("dfkd",)),
-    "patch_size": ("patches", ("uniform",)),
-    "low_patch_size": ("patches", ("multi-scale",)),
-    "high_patch_size": ("patches", ("multi-scale",)),
-}
-
-
-class ObjectiveSettings(Settings):
-    """One term of the distillation loss."""
-
-    loss: LossName = Field(description="Which distance between student and target.")
-    weight: float = Field(1.0, ge=0, description="Weight among the objectives; kd_weight scales their sum.")
-    target: Literal["teacher", "clean"] = Field(
-        "teacher", description="Towards what; clean is the control that tells the teacher's share."
-    )
-    power: float | None = Field(None, gt=0, le=1, description="Compress magnitudes to |.|^power.")
-    beta: float | None = Field(None, ge=0, le=1, description="DFKD: share of phase in the high band.")
-    swap_bands: bool | None = Field(None, description="DFKD: treat low as high, as its Eqs. 5-6 print it.")
-    scan: Literal["ascending", "descending"] | None = Field(
-        None, description="Direction in which the frequency adapter looks for the crossover."
-    )
-    min_bin: int | None = Field(None, ge=0, le=255, description="The adapter starts at this bin.")
-    keep: float = Field(1.0, gt=0, le=1, description="DISPatch: share of patches distilled; 1 is plain KD.")
-    score: ScoreName = Field("kgs", description="DISPatch: what ranks the patches.")
-    patches: Literal["uniform", "multi-scale"] = Field("uniform", description="multi-scale is MSSP.")
-    patch_size: int | None = Field(None, ge=1, le=257, description="Bins a patch; default 20.")
-    low_patch_size: int | None = Field(None, ge=1, le=257, description="MSSP, low band; default 10.")
-    high_patch_size: int | None = Field(None, ge=1, le=257, description="MSSP, high band; default 40.")
-
-    @model_validator(mode="after")
-    def _settings_fit_the_loss(self) -> "ObjectiveSettings":
-        for key, (selector, owners) in _BELONGS_TO.items():
-            if getattr(self, key) is not None and getattr(self, selector) not in owners:
-                raise ValueError(f"{key} belongs to {selector}: {' or '.join(owners)}; take it out.")
-        uses_crossover = self.loss == "dfkd" or self.patches == "multi-scale"
-        if not uses_crossover and (self.scan is not None or self.min_bin is not None):
-            raise ValueError("scan and min_bin belong to dfkd or multi-scale patches; take them out.")
-        if self.loss == "si_snr" and (self.keep < 1 or self.patches != "uniform"):
-            raise ValueError("si_snr is a loss on whole waveforms and has no patches; take out keep/patches.")
-        return self
+from sedistill.training.kdrl_settings import KDRLSettings
+from sedistill.training.objectives import ObjectiveSettings
 
 
 class DataSettings(Settings):
@@ -86,11 +40,23 @@ class OptimiserSettings(Settings):
     max_epochs: PositiveInt = 100
     max_steps: PositiveInt | None = Field(None, description="Stop after so many steps, if sooner.")
 
+    def steps_at_most(self, batches_an_epoch: int) -> int:
+        """Steps of a run that nothing stops early."""
+        whole = self.max_epochs * batches_an_epoch
+        return min(whole, self.max_steps or whole)
+
     @model_validator(mode="after")
     def _cosine_has_an_end(self) -> "OptimiserSettings":
         if self.schedule == "cosine" and self.max_steps is None:
             raise ValueError("schedule: cosine needs max_steps; give a number of steps.")
         return self
+
+
+class TwoStepSettings(Settings):
+    """Two-step distillation: the objectives alone, then the student's own loss alone."""
+
+    kd_steps: PositiveInt = Field(description="Steps of the first stage.")
+    keep_optimiser: bool = Field(False, description="Whether Adam's moments live on into the second stage.")
 
 
 class HardwareSettings(Settings):
@@ -154,6 +120,12 @@ class Recipe(Settings):
     )
     kd_weight: float = Field(0.5, ge=0, description="Weight of the sum of the objectives.")
     objectives: list[ObjectiveSettings] = Field(default_factory=list, description="None = plain training.")
+    two_step: TwoStepSettings | None = Field(
+        None, description="Distil first and supervise afterwards instead of both at once."
+    )
+    kdrl: KDRLSettings | None = Field(
+        None, description="Let a policy network set the teacher's share of each clip; takes no objectives."
+    )
     kd_level_db: float | None = Field(
         -12.0,
         description="Objectives see each clip scaled so that its clean speech has this RMS (dB full scale); "
@@ -167,9 +139,35 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _terms_make_sense(self) -> "Recipe":
-        if self.se_weight == 0 and not self.distils:
+        if self.kdrl is not None:
+            self._kdrl_stands_alone()
+        elif self.se_weight == 0 and not self.distils:
             raise ValueError("every weight is 0, so nothing would be learnt; raise se_weight or kd_weight.")
+        if self.two_step is not None:
+            self._two_steps_have_work()
         return self
+
+    def _kdrl_stands_alone(self) -> None:
+        for key in ("objectives", "se_weight", "kd_weight", "two_step"):
+            if key in self.model_fields_set and getattr(self, key) not in ([], None):
+                raise ValueError(f"kdrl weighs the student's loss itself; take out {key} or kdrl.")
+        if self.teacher is None:
+            raise ValueError("kdrl needs a teacher; name a saved model under `teacher`.")
+
+    def _two_steps_have_work(self) -> None:
+        assert self.two_step is not None
+        if not self.distils:
+            raise ValueError(
+                "two_step begins with distillation alone; give objectives with a weight above 0."
+            )
+        if self.se_weight == 0:
+            raise ValueError("two_step ends with the student's own loss alone; raise se_weight above 0.")
+        end = self.optimiser.max_steps
+        if end is not None and self.two_step.kd_steps >= end:
+            raise ValueError(
+                f"two_step.kd_steps = {self.two_step.kd_steps} leaves nothing of max_steps = {end} for the "
+                "second stage; lower it."
+            )
 
     @property
     def distils(self) -> bool:

@@ -2,49 +2,82 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from sedistill.distill.taps import Taps
 from sedistill.training.enhancement_losses import EnhancementLoss
-from sedistill.training.objectives import Objective
 
 MAX_LEVEL_GAIN = 1e3  # silence is not blown up without bound when clips are brought to one level
+
+
+class Objective(Protocol):
+    """A term of distillation. `needs` names the signals it takes, as keywords (see docs/extend.md)."""
+
+    @property
+    def needs(self) -> tuple[str, ...]: ...
+
+    @property
+    def with_parts(self) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
+        """Called with those: the loss, a scalar with gradient, and what to log by name, "loss" among it."""
+
+
+@dataclass
+class Guides:
+    """Those who know more than the student: noisy (B, T) -> estimates, never asked for what a batch brings.
+
+    teacher -> (B, T); band_teachers -> (B, N, T), a teacher for each band. teacher_taps, student_taps: where
+    features are seen while a network runs.
+    """
+
+    teacher: Callable[[Tensor], Tensor] | None = None
+    band_teachers: Callable[[Tensor], Tensor] | None = None
+    teacher_taps: Taps | None = None
+    student_taps: Taps | None = None
 
 
 @dataclass
 class StepLosses:
     """The terms of one step: `se` and `kd` are weighted scalars to add; `parts` are what the log shows."""
 
-    se: Tensor
+    se: Tensor | None
     kd: Tensor | None
     parts: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def total(self) -> Tensor:
-        return self.se if self.kd is None else self.se + self.kd
+        if self.se is None or self.kd is None:
+            return cast(Tensor, self.kd if self.se is None else self.se)
+        return self.se + self.kd
 
 
 class Task:
     """Losses of a student on a batch: its own enhancement loss, plus objectives if there are any.
 
-    `teacher` turns noisy (B, T) into the teacher's estimate (B, T); it is not asked when the batch brings
-    that estimate along (a cache). A weight of 0 leaves a term out of the gradient altogether.
+    objectives: name -> (weight, objective). A weight of 0 leaves a term out altogether: neither its gradient
+    nor, where no other term asks for it, the teacher's estimate is computed.
     """
 
     def __init__(
         self,
-        student: nn.Module,
+        student: Callable[[Tensor], Tensor],
         se_loss: EnhancementLoss,
         se_weight: float,
         objectives: Mapping[str, tuple[float, Objective]],
         kd_weight: float,
-        teacher: Callable[[Tensor], Tensor] | None,
+        guides: Guides,
         kd_level_db: float | None,
     ) -> None:
         self.student, self.se_loss, self.se_weight = student, se_loss, se_weight
         self.objectives, self.kd_weight, self.kd_level_db = dict(objectives), kd_weight, kd_level_db
-        self.teacher = teacher
+        self.guides = guides
+        self.needs = {name for _, objective in self.objectives.values() for name in objective.needs}
+        # What objectives learn along with the student, and what is left behind with them.
+        self.auxiliary = nn.ModuleDict(
+            {n: o for n, (_, o) in self.objectives.items() if isinstance(o, nn.Module)}
+        )
 
     def losses(self, batch: Mapping[str, Tensor]) -> StepLosses:
         """All terms for a batch with "noisy", "clean" and perhaps "teacher", each (B, T)."""
@@ -52,39 +85,60 @@ class Task:
         estimate = self.student(noisy)
         se = self.se_loss(estimate.float(), clean, noisy).mean()
         parts = {"se": se.detach()}
-        if not self.objectives:
-            return StepLosses(self.se_weight * se, None, parts)
+        weighted_se = self.se_weight * se if self.se_weight > 0 else None
+        if not self.objectives or self.kd_weight == 0:
+            return StepLosses(weighted_se, None, parts)
 
-        teacher = self._teacher_estimate(batch)
-        gain = level_gain(clean, self.kd_level_db)
+        signals = self._signals(batch, estimate)
         kd = estimate.new_zeros((), dtype=torch.float32)
         for name, (weight, objective) in self.objectives.items():
-            loss, details = objective.with_parts(
-                gain * estimate.float(), None if teacher is None else gain * teacher, gain * clean
-            )
+            loss, details = objective.with_parts(**{need: signals[need] for need in objective.needs})
             kd = kd + weight * loss
             parts[f"kd/{name}"] = details.pop("loss")
             parts |= {f"{name}/{key}": value for key, value in details.items()}
-        return StepLosses(self.se_weight * se, self.kd_weight * kd, parts)
+        return StepLosses(weighted_se, self.kd_weight * kd, parts)
 
-    def validation_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """The enhancement loss of every clip, (B,)."""
-        noisy = batch["noisy"]
-        return self.se_loss(self.student(noisy).float(), batch["clean"], noisy)
+    def _signals(self, batch: Mapping[str, Tensor], estimate: Tensor) -> dict[str, Any]:
+        """What the objectives need, by name; waveforms at the level at which they are compared."""
+        guides = self.guides
+        signals: dict[str, Any] = {}
+        if guides.student_taps is not None:
+            signals["student_features"] = guides.student_taps.take()
+        waves = {"student": estimate.float(), "clean": batch["clean"], "noisy": batch["noisy"]}
+        for name, guide in (("teacher", guides.teacher), ("band_teachers", guides.band_teachers)):
+            if name in batch:
+                waves[name] = batch[name]
+            elif guide is not None:
+                waves[name] = guide(batch["noisy"])
+        if guides.teacher_taps is not None:
+            signals["teacher_features"] = guides.teacher_taps.take()
+        gain = level_gain(batch["clean"], self.kd_level_db)
+        for name in self.needs & waves.keys():
+            wave = waves[name]
+            signals[name] = wave * (gain if wave.ndim == 2 else gain[:, None])
+        return signals
 
-    def _teacher_estimate(self, batch: Mapping[str, Tensor]) -> Tensor | None:
-        if "teacher" in batch:
-            return batch["teacher"]
-        return None if self.teacher is None else self.teacher(batch["noisy"])
+
+@torch.no_grad()
+def clip_losses(
+    student: Callable[[Tensor], Tensor],
+    se_loss: EnhancementLoss,
+    precision: torch.autocast,
+    batch: Mapping[str, Tensor],
+) -> Tensor:
+    """The enhancement loss of every clip of a validation batch, (B,)."""
+    noisy = batch["noisy"]
+    with precision:
+        return se_loss(student(noisy).float(), batch["clean"], noisy)
 
 
-def level_gain(clean: Tensor, level_db: float | None) -> Tensor | float:
+def level_gain(clean: Tensor, level_db: float | None) -> Tensor:
     """The gain (B, 1) that brings each clean clip (B, T) to an RMS of `level_db` dB full scale; 1 for None.
 
     One gain serves student, teacher and clean of a clip, so their relations stay as they are.
     """
     if level_db is None:
-        return 1.0
+        return clean.new_ones(len(clean), 1)
     rms = clean.float().square().mean(dim=1, keepdim=True).sqrt()
     return (10 ** (level_db / 20) / rms.clamp(min=1e-9)).clamp(max=MAX_LEVEL_GAIN)
 

@@ -1,21 +1,48 @@
 """From settings to losses: every setting arrives where it belongs."""
 
-import pytest
+from typing import Any, get_args
 
+import pytest
+import torch
+from pydantic import TypeAdapter
+from torch import nn
+
+from sedistill.distill import BIN_LOSSES
+from sedistill.distill.attention import AttentionTransfer
+from sedistill.distill.clean_and_noise import CleanAndNoiseKD
 from sedistill.distill.dfkd import DFKDLoss, FrequencyAdapter
 from sedistill.distill.dispatch import DISPatch
+from sedistill.distill.frame_kl import FrameKL
+from sedistill.distill.gram import GramSimilarity
+from sedistill.distill.layer_attention import LayerAttention
+from sedistill.distill.multi_view import MultiViewAttentionTransfer
 from sedistill.distill.patches import MultiScalePatches, UniformPatches
-from sedistill.distill.waveform import SISNRTarget
-from sedistill.training.objectives import build_objective, objective_names
-from sedistill.training.recipe import ObjectiveSettings
+from sedistill.distill.subband import SubbandKD
+from sedistill.distill.waveform import SISNRTarget, WaveformL1, WaveformL2
+from sedistill.errors import UserError
+from sedistill.models.presets import build_model
+from sedistill.training.objectives import ObjectiveSettings, objective_names
+from sedistill.training.objectives.base import ObjectiveBase
+from sedistill.training.objectives.features import features_of
+
+ANY_NETWORK = nn.Module()
+LAYERS = [["separator.blocks.0", "separator.blocks.1"]]
+
+
+def read(**settings: Any) -> ObjectiveBase:
+    return TypeAdapter(ObjectiveSettings).validate_python(settings)
+
+
+def build(**settings: Any) -> Any:
+    student = build_model({"preset": "convtasnet-tiny", "filters": 16, "blocks": 2, "repeats": 1})
+    teacher = build_model(
+        {"preset": "convtasnet-tiny", "filters": 16, "blocks": 3, "repeats": 1, "hidden": 8}
+    )
+    return read(**settings).build(student, teacher)
 
 
 def test_full_method() -> None:
-    built = build_objective(
-        ObjectiveSettings(
-            loss="dfkd", beta=0.3, keep=0.8, patches="multi-scale", low_patch_size=5, scan="descending"
-        )
-    )
+    built = build(loss="dfkd", beta=0.3, keep=0.8, patches="multi-scale", low_patch_size=5, scan="descending")
     assert isinstance(built, DISPatch)
     adapter = FrequencyAdapter(scan="descending")
     assert built.loss == DFKDLoss(beta=0.3, adapter=adapter)
@@ -24,16 +51,80 @@ def test_full_method() -> None:
 
 
 def test_scan_reaches_the_patches_of_a_loss_without_bands() -> None:
-    built = build_objective(ObjectiveSettings(loss="l2", patches="multi-scale", scan="descending", min_bin=4))
-    assert isinstance(built, DISPatch)
+    built = build(loss="l2", patches="multi-scale", scan="descending", min_bin=4)
     assert built.adapter == FrequencyAdapter(scan="descending", min_bin=4)
 
 
-def test_defaults_are_plain_distillation() -> None:
-    built = build_objective(ObjectiveSettings(loss="l1"))
-    assert isinstance(built, DISPatch)
-    assert (built.keep, built.patches, built.target) == (1.0, UniformPatches(20), "teacher")
-    assert build_objective(ObjectiveSettings(loss="si_snr", target="clean")) == SISNRTarget(target="clean")
+@pytest.mark.parametrize("loss", BIN_LOSSES)
+def test_defaults_are_plain_distillation_and_every_bin_loss_can_be_selected_from(loss: str) -> None:
+    plain, selective = build(loss=loss), build(loss=loss, keep=0.8)
+    assert (plain.keep, plain.patches, plain.target) == (1.0, UniformPatches(20), "teacher")
+    assert type(plain.loss) is type(selective.loss) is BIN_LOSSES[loss]
+    assert selective.keep == 0.8
+
+
+@pytest.mark.parametrize(
+    ("settings", "built"),
+    [
+        ({"loss": "si_snr", "target": "clean"}, SISNRTarget(target="clean")),
+        ({"loss": "waveform_l1"}, WaveformL1()),
+        ({"loss": "waveform_l2", "target": "clean"}, WaveformL2(target="clean")),
+        ({"loss": "kl", "temperature": 2}, FrameKL(temperature=2)),
+        ({"loss": "kl", "distribution": "normalised"}, FrameKL(distribution="normalised")),
+        ({"loss": "clean_and_noise", "weight_from": "clean"}, CleanAndNoiseKD(weight_from="clean")),
+        ({"loss": "subband", "target": "clean", "bands": 3, "bands_used": [1]},
+         SubbandKD(target="clean", bands=3, bands_used=(1,))),
+        ({"loss": "subband", "bands": [1000], "teachers": ["a", "b"]}, SubbandKD(bands=(1000.0,))),
+        ({"loss": "attention", "pairs": LAYERS, "distance": "mse", "reduction": "sum"},
+         AttentionTransfer(LAYERS, distance="mse", reduction="sum")),
+        ({"loss": "gram", "pairs": LAYERS, "frames": 9},
+         GramSimilarity(LAYERS, frames=9)),
+    ],
+    ids=lambda value: value.get("loss") if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_settings_arrive(settings: dict[str, Any], built: object) -> None:
+    assert build(**settings) == built
+
+
+def test_layer_attention_is_made_for_the_layers_it_sees() -> None:
+    built = build(
+        loss="layer_attention",
+        student_layers=["separator.blocks.1"],
+        teacher_layers=["separator.blocks.0", "separator.blocks.2"],
+        width=5,
+    )
+    assert isinstance(built, LayerAttention)
+    assert (built.student_taps, built.teacher_taps) == (
+        ("separator.blocks.1",),
+        ("separator.blocks.0", "separator.blocks.2"),
+    )
+
+
+def test_multi_view_pairs_the_layers_of_two_manners_by_depth() -> None:
+    student = build_model({"class": "MANNER", "channels": 6, "depth": 2})
+    teacher = build_model({"class": "MANNER", "channels": 6, "depth": 3, "attention": "all"})
+    built = read(loss="multi_view_attention", views=["global"]).build(student, teacher)
+    assert isinstance(built, MultiViewAttentionTransfer)
+    assert set(built.pairs) == {
+        (f"{side}.2", f"{side}.{n}") for side in ("encoder", "decoder") for n in (2, 3)
+    }
+    assert built.views == ("global",)
+
+
+def test_features_are_looked_at_without_a_trace() -> None:
+    network = build_model("manner-s-1.5gf").train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    state = torch.get_rng_state()
+    features_of(network, ["encoder.1"], "student")
+    assert network.training
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("loss", ["attention", "gram"])
+def test_features_need_a_teacher(loss: str) -> None:
+    with pytest.raises(UserError, match=f"loss: {loss} compares features"):
+        read(loss=loss, pairs=[["a", "b"]]).build(ANY_NETWORK, None)
 
 
 @pytest.mark.parametrize(
@@ -43,13 +134,23 @@ def test_defaults_are_plain_distillation() -> None:
         ({"loss": "dfkd", "keep": 0.8, "patches": "multi-scale"}, "dfkd+dispatch+mssp"),
         ({"loss": "complex_l2", "keep": 0.5, "score": "random"}, "complex_l2+random"),
         ({"loss": "l1", "target": "clean"}, "l1>clean"),
+        ({"loss": "kl", "distribution": "normalised"}, "kl_normalised"),
+        ({"loss": "si_snr"}, "si_snr"),
+        ({"loss": "subband", "target": "teacher"}, "subband>teacher"),
+        ({"loss": "clean_and_noise"}, "clean_and_noise"),
+        ({"loss": "gram", "pairs": [["a", "b"]]}, "gram"),
     ],
 )
 def test_names_say_what_is_done(settings: dict, name: str) -> None:
-    assert objective_names([ObjectiveSettings(**settings)]) == [name]
+    assert objective_names([read(**settings)]) == [name]
 
 
 def test_equal_objectives_get_distinct_names() -> None:
-    assert (
-        len(set(objective_names([ObjectiveSettings(loss="l2"), ObjectiveSettings(loss="l2", keep=1.0)]))) == 2
-    )
+    assert len(set(objective_names([read(loss="l2"), read(loss="l2", keep=1.0)]))) == 2
+
+
+def test_every_loss_is_read_by_one_kind() -> None:
+    kinds = get_args(get_args(ObjectiveSettings)[0])
+    losses = [loss for kind in kinds for loss in get_args(kind.model_fields["loss"].annotation)]
+    assert len(losses) == len(set(losses))
+    assert BIN_LOSSES.keys() <= set(losses)

@@ -40,8 +40,50 @@ def test_defaults_are_the_papers(tmp_path: Path) -> None:
         ({"objectives": [{"loss": "l2", "beta": 0.5}]}, "beta belongs to loss: dfkd"),
         ({"objectives": [{"loss": "dfkd", "low_patch_size": 5}]}, "low_patch_size belongs to patches"),
         ({"objectives": [{"loss": "l2", "scan": "descending"}]}, "scan and min_bin belong to dfkd"),
-        ({"objectives": [{"loss": "si_snr", "keep": 0.5}]}, "has no patches"),
-        ({"objectives": [{"loss": "l3"}]}, "objectives.0.loss = l3"),
+        (
+            {"objectives": [{"loss": "si_snr", "keep": 0.5}]},
+            "keep does not go with si_snr: .* has no patches",
+        ),
+        ({"objectives": [{"loss": "si_snr", "patches": "uniform"}]}, "patches does not go with si_snr"),
+        (
+            {"objectives": [{"loss": "kl", "keep": 0.5}]},
+            "no independent bins to select; loss: kl_generalised",
+        ),
+        (
+            {"objectives": [{"loss": "kl", "distribution": "normalised", "temperature": 2}]},
+            "belongs to distribution",
+        ),
+        ({"objectives": [{"loss": "l3"}]}, "objectives.0.loss = l3 is unknown; did you mean l2?"),
+        ({"objectives": [{"loss": "xyz"}]}, "objectives.0.loss = xyz is unknown; known here: attention, "),
+        ({"objectives": [{"weight": 1}]}, "objectives.0.loss is missing"),
+        ({"objectives": ["l2"]}, "objectives.0"),
+        ({"objectives": [{"loss": "gram"}]}, "objectives.0.pairs is missing"),
+        ({"objectives": [{"loss": "gram", "pairs": []}]}, "objectives.0.pairs"),
+        (
+            {"objectives": [{"loss": "attention", "pairs": [["a", "b"]], "dual_depth": True}]},
+            "unknown key objectives.0.dual_depth; ",
+        ),
+        (
+            {"objectives": [{"loss": "multi_view_attention", "pairs": [["a", "b"]], "dual_depth": True}]},
+            "find pairs by depth",
+        ),
+        ({"objectives": [{"loss": "multi_view_attention", "views": ["focal"]}]}, "objectives.0.views"),
+        ({"objectives": [{"loss": "subband"}]}, "4 bands goes with 4 teachers, not 0"),
+        (
+            {"objectives": [{"loss": "subband", "target": "clean", "teachers": ["a"]}]},
+            "goes with 0 teachers, not 1",
+        ),
+        ({"kdrl": {"method": "D"}, "teacher": "t"}, "kdrl.method = D"),
+        ({"kdrl": {"ratio": 0.5}, "teacher": "t"}, "kdrl: ratio belongs to method: fixed"),
+        ({"kdrl": {}}, "kdrl needs a teacher"),
+        ({"kdrl": {}, "teacher": "t", "objectives": [{"loss": "l2"}]}, "take out objectives or kdrl"),
+        ({"kdrl": {}, "teacher": "t", "se_weight": 1}, "take out se_weight or kdrl"),
+        ({"two_step": {"kd_steps": 5}}, "two_step begins with distillation"),
+        ({"two_step": {"kd_steps": 5}, "objectives": [{"loss": "l2"}], "se_weight": 0}, "two_step ends with"),
+        (
+            {"two_step": {"kd_steps": 5}, "objectives": [{"loss": "l2"}], "optimiser": {"max_steps": 5}},
+            "leaves nothing of max_steps = 5",
+        ),
         ({"kd_weight": -1}, "kd_weight = -1"),
         ({"se_weight": "much"}, "se_weight = much"),
         ({"se_weight": 0}, "nothing would be learnt"),
@@ -102,14 +144,23 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 def test_every_shipped_recipe_builds(path: Path) -> None:
     """No recipe can rot: each file (other than a base) gives a network and objectives."""
     from sedistill.models.presets import build_model
-    from sedistill.training.run import build_objectives
+    from sedistill.training.preparing import build_objectives
 
     if path.stem == "base":
         return
     recipe = load_settings(Recipe, path)
     assert recipe.name == f"{path.parent.name}/{path.stem}"
-    build_model(recipe.student)
-    assert len(build_objectives(recipe)) == len(recipe.objectives)
+    student = build_model(recipe.student)
+    teacher = (
+        recipe.teacher and load_settings(Recipe, teacher_recipe(path.parents[1], recipe.teacher)).student
+    )
+    objectives = build_objectives(recipe, student, build_model(teacher) if teacher else None)
+    assert len(objectives) == len(recipe.objectives)
+
+
+def teacher_recipe(recipes: Path, saved: Path) -> Path:
+    """The shipped recipe that trains the model in runs/FOLDER/NAME/seed-N/student."""
+    return recipes.joinpath(*saved.parts[1:-2]).with_suffix(".yaml")
 
 
 def test_the_cache_is_switched_off_by_a_word_that_yaml_leaves_a_word(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     recipe = write_recipe(teacher=str(world / "teacher"), objectives=objectives)
     whole = train(recipe, output=world / "whole")
 
-    step = loop_module.Loop._step
+    step = loop_module.Loop._train_on
 
     def step_then_ctrl_c(self: loop_module.Loop, batch: Any) -> str:
         note = step(self, batch)
@@ -103,7 +103,7 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
         return note
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop_module.Loop, "_step", step_then_ctrl_c)
+        patch.setattr(loop_module.Loop, "_train_on", step_then_ctrl_c)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, output=world / "parts")
     torch.rand(7)  # whatever happens in between must not matter

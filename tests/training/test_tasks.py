@@ -10,7 +10,7 @@ from torch import nn
 from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
-from sedistill.training.tasks import Task, gradient_balance, gradients, level_gain
+from sedistill.training.tasks import Guides, Task, gradient_balance, gradients, level_gain
 
 
 class Gain(nn.Module):
@@ -27,7 +27,7 @@ class Gain(nn.Module):
 def task(**changes: object) -> Task:
     settings: dict = {
         "student": Gain(), "se_loss": ENHANCEMENT_LOSSES["si_snr"], "se_weight": 0.5, "objectives": {},
-        "kd_weight": 0.5, "teacher": None, "kd_level_db": None,
+        "kd_weight": 0.5, "guides": Guides(), "kd_level_db": None,
     }  # fmt: skip
     return Task(**{**settings, **changes})
 
@@ -58,7 +58,7 @@ def test_kept_outputs_and_live_teacher_are_the_same() -> None:
     live = {name: value for name, value in data.items() if name != "teacher"}
     objectives = {"l2": (1.0, DISPatch(MagnitudeL2()))}
     kept = task(objectives=objectives).losses(data)
-    asked = task(objectives=objectives, teacher=lambda noisy: data["teacher"]).losses(live)
+    asked = task(objectives=objectives, guides=Guides(teacher=lambda noisy: data["teacher"])).losses(live)
     torch.testing.assert_close(kept.total, asked.total)
 
 
@@ -66,18 +66,49 @@ def test_kept_outputs_and_live_teacher_are_the_same() -> None:
 def test_level_gain_brings_clean_to_the_level(level: float, scale: float) -> None:
     clean = scale * batch()["clean"]
     gain = level_gain(clean, level)
-    assert isinstance(gain, torch.Tensor)
     rms = (gain * clean).square().mean(dim=1).sqrt()
     expected = torch.full_like(rms, 10 ** (level / 20))
     if float(gain.max()) < 1e3:
         torch.testing.assert_close(rms, expected, rtol=1e-4, atol=0)
 
 
+def test_a_weight_of_0_leaves_a_term_out() -> None:
+    def never(noisy: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("nobody looks at the teacher")
+
+    kd = {"l2": (1.0, DISPatch(MagnitudeL2()))}
+    supervised = task(objectives=kd, kd_weight=0.0, guides=Guides(teacher=never)).losses(
+        {**batch(), "teacher": None}
+    )
+    assert supervised.kd is None
+    distilled = task(objectives=kd, se_weight=0.0).losses(batch())
+    assert distilled.se is None
+    assert distilled.total is distilled.kd
+    assert "se" in distilled.parts
+
+
+def test_band_teachers_come_at_the_level_of_all_others() -> None:
+    seen = {}
+
+    class Look:
+        needs = ("clean", "band_teachers")
+
+        def with_parts(self, **signals: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            seen.update(signals)
+            return signals["clean"].sum(), {"loss": torch.tensor(0.0)}
+
+    bands = torch.stack([batch()["clean"], 2 * batch()["clean"]], dim=1)
+    guides = Guides(band_teachers=lambda noisy: bands)
+    task(objectives={"look": (1.0, Look())}, guides=guides, kd_level_db=-6.0).losses(batch())
+    assert seen.keys() == {"clean", "band_teachers"}
+    torch.testing.assert_close(seen["band_teachers"], torch.stack([seen["clean"], 2 * seen["clean"]], dim=1))
+
+
 def test_level_gain_by_hand_and_on_silence() -> None:
     clean = torch.full((1, 100), 0.5)  # -6.02 dB
     assert math.isclose(float(level_gain(clean, -26.0)), 10 ** (-26 / 20) / 0.5, rel_tol=1e-5)
     assert float(level_gain(torch.zeros(1, 100), -12.0)) == 1e3
-    assert level_gain(clean, None) == 1.0
+    assert torch.equal(level_gain(clean, None), torch.ones(1, 1))
 
 
 def test_loss_does_not_depend_on_the_level_of_the_files() -> None:

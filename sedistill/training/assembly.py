@@ -1,0 +1,140 @@
+"""From what a recipe names to a loop that is ready to run."""
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from sedistill.data.batches import FixedDataset, fixed_loader, train_loader
+from sedistill.errors import UserError
+from sedistill.teachers import KeptEstimates, TeacherOutputs, WithTeachers
+from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
+from sedistill.training.kdrl_settings import KDRLSettings
+from sedistill.training.kdrl_step import KDRLStep
+from sedistill.training.loop import Loop
+from sedistill.training.preparing import PreparedRun
+from sedistill.training.recipe import Recipe
+from sedistill.training.stages import Stage, one_stage, two_stages
+from sedistill.training.steps import PlainStep, Step
+from sedistill.training.tasks import Task, clip_losses
+
+
+def build_loop(recipe: Recipe, run: PreparedRun, folder: Path) -> Loop:
+    """Everything connected, ready to run."""
+    student = run.student.to(run.device)
+    forward = cast(nn.Module, torch.compile(student)) if recipe.hardware.compile else student
+    for teacher in (run.teacher, *run.band_teachers):
+        if teacher is not None:
+            teacher.network.to(run.device)
+    batches = build_train_batches(recipe, run)
+    step = build_step(recipe, run, forward, len(batches), folder)
+    return Loop(
+        network=student,
+        step=step,
+        validation_loss=partial(
+            clip_losses, forward, ENHANCEMENT_LOSSES[student.se_loss], precision(recipe, run)
+        ),
+        stages=build_stages(recipe, len(batches)),
+        train_batches=batches,
+        valid_batches=fixed_loader(FixedDataset(run.valid_set), recipe.optimiser.batch_size, workers=0),
+        settings=recipe.optimiser,
+        logging=recipe.logging,
+        folder=folder,
+        device=run.device,
+        keep_optimiser=recipe.two_step is not None and recipe.two_step.keep_optimiser,
+    )
+
+
+def build_step(recipe: Recipe, run: PreparedRun, forward: nn.Module, batches: int, folder: Path) -> Step:
+    """How one batch changes the student."""
+    if recipe.kdrl is not None:
+        return build_kdrl_step(recipe, recipe.kdrl, run, batches, folder)
+    task = Task(
+        student=forward,
+        se_loss=ENHANCEMENT_LOSSES[run.student.se_loss],
+        se_weight=recipe.se_weight,
+        objectives=run.objectives,
+        kd_weight=recipe.kd_weight,
+        guides=run.guides,
+        kd_level_db=recipe.kd_level_db,
+    )
+    task.auxiliary.to(run.device)
+    parameters = [*run.student.parameters(), *task.auxiliary.parameters()]
+    optimiser = torch.optim.Adam(parameters, lr=recipe.optimiser.learning_rate, fused=True)
+    rehearse(task, run)
+    return PlainStep(task, run.student, optimiser, recipe.optimiser.clip_norm, precision(recipe, run))
+
+
+def build_kdrl_step(
+    recipe: Recipe, settings: KDRLSettings, run: PreparedRun, batches: int, folder: Path
+) -> KDRLStep:
+    """A step whose weights a policy network learns along the way."""
+    assert run.teacher is not None
+    steps = recipe.optimiser.steps_at_most(batches)
+    return KDRLStep(
+        run.student,
+        torch.optim.Adam(run.student.parameters(), lr=recipe.optimiser.learning_rate, fused=True),
+        recipe.optimiser.clip_norm,
+        settings,
+        run.teacher,
+        epochs=math.ceil(steps / batches),
+        steps=steps,
+        precision=precision(recipe, run),
+        ratio_path=folder / "ratios.csv",
+        seed=recipe.seed,
+    )
+
+
+@torch.no_grad()
+def rehearse(task: Task, run: PreparedRun) -> None:
+    """Compute every term on a clip of the training data, so that what cannot work is refused first."""
+    example = run.data.dataset[(0, 0)]
+    batch = {
+        name: torch.from_numpy(np.stack([example[name]] * 2)).to(run.device) for name in ("noisy", "clean")
+    }
+    run.student.eval()
+    try:
+        with torch.random.fork_rng():
+            task.losses(batch)
+    except ValueError as error:
+        raise UserError(
+            f"{run.recipe.name}: the objectives do not fit these networks and clips: {error}."
+        ) from None
+
+
+def build_stages(recipe: Recipe, batches: int) -> list[Stage]:
+    """The stages of the schedule, each of which must come to pass."""
+    if recipe.two_step is None:
+        return one_stage(recipe.se_weight, recipe.kd_weight)
+    steps = recipe.optimiser.steps_at_most(batches)
+    if recipe.two_step.kd_steps >= steps:
+        raise UserError(
+            f"two_step.kd_steps = {recipe.two_step.kd_steps} leaves nothing of the {steps} steps of this run "
+            "for the second stage; lower it or raise optimiser.max_epochs."
+        )
+    return two_stages(recipe.two_step.kd_steps, recipe.se_weight, recipe.kd_weight)
+
+
+def precision(recipe: Recipe, run: PreparedRun) -> torch.autocast:
+    """The number format of the forward pass."""
+    return torch.autocast(run.device.type, torch.bfloat16, enabled=recipe.hardware.precision == "bf16-mixed")
+
+
+def build_train_batches(recipe: Recipe, run: PreparedRun) -> DataLoader:
+    """The training batches; with a fixed set they bring the teachers' kept outputs along."""
+    dataset, fixed = run.data.dataset, run.data.fixed_set
+    if run.keeps_outputs and fixed is not None:
+        place = recipe.teacher_use.cache_folder or fixed.folder / "teacher-outputs"
+        kept = [
+            None
+            if teacher is None
+            else KeptEstimates(TeacherOutputs(place, fixed, teacher).open(str(run.device)), teacher.factor)
+            for teacher in (run.teacher, *run.band_teachers)
+        ]
+        dataset = WithTeachers(FixedDataset(fixed), kept[0], [one for one in kept[1:] if one is not None])
+    return train_loader(dataset, recipe.optimiser.batch_size, recipe.seed, recipe.data.workers)

@@ -1,0 +1,67 @@
+"""The data that a recipe names, opened and checked against the student."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch.utils.data import Dataset
+
+from sedistill.data.batches import FixedDataset, MixtureDataset
+from sedistill.data.corpus import Corpus
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.errors import UserError
+from sedistill.training.recipe import Recipe
+
+
+@dataclass
+class TrainingData:
+    """What is trained on. fixed_set is None for mixtures made on the fly; hash is of the recordings."""
+
+    dataset: Dataset
+    kind: str
+    clip_seconds: float
+    hash: str
+    fixed_set: FixedSet | None = None
+
+
+def open_training_data(recipe: Recipe, sample_rate: int) -> TrainingData:
+    """Mixtures on the fly from a prepared corpus, or a fixed set: told apart by what the folder holds."""
+    path, data = recipe.data.train, recipe.data
+    if (path / "corpus.yaml").exists():
+        corpus = Corpus.load(path)
+        refuse_other_rate(path, corpus.sample_rate, sample_rate, "data.train")
+        dataset = MixtureDataset(corpus, "train", data.mixing, recipe.seed, length=data.epoch_mixtures)
+        refuse_too_few(len(dataset), recipe, path)
+        return TrainingData(dataset, "mixtures made on the fly", data.mixing.clip_seconds or 0.0, corpus.hash)
+    fixed = open_fixed_set(path, sample_rate, "data.train")
+    refuse_too_few(len(fixed), recipe, path)
+    seconds = float(fixed.lengths.mean()) / sample_rate
+    return TrainingData(FixedDataset(fixed), "a fixed set", seconds, fixed.hash, fixed)
+
+
+def open_fixed_set(path: Path, sample_rate: int, key: str) -> FixedSet:
+    """The set at `path`, at the student's rate. Raises UserError."""
+    if not path.exists():
+        raise UserError(f"{key}: {path} does not exist; make it with `sedistill prepare` or `sedistill mix`.")
+    if (path / "corpus.yaml").exists():
+        raise UserError(
+            f"{key}: {path} is a corpus; a fixed set is needed here: make one with `sedistill mix`."
+        )
+    fixed = FixedSet(path)
+    refuse_other_rate(path, fixed.sample_rate, sample_rate, key)
+    return fixed
+
+
+def refuse_other_rate(path: Path, rate: int, wanted: int, key: str) -> None:
+    if rate != wanted:
+        raise UserError(
+            f"{key}: {path} has {rate} Hz but the student works at {wanted} Hz; "
+            f"prepare the data with --sample-rate {wanted}."
+        )
+
+
+def refuse_too_few(clips: int, recipe: Recipe, path: Path) -> None:
+    if clips < recipe.optimiser.batch_size:
+        raise UserError(
+            f"data.train: {path} gives {clips} clips an epoch, fewer than one batch of "
+            f"{recipe.optimiser.batch_size}; lower optimiser.batch_size or add data."
+        )

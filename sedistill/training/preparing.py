@@ -1,0 +1,120 @@
+"""What a recipe names, opened and checked against each other: networks, teachers, objectives, data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.devices import choose_device
+from sedistill.distill.taps import Taps
+from sedistill.errors import UserError
+from sedistill.models.base import SpeechEnhancer
+from sedistill.models.presets import build_model
+from sedistill.models.saving import load_model
+from sedistill.teachers import Teacher, stacked
+from sedistill.training.objectives import objective_names
+from sedistill.training.objectives.signals import SubbandObjective
+from sedistill.training.opening import TrainingData, open_fixed_set, open_training_data
+from sedistill.training.recipe import Recipe
+from sedistill.training.tasks import Guides, Objective
+
+
+@dataclass
+class PreparedRun:
+    """What a recipe names, opened and checked. `guides` are the teachers, and where features are seen."""
+
+    recipe: Recipe
+    student: SpeechEnhancer
+    teacher: Teacher | None
+    band_teachers: list[Teacher]
+    objectives: dict[str, tuple[float, Objective]]
+    guides: Guides
+    data: TrainingData
+    valid_set: FixedSet
+    device: torch.device
+
+    @property
+    def keeps_outputs(self) -> bool:
+        """Whether the teachers' outputs are computed once and kept; features are seen in a live one only."""
+        asked = self.recipe.teacher_use.cache == "auto" and (self.teacher is not None or self.band_teachers)
+        return bool(asked) and self.data.fixed_set is not None and self.guides.teacher_taps is None
+
+
+def prepare_run(recipe: Recipe) -> PreparedRun:
+    """Open data, build the student (initial weights decided by the seed alone) and load the teachers."""
+    if recipe.hardware.threads:
+        torch.set_num_threads(recipe.hardware.threads)
+    device = choose_device(recipe.hardware.device)
+    torch.manual_seed(recipe.seed)
+    student = build_student(recipe.student)
+    sample_rate, correct_level = student.sample_rate, recipe.teacher_use.correct_level
+    teacher = None
+    if recipe.teacher is not None and (recipe.distils or recipe.kdrl is not None):
+        teacher = Teacher(recipe.teacher, sample_rate, correct_level)
+    objectives = build_objectives(recipe, student, teacher.network if teacher else None)
+    needs = {need for _, objective in objectives.values() for need in objective.needs}
+    if "teacher" in needs and teacher is None:
+        raise UserError(
+            f"{recipe.name}: an objective needs a teacher but `teacher` is missing; name a saved model."
+        )
+    if not needs & {"teacher", "teacher_features"} and recipe.kdrl is None:
+        teacher = None  # named, but no term looks at it
+    band_teachers = [
+        Teacher(folder, sample_rate, correct_level)
+        for objective in recipe.objectives
+        if "band_teachers" in needs and isinstance(objective, SubbandObjective)
+        for folder in objective.teachers
+    ]
+    data = open_training_data(recipe, sample_rate)
+    valid_set = open_fixed_set(recipe.data.valid, sample_rate, "data.valid")
+    guides = build_guides(student, teacher, band_teachers, objectives)
+    return PreparedRun(recipe, student, teacher, band_teachers, objectives, guides, data, valid_set, device)
+
+
+def build_objectives(
+    recipe: Recipe, student: nn.Module, teacher: nn.Module | None
+) -> dict[str, tuple[float, Objective]]:
+    """The objectives in force, by name, with their weights."""
+    if not recipe.distils:
+        return {}
+    names = objective_names(recipe.objectives)
+    return {
+        name: (settings.weight, settings.build(student, teacher))
+        for name, settings in zip(names, recipe.objectives, strict=True)
+        if settings.weight > 0
+    }
+
+
+def build_guides(
+    student: SpeechEnhancer,
+    teacher: Teacher | None,
+    band_teachers: list[Teacher],
+    objectives: Mapping[str, tuple[float, Objective]],
+) -> Guides:
+    """The teachers as the task asks them, and taps at every module that an objective names."""
+    guides = Guides(teacher=teacher, band_teachers=stacked(band_teachers) if band_teachers else None)
+    student_taps = tap_names(objectives, "student_taps")
+    if student_taps and teacher is not None:
+        guides.student_taps = Taps(student, student_taps, "student")
+        guides.teacher_taps = Taps(teacher.network, tap_names(objectives, "teacher_taps"), "teacher")
+    return guides
+
+
+def tap_names(objectives: Mapping[str, tuple[float, Objective]], side: str) -> list[str]:
+    """The modules that the objectives look at on one side, each once."""
+    return list(
+        dict.fromkeys(n for _, objective in objectives.values() for n in getattr(objective, side, ()))
+    )
+
+
+def build_student(student: str | dict[str, Any]) -> SpeechEnhancer:
+    """A new network from a preset or settings, or a saved model to go on from."""
+    return load_model(str(student)) if is_saved_model(student) else build_model(student)
+
+
+def is_saved_model(student: str | dict[str, Any]) -> bool:
+    return isinstance(student, str) and (Path(student) / "card.yaml").exists()

@@ -1,0 +1,86 @@
+"""One update of the student, which the loop repeats: losses, gradients, clip, optimiser."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from sedistill.training.stages import Stage
+from sedistill.training.tasks import Task, gradient_balance, gradients
+
+
+class Step(Protocol):
+    """What the loop asks of a method of training."""
+
+    optimiser: torch.optim.Optimizer
+    """The student's; the loop sets its learning rate before each call and keeps its state."""
+
+    def __call__(self, batch: Mapping[str, Tensor], measure_balance: bool) -> dict[str, Tensor]:
+        """Update the student by one batch on the device; return what to log, 0-dim tensors.
+
+        measure_balance: whether this is one of the steps at which gradients are compared.
+        """
+
+    def enter(self, stage: Stage) -> None:
+        """Take the weights of a stage of the schedule; called before the first step and when resuming."""
+
+    def log_clips(self, step: int) -> None:
+        """Write what the step just done, of this number, said of single clips, if anything."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on, besides the student and its optimiser."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+
+
+class PlainStep:
+    """Adds the weighted terms of a task, differentiates once, clips and steps."""
+
+    def __init__(
+        self,
+        task: Task,
+        student: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        clip_norm: float,
+        precision: torch.autocast,
+    ) -> None:
+        self.task, self.optimiser = task, optimiser
+        self.clip_norm, self.precision = clip_norm, precision
+        self.student_parameters = [p for p in student.parameters() if p.requires_grad]
+        self.parameters = [*self.student_parameters, *task.auxiliary.parameters()]
+
+    def __call__(self, batch: Mapping[str, Tensor], measure_balance: bool) -> dict[str, Tensor]:
+        with self.precision:
+            losses = self.task.losses(batch)
+        log = dict(losses.parts)
+        self.optimiser.zero_grad(set_to_none=True)
+        if measure_balance and losses.se is not None and losses.kd is not None:
+            log |= self._backward_apart(losses.se, losses.kd)
+        else:
+            losses.total.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        self.optimiser.step()
+        return log | {"gradient/norm": norm, "gradient/clipped_share": (norm > self.clip_norm).float()}
+
+    def _backward_apart(self, se: Tensor, kd: Tensor) -> dict[str, Tensor]:
+        """The gradients of both terms on their own: their balance is returned, their sum goes to the step."""
+        se_grads = gradients(se, self.parameters, retain_graph=True)
+        kd_grads = gradients(kd, self.parameters)
+        for parameter, a, b in zip(self.parameters, se_grads, kd_grads, strict=True):
+            parameter.grad = a + b
+        students = len(self.student_parameters)  # maps of an objective have no say in the balance
+        return gradient_balance(se_grads[:students], kd_grads[:students])
+
+    def enter(self, stage: Stage) -> None:
+        self.task.se_weight, self.task.kd_weight = stage.se_weight, stage.kd_weight
+
+    def log_clips(self, step: int) -> None:
+        pass
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"auxiliary": self.task.auxiliary.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.task.auxiliary.load_state_dict(state["auxiliary"])
