@@ -1,0 +1,178 @@
+"""One update of a student by KDRL (2023), and of the policy that chose its targets."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sedistill.audio.si_snr import negative_si_snr
+from sedistill.distill.kdrl import loss_weights, reward
+from sedistill.models.base import SpeechEnhancer
+from sedistill.training.enhancement_losses import mean_squared_error
+from sedistill.training.kdrl_gradients import Distance, SharedForward, ThreeGradients, clips_do_not_meet
+from sedistill.training.kdrl_policy import Policy
+from sedistill.training.kdrl_references import Reference, evaluating
+from sedistill.training.kdrl_settings import DistanceName, KDRLSettings
+from sedistill.training.ratio_log import RatioLog
+from sedistill.training.stages import Stage
+from sedistill.training.tasks import gradient_balance
+
+DISTANCES: dict[DistanceName, Distance] = {
+    "mse": lambda estimate, target: mean_squared_error(estimate, target, target),
+    "si_snr": negative_si_snr,
+}
+
+
+class KDRLStep:
+    """Student, references and policy, one batch at a time; a `Step` of the training loop.
+
+    The policy sees the student's output and gives each clip a ratio; the student steps by its weighted loss,
+    and two references step from the same weights by the teacher alone and by the clean speech alone. How
+    close the three then come to the clean speech, in eval mode on the same batch, teaches the policy.
+    Method "fixed" has one ratio for all clips and neither policy nor references.
+
+    teacher: noisy (B, T) -> its estimate (B, T); not asked when batches bring "teacher" along.
+    epochs, steps: of the whole training, for the size of the policy's targets and its learning rate.
+    precision: the autocast in which networks run; distances and the policy are in float32 at least.
+    ratio_path: the file to which `log_clips` adds the ratios.
+
+    Raises UserError for a student whose own loss is no distance, unless the settings name one.
+    """
+
+    def __init__(
+        self,
+        student: SpeechEnhancer,
+        optimiser: torch.optim.Optimizer,
+        clip_norm: float,
+        settings: KDRLSettings,
+        teacher: Callable[[Tensor], Tensor],
+        epochs: int,
+        steps: int,
+        precision: torch.autocast,
+        ratio_path: Path,
+        seed: int,
+    ) -> None:
+        self.student, self.optimiser, self.clip_norm = student, optimiser, clip_norm
+        self.settings, self.teacher, self.precision = settings, teacher, precision
+        self.parameters = [p for p in student.parameters() if p.requires_grad]
+        self.device = self.parameters[0].device
+        distance = settings.distance_for(student.se_loss)
+        self.distance = DISTANCES[distance]
+        self.policy: Policy | None = None
+        if settings.method != "fixed":
+            floor = settings.floor_for(distance)
+            self.policy = Policy(settings, epochs, steps, floor, self.device, seed)
+            self.references = self._make_references()
+        self.splits_clips = self.device.type == "cpu" and clips_do_not_meet(student)
+        self.steps_done = self.steps_before = 0
+        self.ratio_path = ratio_path
+        self.ratio_log: RatioLog | None = None
+        self.clips, self.ratios = torch.empty(0), torch.empty(0)
+
+    def __call__(self, batch: Mapping[str, Tensor], measure_balance: bool) -> dict[str, Tensor]:
+        """Update the student (and the policy) by "noisy", "clean", "index" and perhaps "teacher"."""
+        noisy, clean = batch["noisy"], batch["clean"]
+        with self.precision:
+            teacher = self._teacher_estimate(batch)
+            forward = SharedForward(
+                self.student, self.parameters, self.distance, noisy, clean, teacher,
+                split=self.splits_clips and self.policy is not None,
+            )  # fmt: skip
+        log = {"se": forward.hard.mean(), "kd/soft": forward.soft.mean()}
+        if self.policy is None:
+            log |= self._step_by_fixed_ratio(forward, measure_balance)
+        else:
+            log |= self._step_by_policy(self.policy, forward, noisy, clean, teacher, measure_balance)
+            self.clips = batch["index"]
+        self.steps_done += 1
+        return log
+
+    def _step_by_fixed_ratio(self, forward: SharedForward, measure_balance: bool) -> dict[str, Tensor]:
+        ratio = forward.hard.new_tensor(self.settings.fixed_ratio).expand(forward.batch)
+        weights = loss_weights("A", ratio)
+        if not measure_balance:
+            return self._step_student(forward.mixed_gradient(*weights))
+        found = forward.gradients(*weights)
+        return gradient_balance(found.hard, found.soft) | self._step_student(found.mixed)
+
+    def _step_by_policy(
+        self, policy: Policy, forward: SharedForward, noisy: Tensor, clean: Tensor, teacher: Tensor,
+        measure_balance: bool,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        ratios = policy.ratios(clean, teacher, forward.estimate)
+        self.ratios = ratios.detach()
+        found = forward.gradients(*loss_weights(self.settings.method, self.ratios))
+        log = gradient_balance(found.hard, found.soft) if measure_balance else {}
+        soft, hard = self._reference_distances(found, noisy, clean)
+        log |= self._step_student(found.mixed)
+        own = self._distance_now(self.student, noisy, clean)
+
+        rewards = reward(own, soft, hard)
+        size = forward.hard if self.settings.delta_by == "before" else own
+        loss = policy.learn(ratios, rewards, size, self.steps_done)
+        return log | {
+            "ratio/mean": self.ratios.mean(),
+            "ratio/deviation": self.ratios.std(correction=0),
+            "policy/loss": loss,
+            "policy/reward": rewards.mean(),
+            "policy/soft_wins": (rewards < 0).float().mean(),
+            "policy/hard_wins": (rewards > 0).float().mean(),
+        }
+
+    def _reference_distances(self, found: ThreeGradients, noisy: Tensor, clean: Tensor) -> list[Tensor]:
+        """Distances (B,) to the clean speech after the step by the soft target and by the hard one."""
+        distances = []
+        for reference, gradient in zip(self.references, (found.soft, found.hard), strict=True):
+            reference.step(gradient, self.clip_norm)
+            distances.append(self._distance_now(reference, noisy, clean))
+        return distances
+
+    def _step_student(self, gradient: list[Tensor]) -> dict[str, Tensor]:
+        for parameter, part in zip(self.parameters, gradient, strict=True):
+            parameter.grad = part
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        self.optimiser.step()
+        return {"gradient/norm": norm, "gradient/clipped_share": (norm > self.clip_norm).float()}
+
+    def _distance_now(self, network: Callable[[Tensor], Tensor], noisy: Tensor, clean: Tensor) -> Tensor:
+        with evaluating(self.student), self.precision:
+            return self.distance(network(noisy), clean)
+
+    def _make_references(self) -> tuple[Reference, Reference]:
+        """For the soft and the hard target; one serves both, in turn, unless moments are kept."""
+        moments = self.settings.reference_optimiser
+        first = Reference(self.student, self.optimiser, moments)
+        return first, Reference(self.student, self.optimiser, moments) if moments == "own" else first
+
+    @torch.no_grad()
+    def _teacher_estimate(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return batch["teacher"] if "teacher" in batch else self.teacher(batch["noisy"])
+
+    def enter(self, stage: Stage) -> None:
+        """KDRL has one stage: its ratios are its schedule."""
+
+    def log_clips(self, step: int) -> None:
+        """Write the ratios of the latest batch."""
+        if self.policy is None:
+            return
+        if self.ratio_log is None:
+            self.ratio_log = RatioLog(self.ratio_path, self.steps_before)
+        self.ratio_log.write(step, self.clips, self.ratios)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What there is besides the student and its optimiser."""
+        if self.policy is None:
+            return {}
+        references = [reference.state_dict() for reference in self.references]
+        return {"steps": self.steps_done, "policy": self.policy.state_dict(), "references": references}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        if self.policy is None:
+            return
+        self.steps_done = self.steps_before = state["steps"]
+        self.policy.load_state_dict(state["policy"])
+        for reference, kept in zip(self.references, state["references"], strict=True):
+            reference.load_state_dict(kept)
