@@ -13,8 +13,8 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,30 +29,50 @@ from sedistill import (
     SISNRTarget,
     Stft,
 )
+from sedistill.distill.bin_losses import ComplexL1, GeneralisedKL
+from sedistill.distill.clean_and_noise import CleanAndNoiseKD
+from sedistill.distill.frame_kl import FrameKL
+from sedistill.distill.subband import SubbandKD
+from sedistill.distill.waveform import WaveformL1, WaveformL2
 
 RESULTS = Path(__file__).parent / "results" / "losses.csv"
 YARDSTICK = "L2, written by hand"
 FULL_METHOD = "DFKD + DISPatch + MSSP"
 LIMIT = 3.0
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+class ByHand:
+    """The yardstick, called like every objective."""
+
+    needs = ("student", "teacher")
+
+    def __call__(self, student: Tensor, teacher: Tensor) -> Tensor:
+        stft = Stft()
+        return (stft(student).abs() - stft(teacher).abs()).square().mean()
 
 
-def by_hand(student: Tensor, teacher: Tensor, clean: Tensor) -> Tensor:
-    stft = Stft()
-    return (stft(student).abs() - stft(teacher).abs()).square().mean()
-
-
-LOSSES: dict[str, Loss] = {
-    YARDSTICK: by_hand,
+# Whatever has `needs` and takes those signals: a line here, and, for new kinds of signals, one in `signals`.
+LOSSES: dict[str, Any] = {
+    YARDSTICK: ByHand(),
     "SI-SNR towards the teacher": SISNRTarget(),
+    "waveform L1": WaveformL1(),
+    "waveform L2": WaveformL2(),
     "L1": DISPatch(MagnitudeL1(), keep=1.0),
     "L2": DISPatch(MagnitudeL2(), keep=1.0),
     "L2, power 0.3": DISPatch(MagnitudeL2(0.3), keep=1.0),
+    "complex L1": DISPatch(ComplexL1(), keep=1.0),
+    "complex L2": DISPatch(ComplexL2(1), keep=1.0),
     "complex L2, power 0.3": DISPatch(ComplexL2(0.3), keep=1.0),
+    "KL, generalised": DISPatch(GeneralisedKL(), keep=1.0),
+    "KL, softmax": FrameKL(),
+    "KL, normalised": FrameKL("normalised"),
     "DFKD": DISPatch(DFKDLoss(), keep=1.0),
+    "clean and noise (MV-AT)": CleanAndNoiseKD(),
+    "Subband-KD, 4 teachers": SubbandKD(),
+    "Subband-KD, 1 teacher": SubbandKD("teacher"),
     "L2 + DISPatch": DISPatch(MagnitudeL2()),
     "complex L2, power 0.3 + DISPatch": DISPatch(ComplexL2(0.3)),
+    "KL, generalised + DISPatch": DISPatch(GeneralisedKL()),
     "DFKD + DISPatch": DISPatch(DFKDLoss()),
     FULL_METHOD: DISPatch(DFKDLoss(), MultiScalePatches(10, 40)),
 }
@@ -91,21 +111,36 @@ def main() -> None:
 
 def measure(batch: int, options: argparse.Namespace) -> dict[str, list[float]]:
     """Milliseconds of CPU time of each loss, round by round."""
-    generator = torch.Generator().manual_seed(0)
-    samples = int(16_000 * options.seconds)
-    clean = 0.1 * torch.randn(batch, samples, generator=generator)
-    teacher = clean + 0.02 * torch.randn(batch, samples, generator=generator)
-    student = (clean + 0.05 * torch.randn(batch, samples, generator=generator)).requires_grad_()
+    given = signals(batch, int(16_000 * options.seconds))
     times_ms: dict[str, list[float]] = {name: [] for name in LOSSES}
     order = list(LOSSES)
     for _ in range(options.rounds + 2):
         random.Random(len(times_ms[YARDSTICK])).shuffle(order)
         for name in order:
+            loss = LOSSES[name]
+            needed = {signal: given[signal] for signal in loss.needs}
             start = time.process_time()
-            LOSSES[name](student, teacher, clean).backward()
+            loss(**needed).backward()
             times_ms[name].append(1000 * (time.process_time() - start))
-            student.grad = None
+            given["student"].grad = None
     return {name: times[2:] for name, times in times_ms.items()}
+
+
+def signals(batch: int, samples: int) -> dict[str, Tensor]:
+    """What the losses may need, by name: waveforms (batch, samples); band teachers (batch, 4, samples)."""
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(level: float, *shape: int) -> Tensor:
+        return level * torch.randn(*shape, generator=generator)
+
+    clean = noise(0.1, batch, samples)
+    return {
+        "student": (clean + noise(0.05, batch, samples)).requires_grad_(),
+        "teacher": clean + noise(0.02, batch, samples),
+        "clean": clean,
+        "noisy": clean + noise(0.1, batch, samples),
+        "band_teachers": clean[:, None] + noise(0.02, batch, 4, samples),
+    }
 
 
 def ratios_to_yardstick(times_ms: dict[str, list[float]]) -> dict[str, list[float]]:
