@@ -1,0 +1,83 @@
+"""Attention transfer: where in time a layer is active, compared between student and teacher."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+
+from sedistill.distill.checks import check_choice
+from sedistill.distill.feature_pairs import MisfitError, PairedFeatures, stretched
+from sedistill.errors import UserError
+
+SILENT_NORM = 1e-12  # a map of a smaller norm is not scaled up to 1; a map of zeros stays zeros
+
+
+@dataclass(frozen=True)
+class AttentionTransfer(PairedFeatures):
+    """Distance of attention maps, summed over pairs (MV-AT 2022, equations 1, 2; Zagoruyko & Komodakis 2017).
+
+        kd = AttentionTransfer([("encoder.3", "encoder.3"), ("encoder.3", "encoder.4")])
+        loss = kd(student_features=student_taps.take(), teacher_features=teacher_taps.take())
+
+    The map of an activation A (B, C, t) is F = sum over channels of |A|^map_power, (B, t), brought to unit l2
+    norm over time: Q = F / max(||F||, 1e-12). So the networks may differ in channels and in level, and no
+    parameters are needed. Activations (B, C, ...) of more dimensions are compared over all of them.
+
+    pairs: (student's module, teacher's module), whose outputs must begin with (batch, channels).
+    map_power: at least 1.
+    distance: "l1", or "l2" (the norm of the difference), or "mse" (its square, as in much public code).
+    reduction: how "l1" and "mse" go over time: "mean", or "sum" as equation 2 prints. The sum grows with the
+        square root of t, which without a weight of its own would outweigh most enhancement losses.
+    interpolate_to: whose number of frames is used where they differ; the other's map is interpolated
+        linearly before it is brought to unit norm.
+
+    Raises UserError for impossible settings, and for maps of different shapes that are not over time alone.
+    """
+
+    map_power: float = 2.0
+    distance: str = "l1"
+    reduction: str = "mean"
+    interpolate_to: str = "student"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.map_power < float("inf"):
+            raise UserError(
+                f"map_power = {self.map_power} is not possible; give a number of at least 1, such as 2."
+            )
+        check_choice("distance", self.distance, ("l1", "l2", "mse"))
+        check_choice("reduction", self.reduction, ("mean", "sum"))
+        check_choice("interpolate_to", self.interpolate_to, ("student", "teacher"))
+        if self.distance == "l2" and self.reduction == "sum":
+            raise UserError(
+                "reduction = 'sum' says nothing with distance = 'l2', a norm; leave it out or take 'mse'."
+            )
+
+    def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """The distance in each clip, (B,), between activations (B, C, ...)."""
+        ours, theirs = self._map(student), self._map(teacher)
+        if ours.shape != theirs.shape:
+            ours, theirs = self._of_one_length(ours, theirs)
+        difference = _unit_norm(ours.flatten(1)) - _unit_norm(theirs.flatten(1))
+        if self.distance == "l2":
+            return difference.norm(dim=1)
+        values = difference.abs() if self.distance == "l1" else difference.square()
+        return values.mean(dim=1) if self.reduction == "mean" else values.sum(dim=1)
+
+    def _map(self, values: Tensor) -> Tensor:
+        powers = values.square() if self.map_power == 2 else values.abs() ** self.map_power
+        return powers.sum(dim=1)
+
+    def _of_one_length(self, ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+        if ours.ndim != 2 or theirs.ndim != 2:
+            raise MisfitError(
+                f"their maps {tuple(ours.shape[1:])} and {tuple(theirs.shape[1:])} differ, and only maps "
+                "over time alone can be interpolated; pair layers of one resolution."
+            )
+        if self.interpolate_to == "student":
+            return ours, stretched(theirs[:, None], ours.shape[1])[:, 0]
+        return stretched(ours[:, None], theirs.shape[1])[:, 0], theirs
+
+
+def _unit_norm(maps: Tensor) -> Tensor:
+    return functional.normalize(maps, dim=1, eps=SILENT_NORM)

@@ -1,0 +1,172 @@
+"""Each layer of the student learns from a mixture of the teacher's layers that attention finds."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sedistill.distill.feature_pairs import Features, MisfitError, by_frames, feature, stretched
+from sedistill.errors import UserError
+
+
+class LayerAttention(nn.Module):
+    """Distance of the student's layers from mixtures of the teacher's. An approximation of ABC-KD (2023).
+
+        kd = LayerAttention.for_features(student_taps.take(), teacher_taps.take())  # after one forward pass
+        optimiser = Adam([*student.parameters(), *kd.parameters()])
+
+    Approximation: of "ABC-KD: Attention-Based-Compression Knowledge Distillation for Deep Learning-Based
+    Noise Suppression" (2023) it could only be read that attention compresses the teacher's many layers into
+    targets for fewer of the student's. Projections and loss are chosen here:
+
+        w_ij = softmax over j of <q_i, k_j> / sqrt(width),  target_i = sum_j w_ij v_j,
+        loss of a clip = mean over i of the mean square of v_i - target_i
+
+    with i the student's layers, j the teacher's. Query q_i and key k_j come from a linear map of the mean
+    over time, values v_i (B, width, K) from one of every frame (channels and frequencies flattened). Where
+    numbers of frames differ the teacher's values are interpolated linearly to the student's.
+
+    The teacher's values are layer-normalised (width), and their maps stay as drawn (orthogonal): targets that
+    could be trained would collapse to something easy. With a normalisation alone they still can, since behind
+    a ReLU one map to a single direction turns every frame into the same vector. Queries and keys are
+    layer-normalised too, so that large activations do not harden the softmax at birth.
+
+    student_sizes, teacher_sizes: values of one frame (channels, times frequencies) by tapped module.
+    width: of the common space.
+    student_time_dim, teacher_time_dim: which dimension of an activation is time: the last in most networks,
+        2 in GTCRN's (B, C, K, F).
+    seed: of the initial maps; torch's global generator is not touched.
+
+    The maps are trained with the student and are no part of it. Computed in float32 at least, also under
+    autocast. Raises UserError for impossible settings and activations that do not fit.
+    """
+
+    needs = ("student_features", "teacher_features")
+
+    def __init__(
+        self,
+        student_sizes: Mapping[str, int],
+        teacher_sizes: Mapping[str, int],
+        width: int = 64,
+        student_time_dim: int = -1,
+        teacher_time_dim: int = -1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if isinstance(width, bool) or not isinstance(width, int) or width < 2:
+            raise UserError(
+                f"width = {width} is not possible; give a whole number of at least 2, such as 64."
+            )
+        for whose, sizes in (("student", student_sizes), ("teacher", teacher_sizes)):
+            if not sizes:
+                raise UserError(
+                    f"layer attention needs at least one tapped module of the {whose}; name some."
+                )
+        self.student_taps, self.teacher_taps = tuple(student_sizes), tuple(teacher_sizes)
+        self.student_time_dim, self.teacher_time_dim = student_time_dim, teacher_time_dim
+        generator = torch.Generator().manual_seed(seed)
+        self.queries = nn.ModuleList(_linear(size, width, generator) for size in student_sizes.values())
+        self.keys = nn.ModuleList(_linear(size, width, generator) for size in teacher_sizes.values())
+        self.student_values = nn.ModuleList(
+            _linear(size, width, generator) for size in student_sizes.values()
+        )
+        for number, size in enumerate(teacher_sizes.values()):
+            fixed = nn.init.orthogonal_(torch.empty(width, size), generator=generator)
+            self.register_buffer(f"teacher_values_{number}", fixed)
+
+    @classmethod
+    def for_features(
+        cls,
+        student_features: Features,
+        teacher_features: Features,
+        width: int = 64,
+        student_time_dim: int = -1,
+        teacher_time_dim: int = -1,
+        seed: int = 0,
+    ) -> "LayerAttention":
+        """For activations such as these, of a clip of any length; their values do not matter."""
+        student_sizes = _sizes(student_features, "student", student_time_dim)
+        teacher_sizes = _sizes(teacher_features, "teacher", teacher_time_dim)
+        return cls(student_sizes, teacher_sizes, width, student_time_dim, teacher_time_dim, seed)
+
+    def forward(self, *, student_features: Features, teacher_features: Features) -> Tensor:
+        return self.with_parts(student_features=student_features, teacher_features=teacher_features)[0]
+
+    def with_parts(
+        self, *, student_features: Features, teacher_features: Features
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, and what to log of it by name (0-dim, without gradient).
+
+        "loss"; "entropy" of the weights, 1 where all teacher layers weigh alike, 0 where one has all (and
+        where there is but one); "top/NAME", the share of (clip, student layer) that listen most to that
+        teacher layer.
+        """
+        ours = [
+            _frames(student_features, name, "student", self.student_time_dim) for name in self.student_taps
+        ]
+        theirs = [
+            _frames(teacher_features, name, "teacher", self.teacher_time_dim).detach()
+            for name in self.teacher_taps
+        ]
+        with torch.autocast(ours[0].device.type, enabled=False):
+            weights = self._weights(ours, theirs)
+            loss = self._per_clip(ours, theirs, weights).mean()
+        return loss, {"loss": loss.detach()} | self._described(weights.detach())
+
+    def _weights(self, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
+        """w_ij of each clip, (B, I, J)."""
+        queries = _of_means(self.queries, ours)
+        keys = _of_means(self.keys, theirs)
+        return torch.softmax(queries @ keys.mT / math.sqrt(queries.shape[-1]), dim=-1)
+
+    def _per_clip(self, ours: list[Tensor], theirs: list[Tensor], weights: Tensor) -> Tensor:
+        values = [
+            _normalised(self.get_buffer(f"teacher_values_{number}") @ layer)
+            for number, layer in enumerate(theirs)
+        ]
+        distances = []
+        for layer, linear, shares in zip(ours, self.student_values, weights.unbind(1), strict=True):
+            as_long = torch.stack([stretched(value, layer.shape[-1]) for value in values], dim=1)
+            target = torch.einsum("bj,bjwk->bkw", shares, as_long)
+            distances.append((linear(layer.mT) - target).square().mean(dim=(1, 2)))
+        return torch.stack(distances).mean(dim=0)
+
+    def _described(self, weights: Tensor) -> dict[str, Tensor]:
+        evenness = torch.special.entr(weights).sum(dim=-1).mean() / math.log(max(2, len(self.teacher_taps)))
+        top = weights.argmax(dim=-1)
+        shares = {f"top/{name}": (top == j).float().mean() for j, name in enumerate(self.teacher_taps)}
+        return {"entropy": evenness} | shares
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    linear = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    bound = 1 / math.sqrt(inputs)  # as nn.Linear begins, but from the given generator
+    nn.init.uniform_(linear.weight, -bound, bound, generator=generator)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
+def _sizes(features: Features, whose: str, time_dim: int) -> dict[str, int]:
+    return {name: _frames(features, name, whose, time_dim).shape[1] for name in features}
+
+
+def _frames(features: Features, name: str, whose: str, time_dim: int) -> Tensor:
+    """One activation as (B, D, K)."""
+    try:
+        return by_frames(feature(features, name, whose), time_dim)
+    except MisfitError as misfit:
+        raise UserError(f"'{name}' of the {whose}: {misfit}") from misfit
+
+
+def _of_means(maps: nn.ModuleList, layers: list[Tensor]) -> Tensor:
+    """Each layer's mean over time, mapped and normalised: (B, layers, width)."""
+    mapped = [linear(layer.mean(dim=-1)) for linear, layer in zip(maps, layers, strict=True)]
+    stacked = torch.stack(mapped, dim=1)
+    return functional.layer_norm(stacked, stacked.shape[-1:])
+
+
+def _normalised(values: Tensor) -> Tensor:
+    """(B, width, K), each frame with mean 0 and deviation 1 over the width."""
+    return functional.layer_norm(values.mT, values.shape[1:2]).mT
