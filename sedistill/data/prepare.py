@@ -2,9 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,57 +11,15 @@ from sedistill.audio.files import RESAMPLER
 from sedistill.data.checking import SHORTEST_SECONDS, Finding, Job, check
 from sedistill.data.corpus import FACTS, Clip, Corpus
 from sedistill.data.layouts import Listing, Source, find_sources
+from sedistill.data.layouts.timit_noisex92 import SIMILAR
 from sedistill.data.parallel import parallel_map
+from sedistill.data.published import LeftOut, compare
 from sedistill.data.splitting import assign_splits, find_leaks
+from sedistill.data.summary import AUDIO_ROOT, EXCLUDED, Excluded, PrepareSummary
 from sedistill.errors import UserError
 from sedistill.writing import atomic_folder, refuse_existing
 
-EXCLUDED = "excluded.csv"
-AUDIO_ROOT = "audio"
-SPLIT_ORDER = ("train", "valid", "test", "test_with_reverb")
-
-
-@dataclass(frozen=True)
-class Excluded:
-    """A file that was left out, and why: a short reason to count by, and what was found."""
-
-    path: str
-    reason: str
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class PrepareSummary:
-    """What `prepare` did; `text()` is one screen."""
-
-    folder: Path
-    corpus: Corpus
-    excluded: Sequence[Excluded]
-    converted: int
-    clipped: int
-    warnings: Sequence[str] = field(default_factory=list)
-
-    def text(self) -> str:
-        facts = self.corpus.facts
-        lines = [f"Corpus {self.folder} ({facts['layout']}, {facts['sample_rate']} Hz)", ""]
-        lines += _count_lines(facts["counts"])
-        lines += ["", *self._left_out_lines()]
-        if self.converted:
-            lines.append(
-                f"Converted to {facts['sample_rate']} Hz mono ({RESAMPLER}): {self.converted} files, in "
-                f"{self.folder / AUDIO_ROOT}"
-            )
-        if self.clipped:
-            lines.append(f"Kept although clipped (noise, or a ready pair): {self.clipped} files")
-        lines += [f"Warning: {warning}." for warning in self.warnings]
-        return "\n".join(lines)
-
-    def _left_out_lines(self) -> list[str]:
-        if not self.excluded:
-            return ["Left out: nothing"]
-        counts = Counter(one.reason for one in self.excluded)
-        reasons = [f"  {count:6d}  {reason}" for reason, count in counts.most_common()]
-        return [f"Left out: {len(self.excluded)} files, listed in {self.folder / EXCLUDED}", *reasons]
+SPLIT_ORDER = ("train", "valid", "test", "test_with_reverb", SIMILAR)
 
 
 def prepare(
@@ -77,6 +33,7 @@ def prepare(
     seed: int = 0,
     workers: int | None = None,
     overwrite: bool = False,
+    valid_speakers: Sequence[str] | None = None,
 ) -> PrepareSummary:
     """Check every file of a corpus and write corpus.csv, excluded.csv and corpus.yaml into `output`.
 
@@ -90,14 +47,20 @@ def prepare(
     flat at the peak. Clipped noise and clipped ready pairs are kept and marked: noise is clipped in life, and
     a published test set stays whole.
 
-    Raises UserError for missing or empty folders, when a needed kind has no usable file, and for an output
-    that exists.
+    A corpus in a known layout is held against its published counts, hours and rates: what is missing, extra,
+    doubled or at another rate is told in the summary and stops nothing. `valid_speakers` names those of
+    VoiceBank+DEMAND to validate with; None takes the customary ones.
+
+    Raises UserError for missing or empty folders, test speakers in a training folder, when a needed kind has
+    no usable file, and for an output that exists.
     """
     output = Path(output)
     refuse_existing(output, overwrite, marker=FACTS)
     _check_numbers(sample_rate, workers)
-    folders = (None if folder is None else Path(folder) for folder in (root, clean, noise, noisy))
-    listing = find_sources(layout, *folders)
+    root, clean, noise, noisy = (
+        None if folder is None else Path(folder) for folder in (root, clean, noise, noisy)
+    )
+    listing = find_sources(layout, root, clean, noise, noisy, valid_speakers)
     _refuse_inside(output, listing)
     with atomic_folder(output, overwrite) as folder:
         jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate)
@@ -163,18 +126,36 @@ def _summarise(
                 clips.append(_clip(source, finding))
     clips, copies = _without_copies(clips, listing)
     shortest = {kind: round(seconds * sample_rate) for kind, seconds in SHORTEST_SECONDS.items()}
-    clips, cut, warnings = assign_splits(clips, listing.shares, seed, shortest)
+    clips, cut, warnings = assign_splits(clips, listing.shares, seed, shortest, listing.in_time)
     excluded += copies
     excluded += [Excluded(_original(clip, listing), "too short to split in time", why) for clip, why in cut]
     _refuse_useless(listing, clips, excluded)
     clips.sort(key=lambda clip: (_split_rank(clip.split), clip.kind, clip.root, clip.path, clip.start))
     converted = len({(clip.root, clip.path) for clip in clips if clip.source})
     roots = listing.roots | ({AUDIO_ROOT: Path(AUDIO_ROOT)} if converted else {})
-    facts = _facts(listing, clips, excluded, sample_rate, seed)
+    published, rates = compare(listing.parts, clips, _by_root(listing, excluded), sample_rate)
+    facts = _facts(listing, clips, excluded, sample_rate, seed) | (
+        {"published": published} if published else {}
+    )
     corpus = Corpus.from_clips(output, clips, sample_rate, roots, facts)
-    warnings = [*listing.warnings, *warnings, *find_leaks(clips), *_missing_splits(clips)]
+    warnings = [*listing.warnings, *rates, *warnings, *find_leaks(clips)]
+    warnings += _missing_splits(clips, listing.noise_only)
     clipped = sum(clip.clipped_share > 0.001 for clip in clips)
-    return PrepareSummary(output, corpus, excluded, converted, clipped, warnings)
+    return PrepareSummary(output, corpus, excluded, converted, clipped, warnings, published, listing.notes)
+
+
+def _by_root(listing: Listing, excluded: Iterable[Excluded]) -> list[LeftOut]:
+    """What was left out, by the root it lies in; the innermost where roots lie in one another."""
+    innermost = sorted(listing.roots.items(), key=lambda item: -len(str(item[1])))
+    found = []
+    for one in excluded:
+        path = Path(one.path).absolute()
+        for name, folder in innermost:
+            if path.is_relative_to(folder):
+                place = path.relative_to(folder).as_posix()
+                found.append(LeftOut(name, place, one.reason, one.detail))
+                break
+    return found
 
 
 def _remove_unused(converted: Path, corpus: Corpus) -> None:
@@ -186,7 +167,13 @@ def _remove_unused(converted: Path, corpus: Corpus) -> None:
 
 
 def _short_reason(reason: str) -> str:
-    words = {"partner": "no partner", "outside": "outside of the splits", "same name": "name twice"}
+    words = {
+        "partner": "no partner",
+        "outside": "outside of the splits",
+        "same name": "name twice",
+        "none of": "unknown name",
+        "does not use": "not used",
+    }
     return next((short for word, short in words.items() if word in reason), reason)
 
 
@@ -296,16 +283,7 @@ def _counts(clips: Sequence[Clip], sample_rate: int) -> dict[str, dict[str, Any]
     }
 
 
-def _count_lines(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    lines = [f"  {'split':<17}{'kind':<7}{'files':>8}{'h:mm:ss':>11}{'groups':>9}"]
-    for cell, count in counts.items():
-        split, kind = cell.split(" ")
-        duration = timedelta(seconds=round(count["hours"] * 3600))
-        lines.append(f"  {split:<17}{kind:<7}{count['files']:>8}{duration!s:>11}{count['groups']:>9}")
-    return [*lines, "  (groups: speakers, noise classes, or single files of a flat folder)"]
-
-
-def _missing_splits(clips: Iterable[Clip]) -> list[str]:
+def _missing_splits(clips: Iterable[Clip], noise_only: Iterable[str]) -> list[str]:
     """Splits that one needed kind has and the other lacks, which makes them useless for mixing."""
     present: dict[str, set[str]] = {}
     for clip in clips:
@@ -314,7 +292,7 @@ def _missing_splits(clips: Iterable[Clip]) -> list[str]:
     return [
         f"the split {split} has {', '.join(kinds)} only, and needs clean and noise to make mixtures"
         for split, kinds in present.items()
-        if len(kinds) == 1
+        if len(kinds) == 1 and split not in noise_only
     ]
 
 

@@ -15,6 +15,7 @@ def assign_splits(
     shares: Mapping[str, Mapping[str, float]],
     seed: int,
     shortest_frames: Mapping[str, int],
+    in_time: frozenset[str] = frozenset(),
 ) -> tuple[list[Clip], list[tuple[Clip, str]], list[str]]:
     """Give a split to every clip that has none; whole groups (speakers, classes, recordings) stay together.
 
@@ -25,6 +26,7 @@ def assign_splits(
         shares: for each kind, the shares of the splits beside train, for example {"valid": 0.1, "test": 0.1}.
             A pair follows its noisy clip.
         shortest_frames: for each kind, what a piece cut in time must have.
+        in_time: kinds whose recordings are cut in time by design, however many groups there are.
 
     Returns: the clips; those left out, with the reason; warnings.
     """
@@ -35,14 +37,15 @@ def assign_splits(
     for kind, of_kind in _by_kind(open_clips).items():
         wanted = shares[kind]
         groups = {clip.group for clip in of_kind}
-        if len(groups) > len(wanted):
+        if len(groups) > len(wanted) and kind not in in_time:
             split_of = _split_groups(groups, wanted, f"{seed} {kind}")
             done += [replace(clip, split=split_of[clip.group]) for clip in of_kind]
             continue
-        warnings.append(
-            f"{kind}: only {len(groups)} group{'s' if len(groups) > 1 else ''} (speakers, classes or files), "
-            "so each recording is split in time; its parts are not independent"
-        )
+        if kind not in in_time:
+            warnings.append(
+                f"{kind}: only {len(groups)} group{'s' if len(groups) > 1 else ''} (speakers, classes or "
+                "files), so each recording is split in time; its parts are not independent"
+            )
         for clip in of_kind:
             parts = list(_split_in_time(clip, wanted))
             shortest = shortest_frames[clip.kind]

@@ -1,0 +1,93 @@
+"""The folder layouts users own: which file is clean, noise or noisy, of which split, speaker or class.
+
+A layout only looks at names; whether a file is usable is found out by `checking`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sedistill.data.layouts.dns2020 import list_dns2020
+from sedistill.data.layouts.folders import list_folders, list_pairs
+from sedistill.data.layouts.listing import Listing, Source
+from sedistill.data.layouts.timit_noisex92 import find_both, list_timit_noisex92
+from sedistill.data.layouts.voicebank_demand import list_voicebank_demand
+from sedistill.errors import UserError
+
+__all__ = ["LAYOUTS", "Listing", "Source", "find_sources"]
+
+VOICEBANK = {"voicebank-demand": None, "voicebank-demand-28": 28, "voicebank-demand-56": 56}
+LAYOUTS = ("auto", "folders", "pairs", *VOICEBANK, "dns2020", "timit-noisex92")
+
+
+def find_sources(
+    layout: str,
+    root: Path | None,
+    clean: Path | None,
+    noise: Path | None,
+    noisy: Path | None,
+    valid_speakers: Sequence[str] | None = None,
+) -> Listing:
+    """List a corpus. Raises UserError for missing or empty folders and contradicting choices."""
+    if layout not in LAYOUTS:
+        raise UserError(f"unknown layout '{layout}'; choose one of {', '.join(LAYOUTS)}.")
+    for folder in (root, clean, noise, noisy):
+        if folder is not None and not folder.is_dir():
+            missing = "is a file, not a folder" if folder.is_file() else "does not exist"
+            raise UserError(f"{folder} {missing}; give a folder of audio files.")
+    if root is not None and any((clean, noise, noisy)):
+        raise UserError(f"give either the folder {root} alone or --clean with --noise or --noisy, not both.")
+    if root is not None:
+        layout = _recognise(root) if layout == "auto" else layout
+    if valid_speakers is not None and layout not in VOICEBANK:
+        raise UserError(
+            f"valid_speakers is for VoiceBank+DEMAND; in layout {layout} put the validation files into a "
+            "folder called valid."
+        )
+    if root is not None:
+        return _list_root(layout, root, valid_speakers)
+    return _list_named(layout, clean, noise, noisy)
+
+
+def _list_named(layout: str, clean: Path | None, noise: Path | None, noisy: Path | None) -> Listing:
+    if layout in (*VOICEBANK, "dns2020"):
+        raise UserError(f"layout {layout} is one folder; give it in place of --clean, --noise and --noisy.")
+    if clean and noise and not noisy and layout == "timit-noisex92":
+        return list_timit_noisex92(clean, noise)
+    if clean and noise and not noisy and layout in ("auto", "folders"):
+        return list_folders(clean, noise)
+    if clean and noisy and not noise and layout in ("auto", "pairs"):
+        return list_pairs(clean, noisy)
+    raise UserError("give --clean with --noise (to mix), --clean with --noisy (ready pairs), or one folder.")
+
+
+def _list_root(layout: str, root: Path, valid_speakers: Sequence[str] | None) -> Listing:
+    if layout in VOICEBANK:
+        return list_voicebank_demand(root, VOICEBANK[layout], valid_speakers)
+    if layout == "dns2020":
+        return list_dns2020(root)
+    if layout == "timit-noisex92":
+        return list_timit_noisex92(root, root)
+    second = "noise" if layout == "folders" else "noisy"
+    for folder in (root / "clean", root / second):
+        if not folder.is_dir():
+            raise UserError(f"{folder} does not exist; layout {layout} needs clean/ and {second}/ in {root}.")
+    if layout == "folders":
+        return list_folders(root / "clean", root / "noise")
+    return list_pairs(root / "clean", root / "noisy")
+
+
+def _recognise(root: Path) -> str:
+    if (root / "datasets" / "clean").is_dir() or (root / "test_set" / "synthetic").is_dir():
+        return "dns2020"
+    if any(root.glob("noisy_trainset*")) or any(root.glob("noisy_testset*")):
+        return "voicebank-demand"
+    if (root / "clean").is_dir() and (root / "noise").is_dir():
+        return "folders"
+    if (root / "clean").is_dir() and (root / "noisy").is_dir():
+        return "pairs"
+    if find_both(root):
+        return "timit-noisex92"
+    raise UserError(
+        f"{root} is in no known layout: it holds neither clean/ with noise/ or noisy/, nor the folders of "
+        "VoiceBank+DEMAND, DNS2020, or TIMIT with NOISEX-92; say --clean and --noise (or --noisy) instead."
+    )

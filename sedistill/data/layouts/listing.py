@@ -1,0 +1,118 @@
+"""What a layout says about a folder, and the looking at names that layouts share."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sedistill.audio.files import SUFFIXES
+from sedistill.data.published import Part
+from sedistill.errors import UserError
+
+TEN_PERCENT_EACH = {"valid": 0.1, "test": 0.1}
+VALID_ONLY = {"valid": 0.1}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as its place in a layout describes it. split "" is still to be decided; pair "" is no pair."""
+
+    root: str
+    path: str
+    kind: str
+    split: str
+    group: str
+    pair: str = ""
+
+
+@dataclass
+class Listing:
+    """What a layout found.
+
+    Attributes:
+        roots: folders by name, absolute.
+        sources: candidates; a pair's two files share `pair`.
+        left_out: (path, reason) of files with audio names that have no place in the layout.
+        shares: for each kind, which splits to cut from the sources without one, and their shares.
+        in_time: kinds of which every recording is cut in time by those shares, whatever its group.
+        noise_only: splits that are meant to hold noise alone, for the speech of another split.
+        warnings, notes: sentences for the summary; notes are nothing to worry about.
+        parts: what published figures are held against.
+    """
+
+    layout: str
+    roots: dict[str, Path]
+    sources: list[Source] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    shares: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    in_time: frozenset[str] = frozenset()
+    noise_only: frozenset[str] = frozenset()
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+
+    def add_pair(
+        self, noisy_root: str, noisy: Path, clean_root: str, clean: Path, split: str, group: str, name: str
+    ) -> None:
+        """Add both files of a pair as sources."""
+        self.sources.append(Source(noisy_root, noisy.as_posix(), "noisy", split, group, name))
+        self.sources.append(Source(clean_root, clean.as_posix(), "clean", split, group, name))
+
+
+def audio_files(folder: Path) -> Iterator[Path]:
+    """Files with the suffix of an audio format, relative to `folder`, sorted; not hidden ones."""
+    found = False
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in relative.parts)
+        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+            found = True
+            yield relative
+    if not found:
+        raise UserError(f"{folder} holds no audio files (.wav, .flac, ...).")
+
+
+def group_of(parts: tuple[str, ...]) -> str:
+    """Speaker or class: the first sub-folder; in a flat folder every file stands for itself."""
+    return parts[0] if len(parts) > 1 else Path(parts[-1]).stem if parts else ""
+
+
+def same_name(file: Path) -> str:
+    """Path without suffix: the partner's name in plain pairs."""
+    return file.with_suffix("").as_posix()
+
+
+def file_id(file: Path) -> str:
+    """ "fileid_7" of "clnsp1_train_1_snr7_tl-21_fileid_7.wav", as the DNS challenge matches its pairs."""
+    found = re.search(r"fileid_(\d+)", file.stem)
+    return f"fileid_{found[1]}" if found else same_name(file)
+
+
+Side = tuple[str, Path, list[Path]]
+"""Name of a root, where it lies, its files."""
+
+
+def match_pairs(
+    listing: Listing, noisy: Side, clean: Side, key: Callable[[Path], str]
+) -> list[tuple[str, Path, Path]]:
+    """Pairs (name, noisy file, clean file); files without one partner are left out, with the reason."""
+    by_key: list[dict[str, Path]] = []
+    for _, folder, files in (noisy, clean):
+        counts = Counter(key(file) for file in files)
+        by_key.append({key(file): file for file in files if counts[key(file)] == 1})
+        listing.left_out += [
+            (str(folder / file), "another file here has the same name up to its suffix")
+            for file in files
+            if counts[key(file)] > 1
+        ]
+    for mine, other, folder, other_folder in (
+        (by_key[0], by_key[1], noisy[1], clean[1]),
+        (by_key[1], by_key[0], clean[1], noisy[1]),
+    ):
+        listing.left_out += [
+            (str(folder / file), f"no partner of that name in {other_folder}")
+            for name, file in mine.items()
+            if name not in other
+        ]
+    return [(name, file, by_key[1][name]) for name, file in by_key[0].items() if name in by_key[1]]

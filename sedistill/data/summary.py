@@ -1,0 +1,76 @@
+"""What `prepare` tells its user: one screen about a corpus."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sedistill.audio.files import RESAMPLER
+from sedistill.data.corpus import Corpus
+
+EXCLUDED = "excluded.csv"
+AUDIO_ROOT = "audio"
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A file that was left out, and why: a short reason to count by, and what was found."""
+
+    path: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What `prepare` did; `text()` is one screen.
+
+    Attributes:
+        published: a sentence for each part of a published corpus: so many of so many, and what is amiss.
+        notes: what was chosen where a layout leaves a choice.
+    """
+
+    folder: Path
+    corpus: Corpus
+    excluded: Sequence[Excluded]
+    converted: int
+    clipped: int
+    warnings: Sequence[str] = field(default_factory=list)
+    published: Sequence[str] = field(default_factory=list)
+    notes: Sequence[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        facts = self.corpus.facts
+        lines = [f"Corpus {self.folder} ({facts['layout']}, {facts['sample_rate']} Hz)", ""]
+        lines += _count_lines(facts["counts"])
+        if self.published:
+            lines += ["", "Against the published figures", *(f"  {line}" for line in self.published)]
+        lines += ["", *self._left_out_lines()]
+        if self.converted:
+            lines.append(
+                f"Converted to {facts['sample_rate']} Hz mono ({RESAMPLER}): {self.converted} files, in "
+                f"{self.folder / AUDIO_ROOT}"
+            )
+        if self.clipped:
+            lines.append(f"Kept although clipped (noise, or a ready pair): {self.clipped} files")
+        lines += [f"{note}." for note in self.notes]
+        lines += [f"Warning: {warning}." for warning in self.warnings]
+        return "\n".join(lines)
+
+    def _left_out_lines(self) -> list[str]:
+        if not self.excluded:
+            return ["Left out: nothing"]
+        counts = Counter(one.reason for one in self.excluded)
+        reasons = [f"  {count:6d}  {reason}" for reason, count in counts.most_common()]
+        return [f"Left out: {len(self.excluded)} files, listed in {self.folder / EXCLUDED}", *reasons]
+
+
+def _count_lines(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = [f"  {'split':<17}{'kind':<7}{'files':>8}{'h:mm:ss':>11}{'groups':>9}"]
+    for cell, count in counts.items():
+        split, kind = cell.split(" ")
+        duration = timedelta(seconds=round(count["hours"] * 3600))
+        lines.append(f"  {split:<17}{kind:<7}{count['files']:>8}{duration!s:>11}{count['groups']:>9}")
+    return [*lines, "  (groups: speakers, noise classes, or single files of a flat folder)"]
