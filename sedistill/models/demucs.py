@@ -218,9 +218,7 @@ def _lookahead(depth: int, stride: int, resample: int) -> int:
     latest = 0
     for _ in range(resample.bit_length() - 1):  # slower: the furthest is a sample in between
         latest = 2 * (latest + ZEROS - 1) + 1
-    # A frame gives output from its first sample on. Only where frames begin at multiples of the resampling
-    # can none of them begin at the sample that is needed last.
-    latest += fitting_length(1, depth, KERNEL, stride) - 1 - latest % math.gcd(resample, stride**depth)
+    latest += fitting_length(1, depth, KERNEL, stride) - 1  # a frame gives output from its first sample on
     for _ in range(resample.bit_length() - 1):  # faster
         latest = (latest - 1) // 2 + ZEROS
     return latest
