@@ -120,6 +120,19 @@ def by_frames(values: Tensor, time_dim: int) -> Tensor:
     return values.movedim(time_dim, -1).flatten(1, -2)
 
 
+def check_frames(frames: int | None) -> None:
+    """Raises UserError unless `frames`, a bound, is None or a whole number of at least 2."""
+    if frames is not None and (isinstance(frames, bool) or not isinstance(frames, int) or frames < 2):
+        raise UserError(f"frames = {frames} is not possible; give a whole number of at least 2, or null.")
+
+
+def averaged(values: Tensor, frames: int | None) -> Tensor:
+    """(B, D, K) -> (B, D, min(K, frames)): longer activations as means of neighbouring frames."""
+    if frames is None or values.shape[-1] <= frames:
+        return values
+    return functional.adaptive_avg_pool1d(values, frames)
+
+
 def stretched(values: Tensor, frames: int) -> Tensor:
     """(B, D, K) -> (B, D, frames), interpolated linearly between the frames' centres."""
     if values.shape[-1] == frames:

@@ -6,8 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sedistill.distill.checks import check_choice
-from sedistill.distill.feature_pairs import PairedFeatures, by_frames, stretched
-from sedistill.errors import UserError
+from sedistill.distill.feature_pairs import PairedFeatures, averaged, by_frames, check_frames, stretched
 
 SILENT_NORM = 1e-12
 
@@ -42,26 +41,19 @@ class GramSimilarity(PairedFeatures):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("gram", self.gram, ("frames", "batch"))
-        if self.frames is not None and (not isinstance(self.frames, int) or self.frames < 2):
-            raise UserError(
-                f"frames = {self.frames} is not possible; give a whole number of at least 2, or null."
-            )
+        check_frames(self.frames)
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The distance in each clip, (B,), between activations (B, C, ...)."""
         if self.gram == "batch":
             difference = row_normalised_gram(student.flatten(1)) - row_normalised_gram(teacher.flatten(1))
         else:
-            ours = self._bounded(by_frames(student, self.student_time_dim))
-            theirs = stretched(self._bounded(by_frames(teacher, self.teacher_time_dim)), ours.shape[-1])
+            ours = averaged(by_frames(student, self.student_time_dim), self.frames)
+            theirs = averaged(by_frames(teacher, self.teacher_time_dim), self.frames)
+            theirs = stretched(theirs, ours.shape[-1])
             difference = row_normalised_gram(ours.mT) - row_normalised_gram(theirs.mT)
         # In both cases a row's mean square; the mean over B rows of a batch's matrix is its norm over B^2.
         return difference.square().flatten(1).mean(dim=1)
-
-    def _bounded(self, values: Tensor) -> Tensor:
-        if self.frames is None or values.shape[-1] <= self.frames:
-            return values
-        return functional.adaptive_avg_pool1d(values, self.frames)
 
 
 def row_normalised_gram(rows: Tensor) -> Tensor:

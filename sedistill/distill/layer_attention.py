@@ -7,7 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sedistill.distill.feature_pairs import Features, MisfitError, by_frames, feature, stretched
+from sedistill.distill.feature_pairs import (
+    Features,
+    MisfitError,
+    averaged,
+    by_frames,
+    check_frames,
+    feature,
+    stretched,
+)
 from sedistill.errors import UserError
 
 
@@ -25,8 +33,9 @@ class LayerAttention(nn.Module):
         loss of a clip = mean over i of the mean square of v_i - target_i
 
     with i the student's layers, j the teacher's. Query q_i and key k_j come from a linear map of the mean
-    over time, values v_i (B, width, K) from one of every frame (channels and frequencies flattened). Where
-    numbers of frames differ the teacher's values are interpolated linearly to the student's.
+    over time, values v_i (B, width, K) from one of every frame (channels and frequencies flattened). Longer
+    activations are first averaged down to `frames` frames, then the teacher's values are interpolated
+    linearly where the student's layer has another number.
 
     The teacher's values are layer-normalised (width), and their maps stay as drawn (orthogonal): targets that
     could be trained would collapse to something easy. With a normalisation alone they still can, since behind
@@ -35,6 +44,7 @@ class LayerAttention(nn.Module):
 
     student_sizes, teacher_sizes: values of one frame (channels, times frequencies) by tapped module.
     width: of the common space.
+    frames: the bound on frames; None: all, which takes several times as long for layers near the waveform.
     student_time_dim, teacher_time_dim: which dimension of an activation is time: the last in most networks,
         2 in GTCRN's (B, C, K, F).
     seed: of the initial maps; torch's global generator is not touched.
@@ -50,6 +60,7 @@ class LayerAttention(nn.Module):
         student_sizes: Mapping[str, int],
         teacher_sizes: Mapping[str, int],
         width: int = 64,
+        frames: int | None = 256,
         student_time_dim: int = -1,
         teacher_time_dim: int = -1,
         seed: int = 0,
@@ -59,6 +70,7 @@ class LayerAttention(nn.Module):
             raise UserError(
                 f"width = {width} is not possible; give a whole number of at least 2, such as 64."
             )
+        check_frames(frames)
         for whose, sizes in (("student", student_sizes), ("teacher", teacher_sizes)):
             if not sizes:
                 raise UserError(
@@ -66,6 +78,7 @@ class LayerAttention(nn.Module):
                 )
         self.student_taps, self.teacher_taps = tuple(student_sizes), tuple(teacher_sizes)
         self.student_time_dim, self.teacher_time_dim = student_time_dim, teacher_time_dim
+        self.frames = frames
         generator = torch.Generator().manual_seed(seed)
         self.queries = nn.ModuleList(_linear(size, width, generator) for size in student_sizes.values())
         self.keys = nn.ModuleList(_linear(size, width, generator) for size in teacher_sizes.values())
@@ -82,6 +95,7 @@ class LayerAttention(nn.Module):
         student_features: Features,
         teacher_features: Features,
         width: int = 64,
+        frames: int | None = 256,
         student_time_dim: int = -1,
         teacher_time_dim: int = -1,
         seed: int = 0,
@@ -89,7 +103,7 @@ class LayerAttention(nn.Module):
         """For activations such as these, of a clip of any length; their values do not matter."""
         student_sizes = _sizes(student_features, "student", student_time_dim)
         teacher_sizes = _sizes(teacher_features, "teacher", teacher_time_dim)
-        return cls(student_sizes, teacher_sizes, width, student_time_dim, teacher_time_dim, seed)
+        return cls(student_sizes, teacher_sizes, width, frames, student_time_dim, teacher_time_dim, seed)
 
     def forward(self, *, student_features: Features, teacher_features: Features) -> Tensor:
         return self.with_parts(student_features=student_features, teacher_features=teacher_features)[0]
@@ -104,10 +118,11 @@ class LayerAttention(nn.Module):
         teacher layer.
         """
         ours = [
-            _frames(student_features, name, "student", self.student_time_dim) for name in self.student_taps
+            averaged(_frames(student_features, name, "student", self.student_time_dim), self.frames)
+            for name in self.student_taps
         ]
         theirs = [
-            _frames(teacher_features, name, "teacher", self.teacher_time_dim).detach()
+            averaged(_frames(teacher_features, name, "teacher", self.teacher_time_dim).detach(), self.frames)
             for name in self.teacher_taps
         ]
         with torch.autocast(ours[0].device.type, enabled=False):

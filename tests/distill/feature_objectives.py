@@ -25,6 +25,7 @@ EVERY_FEATURE_OBJECTIVE = [
     GramSimilarity(PAIRS, frames=4),
     GramSimilarity(PAIRS, gram="batch"),
     LayerAttention({"a": 4, "b": 3}, {"x": 5, "y": 6, "z": 2}, width=8),
+    LayerAttention({"a": 4, "b": 3}, {"x": 5, "y": 6, "z": 2}, width=8, frames=4),
 ]
 NAMES = [f"{number}-{type(objective).__name__}" for number, objective in enumerate(EVERY_FEATURE_OBJECTIVE)]
 

@@ -69,6 +69,19 @@ def test_agrees_with_the_slow_version() -> None:
     torch.testing.assert_close(kd(**features), torch.stack(clips).mean())
 
 
+def test_long_activations_are_averaged() -> None:
+    all_frames, bounded = (LayerAttention({"a": 4}, {"x": 5}, width=8, frames=frames) for frames in (None, 3))
+    features = {
+        "student_features": {"a": torch.rand(2, 4, 6)},
+        "teacher_features": {"x": torch.rand(2, 5, 9)},
+    }
+    averaged = {
+        side: {name: values.reshape(*values.shape[:2], 3, -1).mean(dim=-1) for name, values in of.items()}
+        for side, of in features.items()
+    }
+    torch.testing.assert_close(bounded(**features), all_frames(**averaged))
+
+
 def test_one_teacher_layer_has_all_the_weight() -> None:
     kd = LayerAttention({"a": 4, "b": 3}, {"x": 5}, width=8)
     features = some_features(kd)
@@ -146,6 +159,8 @@ def test_saved_and_loaded() -> None:
 def test_impossible_settings_are_refused() -> None:
     with pytest.raises(UserError, match="width"):
         LayerAttention(*SIZES, width=1)
+    with pytest.raises(UserError, match="frames"):
+        LayerAttention(*SIZES, frames=1)
     with pytest.raises(UserError, match="at least one tapped module of the teacher"):
         LayerAttention({"a": 3}, {})
     with pytest.raises(UserError, match=r"'a' of the student: dimension 1 of \(1, 2, 3\) cannot be time"):
