@@ -46,6 +46,20 @@ def test_agrees_with_the_slow_version_clip_by_clip() -> None:
         assert losses[i].item() == pytest.approx(expected, rel=1e-9)
 
 
+def test_another_speech_may_weigh() -> None:
+    estimate, target, noisy = clips(1500)
+    assert torch.equal(
+        clean_and_noise_loss(estimate, target, noisy, weigh_by=target),
+        clean_and_noise_loss(estimate, target, noisy),
+    )
+    all_speech = clean_and_noise_loss(estimate, target, noisy, weigh_by=noisy)
+    all_noise = clean_and_noise_loss(estimate, target, noisy, weigh_by=torch.zeros_like(noisy))
+    speech = (noisy - target).square().sum(dim=1)  # weighed by the noise, speech and noise change places
+    share = speech / (speech + target.square().sum(dim=1))
+    swapped = clean_and_noise_loss(estimate, target, noisy, weigh_by=noisy - target)
+    torch.testing.assert_close(swapped, share * all_speech + (1 - share) * all_noise, rtol=1e-6, atol=0)
+
+
 def test_nothing_missed_is_zero_with_zero_gradient() -> None:
     _, target, noisy = clips(1500)
     estimate = target.clone().requires_grad_()
