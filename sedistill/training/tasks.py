@@ -144,10 +144,14 @@ def level_gain(clean: Tensor, level_db: float | None) -> Tensor:
 
 
 def gradients(loss: Tensor, parameters: Sequence[nn.Parameter], retain_graph: bool = False) -> list[Tensor]:
-    """The gradient of `loss` for every parameter; zeros where it does not reach."""
+    """The gradient of `loss` for every parameter; zeros where it does not reach.
+
+    Each lies in memory as its parameter does, which `backward()` sees to, `autograd.grad` does not, and fused
+    optimisers take for granted: they would pair values with the wrong weights.
+    """
     grads = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
     return [
-        torch.zeros_like(parameter) if grad is None else grad
+        torch.zeros_like(parameter) if grad is None else torch.empty_like(parameter).copy_(grad)
         for parameter, grad in zip(parameters, grads, strict=True)
     ]
 

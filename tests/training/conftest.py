@@ -61,7 +61,8 @@ def write_recipe(world: Path) -> Callable[..., Path]:
             "logging": {"every_steps": 2, "gradients_every_steps": 2},
         }
         for key, value in changes.items():
-            recipe[key] = {**recipe.get(key, {}), **value} if isinstance(value, dict) else value
+            merges = isinstance(value, dict) and key != "student"
+            recipe[key] = {**recipe.get(key, {}), **value} if merges else value
         path = world / f"{name}.yaml"
         path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
         return path

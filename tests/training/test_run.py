@@ -1,6 +1,5 @@
 """Whole runs: they finish, resume exactly, and refuse what cannot work."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,19 +14,11 @@ import yaml
 
 from sedistill.errors import UserError
 from sedistill.models.saving import load_model, model_hash
-from sedistill.training import loop as loop_module
 from sedistill.training.logs import read_metrics
 from sedistill.training.run import train
+from tests.training.runs import assert_resumes_exactly, same, weights
 
 Write = Callable[..., Path]
-
-
-def weights(student: Path) -> dict[str, torch.Tensor]:
-    return load_model(student).state_dict()
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_plain_run_leaves_a_student_and_its_record(write_recipe: Write, world: Path) -> None:
@@ -88,31 +79,11 @@ def test_workers_change_nothing(write_recipe: Write, world: Path, distilled: dic
 @pytest.mark.parametrize("stop_at", [1, 3, 4])
 @pytest.mark.parametrize("score", ["kgs", "random"])
 def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
-    write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int, score: str
+    write_recipe: Write, world: Path, stop_at: int, score: str
 ) -> None:
     objectives = [{"loss": "l2", "keep": 0.5, "score": score}]
     recipe = write_recipe(teacher=str(world / "teacher"), objectives=objectives)
-    whole = train(recipe, output=world / "whole")
-
-    step = loop_module.Loop._train_on
-
-    def step_then_ctrl_c(self: loop_module.Loop, batch: Any) -> str:
-        note = step(self, batch)
-        if self.progress.step == stop_at:
-            os.kill(os.getpid(), signal.SIGINT)
-        return note
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop_module.Loop, "_train_on", step_then_ctrl_c)
-        with pytest.raises(KeyboardInterrupt):
-            train(recipe, output=world / "parts")
-    torch.rand(7)  # whatever happens in between must not matter
-    resumed = train(recipe, output=world / "parts")
-
-    assert same(weights(whole), weights(resumed))
-    whole_curves, curves = read_metrics(world / "whole"), read_metrics(world / "parts")
-    for name in whole_curves.keys() - {"seconds"}:
-        assert curves[name] == whole_curves[name]
+    assert_resumes_exactly(recipe, world, stop_at)
 
 
 def test_killed_run_resumes_bit_for_bit(write_recipe: Write, world: Path, distilled: dict[str, Any]) -> None:

@@ -89,7 +89,7 @@ class GramObjective(WithoutPatches):
     loss: Literal["gram"]
     pairs: Pairs = Field(description=PAIRS, min_length=1)
     gram: Literal["frames", "batch"] = Field("frames", description="Among what similarity is taken.")
-    frames: int | None = Field(256, ge=1, description="At most so many frames, by averaging; null = all.")
+    frames: int | None = Field(256, ge=2, description="At most so many frames, by averaging; null = all.")
     student_time_dim: int = Field(-1, description="Which dimension of the student's features is time.")
     teacher_time_dim: int = Field(-1, description="Which dimension of the teacher's features is time.")
 
@@ -108,6 +108,7 @@ class LayerAttentionObjective(WithoutPatches):
     student_layers: list[str] = Field(min_length=1, description="Modules of the student, dotted names.")
     teacher_layers: list[str] = Field(min_length=1, description="Modules of the teacher, dotted names.")
     width: int = Field(64, ge=2, description="Channels to which all layers are projected.")
+    frames: int | None = Field(256, ge=2, description="At most so many frames, by averaging; null = all.")
     student_time_dim: int = Field(-1, description="Which dimension of the student's features is time.")
     teacher_time_dim: int = Field(-1, description="Which dimension of the teacher's features is time.")
 
@@ -115,7 +116,7 @@ class LayerAttentionObjective(WithoutPatches):
         of_student = features_of(student, self.student_layers, "student")
         of_teacher = features_of(given(teacher, self.loss), self.teacher_layers, "teacher")
         return LayerAttention.for_features(
-            of_student, of_teacher, self.width, self.student_time_dim, self.teacher_time_dim
+            of_student, of_teacher, self.width, self.frames, self.student_time_dim, self.teacher_time_dim
         )
 
 

@@ -1,0 +1,67 @@
+"""One update of the student, and the stages that weigh its terms."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sedistill.distill.bin_losses import MagnitudeL2
+from sedistill.distill.dispatch import DISPatch
+from sedistill.models.presets import build_model
+from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
+from sedistill.training.stages import one_stage, stage_of, two_stages
+from sedistill.training.steps import PlainStep
+from sedistill.training.tasks import Guides, Task, gradients
+
+STUDENT = {"preset": "convtasnet-tiny", "filters": 8, "blocks": 2, "repeats": 1}
+EXACT = torch.autocast("cpu", enabled=False)
+
+
+def stepped(measure_balance: bool, steps: int = 3) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+    """The weights after a few steps of distillation, and the log of the last."""
+    torch.manual_seed(0)
+    student = build_model(STUDENT)
+    kd = {"l2": (1.0, DISPatch(MagnitudeL2()))}
+    task = Task(student, ENHANCEMENT_LOSSES["si_snr"], 0.5, kd, 0.5, Guides(), None)
+    optimiser = torch.optim.Adam(student.parameters(), lr=1e-3, fused=True)
+    step = PlainStep(task, student, optimiser, 5.0, EXACT)
+    log: dict[str, torch.Tensor] = {}
+    for _ in range(steps):
+        clean = 0.1 * torch.randn(2, 1000)
+        log = step(
+            {"clean": clean, "noisy": clean + 0.05 * torch.randn(2, 1000), "teacher": clean}, measure_balance
+        )
+    return [parameter.detach() for parameter in student.parameters()], log
+
+
+def test_looking_at_the_balance_does_not_change_the_step() -> None:
+    (plain, _), (measured, log) = stepped(False), stepped(True)
+    assert "gradient/kd_over_se" in log
+    for a, b in zip(plain, measured, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def test_gradients_lie_in_memory_as_their_parameters_do() -> None:
+    network = build_model(STUDENT)
+    parameters = list(network.parameters())
+    loss = network(torch.randn(2, 900)).square().mean()
+    raw = torch.autograd.grad(loss, parameters, retain_graph=True)
+    assert any(a.stride() != b.stride() for a, b in zip(raw, parameters, strict=True)), (
+        "nothing to mend any more"
+    )
+    for gradient, by_autograd, parameter in zip(gradients(loss, parameters), raw, parameters, strict=True):
+        assert gradient.stride() == parameter.stride()
+        assert torch.equal(gradient, by_autograd)
+
+
+@given(step=st.integers(1, 100), kd_steps=st.integers(1, 99))
+def test_every_step_belongs_to_one_stage(step: int, kd_steps: int) -> None:
+    assert stage_of(step, one_stage(0.5, 0.5)) == 0
+    stages = two_stages(kd_steps, se_weight=0.3, kd_weight=0.7)
+    stage = stages[stage_of(step, stages)]
+    assert (stage.se_weight, stage.kd_weight) == ((0.0, 0.7) if step <= kd_steps else (0.3, 0.0))
+
+
+@pytest.mark.parametrize(("number", "max_steps", "length"), [(0, None, 4), (1, None, None), (1, 10, 6)])
+def test_length_of_a_stage(number: int, max_steps: int | None, length: int | None) -> None:
+    assert two_stages(4, 1, 1)[number].length(max_steps) == length
