@@ -139,7 +139,8 @@ class GeneralisedKL(BinLoss):
         return spectrum.abs().clamp(min=KL_FLOOR)
 
     def compare(self, estimate: Tensor, target: Tensor, low_band: Tensor | None) -> Tensor:
-        # With u = log(t / s) it is t (u + e^-u - 1), which keeps its digits where t and s are close.
+        # With u = log(t / s) it is t (u + e^-u - 1), which keeps its digits where t and s are close. An
+        # expm1 that errs by one unit in the last place, as on some devices, may fall below 0 by as much.
         log_ratio = (target / estimate).log()
         return (target * (log_ratio + torch.expm1(-log_ratio))).clamp(min=0)
 

@@ -1,7 +1,10 @@
 """What holds for every objective on signals."""
 
+from collections.abc import Mapping
+
 import pytest
 import torch
+from torch import Tensor
 
 from sedistill.distill.signals import SignalObjective
 from sedistill.distill.waveform import SISNRTarget
@@ -95,3 +98,18 @@ class TestEverySignalObjective:
                 objective(**{**signals, name: signals[name][..., 1:]})
         with pytest.raises(ValueError, match=r"\(batch, samples\), not \(1200,\)"):
             objective(**{**signals, "student": signals["student"][0]})
+
+
+class Inner(SignalObjective):
+    """An objective of the one kind of operation that autocast would make coarser."""
+
+    def per_clip(self, signals: Mapping[str, Tensor]) -> Tensor:
+        return (signals["student"] @ signals["teacher"].T).diagonal()
+
+
+def test_the_base_keeps_any_objective_in_single_precision_under_autocast() -> None:
+    student, teacher = torch.randn(2, 3, 50)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = Inner()(student, teacher)
+        assert Inner()(student.bfloat16(), teacher.bfloat16()).dtype == torch.float32
+    torch.testing.assert_close(loss, (student * teacher).sum(dim=1).mean())
