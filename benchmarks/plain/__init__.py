@@ -1,0 +1,31 @@
+"""The library's networks once more, as one writes them down at first from PyTorch's own modules.
+
+Yardsticks for speed and a second opinion on the results: every class takes the settings of its counterpart
+in the library and its state dict, and gives the same outputs.
+"""
+
+from torch import nn
+
+from sedistill.models.base import SpeechEnhancer
+
+from .dccrn import PlainDCCRN
+from .dptnet import PlainDPTNet
+from .gtcrn import PlainGTCRN
+from .manner import PlainMANNER
+from .wave_u_net import PlainWaveUNet
+
+PLAIN = {
+    "DCCRN": PlainDCCRN,
+    "DPTNet": PlainDPTNet,
+    "GTCRN": PlainGTCRN,
+    "MANNER": PlainMANNER,
+    "WaveUNet": PlainWaveUNet,
+}
+
+
+def plain_twin(model: SpeechEnhancer) -> nn.Module:
+    """The plain network with the settings, the weights and the mode of `model`."""
+    settings = {name: value for name, value in model.settings.items() if name != "sample_rate"}
+    twin = PLAIN[type(model).__name__](**settings)
+    twin.load_state_dict(model.state_dict())
+    return twin.train(model.training)
