@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.dccrn import Spectrum
+from sedistill.models.fast_gru import GRU
 
 SAMPLE_RATE, WINDOW, HOP = 16_000, 512, 256
 LOW_BINS, BANDS = 65, 64  # bins kept as they are; bands in place of the other 192
@@ -176,7 +177,7 @@ class TemporalAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.recurrent = nn.GRU(channels, 2 * channels, batch_first=True)
+        self.recurrent = GRU(channels, 2 * channels)
         self.weigh = nn.Linear(2 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -216,8 +217,8 @@ class GroupedGRU(nn.Module):
     def __init__(self, units: int, bidirectional: bool) -> None:
         super().__init__()
         half = CHANNELS // 2
-        self.first = nn.GRU(half, units, batch_first=True, bidirectional=bidirectional)
-        self.second = nn.GRU(half, units, batch_first=True, bidirectional=bidirectional)
+        self.first = GRU(half, units, bidirectional)
+        self.second = GRU(half, units, bidirectional)
 
     def forward(self, x: Tensor) -> Tensor:
         first, second = x.chunk(2, dim=-1)

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer, whole_number
-from sedistill.models.layers import Conv1d
 
 
 class WaveUNet(SpeechEnhancer):
@@ -86,11 +85,11 @@ def doubled(x: Tensor) -> Tensor:
     Sample 2k is sample k, so that what decimation by keeping every second sample took comes back in place.
     """
     following = torch.cat([x[..., 1:], x[..., -1:]], dim=-1)
-    return torch.stack([x, (x + following) / 2], dim=-1).flatten(-2)
+    return torch.stack([x, x.lerp(following, 0.5)], dim=-1).flatten(-2)
 
 
-def _conv(inputs: int, outputs: int, kernel: int) -> Conv1d:
-    return Conv1d(inputs, outputs, kernel, padding=kernel // 2)
+def _conv(inputs: int, outputs: int, kernel: int) -> nn.Conv1d:
+    return nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2)
 
 
 def _lookahead(layers: int, down_kernel: int, up_kernel: int) -> int:
