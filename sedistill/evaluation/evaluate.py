@@ -27,15 +27,15 @@ from sedistill.audio import levels
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.enhancing.arrays import enhance, level_factor, rate_of, refuse_not_finite
 from sedistill.errors import UserError
-from sedistill.evaluation.quality import METRICS, Metric, metrics_named
-from sedistill.evaluation.scores import FACTS, NOISY, ClipScore, SetScores, write_scores
+from sedistill.evaluation.labels import distinct_labels
+from sedistill.evaluation.quality import DEFAULT_METRICS, Metric, metrics_named
+from sedistill.evaluation.scores import FACTS, NOISY, ClipScore, SetScores
 from sedistill.evaluation.scoring import Score, ScoringProcess
+from sedistill.evaluation.summaries import write_scores
 from sedistill.evaluation.tables import print_scores
 from sedistill.models.saving import load_model, model_hash
 from sedistill.progress import ProgressBar
 from sedistill.writing import atomic_folder, refuse_existing
-
-DEFAULT_METRICS = tuple(METRICS)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def evaluate_models(
 
     A set's folder gets clips.csv (every clip and model, every metric and its improvement over noisy, and the
     reason where a metric is undefined), summary.csv and summary.md (means with n and spread, improvements, by
-    SNR) and evaluation.yaml (what was measured how). `load_scores` reads them back.
+    SNR and by noise class) and evaluation.yaml (what was measured how). `load_scores` reads them back.
 
     Args:
         models: folders of saved models; they may be for another rate than the sets.
@@ -158,39 +158,6 @@ def systems_of(models: Sequence[nn.Module | Path | str], correct_level: bool) ->
 
 def _class_name(model: nn.Module) -> str:
     return str(getattr(model, "preset", None) or type(model).__name__)
-
-
-def distinct_labels(folders: Sequence[Path], what: str, taken: str = "") -> list[str]:
-    """The folders' names; where two are equal, the parts of the paths in which they differ.
-
-    So runs/alone/seed-0/student and runs/kd/seed-0/student are "alone" and "kd". Raises UserError for a
-    folder named twice.
-    """
-    resolved = [folder.resolve() for folder in folders]
-    for folder in resolved:
-        if resolved.count(folder) > 1:
-            raise UserError(f"the {what} {folder} is named twice.")
-    depth = 1
-    labels = [folder.name for folder in resolved]
-    if len(set(labels)) < len(labels):
-        labels = differing_parts(resolved)
-    while taken in labels:
-        depth += 1
-        labels = ["/".join(folder.parts[-depth:]) for folder in resolved]
-    return labels
-
-
-def differing_parts(folders: Sequence[Path]) -> list[str]:
-    """Different paths without the parts they share: at the start, at the end and, at one depth, between."""
-    parts = [list(folder.parts) for folder in folders]
-    while all(len(path) > 1 and path[0] == parts[0][0] for path in parts):
-        parts = [path[1:] for path in parts]
-    while all(len(path) > 1 and path[-1] == parts[0][-1] for path in parts):
-        parts = [path[:-1] for path in parts]
-    if len({len(path) for path in parts}) == 1:
-        kept = [i for i in range(len(parts[0])) if len({path[i] for path in parts}) > 1]
-        parts = [[path[i] for i in kept] for path in parts]
-    return ["/".join(path) for path in parts]
 
 
 def score_set(
@@ -298,7 +265,7 @@ def facts_about(pairs: FixedSet, systems: Sequence[System], metrics: Sequence[Me
     """What was measured how, for whoever reads the numbers later."""
     models = {system.label: system.facts for system in systems if system.network is not None}
     level = any(system.correct_level for system in systems if system.network is not None)
-    packages = ["numpy", "torch", *sorted({metric.package for metric in metrics if metric.package})]
+    packages = ["numpy", "torch", *sorted({package for metric in metrics for package in metric.packages})]
     return {
         "set": {
             "folder": str(pairs.folder),

@@ -3,7 +3,8 @@
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ from sedistill.evaluation.quality import METRICS
 NOISY = "noisy"
 ALL_CLIPS = "all"
 SNR_UNKNOWN = "SNR unknown"
-CLIPS, SUMMARY, SUMMARY_TEXT, FACTS = "clips.csv", "summary.csv", "summary.md", "evaluation.yaml"
+NOISE_UNKNOWN = "noise unknown"
+MOST_SINGLE_SNRS = 8
+"""A set mixed at no more SNRs than this is shown by each of them, any other by ranges."""
+
+CLIPS, FACTS = "clips.csv", "evaluation.yaml"
 CLIP_COLUMNS = ("model", "clip", "seconds", "snr_db", "noise_class")
-SUMMARY_COLUMNS = (
-    "set", "model", "snr", "metric", "unit", "n", "of", "mean", "sd",
-    "improvement", "improvement_sd", "improvement_n",
-)  # fmt: skip
 
 
 @dataclass
@@ -76,6 +77,12 @@ class SetScores:
 
     def __post_init__(self) -> None:
         self._noisy = {row.clip: row for row in self.clips if row.model == NOISY}
+        self._snr_labels = _snr_labels({(row.clip, _rounded(row.snr_db)) for row in self.clips})
+        self._groups: dict[tuple[str, str, str], list[ClipScore]] = defaultdict(list)
+        for row in self.clips:
+            for snr in {ALL_CLIPS, self._snr_labels[_rounded(row.snr_db)]}:
+                for noise_class in {ALL_CLIPS, row.noise_class or NOISE_UNKNOWN}:
+                    self._groups[row.model, snr, noise_class].append(row)
 
     @property
     def models(self) -> list[str]:
@@ -84,10 +91,14 @@ class SetScores:
 
     @property
     def snr_bins(self) -> list[str]:
-        """The SNR ranges that hold clips, from low to high."""
-        width = self._snr_bin_width()
-        lows = {_bin_low(row.snr_db, width) for row in self.clips}
-        return [_bin_label(low, width) for low in sorted(lows, key=lambda low: (math.isnan(low), low))]
+        """The SNRs, or ranges of SNR, that hold clips, from low to high."""
+        return list(dict.fromkeys(self._snr_labels.values()))
+
+    @property
+    def noise_classes(self) -> list[str]:
+        """The noise classes, sorted; none where no clip's class is known."""
+        known = sorted({row.noise_class for row in self.clips} - {""})
+        return [*known, NOISE_UNKNOWN] if known and not all(row.noise_class for row in self.clips) else known
 
     def label(self, metric: str) -> str:
         """The metric's label, with the rate where that matters, and its unit where it has one."""
@@ -98,47 +109,66 @@ class SetScores:
         """The metric on this row minus the same on the noisy clip; NaN where either is undefined."""
         return row.values[metric] - self._noisy[row.clip].values[metric]
 
-    def statistic(self, model: str, metric: str, snr: str = ALL_CLIPS) -> Statistic:
-        """Mean, spread and n of a metric, over all clips or those of one SNR range."""
-        return Statistic.over([row.values[metric] for row in self._rows(model, snr)])
+    def statistic(
+        self, model: str, metric: str, snr: str = ALL_CLIPS, noise_class: str = ALL_CLIPS
+    ) -> Statistic:
+        """Mean, spread and n of a metric, over all clips or those of one SNR bin, noise class or both."""
+        rows = self._groups.get((model, snr, noise_class), [])
+        return Statistic.over([row.values[metric] for row in rows])
 
-    def improvement_statistic(self, model: str, metric: str, snr: str = ALL_CLIPS) -> Statistic:
+    def improvement_statistic(
+        self, model: str, metric: str, snr: str = ALL_CLIPS, noise_class: str = ALL_CLIPS
+    ) -> Statistic:
         """Mean, spread and n of a metric's improvement over noisy, over clips where both are defined."""
-        return Statistic.over([self.improvement(row, metric) for row in self._rows(model, snr)])
+        rows = self._groups.get((model, snr, noise_class), [])
+        return Statistic.over([self.improvement(row, metric) for row in rows])
 
     def mean(self, model: str, metric: str) -> float:
         """The mean over all clips on which the metric is defined."""
         return self.statistic(model, metric).mean
 
-    def _rows(self, model: str, snr: str) -> list[ClipScore]:
-        width = self._snr_bin_width()
-        return [
-            row
-            for row in self.clips
-            if row.model == model and snr in (ALL_CLIPS, _bin_label(_bin_low(row.snr_db, width), width))
+
+def _snr_labels(clips: Collection[tuple[str, float | None]]) -> dict[float | None, str]:
+    """The label of each SNR among the clips, from low to high and unknown last.
+
+    It is the SNR itself where there are few and several clips have it, else a range of 5 or 10 dB.
+    """
+    clips_snr_db = [snr_db for _, snr_db in clips if snr_db is not None]
+    known = sorted(set(clips_snr_db))
+    labels: dict[float | None, str]
+    if len(known) <= min(MOST_SINGLE_SNRS, len(clips_snr_db) / 2):
+        labels = {snr_db: f"{snr_db:g} dB" for snr_db in known}
+    else:
+        width = 5 if known[-1] - known[0] <= 40 else 10
+        lows = [math.floor(snr_db / width) * width for snr_db in known]
+        labels = {snr_db: f"{low} to {low + width} dB" for snr_db, low in zip(known, lows, strict=True)}
+    return labels if len(clips_snr_db) == len(clips) else {**labels, None: SNR_UNKNOWN}
+
+
+def _rounded(snr_db: float) -> float | None:
+    """A measured SNR of 14.9999 was mixed at 15. None where it is not known."""
+    return round(snr_db, 2) + 0.0 if math.isfinite(snr_db) else None  # + 0.0: no "-0 dB"
+
+
+def clips_csv(scores: SetScores) -> str:
+    """Every clip and model, every metric and its improvement, and the reason where one is undefined."""
+    return csv_text(_clip_rows(scores))
+
+
+def _clip_rows(scores: SetScores) -> Iterator[list[Any]]:
+    columns = [column for metric in scores.metrics for column in (metric, f"{metric}_improvement")]
+    yield [*CLIP_COLUMNS, *columns, "undefined"]
+    for row in scores.clips:
+        reasons = " | ".join(
+            f"{name}: {reason.replace(' | ', ' / ')}" for name, reason in row.reasons.items()
+        )
+        values = [
+            number_text(value)
+            for metric in scores.metrics
+            for value in (row.values[metric], scores.improvement(row, metric))
         ]
-
-    def _snr_bin_width(self) -> int:
-        known = [row.snr_db for row in self.clips if math.isfinite(row.snr_db)]
-        return 5 if not known or max(known) - min(known) <= 40 else 10
-
-
-def _bin_low(snr_db: float, width: int) -> float:
-    # A measured SNR of 14.9999 was mixed at 15.
-    return math.floor(round(snr_db, 2) / width) * width if math.isfinite(snr_db) else math.nan
-
-
-def _bin_label(low: float, width: int) -> str:
-    return SNR_UNKNOWN if math.isnan(low) else f"{low:g} to {low + width:g} dB"
-
-
-def write_scores(folder: Path, scores: SetScores) -> None:
-    """Write clips.csv, summary.csv, summary.md and evaluation.yaml into an existing folder."""
-    (folder / CLIPS).write_text(_csv(_clip_rows(scores)), encoding="utf-8")
-    (folder / SUMMARY).write_text(_csv(_summary_rows(scores)), encoding="utf-8")
-    (folder / SUMMARY_TEXT).write_text(summary_text(scores), encoding="utf-8")
-    facts = {"name": scores.name, **scores.facts}
-    (folder / FACTS).write_text(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        about = [row.model, row.clip, number_text(row.seconds), number_text(row.snr_db), row.noise_class]
+        yield [*about, *values, reasons]
 
 
 def load_scores(folder: Path | str) -> dict[str, SetScores]:
@@ -173,116 +203,15 @@ def _read_clip(row: dict[str, str], metrics: list[str]) -> ClipScore:
     )  # fmt: skip
 
 
-def _clip_rows(scores: SetScores) -> Iterator[list[Any]]:
-    columns = [column for metric in scores.metrics for column in (metric, f"{metric}_improvement")]
-    yield [*CLIP_COLUMNS, *columns, "undefined"]
-    for row in scores.clips:
-        reasons = " | ".join(
-            f"{name}: {reason.replace(' | ', ' / ')}" for name, reason in row.reasons.items()
-        )
-        values = [
-            _text(value)
-            for metric in scores.metrics
-            for value in (row.values[metric], scores.improvement(row, metric))
-        ]
-        yield [row.model, row.clip, _text(row.seconds), _text(row.snr_db), row.noise_class, *values, reasons]
-
-
-def _summary_rows(scores: SetScores) -> Iterator[Sequence[Any]]:
-    yield SUMMARY_COLUMNS
-    for model in scores.models:
-        for snr in (ALL_CLIPS, *scores.snr_bins):
-            for metric in scores.metrics:
-                score = scores.statistic(model, metric, snr)
-                gain = scores.improvement_statistic(model, metric, snr)
-                yield [
-                    scores.name, model, snr, metric, METRICS[metric].unit, score.n, score.of,
-                    _text(score.mean), _text(score.sd), _text(gain.mean), _text(gain.sd), gain.n,
-                ]  # fmt: skip
-
-
-def summary_text(scores: SetScores) -> str:
-    """The summary as Markdown: means, improvement, spread and n; then by SNR; then what was measured how."""
-    explanation = f"Mean ± standard deviation over clips; in brackets the mean improvement over {NOISY}."
-    facts = yaml.safe_dump(scores.facts, sort_keys=False, allow_unicode=True)
-    parts = [
-        f"# {scores.name}",
-        explanation,
-        _means_table(scores),
-        count_text(scores),
-        "## By SNR",
-        *(_snr_table(scores, metric) for metric in scores.metrics),
-        "## What was measured",
-        f"```yaml\n{facts}```",
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _means_table(scores: SetScores) -> str:
-    header = ["", *(scores.label(metric) for metric in scores.metrics)]
-    rows = [
-        [model, *(full_cell(scores, model, metric) for metric in scores.metrics)] for model in scores.models
-    ]
-    return _markdown_table(header, rows)
-
-
-def _snr_table(scores: SetScores, metric: str) -> str:
-    clips = [scores.statistic(NOISY, metric, snr).of for snr in scores.snr_bins]
-    header = [
-        scores.label(metric),
-        *(f"{snr} (n = {n})" for snr, n in zip(scores.snr_bins, clips, strict=True)),
-    ]
-    rows = [
-        [model, *(mean_cell(scores.statistic(model, metric, snr), metric) for snr in scores.snr_bins)]
-        for model in scores.models
-    ]
-    return _markdown_table(header, rows)
-
-
-def full_cell(scores: SetScores, model: str, metric: str) -> str:
-    """Mean ± spread, improvement, and n where clips are missing."""
-    digits = METRICS[metric].digits
-    score = scores.statistic(model, metric)
-    text = mean_cell(score, metric)
-    if math.isfinite(score.sd):
-        text += f" ± {score.sd:.{digits}f}"
-    gain = scores.improvement_statistic(model, metric)
-    if model != NOISY and gain.n:
-        text += f" ({gain.mean:+.{digits}f})"
-    return text
-
-
-def mean_cell(score: Statistic, metric: str) -> str:
-    """The mean, and "n = 822 of 824" where it is not over all clips."""
-    text = f"{score.mean:.{METRICS[metric].digits}f}" if score.n else "-"
-    return text if score.n == score.of else f"{text} [n = {score.n} of {score.of}]"
-
-
-def count_text(scores: SetScores) -> str:
-    """How many clips the means are over, and why some are missing."""
-    total = sum(row.model == NOISY for row in scores.clips)
-    missing = [(row, metric) for row in scores.clips for metric in row.reasons]
-    if not missing:
-        return f"n = {total} clips for every mean."
-    row, metric = missing[0]
-    return (
-        f"n = {total} clips, fewer where a cell says so; {CLIPS} has the reasons (the first: "
-        f"{METRICS[metric].label} of {row.model} on {row.clip}: {row.reasons[metric].rstrip('.')})."
-    )
-
-
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *("---:" for _ in header[1:])]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
-
-
-def _csv(rows: Iterator[Sequence[Any]]) -> str:
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
-def _text(value: float) -> str:
+def number_text(value: float) -> str:
+    """A number in full, empty for NaN."""
     return repr(float(value)) if math.isfinite(value) else ""
 
 

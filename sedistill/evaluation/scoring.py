@@ -11,12 +11,13 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sedistill.evaluation.quality import METRICS, MetricUndefined
+from sedistill.evaluation.checks import MetricUndefined
+from sedistill.evaluation.quality import METRICS, Part
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -119,8 +120,9 @@ def serve() -> None:
             clean, estimate, sample_rate, metrics = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
+        known_parts: dict[Part, Any] = {}
         for name in metrics:
-            _reply(answers, _answer(name, clean, estimate, sample_rate))
+            _reply(answers, _answer(name, clean, estimate, sample_rate, known_parts))
 
 
 def _reply(answers: BinaryIO, answer: Score | RuntimeError) -> None:
@@ -129,10 +131,14 @@ def _reply(answers: BinaryIO, answer: Score | RuntimeError) -> None:
 
 
 def _answer(
-    name: str, clean: NDArray[np.float32], estimate: NDArray[np.float32], sample_rate: int
+    name: str,
+    clean: NDArray[np.float32],
+    estimate: NDArray[np.float32],
+    sample_rate: int,
+    known_parts: dict[Part, Any],
 ) -> Score | RuntimeError:
     try:
-        return METRICS[name].function(clean, estimate, sample_rate)
+        return METRICS[name].value(clean, estimate, sample_rate, known_parts)
     except MetricUndefined as reason:
         return str(reason)
     except Exception:

@@ -4,7 +4,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sedistill.evaluation.quality import METRICS
-from sedistill.evaluation.scores import NOISY, SetScores, count_text, mean_cell
+from sedistill.evaluation.scores import NOISY, SetScores
+from sedistill.evaluation.summaries import count_text, mean_cell
 
 NARROWEST_CONSOLE = 110
 """Columns used where the output is not a terminal and has no width of its own."""
@@ -17,10 +18,16 @@ def print_scores(scores: SetScores) -> None:
         console = Console(width=NARROWEST_CONSOLE)
     table = Table(title=scores.name)
     table.add_column("", no_wrap=True)
-    for metric in scores.metrics:
-        table.add_column(scores.label(metric), justify="right")
-    for model in scores.models:
-        table.add_row(model, *(_cell(scores, model, metric) for metric in scores.metrics))
+    if len(scores.metrics) > len(scores.models):  # the longer list downwards, so that the cells stay whole
+        for model in scores.models:
+            table.add_column(model, justify="right")
+        for metric in scores.metrics:
+            table.add_row(scores.label(metric), *(_cell(scores, model, metric) for model in scores.models))
+    else:
+        for metric in scores.metrics:
+            table.add_column(scores.label(metric), justify="right")
+        for model in scores.models:
+            table.add_row(model, *(_cell(scores, model, metric) for metric in scores.metrics))
     console.print(table)
     console.print(_legend(scores), markup=False, highlight=False)
 

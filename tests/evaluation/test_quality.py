@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.errors import UserError
-from sedistill.evaluation import quality
-from sedistill.evaluation.quality import METRICS, MetricUndefined, metrics_named, most_utterances
+from sedistill.evaluation import checks, quality
+from sedistill.evaluation.checks import MetricUndefined
+from sedistill.evaluation.pesq_mos import most_utterances
+from sedistill.evaluation.quality import DEFAULT_METRICS, METRICS, metrics_named
 from tests.evaluation.signals import RATE, noise, speech_like
 
 
@@ -88,31 +90,31 @@ def test_narrow_band_pesq_is_computed_at_the_rate_it_states(clip: tuple[np.ndarr
     assert METRICS["stoi"].label_at(8000) == "STOI"
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", DEFAULT_METRICS)
 def test_metrics_leave_the_clip_and_random_state_alone_and_repeat(
     name: str, clip: tuple[np.ndarray, np.ndarray]
 ) -> None:
     clean, noisy = (signal.copy() for signal in clip)
     noisy[4000:14_000] = 0  # where the estimate is empty, ESTOI lives on pystoi's own random noise
     before, state = noisy.copy(), np.random.get_state()[1].tolist()
-    first = METRICS[name].function(clean, noisy, RATE)
+    first = METRICS[name].value(clean, noisy, RATE)
     np.testing.assert_array_equal(noisy, before)
     np.testing.assert_array_equal(clean, clip[0])
     assert np.random.get_state()[1].tolist() == state
     np.random.seed(5)
-    assert METRICS[name].function(clean, noisy, RATE) == first
+    assert METRICS[name].value(clean, noisy, RATE) == first
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", DEFAULT_METRICS)
 def test_less_noise_scores_better(name: str, clip: tuple[np.ndarray, np.ndarray]) -> None:
     clean, noisy = clip
     metric = METRICS[name]
-    better = metric.function(clean, (clean + noisy) / 2, RATE)
-    worse = metric.function(clean, noisy, RATE)
+    better = metric.value(clean, (clean + noisy) / 2, RATE)
+    worse = metric.value(clean, noisy, RATE)
     assert (better > worse) == metric.higher_is_better
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", DEFAULT_METRICS)
 @pytest.mark.parametrize(
     ("which", "value", "reason"),
     [
@@ -127,14 +129,14 @@ def test_undefined_on_silence_and_nan(name: str, which: str, value: float, reaso
     signals = {"clean": speech_like(1.0), "estimate": speech_like(1.0, seed=2)}
     signals[which] = np.full(RATE, value)
     with pytest.raises(MetricUndefined, match=reason):
-        METRICS[name].function(signals["clean"], signals["estimate"], RATE)
+        METRICS[name].value(signals["clean"], signals["estimate"], RATE)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 3, 255, 256, 3999])
-@pytest.mark.parametrize("name", ["pesq_wb", "pesq_nb", "stoi", "estoi"])
+@pytest.mark.parametrize("name", ["pesq_wb", "pesq_nb", "stoi", "estoi", "csig"])
 def test_undefined_on_clips_too_short(name: str, samples: int) -> None:
     with pytest.raises(MetricUndefined, match=r"short|silent"):
-        METRICS[name].function(noise(samples), noise(samples, seed=3), RATE)
+        METRICS[name].value(noise(samples), noise(samples, seed=3), RATE)
 
 
 def test_stoi_is_undefined_with_too_little_speech_left() -> None:
@@ -217,20 +219,47 @@ def test_metrics_are_found_by_name() -> None:
         metrics_named(["", " "])
 
 
+def test_what_needs_one_more_extra_is_no_default() -> None:
+    assert set(METRICS) - set(DEFAULT_METRICS) == {"dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"}
+
+
+def test_metrics_that_share_a_part_compute_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counted(*arguments: object) -> float:
+        calls.append("pesq")
+        return package(*arguments)
+
+    package = pesq.pesq
+    monkeypatch.setattr(pesq, "pesq", counted)
+    clean = speech_like(0.5)
+    estimate = clean + noise(len(clean))
+    names = ["pesq_wb", "csig", "cbak", "covl", "seg_snr"]
+    known_parts: dict = {}
+    together = [METRICS[name].value(clean, estimate, RATE, known_parts) for name in names]
+    assert calls == ["pesq"]
+    assert together == [METRICS[name].value(clean, estimate, RATE) for name in names]
+    assert calls == ["pesq"] * 5  # one for each but seg_snr
+
+
 def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def not_there(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(quality, "import_module", not_there)
+    monkeypatch.setattr(checks, "import_module", not_there)
     with pytest.raises(UserError, match=r"pystoi is not installed; type: pip install 'sedistill\[eval\]'"):
         metrics_named(["estoi"])
+    with pytest.raises(
+        UserError, match=r"speechmos is not installed; type: pip install 'sedistill\[dnsmos\]'"
+    ):
+        metrics_named(["dnsmos_ovrl"])
     assert metrics_named(["si_sdr"])
 
 
 def test_the_module_loads_neither_torch_nor_the_metrics_packages() -> None:
     code = (
         "import sys, sedistill.evaluation.quality, sedistill.evaluation.scoring;"
-        "print([name for name in ('torch', 'pesq', 'pystoi', 'scipy') if name in sys.modules])"
+        "print([name for name in ('torch', 'pesq', 'pystoi', 'scipy', 'onnxruntime') if name in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

@@ -14,18 +14,18 @@ from sedistill.evaluation.scores import (
     ClipScore,
     SetScores,
     Statistic,
-    full_cell,
     load_scores,
-    summary_text,
-    write_scores,
 )
+from sedistill.evaluation.summaries import full_cell, summary_text, write_scores
 
 NAN = math.nan
 
 
-def row(model: str, clip: str, snr_db: float, si_sdr: float, reason: str = "") -> ClipScore:
+def row(
+    model: str, clip: str, snr_db: float, si_sdr: float, reason: str = "", noise_class: str = "babble"
+) -> ClipScore:
     reasons = {"si_sdr": reason} if reason else {}
-    return ClipScore(model, clip, 2.0, snr_db, "babble", {"si_sdr": si_sdr}, reasons)
+    return ClipScore(model, clip, 2.0, snr_db, noise_class, {"si_sdr": si_sdr}, reasons)
 
 
 @pytest.fixture
@@ -83,6 +83,60 @@ def test_ranges_of_snr(scores: SetScores) -> None:
 def test_wide_ranges_of_snr_get_wide_bins_and_unknown_ones_a_bin_of_their_own() -> None:
     clips = [row(NOISY, str(snr), snr, 0.0) for snr in (-20.0, 25.0, math.inf, NAN)]
     assert SetScores("x", ["si_sdr"], clips, {}).snr_bins == ["-20 to -10 dB", "20 to 30 dB", "SNR unknown"]
+
+
+def test_a_set_mixed_at_few_snrs_is_shown_by_each_of_them() -> None:
+    snrs = [-7.5, -2.5001, -0.001, 7.5]
+    clips = [row(NOISY, f"{snr} {n}", snr, snr) for snr in snrs for n in range(2)]
+    scores = SetScores("kdrl", ["si_sdr"], clips, {})
+    assert scores.snr_bins == ["-7.5 dB", "-2.5 dB", "0 dB", "7.5 dB"]
+    assert scores.statistic(NOISY, "si_sdr", "-7.5 dB").mean == -7.5
+    measured = [row(NOISY, str(snr), snr, snr) for snr in snrs]  # each its own: ranges
+    ranges = ["-10 to -5 dB", "-5 to 0 dB", "0 to 5 dB", "5 to 10 dB"]
+    assert SetScores("x", ["si_sdr"], measured, {}).snr_bins == ranges
+    assert SetScores("x", ["si_sdr"], [row(NOISY, "a", NAN, 1.0)], {}).snr_bins == ["SNR unknown"]
+
+
+@pytest.fixture
+def by_noise() -> SetScores:
+    """Two clips an SNR and noise class, one without a class; the student gains 1 dB in babble, 3 in white."""
+    gains = {"white": 3.0, "babble": 1.0}
+    clips = [(f"{noise} {snr} {n}", float(snr), noise) for noise in gains for snr in (0, 5) for n in range(2)]
+    noisy = [row(NOISY, clip, snr, snr, noise_class=noise) for clip, snr, noise in clips]
+    student = [row("student", clip, snr, snr + gains[noise], noise_class=noise) for clip, snr, noise in clips]
+    strays = [row(model, "stray", 5.0, 5.0, noise_class="") for model in (NOISY, "student")]
+    return SetScores("test", ["si_sdr"], [*noisy, strays[0], *student, strays[1]], {})
+
+
+def test_noise_classes_alone_and_crossed_with_snr(by_noise: SetScores) -> None:
+    assert by_noise.noise_classes == ["babble", "white", "noise unknown"]
+    white = by_noise.statistic("student", "si_sdr", noise_class="white")
+    assert (white.mean, white.of) == (5.5, 4)
+    assert by_noise.improvement_statistic("student", "si_sdr", noise_class="white").mean == 3.0
+    crossed = by_noise.statistic("student", "si_sdr", "5 dB", "babble")
+    assert (crossed.mean, crossed.of) == (6.0, 2)
+    sizes = [by_noise.statistic(NOISY, "si_sdr", noise_class=name).of for name in by_noise.noise_classes]
+    assert sum(sizes) == by_noise.statistic(NOISY, "si_sdr").of == 9
+
+
+def test_the_summary_files_have_the_noise_classes(by_noise: SetScores, tmp_path: Path) -> None:
+    write_scores(tmp_path, by_noise)
+    text = (tmp_path / "summary.md").read_text()
+    assert "## By noise class" in text
+    assert "| white (n = 4) | 2.50 | 5.50 |" in text
+    with (tmp_path / "summary.csv").open() as file:
+        lines = {(line["model"], line["snr"], line["noise_class"]): line for line in csv.DictReader(file)}
+    assert (lines["student", "all", "white"]["mean"], lines["student", "all", "white"]["n"]) == ("5.5", "4")
+    assert lines["student", "5 dB", "babble"]["improvement"] == "1.0"
+    assert ("student", "0 dB", "noise unknown") not in lines  # no such clip
+    assert lines["student", "all", "all"]["of"] == "9"
+
+
+def test_without_noise_classes_there_is_no_such_table(scores: SetScores) -> None:
+    for clip in scores.clips:
+        clip.noise_class = ""
+    assert scores.noise_classes == []
+    assert "noise class" not in summary_text(scores)
 
 
 def test_cells_name_missing_clips(scores: SetScores) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sedistill.evaluation.quality import METRICS, MetricUndefined
+from sedistill.evaluation.checks import MetricUndefined
+from sedistill.evaluation.quality import DEFAULT_METRICS, METRICS
 from sedistill.evaluation.scoring import ScoringProcess, ScoringStopped
 from tests.evaluation.signals import RATE, noise, speech_like
 
@@ -24,15 +25,23 @@ def test_the_process_gives_the_values_and_reasons_of_the_functions(process: Scor
     clean = speech_like()
     for estimate in (clean + noise(len(clean)), np.zeros_like(clean)):
         expected: dict[str, float | str] = {}
-        for name, metric in METRICS.items():
+        for name in DEFAULT_METRICS:
             try:
-                expected[name] = metric.function(clean, estimate, RATE)
+                expected[name] = METRICS[name].value(clean, estimate, RATE)
             except MetricUndefined as reason:
                 expected[name] = str(reason)
-        assert process.score(clean, estimate, RATE, list(METRICS)) == expected
+        scores = process.score(clean, estimate, RATE, DEFAULT_METRICS)
+        assert {name: type(score) for name, score in scores.items()} == {
+            name: type(score) for name, score in expected.items()
+        }
+        for name, score in scores.items():
+            wanted = expected[name]
+            assert score == (wanted if isinstance(wanted, str) else pytest.approx(wanted, rel=1e-9))
 
 
-def test_a_crash_costs_one_metric_of_one_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_costs_what_crashed_on_one_clip_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake = "import os, signal\ndef pesq(*_): os.kill(os.getpid(), signal.SIGSEGV)\n"
     fake += "class PesqError(Exception): pass\nNoUtterancesError = PesqError\n"
     (tmp_path / "pesq.py").write_text(fake)
@@ -40,9 +49,10 @@ def test_a_crash_costs_one_metric_of_one_clip(tmp_path: Path, monkeypatch: pytes
     process = ScoringProcess()
     try:
         for _ in range(2):
-            scores = process.score(speech_like(), speech_like(seed=2), RATE, ["si_sdr", "pesq_wb", "stoi"])
-            assert scores["pesq_wb"] == "computing it crashed (exit code -11)"
-            assert list(scores) == ["si_sdr", "pesq_wb", "stoi"]
+            names = ["si_sdr", "pesq_wb", "csig", "stoi"]
+            scores = process.score(speech_like(), speech_like(seed=2), RATE, names)
+            assert scores["pesq_wb"] == scores["csig"] == "computing it crashed (exit code -11)"
+            assert list(scores) == names
             assert isinstance(scores["si_sdr"], float)
             assert isinstance(scores["stoi"], float)
     finally:
@@ -53,7 +63,7 @@ def test_a_process_killed_while_idle_is_started_again(process: ScoringProcess) -
     process._process.kill()
     process._process.wait()
     assert process.score([1.0, 0.0], [2.0, 3.0], RATE, ["si_sdr"])["si_sdr"] == pytest.approx(
-        METRICS["si_sdr"].function([1.0, 0.0], [2.0, 3.0], RATE)
+        METRICS["si_sdr"].value([1.0, 0.0], [2.0, 3.0], RATE)
     )
 
 
