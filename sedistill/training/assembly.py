@@ -54,6 +54,15 @@ def build_step(recipe: Recipe, run: PreparedRun, forward: nn.Module, batches: in
     """How one batch changes the student."""
     if recipe.kdrl is not None:
         return build_kdrl_step(recipe, recipe.kdrl, run, batches, folder)
+    task = build_task(recipe, run, forward)
+    parameters = [*run.student.parameters(), *task.auxiliary.parameters()]
+    optimiser = torch.optim.Adam(parameters, lr=recipe.optimiser.learning_rate, fused=True)
+    rehearse(task, run)
+    return PlainStep(task, run.student, optimiser, recipe.optimiser.clip_norm, precision(recipe, run))
+
+
+def build_task(recipe: Recipe, run: PreparedRun, forward: nn.Module) -> Task:
+    """The weighted terms of the student's loss."""
     task = Task(
         student=forward,
         se_loss=ENHANCEMENT_LOSSES[run.student.se_loss],
@@ -64,10 +73,7 @@ def build_step(recipe: Recipe, run: PreparedRun, forward: nn.Module, batches: in
         kd_level_db=recipe.kd_level_db,
     )
     task.auxiliary.to(run.device)
-    parameters = [*run.student.parameters(), *task.auxiliary.parameters()]
-    optimiser = torch.optim.Adam(parameters, lr=recipe.optimiser.learning_rate, fused=True)
-    rehearse(task, run)
-    return PlainStep(task, run.student, optimiser, recipe.optimiser.clip_norm, precision(recipe, run))
+    return task
 
 
 def build_kdrl_step(

@@ -143,24 +143,27 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 )
 def test_every_shipped_recipe_builds(path: Path) -> None:
     """No recipe can rot: each file (other than a base) gives a network and objectives."""
-    from sedistill.models.presets import build_model
     from sedistill.training.preparing import build_objectives
 
-    if path.stem == "base":
+    if path.stem.startswith("base"):
         return
     recipe = load_settings(Recipe, path)
     assert recipe.name == f"{path.parent.name}/{path.stem}"
-    student = build_model(recipe.student)
-    teacher = (
-        recipe.teacher and load_settings(Recipe, teacher_recipe(path.parents[1], recipe.teacher)).student
-    )
-    objectives = build_objectives(recipe, student, build_model(teacher) if teacher else None)
+    teacher = recipe.teacher and network_of(path.parents[1], str(recipe.teacher))
+    objectives = build_objectives(recipe, network_of(path.parents[1], recipe.student), teacher)
     assert len(objectives) == len(recipe.objectives)
+    if recipe.kdrl is not None:
+        recipe.kdrl.distance_for(network_of(path.parents[1], recipe.student).se_loss)
 
 
-def teacher_recipe(recipes: Path, saved: Path) -> Path:
-    """The shipped recipe that trains the model in runs/FOLDER/NAME/seed-N/student."""
-    return recipes.joinpath(*saved.parts[1:-2]).with_suffix(".yaml")
+def network_of(recipes: Path, student: Any) -> Any:
+    """A fresh network as described, or as the shipped recipe that trains runs/FOLDER/NAME/seed-N/student has it."""
+    from sedistill.models.presets import build_model
+
+    if not str(student).startswith("runs/"):
+        return build_model(student)
+    made_by = recipes.joinpath(*Path(student).parts[1:-2]).with_suffix(".yaml")
+    return network_of(recipes, load_settings(Recipe, made_by).student)
 
 
 def test_the_cache_is_switched_off_by_a_word_that_yaml_leaves_a_word(tmp_path: Path) -> None:
