@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sedistill.data.corpus import Corpus
-from sedistill.data.crops import Pairs, make_crop
+from sedistill.data.crops import Pairs, crop_in_memory, make_crop
+from sedistill.data.draws import ORDER, philox
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.data.mixing import ORDER, Material, MixingSettings, make_mixture, philox
+from sedistill.data.material import Material
+from sedistill.data.mixing import MixingSettings, make_mixture
 from sedistill.errors import UserError
 
 Key = int | tuple[int, int]
@@ -87,6 +89,32 @@ class FixedDataset(Dataset):
     def __getitem__(self, key: Key) -> dict[str, Any]:
         _, index = _split_key(key)
         noisy, clean = self.set[index]
+        return {"noisy": noisy, "clean": clean, "index": index}
+
+
+class CropDataset(Dataset):
+    """Crops of one length from the clips of a fixed set: every clip once an epoch, each time elsewhere.
+
+    For training on sets of whole sentences, whose lengths differ.
+
+    Raises UserError when clip_seconds is not positive.
+    """
+
+    def __init__(self, fixed_set: FixedSet | Path | str, clip_seconds: float, seed: int = 0) -> None:
+        self.set = fixed_set if isinstance(fixed_set, FixedSet) else FixedSet(fixed_set)
+        self.sample_rate, self.seed = self.set.sample_rate, seed
+        self.frames = round(clip_seconds * self.sample_rate)
+        if self.frames < 1:
+            raise UserError(f"clip_seconds is {clip_seconds:g}; give the seconds of a training clip.")
+
+    def __len__(self) -> int:
+        return len(self.set)
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        epoch, index = _split_key(key)
+        noisy, clean = crop_in_memory(
+            self.seed, epoch, index, *self.set[index], self.frames, self.sample_rate
+        )
         return {"noisy": noisy, "clean": clean, "index": index}
 
 

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from sedistill.audio import levels
 from sedistill.data.corpus import Corpus
-from sedistill.data.mixing import ATTEMPTS, CROPS, QUIETEST_SPEECH_DB, Piece, around_peak, philox
+from sedistill.data.draws import CROPS, philox, stream_of
+from sedistill.data.material import Piece
+from sedistill.data.mixing import ATTEMPTS, QUIETEST_SPEECH_DB, around_peak
 from sedistill.errors import UserError
 
 
@@ -41,7 +43,7 @@ class Pairs:
         self.clean = clean.take(order_clean)
         if not np.array_equal(self.noisy.table["pair"], self.clean.table["pair"]):
             raise UserError(f"{corpus.folder}: noisy and clean clips do not match; prepare it again.")
-        self.sample_rate = corpus.sample_rate
+        self.sample_rate, self.stream = corpus.sample_rate, stream_of(CROPS, self.noisy[0].split)
         steps = np.cumsum(self.noisy.frames, dtype=np.float64)
         self.steps = steps / steps[-1]
 
@@ -56,16 +58,38 @@ class Pairs:
 def make_crop(seed: int, epoch: int, index: int, pairs: Pairs, clip_seconds: float) -> Crop:
     """Crop `index` of `epoch`: a pair drawn by its length, cut at random where the speech does not pause."""
     frames = round(clip_seconds * pairs.sample_rate)
-    pick = philox(seed, CROPS, epoch, index).random()
+    pick = philox(seed, pairs.stream, epoch, index).random()
     pair = min(int(np.searchsorted(pairs.steps, pick, side="right")), len(pairs) - 1)
     length = int(pairs.noisy.frames[pair])
     if length <= frames:
-        before = int(philox(seed, CROPS, epoch, index, 1).random() * (frames - length + 1))
+        before = int(philox(seed, pairs.stream, epoch, index, 1).random() * (frames - length + 1))
         padding = (before, frames - length - before)
         whole = pairs.whole(pair)
         return Crop(np.pad(whole.noisy, padding), np.pad(whole.clean, padding), pair, 0, before)
     start, clean = _audible_part(seed, epoch, index, pairs, pair, frames)
     return Crop(pairs.noisy.read(pair, start, frames), clean, pair, start)
+
+
+def crop_in_memory(
+    seed: int, epoch: int, index: int, noisy: NDArray, clean: NDArray, frames: int, sample_rate: int
+) -> tuple[NDArray, NDArray]:
+    """Cut a pair (T,) of clip `index` to (frames,) at a random place where the speech does not nearly pause.
+
+    A shorter pair is put at a random place with silence around it.
+    """
+    spare = len(clean) - frames
+    if spare <= 0:
+        before = int(philox(seed, CROPS, epoch, index).random() * (1 - spare))
+        padding = (before, -spare - before)
+        return np.pad(noisy, padding), np.pad(clean, padding)
+    quietest_db = levels.active_level_db(clean, sample_rate) - QUIETEST_SPEECH_DB
+    for attempt in range(ATTEMPTS):
+        start = int(philox(seed, CROPS, epoch, index, attempt).random() * (spare + 1))
+        if levels.rms_db(clean[start : start + frames]) >= quietest_db:
+            break
+    else:
+        start = min(max(int(np.abs(clean).argmax()) - frames // 2, 0), spare)
+    return noisy[start : start + frames], clean[start : start + frames]
 
 
 def _audible_part(
@@ -75,7 +99,7 @@ def _audible_part(
     quietest_db = pairs.clean.table["active_level_db"][pair] - QUIETEST_SPEECH_DB
     last_start = int(pairs.clean.frames[pair]) - frames
     for attempt in range(1, ATTEMPTS + 1):
-        start = int(philox(seed, CROPS, epoch, index, attempt).random() * (last_start + 1))
+        start = int(philox(seed, pairs.stream, epoch, index, attempt).random() * (last_start + 1))
         clean = pairs.clean.read(pair, start, frames)
         if levels.rms_db(clean) >= quietest_db:
             return start, clean

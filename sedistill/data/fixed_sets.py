@@ -1,15 +1,7 @@
-"""Fixed sets of noisy/clean pairs on the disk: written once, the same for every run and every model.
-
-A set is a folder with noisy/ and clean/ of equal file names; those written here also carry `set.yaml` (what
-made them) and `mixtures.csv` (what is in each).
-"""
+"""Fixed sets of noisy/clean pairs on the disk: written once, the same for every run and every model."""
 
 import csv
-import hashlib
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,65 +10,28 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-import sedistill
 from sedistill.audio import levels
-from sedistill.audio.files import SUFFIXES, AudioFileError, probe, read_mono, write
+from sedistill.audio.files import AudioFileError, probe, read_mono
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, make_crop
-from sedistill.data.mixing import Material, MixingSettings, Mixture, make_mixture
-from sedistill.data.parallel import parallel_map
+from sedistill.data.material import Material
+from sedistill.data.mixing import MixingSettings, make_mixture
+from sedistill.data.set_files import (
+    FACTS,
+    FORMAT_VERSION,
+    TABLE,
+    FixedSetSummary,
+    Row,
+    joint_hash,
+    listed,
+    pair_digest,
+    row_of_mixture,
+    total_bytes,
+    write_pair,
+    write_set,
+)
 from sedistill.errors import UserError
-from sedistill.writing import atomic_folder, refuse_existing
-
-FACTS, TABLE = "set.yaml", "mixtures.csv"
-FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of mixtures.csv. Starts are samples; several pieces of noise are parted by semicolons.
-
-    `noise`, `noise_class` and `level_db` are empty for ready pairs, whose `snr_db` is measured: the active
-    level of clean above that of noisy - clean.
-    """
-
-    name: str
-    frames: int
-    snr_db: float
-    clean: str
-    clean_start: int
-    clean_offset: int
-    noise: str = ""
-    noise_start: str = ""
-    noise_class: str = ""
-    level_db: float | str = ""
-    guard: float = 1.0
-
-
-@dataclass(frozen=True)
-class FixedSetSummary:
-    """What `write_fixed_set` did; `text()` is for the terminal."""
-
-    folder: Path
-    facts: Mapping[str, Any]
-    snr_db: NDArray[np.float64]
-    classes: int
-    seconds_taken: float
-
-    def text(self) -> str:
-        facts = self.facts
-        what = "ready pairs" if facts["pairs"] else "mixtures"
-        lines = [
-            f"Set {self.folder}: {facts['count']} {what} of split {facts['split']}, "
-            f"{timedelta(seconds=round(facts['hours'] * 3600))} h at {facts['sample_rate']} Hz, "
-            f"written in {self.seconds_taken:.1f} s"
-        ]
-        known = self.snr_db[np.isfinite(self.snr_db)]
-        if len(known):
-            lines.append(f"  SNR {known.min():.1f} to {known.max():.1f} dB, mean {known.mean():.1f} dB")
-        if self.classes:
-            lines.append(f"  {self.classes} noise classes (or recordings)")
-        return "\n".join([*lines, f"  seed {facts['seed']}, hash {facts['hash'][:12]}"])
+from sedistill.writing import refuse_existing
 
 
 def write_fixed_set(
@@ -97,8 +52,7 @@ def write_fixed_set(
 
     Raises UserError when the split has nothing to mix, for an output that exists, and when the disk is full.
     """
-    started, output = time.monotonic(), Path(output)
-    mixing = mixing or MixingSettings()
+    output, mixing = Path(output), mixing or MixingSettings()
     if count < 1:
         raise UserError(f"count is {count}; give 1 or more.")
     refuse_existing(output, overwrite, marker=FACTS)
@@ -109,32 +63,15 @@ def write_fixed_set(
         chosen = _chosen_pairs(len(Pairs(part)), count, seed)
     elif not part.has_pairs:
         Material(part)  # refuses a split without speech or noise before anything is written
-    with atomic_folder(output, overwrite) as folder:
-        job = partial(_write_one, str(corpus_folder), split, str(folder), seed, mixing)
-        written = parallel_map(job, list(enumerate(chosen)), workers, "Mixing", "clips")
-        rows = [row for row, _ in written]
-        _write_table(folder / TABLE, rows)
-        frames = sum(row.frames for row in rows)
-        facts = {
-            "format_version": FORMAT_VERSION,
-            "sample_rate": corpus.sample_rate,
-            "split": split,
-            "seed": seed,
-            "pairs": part.has_pairs,
-            "mixing": mixing.model_dump(),
-            "corpus": str(Path(corpus_folder).absolute()),
-            "corpus_hash": corpus.hash,
-            "count": len(rows),
-            "clip_seconds": mixing.clip_seconds,
-            "hours": round(frames / corpus.sample_rate / 3600, 5),
-            "bytes": _bytes(_listed(folder / "noisy")) + _bytes(_listed(folder / "clean")),
-            "hash": _joint_hash(digest for _, digest in written),
-            "code_version": sedistill.__version__,
-        }
-        (folder / FACTS).write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
-    snr_db = np.array([row.snr_db for row in rows])
-    classes = len({row.noise_class for row in rows if row.noise_class})
-    return FixedSetSummary(output, facts, snr_db, classes, time.monotonic() - started)
+    facts = {
+        "split": split,
+        "seed": seed,
+        "pairs": part.has_pairs,
+        "mixing": mixing.model_dump(),
+        "clip_seconds": mixing.clip_seconds,
+    }
+    write_one = partial(_write_one, str(corpus_folder), split, seed, mixing)
+    return write_set(output, overwrite, corpus, facts, write_one, chosen, workers)
 
 
 class FixedSet:
@@ -205,7 +142,7 @@ class FixedSet:
             place = self.folder / side
             if not place.is_dir():
                 raise UserError(f"{place} does not exist; a set is a folder with noisy/ and clean/ in it.")
-            sides.append(_listed(place))
+            sides.append(listed(place))
         noisy, clean = sides
         if not noisy and not clean:
             raise UserError(f"{self.folder} holds no audio files in noisy/ and clean/.")
@@ -259,7 +196,7 @@ class FixedSet:
             raise UserError(
                 f"{path} has format version {version}, this program reads {FORMAT_VERSION}; write it again."
             )
-        present = (len(noisy), _bytes(noisy) + _bytes(clean))
+        present = (len(noisy), total_bytes(noisy) + total_bytes(clean))
         if expected != present or list(rows) != list(noisy):
             raise UserError(
                 f"{self.folder} was changed since it was written: {FACTS} tells of {expected[0]} clips and "
@@ -271,11 +208,8 @@ class FixedSet:
 
 
 def _write_one(
-    corpus_folder: str, split: str, output: str, seed: int, mixing: MixingSettings, numbered: tuple[int, int]
-) -> tuple[Row, bytes]:
-    """Make and write one clip. Returns its row and the hash of its audio."""
-    number, index = numbered
-    name = f"{number:06d}.flac"
+    corpus_folder: str, split: str, seed: int, mixing: MixingSettings, folder: Path, name: str, index: int
+) -> Row:
     source = _source(corpus_folder, split)
     if isinstance(source, Pairs):
         crop = (
@@ -283,40 +217,17 @@ def _write_one(
             if mixing.clip_seconds is None
             else make_crop(seed, 0, index, source, mixing.clip_seconds)
         )
-        made: Crop | Mixture = crop
-        row = _row_of_crop(name, crop, source)
-    else:
-        made = mixture = make_mixture(seed, 0, index, source, mixing)
-        row = _row_of_mixture(name, mixture, source)
-    for side, samples in (("noisy", made.noisy), ("clean", made.clean)):
-        write(Path(output) / side / name, samples, source.sample_rate, "PCM_16")
-    return row, _pair_digest(Path(output), name, source.sample_rate)
+        write_pair(folder, name, crop.noisy, crop.clean, source.sample_rate)
+        return _row_of_crop(name, crop, source)
+    mixture = make_mixture(seed, 0, index, source, mixing)
+    write_pair(folder, name, mixture.noisy, mixture.clean, source.sample_rate)
+    return row_of_mixture(name, mixture, source)
 
 
 @cache
 def _source(corpus_folder: str, split: str) -> Material | Pairs:
     part = Corpus.load(corpus_folder).split(split)
     return Pairs(part) if part.has_pairs else Material(part)
-
-
-def _row_of_mixture(name: str, mixture: Mixture, material: Material) -> Row:
-    plan = mixture.plan
-    noise = [material.noise[piece.clip] for piece in plan.noise]
-    noise_starts = [clip.start + piece.start for clip, piece in zip(noise, plan.noise, strict=True)]
-    speech = material.speech[plan.speech.clip]
-    return Row(
-        name=name,
-        frames=plan.frames,
-        snr_db=round(plan.snr_db, 4),
-        clean=speech.path,
-        clean_start=speech.start + plan.speech.start,
-        clean_offset=plan.speech_offset,
-        noise=";".join(clip.path for clip in noise),
-        noise_start=";".join(map(str, noise_starts)),
-        noise_class=noise[0].group,
-        level_db=round(plan.level_db, 4),
-        guard=round(mixture.guard, 6),
-    )
 
 
 def _row_of_crop(name: str, crop: Crop, pairs: Pairs) -> Row:
@@ -338,38 +249,6 @@ def _chosen_pairs(available: int, count: int, seed: int) -> list[int]:
     return sorted(np.random.Generator(np.random.Philox(seed)).permutation(available)[:count].tolist())
 
 
-def _write_table(path: Path, rows: Sequence[Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(asdict(rows[0])), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-
-
-def _listed(folder: Path) -> dict[str, int]:
-    """{file name: bytes} of the audio files right in `folder`, sorted."""
-    found = {
-        path.name: path.stat().st_size
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    }
-    return dict(sorted(found.items()))
-
-
-def _bytes(listed: Mapping[str, int]) -> int:
-    return sum(listed.values())
-
-
-def _pair_digest(folder: Path, name: str, sample_rate: int) -> bytes:
-    digest = hashlib.sha256(name.encode())
-    for side in ("noisy", "clean"):
-        digest.update(read_mono(folder / side / name, sample_rate).astype("<f4").tobytes())
-    return digest.digest()
-
-
-def _joint_hash(digests: Iterable[bytes]) -> str:
-    return hashlib.sha256(b"".join(digests)).hexdigest()
-
-
 @cache
 def _hash_of_folder(folder: Path, names: tuple[str, ...], sample_rate: int) -> str:
-    return _joint_hash(_pair_digest(folder, name, sample_rate) for name in names)
+    return joint_hash(pair_digest(folder, name, sample_rate) for name in names)

@@ -1,13 +1,13 @@
 """Mixtures of clean speech and noise: what is drawn, and how it becomes audio.
 
-Randomness is counter-based: everything about mixture `index` of epoch `epoch` is a function of
-(seed, epoch, index), whatever process makes it and in whatever order.
+Everything about mixture `index` of epoch `epoch` of a split is a function of (seed, split, epoch, index),
+whatever process makes it and in whatever order.
 """
 
 import math
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 import numpy as np
 import yaml
@@ -17,6 +17,8 @@ from pydantic import Field, model_validator
 from sedistill.audio import levels
 from sedistill.data.checking import SHORTEST_SECONDS
 from sedistill.data.corpus import Corpus
+from sedistill.data.draws import philox
+from sedistill.data.material import Material, Piece
 from sedistill.errors import UserError
 from sedistill.settings import Settings, check_settings
 
@@ -24,7 +26,6 @@ from sedistill.settings import Settings, check_settings
 QUIETEST_SPEECH_DB = 10.0
 QUIETEST_NOISE_DB = 40.0
 ATTEMPTS = 10
-_MASK = 2**64 - 1
 
 
 class MixingSettings(Settings):
@@ -32,7 +33,9 @@ class MixingSettings(Settings):
 
     snr_db_low: float = Field(0.0, ge=-100, le=100, allow_inf_nan=False)
     snr_db_high: float = Field(20.0, ge=-100, le=100, allow_inf_nan=False)
-    """The SNR on active levels is uniform between these two."""
+    """The SNR is uniform between these two."""
+    snr_on: Literal["active", "rms"] = "active"
+    """Levels that the SNR compares: active leaves pauses out, rms is over the whole clip."""
     clip_seconds: float | None = Field(4.0, ge=0.1, le=600, allow_inf_nan=False)
     """Length of a mixture; null takes whole recordings, one after another (fixed sets only)."""
     level_db: float = Field(-26.0, ge=-100, le=0, allow_inf_nan=False)
@@ -52,6 +55,14 @@ class MixingSettings(Settings):
 
 def mixing_settings(overrides: Sequence[str]) -> MixingSettings:
     """Settings from texts such as "snr_db_low=-5"; the rest is default. Raises UserError."""
+    return settings_of_texts(MixingSettings, overrides, "mixing setting")
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def settings_of_texts(kind: type[S], overrides: Sequence[str], what: str) -> S:
+    """Settings of any kind from texts "key=value". Raises UserError that calls them `what`."""
     values = {}
     for override in overrides:
         key, equals, text = override.partition("=")
@@ -61,16 +72,7 @@ def mixing_settings(overrides: Sequence[str]) -> MixingSettings:
             values[key.strip()] = yaml.safe_load(text)
         except yaml.YAMLError:
             raise UserError(f"the value in '{override}' is not readable; quote it for the shell.") from None
-    return check_settings(MixingSettings, values, "mixing setting")
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Part of a clip: its number in the speech or noise corpus, first sample, number of samples."""
-
-    clip: int
-    start: int
-    frames: int
+    return check_settings(kind, values, what)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class MixturePlan:
         speech_offset: where it begins; silence lies around speech shorter than the mixture.
         noise: pieces to be joined, each overlapping the one before by `crossfade` samples.
         snr_db: active level of the speech above that of the noise.
-        level_db: active level of the speech.
+        level_db: active level of the speech; None leaves it as it was recorded.
+        snr_on: the levels that the SNR compares.
     """
 
     frames: int
@@ -92,7 +95,8 @@ class MixturePlan:
     noise: tuple[Piece, ...]
     crossfade: int
     snr_db: float
-    level_db: float
+    level_db: float | None
+    snr_on: Literal["active", "rms"] = "active"
 
 
 @dataclass(frozen=True)
@@ -105,62 +109,6 @@ class Mixture:
     guard: float
 
 
-class Material:
-    """The speech and noise of one split, with what drawing from them needs.
-
-    A speech clip is drawn with a probability proportional to its length, so that every second is heard as
-    often; a noise clip to the square root of its length, so that a few long recordings do not drown many
-    short ones. Raises UserError when either is missing.
-    """
-
-    def __init__(self, corpus: Corpus) -> None:
-        self.speech, self.noise = corpus.kind("clean"), corpus.kind("noise")
-        for kind, part in (("clean speech", self.speech), ("noise", self.noise)):
-            if not len(part):
-                raise UserError(f"{corpus.folder}: there is no {kind} in this split to make mixtures from.")
-        self.sample_rate = corpus.sample_rate
-        self.speech_frames, self.noise_frames = self.speech.frames.copy(), self.noise.frames.copy()
-        self.speech_steps = _cumulative(self.speech_frames)
-        self.noise_steps = _cumulative(np.sqrt(self.noise_frames))
-        _, self.noise_groups = np.unique(self.noise.table["group"], return_inverse=True)
-        self.by_group = np.argsort(self.noise_groups, kind="stable")
-        self.group_ends = np.cumsum(np.bincount(self.noise_groups))
-
-    def others_of_group(self, clip: int) -> NDArray[np.int64]:
-        """Noise clips of the same class as `clip`, itself included."""
-        group = self.noise_groups[clip]
-        first = self.group_ends[group - 1] if group else 0
-        return self.by_group[first : self.group_ends[group]]
-
-
-class _Reused(threading.local):
-    """One generator a thread: setting its state costs a fifth of making a new one."""
-
-    def __init__(self) -> None:
-        bits = np.random.Philox(key=0)
-        self.generator, self.bits, self.state = np.random.Generator(bits), bits, bits.state
-
-
-_REUSED = _Reused()
-
-
-def philox(seed: int, stream: int, epoch: int, index: int, attempt: int = 0) -> np.random.Generator:
-    """A generator set to (seed, stream, epoch, index, attempt); nothing drawn before matters.
-
-    It is the same object each time: draw what is needed before the next call in this thread.
-    """
-    state = _REUSED.state
-    state["state"]["key"][:] = seed & _MASK, stream
-    # The lowest word of the counter is what the generator itself counts on.
-    state["state"]["counter"][:] = 0, attempt, index & _MASK, epoch & _MASK
-    _REUSED.bits.state = state
-    return _REUSED.generator
-
-
-MIXTURES, CROPS, ORDER = 1, 2, 3
-"""The streams of `philox`, so that what is drawn for one purpose says nothing about another."""
-
-
 def plan_mixture(
     seed: int, epoch: int, index: int, material: Material, settings: MixingSettings, attempt: int = 0
 ) -> MixturePlan:
@@ -170,10 +118,10 @@ def plan_mixture(
     sentences. Short noise is joined with other recordings of its class, or looped where there is none.
     With clip_seconds None, mixture i is the whole of speech clip i (modulo their number).
     """
-    rng = philox(seed, MIXTURES, epoch, index)
+    rng = philox(seed, material.stream, epoch, index)
     pick_speech, pick_noise, snr, level = rng.random(4).tolist()
     # Drawing the recordings again as well would make those that often pause rarer than they are.
-    rng = philox(seed, MIXTURES, epoch, index, attempt) if attempt else rng
+    rng = philox(seed, material.stream, epoch, index, attempt) if attempt else rng
     if settings.clip_seconds is None:
         speech_clip = index % len(material.speech)
         frames = int(material.speech_frames[speech_clip])
@@ -189,24 +137,32 @@ def plan_mixture(
         frames=frames,
         speech=speech,
         speech_offset=place if spare < 0 else 0,
-        noise=_plan_noise(rng, _pick(pick_noise, material.noise_steps), frames, crossfade, material),
+        noise=plan_noise(rng, _pick(pick_noise, material.noise_steps), frames, crossfade, material),
         crossfade=crossfade,
         snr_db=settings.snr_db_low + snr * (settings.snr_db_high - settings.snr_db_low),
         level_db=settings.level_db + (2 * level - 1) * settings.level_spread_db,
+        snr_on=settings.snr_on,
     )
 
 
 def make_mixture(seed: int, epoch: int, index: int, material: Material, settings: MixingSettings) -> Mixture:
-    """Draw and render; where the drawn speech is nearly all pause, or the noise silent, draw other places.
+    """Draw and render mixture `index` of `epoch`; raises as `render_one_of` does."""
+    return render_one_of(
+        lambda attempt: plan_mixture(seed, epoch, index, material, settings, attempt), material
+    )
 
-    After ten such draws the loudest places of the same recordings are taken. Raises UserError when even they
-    are silent, which files that passed the checks are not.
+
+def render_one_of(plan_of_attempt: Callable[[int], MixturePlan], material: Material) -> Mixture:
+    """Render the first plan that can be heard: whose speech is not nearly all pause, its noise not silent.
+
+    After ten plans the loudest places of the recordings of the first are taken. Raises UserError when even
+    they are silent, which files that passed the checks are not.
     """
     for attempt in range(ATTEMPTS):
-        mixture = _render(plan_mixture(seed, epoch, index, material, settings, attempt), material)
+        mixture = _render(plan_of_attempt(attempt), material)
         if mixture is not None:
             return mixture
-    plan = _at_loudest(plan_mixture(seed, epoch, index, material, settings), material)
+    plan = _at_loudest(plan_of_attempt(0), material)
     mixture = _render(plan, material, accept_quiet=True)
     if mixture is None:
         speech, noise = material.speech.path(plan.speech.clip), material.noise.path(plan.noise[0].clip)
@@ -271,9 +227,10 @@ def join(pieces: Sequence[NDArray], crossfade: int) -> NDArray:
     return joined
 
 
-def _plan_noise(
+def plan_noise(
     rng: np.random.Generator, clip: int, frames: int, crossfade: int, material: Material
 ) -> tuple[Piece, ...]:
+    """`frames` samples from a random place of noise clip `clip`, joined with others of its class if short."""
     lengths = material.noise_frames
     length = int(lengths[clip])
     if length >= frames:
@@ -310,7 +267,7 @@ def _render(plan: MixturePlan, material: Material, accept_quiet: bool = False) -
     if rms_db < whole_level_db - QUIETEST_SPEECH_DB and not accept_quiet:
         return None
     noise = _read_noise(plan, material)
-    noise_db = levels.active_level_db(noise, material.sample_rate)
+    noise_rms_db, noise_db = levels.rms_and_active_level_db(noise, material.sample_rate)
     recorded_db = material.noise.table["active_level_db"][plan.noise[0].clip]
     if speech_db == -np.inf or noise_db == -np.inf:
         return None
@@ -320,8 +277,11 @@ def _render(plan: MixturePlan, material: Material, accept_quiet: bool = False) -
     speech_peak = float(material.speech.table["peak"][plan.speech.clip])
     joined = len(plan.noise) > 1
     noise_peak = math.inf if joined else float(material.noise.table["peak"][plan.noise[0].clip])
+    level_db = speech_db if plan.level_db is None else plan.level_db
+    if plan.snr_on == "rms":  # the level stays one of active speech, whatever the SNR compares
+        level_db, speech_db, noise_db = level_db - speech_db + rms_db, rms_db, noise_rms_db
     noisy, clean, guard = mix_at_snr(
-        clean, noise, plan.snr_db, plan.level_db, speech_db, noise_db, speech_peak, noise_peak
+        clean, noise, plan.snr_db, level_db, speech_db, noise_db, speech_peak, noise_peak
     )
     return Mixture(noisy, clean, plan, guard)
 
@@ -359,11 +319,6 @@ def _placed(samples: NDArray[np.float32], offset: int, frames: int) -> NDArray[n
     placed = np.zeros(frames, dtype=samples.dtype)
     placed[offset : offset + len(samples)] = samples
     return placed
-
-
-def _cumulative(weights: NDArray) -> NDArray[np.float64]:
-    steps = np.cumsum(weights, dtype=np.float64)
-    return steps / steps[-1]
 
 
 def _pick(draw: float, steps: NDArray[np.float64]) -> int:

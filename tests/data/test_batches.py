@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.data.batches import (
+    CropDataset,
     EpochBatches,
     EqualLengthBatches,
     FixedDataset,
@@ -23,7 +24,7 @@ from sedistill.data.fixed_sets import write_fixed_set
 from sedistill.data.mixing import MixingSettings
 from sedistill.errors import UserError
 
-from .sounds import RATE, pairs
+from .sounds import RATE, pairs, save, speech
 
 HALF_SECOND = MixingSettings(clip_seconds=0.5)
 
@@ -126,6 +127,34 @@ def test_a_fixed_set_of_different_lengths_is_read_whole_and_in_one_order(tmp_pat
     assert [noisy.shape[1] for _, noisy, _ in expected] == [32_000, 34_000, 36_000, 38_000, 40_000]
     assert equal(batches(fixed_loader(dataset, 4, workers=2)), expected)
     assert np.array_equal(dataset[(3, 2)]["noisy"], dataset[2]["noisy"])
+
+
+def test_crops_of_a_set_of_sentences_share_a_length_and_hang_on_the_key(tmp_path: Path) -> None:
+    pairs(tmp_path, count=3, seconds=0.4)
+    dataset = CropDataset(tmp_path, clip_seconds=0.5, seed=1)
+    whole = FixedDataset(tmp_path)
+    assert whole.lengths.tolist() == [6400, 8400, 10_400]
+    first, again = dataset[0, 2], dataset[0, 2]
+    assert np.array_equal(first["noisy"], again["noisy"])
+    assert not np.array_equal(first["noisy"], dataset[1, 2]["noisy"])
+    for side in ("noisy", "clean"):
+        sliding = np.lib.stride_tricks.sliding_window_view(whole[2][side], 8000)
+        assert (sliding == first[side]).all(axis=1).any()
+        padded = dataset[0, 0][side]
+        assert padded.shape == (8000,)
+        assert np.abs(padded).sum() == pytest.approx(np.abs(whole[0][side]).sum(), rel=1e-5)
+    batch = next(iter(train_loader(dataset, 3, seed=0)))
+    assert batch["noisy"].shape == (3, 8000)
+    with pytest.raises(UserError, match="clip_seconds is 0"):
+        CropDataset(tmp_path, clip_seconds=0)
+
+
+def test_crops_avoid_pauses(tmp_path: Path) -> None:
+    voice = np.concatenate([np.zeros(60_000), speech(0.5, 3)])
+    for side in ("noisy", "clean"):
+        save(tmp_path / side / "a.wav", voice)
+    dataset = CropDataset(tmp_path, clip_seconds=0.25)
+    assert all(np.abs(dataset[epoch, 0]["clean"]).max() > 0.05 for epoch in range(10))
 
 
 def test_the_global_random_state_is_left_alone(mixed_corpus: Path, tmp_path: Path) -> None:

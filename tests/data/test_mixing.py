@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from sedistill.audio import levels
 from sedistill.data.corpus import Corpus
+from sedistill.data.draws import philox
+from sedistill.data.material import Material
 from sedistill.data.mixing import (
-    Material,
     MixingSettings,
     join,
     make_mixture,
     mix_at_snr,
     mixing_settings,
-    philox,
     plan_mixture,
 )
 from sedistill.data.prepare import prepare
@@ -238,6 +238,23 @@ def test_joining_keeps_the_power_across_the_joint() -> None:
     power = np.mean(np.square(joints), axis=0)
     assert power.mean() == pytest.approx(1.0, abs=0.03)
     assert power.reshape(10, 10).mean(axis=1) == pytest.approx(1.0, abs=0.1)
+
+
+def test_two_splits_share_no_draws(mixed_corpus: Path) -> None:
+    corpus = Corpus.load(mixed_corpus)
+    splits = [Material(corpus.split(name)) for name in ("train", "valid", "test")]
+    drawn = [[plan_mixture(0, 0, index, part, ONE_SECOND).snr_db for index in range(20)] for part in splits]
+    assert len({snr_db for of_split in drawn for snr_db in of_split}) == 60
+
+
+def test_snr_on_rms_counts_the_pauses(material: Material) -> None:
+    settings = MixingSettings(clip_seconds=1.0, snr_on="rms")
+    for index in range(5):
+        made = make_mixture(3, 0, index, material, settings)
+        clean, residue = made.clean.astype(float), made.noisy.astype(float) - made.clean
+        assert levels.rms_db(clean) - levels.rms_db(residue) == pytest.approx(made.plan.snr_db, abs=0.02)
+        level_db = levels.active_level_db(clean, RATE) - levels.gain_to_db(made.guard)
+        assert level_db == pytest.approx(made.plan.level_db, abs=0.01)
 
 
 def test_streams_are_independent() -> None:

@@ -1,0 +1,189 @@
+"""A fixed set on the disk: noisy/ and clean/ of equal file names, `set.yaml` (what made them) and
+`mixtures.csv` (what is in each)."""
+
+import csv
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+import sedistill
+from sedistill.audio.files import SUFFIXES, read_mono, write
+from sedistill.data.corpus import Corpus
+from sedistill.data.material import Material
+from sedistill.data.mixing import Mixture
+from sedistill.data.parallel import parallel_map
+from sedistill.writing import atomic_folder
+
+FACTS, TABLE = "set.yaml", "mixtures.csv"
+FORMAT_VERSION = 1
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of mixtures.csv. Starts are samples; several pieces of noise are parted by semicolons.
+
+    `noise`, `noise_class` and `level_db` are empty for ready pairs, whose `snr_db` is measured: the active
+    level of clean above that of noisy - clean.
+    """
+
+    name: str
+    frames: int
+    snr_db: float
+    clean: str
+    clean_start: int
+    clean_offset: int
+    noise: str = ""
+    noise_start: str = ""
+    noise_class: str = ""
+    level_db: float | str = ""
+    guard: float = 1.0
+
+
+@dataclass(frozen=True)
+class FixedSetSummary:
+    """What `write_fixed_set` did; `text()` is for the terminal."""
+
+    folder: Path
+    facts: Mapping[str, Any]
+    snr_db: NDArray[np.float64]
+    classes: int
+    seconds_taken: float
+
+    def text(self) -> str:
+        facts = self.facts
+        what = "ready pairs" if facts["pairs"] else "mixtures"
+        lines = [
+            f"Set {self.folder}: {facts['count']} {what} of split {facts['split']}, "
+            f"{timedelta(seconds=round(facts['hours'] * 3600))} h at {facts['sample_rate']} Hz, "
+            f"written in {self.seconds_taken:.1f} s"
+        ]
+        known = self.snr_db[np.isfinite(self.snr_db)]
+        if len(known):
+            lines.append(f"  SNR {known.min():.1f} to {known.max():.1f} dB, mean {known.mean():.1f} dB")
+        if self.classes:
+            lines.append(f"  {self.classes} noise classes (or recordings)")
+        return "\n".join([*lines, f"  seed {facts['seed']}, hash {facts['hash'][:12]}"])
+
+
+def write_set(
+    output: Path,
+    overwrite: bool,
+    corpus: Corpus,
+    facts: Mapping[str, Any],
+    write_one: Callable[[Path, str, Item], Row],
+    items: Sequence[Item],
+    workers: int | None,
+) -> FixedSetSummary:
+    """Write a whole set or nothing.
+
+    Args:
+        facts: what made it: split, seed, pairs, settings; what is common to all sets is added.
+        write_one: writes both files of an item by `write_pair` and returns its row; called in other processes
+            with (folder of the set, file name, item).
+    """
+    started = time.monotonic()
+    with atomic_folder(output, overwrite) as folder:
+        job = partial(_write_numbered, write_one, folder, corpus.sample_rate)
+        written = parallel_map(job, list(enumerate(items)), workers, "Mixing", "clips")
+        rows = [row for row, _ in written]
+        _write_table(folder / TABLE, rows)
+        frames = sum(row.frames for row in rows)
+        whole = {
+            "format_version": FORMAT_VERSION,
+            "sample_rate": corpus.sample_rate,
+            **facts,
+            "corpus": str(corpus.folder.absolute()),
+            "corpus_hash": corpus.hash,
+            "count": len(rows),
+            "hours": round(frames / corpus.sample_rate / 3600, 5),
+            "bytes": total_bytes(listed(folder / "noisy")) + total_bytes(listed(folder / "clean")),
+            "hash": joint_hash(digest for _, digest in written),
+            "code_version": sedistill.__version__,
+        }
+        (folder / FACTS).write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
+    snr_db = np.array([row.snr_db for row in rows])
+    classes = len({row.noise_class for row in rows if row.noise_class})
+    return FixedSetSummary(output, whole, snr_db, classes, time.monotonic() - started)
+
+
+def write_pair(folder: Path, name: str, noisy: NDArray, clean: NDArray, sample_rate: int) -> None:
+    """Write both files of a clip, 16 bits."""
+    for side, samples in (("noisy", noisy), ("clean", clean)):
+        write(folder / side / name, samples, sample_rate, "PCM_16")
+
+
+def row_of_mixture(name: str, mixture: Mixture, material: Material) -> Row:
+    """What is in a mixture."""
+    plan = mixture.plan
+    noise = [material.noise[piece.clip] for piece in plan.noise]
+    noise_starts = [clip.start + piece.start for clip, piece in zip(noise, plan.noise, strict=True)]
+    speech = material.speech[plan.speech.clip]
+    return Row(
+        name=name,
+        frames=plan.frames,
+        snr_db=round(plan.snr_db, 4),
+        clean=speech.path,
+        clean_start=speech.start + plan.speech.start,
+        clean_offset=plan.speech_offset,
+        noise=";".join(clip.path for clip in noise),
+        noise_start=";".join(map(str, noise_starts)),
+        noise_class=noise[0].group,
+        level_db="" if plan.level_db is None else round(plan.level_db, 4),
+        guard=round(mixture.guard, 6),
+    )
+
+
+def _write_numbered(
+    write_one: Callable[[Path, str, Item], Row], folder: Path, sample_rate: int, numbered: tuple[int, Item]
+) -> tuple[Row, bytes]:
+    """The row of one clip and the hash of its audio."""
+    number, item = numbered
+    name = f"{number:06d}.flac"
+    row = write_one(folder, name, item)
+    return row, pair_digest(folder, name, sample_rate)
+
+
+def _write_table(path: Path, rows: Sequence[Row]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(asdict(rows[0])), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def listed(folder: Path) -> dict[str, int]:
+    """{file name: bytes} of the audio files right in `folder`, sorted."""
+    found = {
+        path.name: path.stat().st_size
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    }
+    return dict(sorted(found.items()))
+
+
+def total_bytes(files: Mapping[str, int]) -> int:
+    """Of all files that `listed` found."""
+    return sum(files.values())
+
+
+def pair_digest(folder: Path, name: str, sample_rate: int) -> bytes:
+    """Hash of a clip's name and audio."""
+    digest = hashlib.sha256(name.encode())
+    for side in ("noisy", "clean"):
+        digest.update(read_mono(folder / side / name, sample_rate).astype("<f4").tobytes())
+    return digest.digest()
+
+
+def joint_hash(digests: Iterable[bytes]) -> str:
+    """Hash of a whole set from those of its clips."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
