@@ -1,0 +1,140 @@
+"""The command: read evaluations, test every method against the baseline, write tables, figures and a page."""
+
+import importlib.metadata
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+import sedistill
+from sedistill.comparing.numbers import comparison_csv
+from sedistill.comparing.words import comparison_report
+from sedistill.evaluation.alignment import align
+from sedistill.evaluation.comparison import Comparison, compare_methods
+from sedistill.evaluation.tables import NARROWEST_CONSOLE
+from sedistill.report.comparison import (
+    ComparisonReport,
+    TextTable,
+    figures_of,
+    markdown,
+    render_page,
+    standing_alone,
+)
+from sedistill.writing import atomic_folder, refuse_existing
+
+FACTS, NUMBERS, TEXT, PAGE, FIGURES = (
+    "comparison.yaml", "comparison.csv", "comparison.md", "comparison.html", "figures",
+)  # fmt: skip
+
+
+def compare(
+    evaluations: Sequence[Path | str],
+    output: Path | str,
+    baseline: str | None = None,
+    teacher: str | None = None,
+    metrics: Sequence[str] | None = None,
+    methods: Sequence[str] | None = None,
+    overwrite: bool = False,
+    show: bool = False,
+) -> Comparison:
+    """Compare methods with a baseline, clip by clip and seed by seed, and write what that shows.
+
+    The models in all evaluations are grouped by recipe; seeds of one recipe are one method. The output
+    folder gets comparison.csv (every number), comparison.md and comparison.html (tables, figures, how to
+    read them), figures/ (one forest plot a set and metric) and comparison.yaml (what was compared how),
+    whole or not at all.
+
+    Args:
+        evaluations: folders that `sedistill evaluate` wrote, on the same clips, or single sets in them.
+        output: the folder to write.
+        baseline: the method to compare with, or "noisy"; None takes "alone".
+        teacher: the method whose gap to the baseline is to be closed; None takes "teacher", if there is one.
+        metrics: names of metrics; None takes all that the evaluations share.
+        methods: the methods to test; None takes all others.
+        overwrite: replace an earlier comparison at `output`.
+        show: print the summary tables and how to read them.
+
+    Raises UserError before anything is written: evaluations on different clips, unknown names, nothing to
+    compare, an output that exists, packages that are missing.
+    """
+    output = Path(output)
+    refuse_existing(output, overwrite, marker=FACTS)
+    comparison = compare_methods(align(evaluations, metrics), baseline, teacher, methods)
+    facts = facts_about(comparison, evaluations)
+    report = comparison_report(comparison, _shown_facts(facts))
+    figures = figures_of(report)
+    with atomic_folder(output, overwrite=overwrite) as temporary:
+        (temporary / FIGURES).mkdir()
+        places = {key: f"{FIGURES}/{key}.svg" for key in figures}
+        for key, svg in figures.items():
+            (temporary / places[key]).write_text(standing_alone(svg), encoding="utf-8")
+        (temporary / NUMBERS).write_text(comparison_csv(comparison), encoding="utf-8")
+        (temporary / TEXT).write_text(markdown(report, places), encoding="utf-8")
+        (temporary / PAGE).write_text(render_page(report, figures), encoding="utf-8")
+        text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
+        (temporary / FACTS).write_text(text, encoding="utf-8")
+    if show:
+        print_report(report)
+        print(f"Every number, the figures and a page are in {output}.")
+    return comparison
+
+
+def facts_about(comparison: Comparison, evaluations: Sequence[Path | str]) -> dict[str, Any]:
+    """What was compared how, for whoever reads the numbers later."""
+    seeds = {row.method: list(row.seeds) for row in comparison.differences}
+    return {
+        "evaluations": [str(place) for place in evaluations],
+        "sets": {scores.name: {"clips": len(scores.clips)} for scores in comparison.sets},
+        "baseline": comparison.baseline,
+        "teacher": comparison.teacher,
+        "seeds": {method: seeds[method] for method in comparison.methods},
+        "tests": "paired t-test and Wilcoxon signed-rank test, two-tailed; over clips and over seeds",
+        "intervals": "95 %, Student's t; shares of the gap after Fieller",
+        "holm_over": comparison.family_size,
+        "versions": {
+            "sedistill": sedistill.__version__,
+            **{name: importlib.metadata.version(name) for name in ("numpy", "scipy")},
+        },
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+
+
+def _shown_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    seeds = "; ".join(f"{name} {', '.join(map(str, of)) or '–'}" for name, of in facts["seeds"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    return [
+        ("evaluations", ", ".join(facts["evaluations"])),
+        ("seeds", seeds),
+        ("tests", facts["tests"]),
+        ("intervals", facts["intervals"]),
+        ("versions", versions),
+        ("command", facts["command"]),
+    ]
+
+
+def print_report(report: ComparisonReport) -> None:
+    """Print the summary tables, which stand in the sections without a figure, and how to read them."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=NARROWEST_CONSOLE)
+    for section in report.sections:
+        if section.figure is None:
+            for table in section.tables:
+                _print_table(console, section.title, table)
+    for sentence in report.reading:
+        console.print(f"- {sentence}", markup=False, highlight=False)
+
+
+def _print_table(console: Console, title: str, table: TextTable) -> None:
+    shown = Table(title=title)
+    for column, name in enumerate(table.header):
+        shown.add_column(name, justify="right" if column else "left", no_wrap=not column)
+    for row in table.rows:
+        shown.add_row(*(cell.replace("[", r"\[") for cell in row))
+    console.print(shown)
+    console.print(table.note, markup=False, highlight=False)
