@@ -1,5 +1,6 @@
 """TIMIT and NOISEX-92 as KDRL takes them, on trees of their shape with SPHERE files."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import soundfile
 
 from sedistill.data.corpus import Corpus
+from sedistill.data.grids import Grid, GridSettings, write_grid_set
 from sedistill.data.layouts import timit_noisex92
 from sedistill.data.layouts.timit_noisex92 import SENTENCES, TEST_NOISES, TRAINING_NOISES
 from sedistill.data.prepare import prepare
@@ -103,6 +105,21 @@ def test_no_sample_of_noise_is_in_two_splits(discs: Path, tmp_path: Path) -> Non
         if clip.group == "babble"
     }
     assert pieces == {"train": (0, 64_000), "valid": (64_000, 72_000), "test_similar": (72_000, 80_000)}
+
+
+def test_the_papers_grids_can_be_mixed_from_it(discs: Path, tmp_path: Path) -> None:
+    prepare(tmp_path / "corpus", discs, workers=1)
+    corpus = Corpus.load(tmp_path / "corpus")
+    training = GridSettings(snr_db=(-10, -5, 0, 5, 10), snr_on="rms")
+    testing = GridSettings(snr_db=(-7.5, -2.5, 2.5, 7.5), snr_on="rms")
+    similar = GridSettings(snr_db=(-7.5,), snr_on="rms", noise_split="test_similar")
+    assert len(Grid.open(corpus, "train", training)) == 4 * 5 * 5
+    assert len(Grid.open(corpus, "test", testing)) == 3 * 9 * 4
+    made = write_grid_set(tmp_path / "corpus", tmp_path / "set", similar, workers=1)
+    assert (made.facts["count"], made.classes) == (3 * 5, 5)
+    with (tmp_path / "set/mixtures.csv").open(newline="") as file:
+        starts = [int(row["noise_start"]) for row in csv.DictReader(file)]
+    assert all(72_000 <= start < 80_000 for start in starts)
 
 
 def test_names_of_other_copies_are_understood(discs: Path, tmp_path: Path) -> None:
