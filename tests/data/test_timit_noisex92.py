@@ -118,8 +118,8 @@ def test_the_papers_grids_can_be_mixed_from_it(discs: Path, tmp_path: Path) -> N
     made = write_grid_set(tmp_path / "corpus", tmp_path / "set", similar, workers=1)
     assert (made.facts["count"], made.classes) == (3 * 5, 5)
     with (tmp_path / "set/mixtures.csv").open(newline="") as file:
-        starts = [int(row["noise_start"]) for row in csv.DictReader(file)]
-    assert all(72_000 <= start < 80_000 for start in starts)
+        starts = [int(start) for row in csv.DictReader(file) for start in row["noise_start"].split(";")]
+    assert min(starts) >= 72_000  # the last tenth, looped under sentences that are longer
 
 
 def test_names_of_other_copies_are_understood(discs: Path, tmp_path: Path) -> None:
