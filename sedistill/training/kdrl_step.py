@@ -24,6 +24,8 @@ DISTANCES: dict[DistanceName, Distance] = {
     "si_snr": negative_si_snr,
 }
 
+SPLIT_FROM = 250_000  # parameters; below, the overhead of single clips outweighs the pass they save
+
 
 class KDRLStep:
     """Student, references and policy, one batch at a time; a `Step` of the training loop.
@@ -65,7 +67,11 @@ class KDRLStep:
             floor = settings.floor_for(distance)
             self.policy = Policy(settings, epochs, steps, floor, self.device, seed)
             self.references = self._make_references()
-        self.splits_clips = self.device.type == "cpu" and clips_do_not_meet(student)
+        self.splits_clips = (
+            self.device.type == "cpu"
+            and clips_do_not_meet(student)
+            and sum(p.numel() for p in self.parameters) >= SPLIT_FROM
+        )
         self.steps_done = self.steps_before = 0
         self.ratio_path = ratio_path
         self.ratio_log: RatioLog | None = None
