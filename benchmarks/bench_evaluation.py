@@ -2,11 +2,11 @@
 
     python benchmarks/bench_evaluation.py [--data SET] [--clips 24] [--rounds 3] [--output FOLDER]
 
-Both evaluate the same set with every metric, in turns; the ratio of wall times is formed within a round and
-its median quoted. It means something on idle cores only, so the load average and the cores kept busy (CPU
-time over wall time) stand beside it: with two cores to themselves, two workers keep nearly two busy. SET is a
-folder with noisy/ and clean/ (also pairs/vbdemand_test of SEDISTILL_DATA); without it, clips of 10 s are
-generated.
+Both evaluate the same set with the default metrics, in turns; the ratio of wall times is formed within a
+round and its median quoted. It means something on idle cores only, so the load average and the cores kept
+busy (CPU time over wall time) stand beside it: with two cores to themselves, two workers keep nearly two
+busy. SET is a folder with noisy/ and clean/ (also pairs/vbdemand_test of SEDISTILL_DATA); without it, clips
+of 10 s are generated.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import torch
 from sedistill.audio.files import write
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.evaluate import NOISY_SYSTEM, System, score_set, systems_of
-from sedistill.evaluation.quality import METRICS
+from sedistill.evaluation.quality import DEFAULT_METRICS, metrics_named
 from sedistill.models import build_model
 
 RATE = 16_000
@@ -92,7 +92,7 @@ def measure(what: str, systems: list[System], pairs: FixedSet, rounds: int) -> d
 def timed_evaluation(systems: list[System], pairs: FixedSet, workers: int) -> tuple[float, float]:
     """Wall seconds and CPU seconds, those of the scoring processes included."""
     wall, cpu = time.perf_counter(), cpu_seconds()
-    score_set("benchmark", pairs, systems, list(METRICS.values()), workers)
+    score_set("benchmark", pairs, systems, metrics_named(DEFAULT_METRICS), workers)
     return time.perf_counter() - wall, cpu_seconds() - cpu
 
 

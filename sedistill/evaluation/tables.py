@@ -8,26 +8,27 @@ from sedistill.evaluation.scores import NOISY, SetScores
 from sedistill.evaluation.summaries import count_text, mean_cell
 
 NARROWEST_CONSOLE = 110
-"""Columns used where the output is not a terminal and has no width of its own."""
+"""Columns used at least where the output is not a terminal and has no width of its own."""
 
 
 def print_scores(scores: SetScores) -> None:
     """Print the means of a set with their improvement over noisy, and what they hold for."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=NARROWEST_CONSOLE)
     table = Table(title=scores.name)
     table.add_column("", no_wrap=True)
     if len(scores.metrics) > len(scores.models):  # the longer list downwards, so that the cells stay whole
         for model in scores.models:
-            table.add_column(model, justify="right")
+            table.add_column(model, justify="right", overflow="fold")
         for metric in scores.metrics:
             table.add_row(scores.label(metric), *(_cell(scores, model, metric) for model in scores.models))
     else:
         for metric in scores.metrics:
-            table.add_column(scores.label(metric), justify="right")
+            table.add_column(scores.label(metric), justify="right", overflow="fold")
         for model in scores.models:
             table.add_row(model, *(_cell(scores, model, metric) for metric in scores.metrics))
+    console = Console()
+    if not console.is_terminal:
+        needed = Console(width=10_000).measure(table).maximum
+        console = Console(width=max(NARROWEST_CONSOLE, needed))
     console.print(table)
     console.print(_legend(scores), markup=False, highlight=False)
 
