@@ -64,7 +64,18 @@ def prepare(
     clean: Annotated[Path | None, typer.Option(help="Folder of clean speech.")] = None,
     noise: Annotated[Path | None, typer.Option(help="Folder of noise.")] = None,
     noisy: Annotated[Path | None, typer.Option(help="Folder of noisy files named as the clean ones.")] = None,
-    layout: Annotated[str, typer.Option(help="auto, folders, pairs, voicebank-demand or dns2020.")] = "auto",
+    layout: Annotated[
+        str,
+        typer.Option(help="auto, folders, pairs, voicebank-demand (or -28, -56), dns2020 or timit-noisex92."),
+    ] = "auto",
+    valid_speakers: Annotated[
+        str | None,
+        typer.Option(
+            "--valid-speakers",
+            help="VoiceBank+DEMAND: speakers to validate with; commas between.",
+            show_default="p226,p287 of the 28, a tenth of the 56",
+        ),
+    ] = None,
     sample_rate: Annotated[
         int, typer.Option(help="Rate in Hz to train at; other files are converted.")
     ] = 16_000,
@@ -77,6 +88,7 @@ def prepare(
 
     summary = run(
         output, root=root, clean=clean, noise=noise, noisy=noisy, layout=layout,
+        valid_speakers=[name.strip() for name in valid_speakers.split(",")] if valid_speakers else None,
         sample_rate=sample_rate, seed=seed, workers=workers, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(summary.text())
@@ -86,8 +98,10 @@ def prepare(
 def mix(
     corpus: Annotated[Path, typer.Argument(help="A corpus written by `sedistill prepare`.")],
     output: Output,
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
-    count: Annotated[int, typer.Option(min=1, help="Number of mixtures.")] = 300,
+    split: Annotated[
+        str, typer.Option(help="train, valid, test or another of the corpus, such as test_with_reverb.")
+    ] = "test",
+    count: Annotated[int | None, typer.Option(min=1, help="Number of mixtures.", show_default="300")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other mixtures.")] = 0,
     settings: Annotated[
         list[str] | None,
@@ -95,19 +109,36 @@ def mix(
             "--set",
             metavar="key=value",
             help="A mixing setting; repeat for more. The chief ones: snr_db_low=0, snr_db_high=20, "
-            "clip_seconds=4 (null: whole recordings), level_db=-26.",
+            "clip_seconds=4 (null: whole recordings), level_db=-26, snr_on=active.",
         ),
     ] = None,
+    grid: Annotated[
+        bool,
+        typer.Option(
+            "--grid",
+            help="Every sentence with every noise at every SNR; settings: snr_db=-5,0,5 (needed), "
+            "noises=pink,babble, noise_split=train, snr_on=rms, level_db=null.",
+        ),
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a fixed set of mixtures: pairs of noisy and clean files and their table."""
     from sedistill.data.fixed_sets import write_fixed_set
+    from sedistill.data.grids import grid_settings, write_grid_set
     from sedistill.data.mixing import mixing_settings
+    from sedistill.errors import UserError
 
-    summary = write_fixed_set(
-        corpus, output, split=split, count=count, seed=seed,
-        mixing=mixing_settings(settings or []), overwrite=overwrite,
-    )  # fmt: skip
+    if grid and count is not None:
+        raise UserError("--count has no meaning with --grid, which takes every combination; take one out.")
+    if grid:
+        summary = write_grid_set(
+            corpus, output, grid_settings(settings or []), split=split, seed=seed, overwrite=overwrite
+        )
+    else:
+        summary = write_fixed_set(
+            corpus, output, split=split, count=count or 300, seed=seed,
+            mixing=mixing_settings(settings or []), overwrite=overwrite,
+        )  # fmt: skip
     typer.echo(summary.text())
 
 
@@ -151,6 +182,38 @@ def evaluate(
     evaluate_models(
         models, on, output, metrics=metrics.split(","), workers=workers,
         correct_level=not raw_level, overwrite=overwrite, show=True,
+    )  # fmt: skip
+
+
+@app.command()
+def compare(
+    evaluations: Annotated[
+        list[Path],
+        typer.Argument(help="Folders that `sedistill evaluate` wrote on the same sets, such as one a seed."),
+    ],
+    output: Output,
+    baseline: Annotated[
+        str | None, typer.Option(help="The method to compare with, or noisy.", show_default="alone")
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="The method whose gap is to be closed.", show_default="teacher, if there is one"),
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Commas between.", show_default="all that are shared")
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="The methods to test; commas between.", show_default="all")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Test methods against a baseline, over clips and over seeds; write tables, figures and a page."""
+    from sedistill.comparing import compare as run
+
+    run(
+        evaluations, output, baseline=baseline, teacher=teacher,
+        metrics=metrics.split(",") if metrics else None, methods=methods.split(",") if methods else None,
+        overwrite=overwrite, show=True,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ STOREYS = [
     ["data", "models", "distill"],
     ["teachers", "enhancing"],
     ["training", "evaluation", "report"],
-    ["demo"],
+    ["demo", "comparing", "analyzing", "reproducing"],
     ["cli"],
     ["__main__"],
 ]

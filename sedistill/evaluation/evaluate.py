@@ -145,10 +145,13 @@ def systems_of(models: Sequence[nn.Module | Path | str], correct_level: bool) ->
     for model, folder, label in zip(models, folders, labels, strict=True):
         network = model.eval() if isinstance(model, nn.Module) else load_model(folder, device)
         gain = level_factor(network)
+        training = getattr(network, "card", {}).get("training", {})
         facts = {
             "folder": None if isinstance(model, nn.Module) else str(folder),
             "hash": model_hash(network),  # type: ignore[arg-type]
             "sample_rate": rate_of(network),
+            "recipe": training.get("recipe"),
+            "seed": training.get("seed"),
             "output_gain": gain,
             "output_multiplied_by": gain if correct_level else 1.0,
         }

@@ -83,7 +83,7 @@ class GapPanel:
 
 def curves_svg(figure: CurveFigure) -> str:
     """A line chart."""
-    canvas, axes = _blank(2.7)
+    canvas, axes = blank_axes(2.7)
     for curve in figure.curves:
         colour, style = COLOURS[curve.role], "--" if curve.dashed else "-"
         dots = "o" if len(curve.steps) <= MOST_DOTS else None
@@ -94,7 +94,7 @@ def curves_svg(figure: CurveFigure) -> str:
     axes.set_ylabel(figure.y_label)
     axes.grid(axis="y", alpha=0.15, color=INK)
     axes.legend(frameon=False, labelcolor=INK, handlelength=1.4, fontsize=POINTS)
-    return _svg(canvas, figure.title)
+    return as_svg(canvas, figure.title)
 
 
 def spectrograms_svg(panels: Sequence[SpectrogramPanel]) -> list[str]:
@@ -110,7 +110,7 @@ def gap_svg(panel: GapPanel) -> str:
     """
     from matplotlib.colors import LinearSegmentedColormap
 
-    canvas, axes = _blank(2.4)
+    canvas, axes = blank_axes(2.4)
     colours = [COLOURS["alone"], "#f4f1ea", COLOURS["teacher"]]
     shown = signed_log(panel.gap)
     limit = max(float(np.nanquantile(np.abs(shown), 0.995)), 1e-12)
@@ -120,7 +120,7 @@ def gap_svg(panel: GapPanel) -> str:
         cmap=colour_map, vmin=-limit, vmax=limit,
     )  # fmt: skip
     _marks(axes, panel, line="#111111")
-    return _svg(canvas, panel.title)
+    return as_svg(canvas, panel.title)
 
 
 def signed_log(gap: np.ndarray) -> np.ndarray:
@@ -132,13 +132,13 @@ def signed_log(gap: np.ndarray) -> np.ndarray:
 
 
 def _spectrogram(panel: SpectrogramPanel, loudest_db: float) -> str:
-    canvas, axes = _blank(2.1)
+    canvas, axes = blank_axes(2.1)
     axes.imshow(
         panel.level_db, origin="lower", aspect="auto", interpolation="nearest", extent=_extent(panel),
         cmap="magma", vmin=loudest_db - DYNAMIC_RANGE_DB, vmax=loudest_db,
     )  # fmt: skip
     _marks(axes, panel, line="#7df9e0")
-    return _svg(canvas, panel.title)
+    return as_svg(canvas, panel.title)
 
 
 def _marks(axes: "Axes", panel: SpectrogramPanel | GapPanel, line: str) -> None:
@@ -164,7 +164,7 @@ def _extent(panel: SpectrogramPanel | GapPanel) -> tuple[float, float, float, fl
     return -half_frame, right, -half_bin / 1000, (bins * panel.bin_hz - half_bin) / 1000
 
 
-def _blank(height_inches: float) -> "tuple[Figure, Axes]":
+def blank_axes(height_inches: float) -> "tuple[Figure, Axes]":
     from matplotlib.figure import Figure
 
     canvas = Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
@@ -177,7 +177,7 @@ def _blank(height_inches: float) -> "tuple[Figure, Axes]":
     return canvas, axes
 
 
-def _svg(canvas: "Figure", title: str) -> str:
+def as_svg(canvas: "Figure", title: str) -> str:
     """The figure as an <svg> element: no size of its own, the page's ink and font, ids of its own."""
     import matplotlib
     from markupsafe import escape

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedistill.report.figures import COLOURS, INK, POINTS, Role, _blank, _svg
+from sedistill.report.figures import COLOURS, INK, POINTS, Role, as_svg, blank_axes
 
 ROW_INCHES, AROUND_INCHES = 0.3, 0.75
 MARGIN = 0.06  # of the width, left and right of everything
@@ -41,7 +41,7 @@ def forest_svg(figure: ForestFigure) -> str:
     The axis holds differences, dots and thick lines. Two or three seeds have intervals many times as wide:
     those leave the frame with an arrow instead of squeezing everything else.
     """
-    canvas, axes = _blank(AROUND_INCHES + ROW_INCHES * len(figure.rows))
+    canvas, axes = blank_axes(AROUND_INCHES + ROW_INCHES * len(figure.rows))
     low, high = shown_range(figure.rows)
     axes.axvline(0, color=INK, alpha=0.5, linewidth=1)
     for place, row in enumerate(figure.rows):
@@ -62,7 +62,7 @@ def forest_svg(figure: ForestFigure) -> str:
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", alpha=0.15, color=INK)
     axes.locator_params(axis="x", nbins=5)
-    return _svg(canvas, figure.title)
+    return as_svg(canvas, figure.title)
 
 
 def shown_range(rows: Sequence[ForestRow]) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedistill.report.figures import COLOURS, INK, POINTS, _blank, _svg
+from sedistill.report.figures import COLOURS, INK, POINTS, as_svg, blank_axes
 
 MOST_SPANS = 40  # points of the median's line
 SINGLE_CLIPS = 10  # as many as the paper shows
@@ -26,7 +26,7 @@ class RatioFigure:
 
 def ratios_svg(figure: RatioFigure) -> str:
     """The median over clips, the band that holds 80 % of them, and faintly those seen most often."""
-    canvas, axes = _blank(2.7)
+    canvas, axes = blank_axes(2.7)
     for clip in most_seen(figure.clips, SINGLE_CLIPS):
         rows = figure.clips == clip
         axes.plot(figure.steps[rows], figure.ratios[rows], color=INK, alpha=0.2, linewidth=0.8)
@@ -37,7 +37,7 @@ def ratios_svg(figure: RatioFigure) -> str:
     axes.set(xlabel="training step", ylabel="ratio", ylim=(0, 1))
     axes.grid(axis="y", alpha=0.15, color=INK)
     axes.legend(frameon=False, labelcolor=INK, handlelength=1.4, fontsize=POINTS)
-    return _svg(canvas, figure.title)
+    return as_svg(canvas, figure.title)
 
 
 def summarise(steps: np.ndarray, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

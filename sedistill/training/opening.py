@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from sedistill.data.batches import FixedDataset, MixtureDataset
+from sedistill.data.batches import CropDataset, FixedDataset, MixtureDataset
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
@@ -27,6 +27,10 @@ def open_training_data(recipe: Recipe, sample_rate: int) -> TrainingData:
     """Mixtures on the fly from a prepared corpus, or a fixed set: told apart by what the folder holds."""
     path, data = recipe.data.train, recipe.data
     if (path / "corpus.yaml").exists():
+        if data.crop_seconds is not None:
+            raise UserError(
+                f"data.crop_seconds is for a fixed set but {path} is a corpus; use data.mixing.clip_seconds."
+            )
         corpus = Corpus.load(path)
         refuse_other_rate(path, corpus.sample_rate, sample_rate, "data.train")
         dataset = MixtureDataset(corpus, "train", data.mixing, recipe.seed, length=data.epoch_mixtures)
@@ -34,6 +38,9 @@ def open_training_data(recipe: Recipe, sample_rate: int) -> TrainingData:
         return TrainingData(dataset, "mixtures made on the fly", data.mixing.clip_seconds or 0.0, corpus.hash)
     fixed = open_fixed_set(path, sample_rate, "data.train")
     refuse_too_few(len(fixed), recipe, path)
+    if data.crop_seconds is not None:
+        crops = CropDataset(fixed, data.crop_seconds, recipe.seed)
+        return TrainingData(crops, "crops of a fixed set", data.crop_seconds, fixed.hash)
     seconds = float(fixed.lengths.mean()) / sample_rate
     return TrainingData(FixedDataset(fixed), "a fixed set", seconds, fixed.hash, fixed)
 

@@ -76,6 +76,7 @@ def test_defaults_are_the_papers(tmp_path: Path) -> None:
         ({"kdrl": {"method": "D"}, "teacher": "t"}, "kdrl.method = D"),
         ({"kdrl": {"ratio": 0.5}, "teacher": "t"}, "kdrl: ratio belongs to method: fixed"),
         ({"kdrl": {}}, "kdrl needs a teacher"),
+        ({"kdrl": {}, "teacher": "t", "hardware": {"compile": True}}, "hardware.compile is not made"),
         ({"kdrl": {}, "teacher": "t", "objectives": [{"loss": "l2"}]}, "take out objectives or kdrl"),
         ({"kdrl": {}, "teacher": "t", "se_weight": 1}, "take out se_weight or kdrl"),
         ({"two_step": {"kd_steps": 5}}, "two_step begins with distillation"),

@@ -229,3 +229,16 @@ def test_an_inverted_student_is_turned_upright_and_learns_the_same(write_recipe:
     ]
     assert differing == ["decoder.synthesis.weight"]
     assert torch.equal(weights(upright)[differing[0]], -weights(left)[differing[0]])
+
+
+def test_whole_sentences_are_trained_on_in_crops(write_recipe: Write, world: Path) -> None:
+    data = {"train": str(world / "train"), "valid": str(world / "valid"), "crop_seconds": 0.1}
+    assert train(write_recipe(data=data), output=world / "out").exists()
+
+
+def test_crops_are_for_fixed_sets(write_recipe: Write, world: Path) -> None:
+    (world / "corpus").mkdir()
+    (world / "corpus" / "corpus.yaml").write_text("")
+    data = {"train": str(world / "corpus"), "valid": str(world / "valid"), "crop_seconds": 0.1}
+    with pytest.raises(UserError, match=r"use data\.mixing\.clip_seconds"):
+        train(write_recipe(data=data), output=world / "out")
