@@ -17,6 +17,7 @@ from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.kdrl_settings import KDRLSettings
 from sedistill.training.kdrl_step import KDRLStep
 from sedistill.training.loop import Loop
+from sedistill.training.patch_record import PatchRecorder, Selection
 from sedistill.training.preparing import PreparedRun
 from sedistill.training.recipe import Recipe
 from sedistill.training.stages import Stage, one_stage, two_stages
@@ -47,6 +48,7 @@ def build_loop(recipe: Recipe, run: PreparedRun, folder: Path) -> Loop:
         folder=folder,
         device=run.device,
         keep_optimiser=recipe.two_step is not None and recipe.two_step.keep_optimiser,
+        watchers=build_watchers(recipe, run, step, len(batches), folder),
     )
 
 
@@ -124,6 +126,28 @@ def build_stages(recipe: Recipe, batches: int) -> list[Stage]:
             "for the second stage; lower it or raise optimiser.max_epochs."
         )
     return two_stages(recipe.two_step.kd_steps, recipe.se_weight, recipe.kd_weight)
+
+
+def build_watchers(
+    recipe: Recipe, run: PreparedRun, step: Step, batches: int, folder: Path
+) -> list[PatchRecorder]:
+    """Who looks on; a record that would show nothing is refused."""
+    settings = recipe.patch_record
+    if settings is None:
+        return []
+    steps = recipe.optimiser.steps_at_most(batches)
+    if 2 * settings.every_steps > steps:
+        raise UserError(
+            f"patch_record.every_steps = {settings.every_steps} leaves no trend to see in the {steps} steps "
+            "of this run; lower it, so that there are two records or more."
+        )
+    selection = Selection.of(step.task) if isinstance(step, PlainStep) else None
+    facts = {"run": recipe.name, "seed": recipe.seed, "teacher": recipe.teacher and str(recipe.teacher)}
+    return [
+        PatchRecorder(
+            run.student, run.valid_set, settings, folder, run.device, precision(recipe, run), facts, selection
+        )
+    ]
 
 
 def precision(recipe: Recipe, run: PreparedRun) -> torch.autocast:

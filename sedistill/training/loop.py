@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,19 @@ class Progress:
     finished: bool = False
 
 
+class Watcher(Protocol):
+    """Looks on while a network trains, and changes nothing of it."""
+
+    def after_step(self, step: int) -> None:
+        """Called with 0 before the first step, and with its number (from 1) after each."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on: tensors, numbers, strings, nested dicts."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+
+
 @dataclass
 class Loop:
     """Trains `network` by `step` until its schedule ends or validation stops improving.
@@ -64,6 +77,7 @@ class Loop:
     folder: Path
     device: torch.device
     keep_optimiser: bool = False
+    watchers: Sequence[Watcher] = ()
     progress: Progress = field(default_factory=Progress)
     means: Means = field(default_factory=Means)
 
@@ -87,6 +101,8 @@ class Loop:
             closing(RunLog(self.folder, first_step=self.progress.step)) as self.log,
             Interruption() as self.interruption,
         ):
+            if self.progress.step == 0:
+                self._let_watch()
             while not self.progress.finished:
                 self._epoch()
         return self.progress
@@ -106,6 +122,7 @@ class Loop:
                     break
                 loss = self._train_on(batch)
                 self.progress.seconds += time.monotonic() - started
+                self._let_watch()
                 bar.advance(1, note=loss)
                 self._checkpoint_if_due()
                 started = time.monotonic()
@@ -122,6 +139,10 @@ class Loop:
         if self.progress.step % self.logging.every_steps == 0:
             return self._log_means()
         return ""
+
+    def _let_watch(self) -> None:
+        for watcher in self.watchers:
+            watcher.after_step(self.progress.step)
 
     def _enter_stage_if_new(self) -> None:
         number = stage_of(self.progress.step, self.stages)
@@ -224,6 +245,7 @@ class Loop:
             "peak_rate": self.peak_rate,
             "means": self.means.state_dict(),
             "progress": asdict(self.progress),
+            "watchers": [watcher.state_dict() for watcher in self.watchers],
         }
         save_checkpoint(self.last_path, state)
         self.last_saved = time.monotonic()
@@ -237,6 +259,8 @@ class Loop:
         self.peak_rate = state["peak_rate"]
         self.means.load_state_dict(state["means"], self.device)
         self.progress = Progress(**state["progress"])
+        for watcher, seen in zip(self.watchers, state.get("watchers", []), strict=True):
+            watcher.load_state_dict(seen)
         self.step.enter(self.stages[self.progress.stage])
         restore_random_states(state)
         if not self.progress.finished:

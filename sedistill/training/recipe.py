@@ -9,6 +9,7 @@ from sedistill.data.mixing import MixingSettings
 from sedistill.settings import Settings
 from sedistill.training.kdrl_settings import KDRLSettings
 from sedistill.training.objectives import ObjectiveSettings
+from sedistill.training.patch_settings import PatchRecordSettings
 
 
 class DataSettings(Settings):
@@ -130,6 +131,9 @@ class Recipe(Settings):
         -12.0,
         description="Objectives see each clip scaled so that its clean speech has this RMS (dB full scale); "
         "null = as it is. Decides how L2 and phase terms balance.",
+    )
+    patch_record: PatchRecordSettings | None = Field(
+        None, description="Record the patch errors of a few clips on the way, for `sedistill analyze`."
     )
     teacher_use: TeacherSettings = TeacherSettings()
     optimiser: OptimiserSettings = OptimiserSettings()

@@ -1,0 +1,23 @@
+"""What the recipe key `patch_record` may say."""
+
+from pydantic import Field, PositiveInt
+
+from sedistill.settings import Settings
+
+
+class PatchRecordSettings(Settings):
+    """Which patches are watched; `sedistill analyze` shows what became of them."""
+
+    clips: PositiveInt = Field(4, description="How many, the first of data.valid; 3 MB of disk for 4 s.")
+    every_steps: PositiveInt = Field(1000, description="Steps between two records.")
+    patch_size: int = Field(20, ge=1, le=257, description="Bins a patch.")
+    level_db: float | None = Field(
+        None,
+        description="Errors are taken with the clean speech of each clip at this RMS (dB full scale); null = "
+        "as it is. Errors go with its square, the thresholds of the analysis do not.",
+    )
+    correct_level: bool = Field(
+        True,
+        description="Multiply outputs by their best factor onto clean, found at each record over the clips: "
+        "else errors of a network that is free in level tell its level.",
+    )

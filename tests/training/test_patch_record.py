@@ -1,0 +1,199 @@
+"""The recorder of patches: what it keeps is what the networks did, and the run does not notice it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sedistill.audio.spectrum import Stft
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.distill.bin_losses import MagnitudeL2
+from sedistill.distill.dispatch import DISPatch
+from sedistill.distill.patch_trends import patch_errors
+from sedistill.errors import UserError
+from sedistill.teachers import level_factors, summarise_factors
+from sedistill.training.patch_file import PatchRecord, read_patch_record
+from sedistill.training.patch_record import PatchRecorder, Selection
+from sedistill.training.patch_settings import PatchRecordSettings
+from sedistill.training.run import train
+from sedistill.training.tasks import Guides, Task
+from tests.training.conftest import write_pairs
+from tests.training.runs import assert_resumes_exactly, same, weights
+
+Write = Callable[..., Path]
+RECORD = {"clips": 2, "every_steps": 2}
+SELECTS = [{"loss": "l2", "keep": 0.5, "score": "random"}]
+EXACT = torch.autocast("cpu", enabled=False)
+
+
+class Scaled(torch.nn.Module):
+    """A network of one weight."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(scale))
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        return self.scale * noisy
+
+
+def recorder(folder: Path, network: torch.nn.Module, selection: Selection | None = None, **settings: Any):
+    clips = FixedSet(folder / "valid") if (folder / "valid").exists() else None
+    clips = clips or FixedSet(write_pairs(folder / "valid", clips=3, seed=5))
+    given = PatchRecordSettings(**{"clips": 2, "every_steps": 1, **settings})
+    return PatchRecorder(network, clips, given, folder, torch.device("cpu"), EXACT, {}, selection)
+
+
+def alike(one: PatchRecord, other: PatchRecord) -> bool:
+    def fields(record: PatchRecord) -> dict[str, Any]:
+        return {**vars(record), **vars(record.trends), **vars(record.past), "trends": 0, "past": 0}
+
+    a, b = fields(one), fields(other)
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def test_the_run_does_not_notice(write_recipe: Write, world: Path) -> None:
+    changes = {"teacher": str(world / "teacher"), "objectives": SELECTS}
+    plain = train(write_recipe("plain", **changes), output=world / "plain")
+    watched = train(write_recipe("watched", patch_record=RECORD, **changes), output=world / "watched")
+    assert same(weights(plain), weights(watched))
+    assert not (world / "plain" / "patches.npz").exists()
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 5])
+def test_resumes_exactly(write_recipe: Write, world: Path, stop_at: int) -> None:
+    recipe = write_recipe(teacher=str(world / "teacher"), objectives=SELECTS, patch_record=RECORD)
+    assert_resumes_exactly(recipe, world, stop_at)
+    whole, parts = (read_patch_record(world / name) for name in ("whole", "parts"))
+    assert alike(whole, parts)
+    assert (whole.step, whole.trends.count, whole.selections) == (8, 4, 4)
+    assert whole.past.steps.tolist() == [2, 4, 6, 8]
+    assert whole.facts["run"] == "run"
+    assert whole.facts["teacher"] == str(world / "teacher")
+    assert 0.4 < whole.distilled.mean() / whole.selections < 0.6
+
+
+def test_a_plain_run_is_recorded_without_a_selection(write_recipe: Write, world: Path) -> None:
+    train(write_recipe(patch_record=RECORD), output=world / "out")
+    record = read_patch_record(world / "out")
+    assert record.distilled is None
+    assert record.selections == 0
+
+
+def test_nothing_is_counted_in_a_stage_without_distillation(write_recipe: Write, world: Path) -> None:
+    recipe = write_recipe(
+        teacher=str(world / "teacher"), objectives=[{"loss": "l2", "keep": 0.5}],
+        two_step={"kd_steps": 4}, patch_record={"clips": 1, "every_steps": 2},
+    )  # fmt: skip
+    train(recipe, output=world / "out")
+    record = read_patch_record(world / "out")
+    assert (record.trends.count, record.selections) == (4, 2)
+
+
+@pytest.mark.parametrize("correct_level", [True, False])
+def test_errors_are_those_of_the_estimate(tmp_path: Path, correct_level: bool) -> None:
+    """Two records of two networks against equation 1 on waveforms computed here."""
+    network = Scaled(3.0)
+    watch = recorder(tmp_path, network, level_db=-20.0, correct_level=correct_level, patch_size=30)
+    stft, clips, expected = Stft(), FixedSet(tmp_path / "valid"), []
+    for step, scale in enumerate((3.0, -0.7, 2.0)):
+        network.scale.data.fill_(scale)
+        watch.after_step(step)
+        errors = []
+        pairs = [tuple(torch.from_numpy(side)[None] for side in clips[index]) for index in range(2)]
+        factor = summarise_factors(
+            torch.cat([level_factors(scale * noisy, clean) for noisy, clean in pairs])
+        ).factor
+        for noisy, clean in pairs:
+            gain = 0.1 / clean.square().mean().sqrt()
+            estimate = (factor if correct_level else 1) * scale * noisy
+            errors.append(patch_errors(stft(gain * estimate), stft(gain * clean), 30)[0])
+        expected.append(torch.cat(errors, dim=1).numpy())
+    record = read_patch_record(tmp_path)
+    np.testing.assert_allclose(record.untrained, expected[0], rtol=2e-3, atol=1e-5)
+    np.testing.assert_allclose(record.past.errors, expected[1:], rtol=2e-3, atol=1e-5)
+    np.testing.assert_allclose(record.trends.sums, expected[1] + expected[2], rtol=2e-3, atol=1e-5)
+    assert record.facts["clean_rms_db"] == pytest.approx([-20, -20], abs=1e-3)
+    kept = torch.from_numpy(record.estimate[record.sample_slices[1]])[None]
+    clean = torch.from_numpy(record.clean[record.sample_slices[1]])[None]
+    errors = patch_errors(stft(kept), stft(clean), 30)[0]
+    np.testing.assert_allclose(errors, record.trends.last[:, record.frame_slices[1]], rtol=1e-4, atol=1e-6)
+    first = record.with_untrained()
+    assert first.past.steps.tolist() == [0, 1, 2]
+    assert first.trends.count == 3
+
+
+def test_what_is_counted_is_what_dispatch_selects(tmp_path: Path) -> None:
+    objective = DISPatch(MagnitudeL2(), keep=0.3)
+    student = Scaled(0.5)
+    task = Task(student, lambda *_: None, 0.5, {"kd": (1.0, objective)}, 0.5,  # type: ignore[arg-type]
+                Guides(teacher=lambda noisy: 0.9 * noisy), -15.0)  # fmt: skip
+    watch = recorder(tmp_path, student, Selection.of(task))
+    for step in range(3):
+        watch.after_step(step)
+    record, clips = read_patch_record(tmp_path), FixedSet(tmp_path / "valid")
+    assert record.selections == 2
+    assert record.distilled is not None
+    for index, frames in enumerate(record.frame_slices):
+        noisy, clean = (torch.from_numpy(side)[None] for side in clips[index])
+        gain = 10 ** (-15 / 20) / clean.square().mean().sqrt()
+        seen = objective.explain(gain * 0.5 * noisy, gain * 0.9 * noisy, gain * clean)
+        np.testing.assert_array_equal(record.distilled[:, frames], 2 * seen.selected_bins[0].numpy())
+
+
+def test_neither_memory_nor_disk_grows_with_the_steps(tmp_path: Path) -> None:
+    watch = recorder(tmp_path, Scaled())
+    sizes = []
+    for step in range(140):
+        watch.after_step(step)
+        assert len(watch.past.steps) < 64
+        sizes.append((tmp_path / "patches.npz").stat().st_size)
+    assert max(sizes[80:]) <= max(sizes[:80])
+    assert watch.trends.count == 139
+
+
+def test_an_unsteady_network_is_put_back_into_its_mode(tmp_path: Path) -> None:
+    network = torch.nn.Sequential(Scaled(), torch.nn.Dropout(0.5)).train()
+    network[0].eval()
+    random = torch.get_rng_state()
+    recorder(tmp_path, network).after_step(0)
+    assert (network.training, network[0].training, network[1].training) == (True, False, True)
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"clips": 9, "every_steps": 2}, r"patch_record.clips = 9 but .*valid has 4"),
+        ({"every_steps": 1000}, "every_steps = 1000 leaves no trend to see in the 9 steps"),
+        ({"patch_size": 0}, "patch_record.patch_size"),
+        ({"clip": 2}, "did you mean clips"),
+    ],
+)
+def test_mistakes_are_named(write_recipe: Write, world: Path, record: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        train(write_recipe(patch_record=record), output=world / "out")
+    assert not (world / "out").exists()
+
+
+def test_other_clips_are_refused_when_resuming(tmp_path: Path) -> None:
+    watch = recorder(tmp_path / "a", Scaled())
+    watch.after_step(0)
+    write_pairs(tmp_path / "b" / "valid", clips=3, seed=77)
+    with pytest.raises(UserError, match="not those whose patches were recorded"):
+        recorder(tmp_path / "b", Scaled()).load_state_dict(watch.state_dict())
+
+
+def test_unreadable_records_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        read_patch_record(tmp_path / "none")
+    with pytest.raises(UserError, match="recipe key patch_record"):
+        read_patch_record(tmp_path)
+    recorder(tmp_path, Scaled()).after_step(0)
+    path = tmp_path / "patches.npz"
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(UserError, match="damaged"):
+        read_patch_record(tmp_path)
