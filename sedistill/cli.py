@@ -170,8 +170,12 @@ def evaluate(
     output: Output,
     metrics: Annotated[
         str,
-        typer.Option(help="Of pesq_wb, pesq_nb, stoi, estoi, si_sdr; commas between.", show_default="all"),
-    ] = "pesq_wb,pesq_nb,stoi,estoi,si_sdr",
+        typer.Option(
+            help="Of pesq_wb, pesq_nb, stoi, estoi, si_sdr, csig, cbak, covl, seg_snr; with the extra dnsmos "
+            "also dnsmos_sig, dnsmos_bak, dnsmos_ovrl. Commas between.",
+            show_default="all but DNSMOS",
+        ),
+    ] = "pesq_wb,pesq_nb,stoi,estoi,si_sdr,csig,cbak,covl,seg_snr",
     workers: Workers = None,
     raw_level: RawLevel = False,
     overwrite: Overwrite = False,

@@ -1,6 +1,6 @@
 """What moves knowledge from teacher to student. Nothing here knows which network is trained.
 
-The way of a batch: spectra -> bin loss (`bin_losses`, `dfkd`) -> patches -> selection -> `dispatch`.
+Losses bin by bin: spectra -> bin loss (`bin_losses`, `dfkd`) -> patches -> selection -> `dispatch`.
 """
 
 from sedistill.distill.bin_losses import (
