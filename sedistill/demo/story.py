@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 import sedistill
 from sedistill.audio.files import read_mono
-from sedistill.distill.dispatch import DISPatch
 from sedistill.enhancing import enhance
 from sedistill.evaluation.quality import METRICS as QUALITY
 from sedistill.evaluation.scores import NOISY, ClipScore, SetScores, load_scores
@@ -19,7 +18,7 @@ from sedistill.report.figures import Curve, CurveFigure, GapPanel, Role, Spectro
 from sedistill.report.page import Metric, Player, ReportData, Score, System, Track, human_count
 from sedistill.settings import load_settings
 from sedistill.training.logs import read_metrics
-from sedistill.training.objectives import build_objective
+from sedistill.training.objectives.signals import BinObjective
 from sedistill.training.recipe import Recipe
 from sedistill.training.tasks import level_gain
 
@@ -171,8 +170,9 @@ def _player(clip: ClipScore, waves: Waves) -> Player:
 
 def _pictures(recipe: Recipe, waves: Waves) -> tuple[list[SpectrogramPanel], GapPanel]:
     """Spectrograms of one clip, and what the objective sees and selects in it."""
-    objective = build_objective(recipe.objectives[0])
-    assert isinstance(objective, DISPatch)
+    settings = recipe.objectives[0]
+    assert isinstance(settings, BinObjective)
+    objective = settings.dispatch()
     stft = objective.stft
     bin_hz, frame_seconds = 16_000 / stft.window_length, stft.hop_length / 16_000
     batch = {name: torch.from_numpy(wave)[None] for name, wave in waves.items()}

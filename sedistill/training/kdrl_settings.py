@@ -1,6 +1,6 @@
 """What a recipe may say about KDRL."""
 
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -64,8 +64,8 @@ class KDRLSettings(Settings):
         """The distance for a student with that loss of its own. Raises UserError when there is none."""
         if self.distance != "own":
             return self.distance
-        if se_loss == "mse" or se_loss == "si_snr":
-            return se_loss
+        if se_loss in DEFAULT_FLOORS:
+            return cast(DistanceName, se_loss)
         raise UserError(
             f"kdrl.distance = own: the student's own loss '{se_loss}' is no distance between two waveforms "
             "that KDRL knows; choose mse or si_snr."

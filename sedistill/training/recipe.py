@@ -23,6 +23,9 @@ class DataSettings(Settings):
     epoch_mixtures: PositiveInt | None = Field(
         None, description="Mixtures an epoch on the fly; default: hours of clean speech / clip length."
     )
+    crop_seconds: PositiveFloat | None = Field(
+        None, description="Of a fixed set of whole sentences take crops of this length, new ones each epoch."
+    )
     workers: int = Field(0, ge=0, description="Processes that prepare batches; 0 = the training process.")
 
 
@@ -155,6 +158,11 @@ class Recipe(Settings):
         for key in ("objectives", "se_weight", "kd_weight", "two_step"):
             if key in self.model_fields_set and getattr(self, key) not in ([], None):
                 raise ValueError(f"kdrl weighs the student's loss itself; take out {key} or kdrl.")
+        if self.hardware.compile:
+            raise ValueError(
+                "kdrl needs several backward passes a step, for which hardware.compile is not made; "
+                "switch it off."
+            )
         if self.teacher is None:
             raise ValueError("kdrl needs a teacher; name a saved model under `teacher`.")
 

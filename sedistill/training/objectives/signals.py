@@ -63,6 +63,10 @@ class BinObjective(ObjectiveBase):
         return self
 
     def build(self, student: nn.Module, teacher: nn.Module | None) -> DISPatch:
+        return self.dispatch()
+
+    def dispatch(self) -> DISPatch:
+        """The loss, which looks into no network."""
         return DISPatch(
             self._bin_loss(),
             patches=self._patches(),
