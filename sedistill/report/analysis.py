@@ -1,0 +1,95 @@
+"""A patch analysis as Markdown and as a web page, from the same plain text and numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from sedistill.errors import UserError
+from sedistill.report.comparison import TextTable, markdown_table
+from sedistill.report.figures import GapPanel, gap_svg
+from sedistill.report.patches import (
+    CategoryCurves,
+    CategoryMap,
+    ShareMap,
+    category_curves_svg,
+    category_map_svg,
+    share_map_svg,
+)
+
+Picture = CategoryCurves | CategoryMap | GapPanel | ShareMap
+
+
+@dataclass(frozen=True)
+class AnalysisFigure:
+    """A picture with its heading and what it shows. `key` names its file."""
+
+    key: str
+    heading: str
+    picture: Picture
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class AnalysisSection:
+    """What is told under one heading: figures side by side, then tables."""
+
+    title: str
+    note: str = ""
+    figures: Sequence[AnalysisFigure] = field(default_factory=list)
+    tables: Sequence[TextTable] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class AnalysisReport:
+    """Everything that is shown. `reading` are paragraphs of plain text."""
+
+    title: str
+    summary: str
+    reading: Sequence[str]
+    sections: Sequence[AnalysisSection]
+    facts: Sequence[tuple[str, str]]
+
+
+def figures_of(report: AnalysisReport) -> dict[str, str]:
+    """Every figure as SVG text, by its key. Raises UserError when matplotlib or jinja2 is not installed."""
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise UserError(
+            "analysing needs matplotlib and jinja2; type: pip install 'sedistill[report]'"
+        ) from None
+    return {one.key: _svg(one.picture) for section in report.sections for one in section.figures}
+
+
+def _svg(picture: Picture) -> str:
+    if isinstance(picture, CategoryCurves):
+        return category_curves_svg(picture)
+    if isinstance(picture, CategoryMap):
+        return category_map_svg(picture)
+    return gap_svg(picture) if isinstance(picture, GapPanel) else share_map_svg(picture)
+
+
+def render_page(report: AnalysisReport, figures: Mapping[str, str]) -> str:
+    """The web page: one file without outside parts."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = files("sedistill.report").joinpath("analysis.html.jinja").read_text("utf-8")
+    return environment.from_string(template).render(report=report, figures=figures)
+
+
+def markdown(report: AnalysisReport, figure_files: Mapping[str, str]) -> str:
+    """The same as Markdown; `figure_files` gives the file of each figure, relative to the text."""
+    parts = [f"# {report.title}", report.summary, *(f"- {text}" for text in report.reading)]
+    for section in report.sections:
+        parts += [f"## {section.title}", section.note]
+        for figure in section.figures:
+            parts += [f"![{figure.heading}]({figure_files[figure.key]})"]
+            parts += [" ".join(text for text in (f"**{figure.heading}.**", figure.caption) if text)]
+        for table in section.tables:
+            parts += [table.note, markdown_table(table)]
+    facts = [f"- {name}: {value}" for name, value in report.facts]
+    return "\n\n".join(part for part in [*parts, "## How this came about", "\n".join(facts)] if part) + "\n"
