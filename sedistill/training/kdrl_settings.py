@@ -1,6 +1,6 @@
 """What a recipe may say about KDRL."""
 
-from typing import Literal, cast
+from typing import Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -65,7 +65,7 @@ class KDRLSettings(Settings):
         if self.distance != "own":
             return self.distance
         if se_loss in DEFAULT_FLOORS:
-            return cast(DistanceName, se_loss)
+            return se_loss
         raise UserError(
             f"kdrl.distance = own: the student's own loss '{se_loss}' is no distance between two waveforms "
             "that KDRL knows; choose mse or si_snr."

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sedistill.data.batches import EpochBatches
+from sedistill.devices import peak_memory_mb
 from sedistill.errors import UserError
 from sedistill.progress import ProgressBar
 from sedistill.training.checkpoints import load_checkpoint, restore_random_states, save_checkpoint
@@ -201,7 +202,12 @@ class Loop:
         self.log.write(
             progress.step,
             progress.epoch,
-            {"valid/se": loss, "valid/best": progress.best_loss, "seconds": progress.seconds},
+            {
+                "valid/se": loss,
+                "valid/best": progress.best_loss,
+                "seconds": progress.seconds,
+                "memory_mb": peak_memory_mb(self.device),
+            },
         )
         print(
             f"epoch {progress.epoch + 1}: validation loss {loss:.3f} (best {progress.best_loss:.3f}), "
