@@ -17,7 +17,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """The most memory this process has held so far: on a CUDA device there, else in main memory (0: not known)."""
+    """The most memory this process has held, on a CUDA device there, else in main memory; 0 if not known."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:

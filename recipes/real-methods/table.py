@@ -2,8 +2,8 @@
 
     python recipes/real-methods/table.py runs/real-methods evaluations
 
-`runs/real-methods` holds NAME/seed-N as `sedistill train` left them, `evaluations` FAMILY/seed-N as `sedistill evaluate`
-did, FAMILY being conv-tasnet, manner or wave-u-net.
+`runs/real-methods` holds NAME/seed-N as `sedistill train` left them, `evaluations` FAMILY/seed-N as
+`sedistill evaluate` did, FAMILY being conv-tasnet, manner or wave-u-net.
 """
 
 import statistics
