@@ -3,8 +3,8 @@
     python recipes/real-methods/balance.py STUDENT RECIPE...
 
 STUDENT is a saved one that was trained alone; the ratio is the median over 16 batches of the recipe's
-training set. The weights in the recipes of this folder are 0.5 over it, to one digit, so that no method is louder than
-another. Start it where the recipes are trained.
+training set. The weights in the recipes of this folder are 0.5 over it, to one digit, so that no method is
+louder than another. Start it where the recipes are trained.
 """
 
 import statistics

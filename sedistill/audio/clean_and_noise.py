@@ -1,7 +1,7 @@
 """MANNER's loss: waveforms and spectrograms at three resolutions, of the speech and of what it left out.
 
 It is the enhancement loss of MANNER and, with the teacher's estimate as the target, the output loss of
-multi-view attention transfer (2022, equation 6).
+multi-view attention transfer (2022, L_KD of equation 4).
 """
 
 import torch
