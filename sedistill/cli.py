@@ -222,6 +222,39 @@ def compare(
 
 
 @app.command()
+def analyze(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of runs trained with the recipe key patch_record.")
+    ],
+    output: Output,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="The teacher's run, to which gaps are computed.", show_default="the one a recipe names"
+        ),
+    ] = None,
+    converging_below: Annotated[
+        float | None, typer.Option(help="Threshold on the change of the error.", show_default="-0.01")
+    ] = None,
+    exploding_above: Annotated[
+        float | None, typer.Option(help="Threshold on the change of the error.", show_default="0.01")
+    ] = None,
+    bin_reduction: Annotated[str, typer.Option(help="sum or mean over the bins of a patch.")] = "sum",
+    include_init: Annotated[
+        bool, typer.Option("--include-init", help="Count the untrained network as the first observation.")
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Show what became of spectrogram patches in trainings: converging, converged, challenging, exploding."""
+    from sedistill.analyzing import analyze as run
+
+    run(
+        runs, output, teacher=teacher, converging_below=converging_below, exploding_above=exploding_above,
+        bin_reduction=bin_reduction, include_init=include_init, overwrite=overwrite, show=True,
+    )  # fmt: skip
+
+
+@app.command()
 def enhance(
     model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
     inputs: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],

@@ -20,7 +20,8 @@ from sedistill.analyzing.trends import RunTrends, Sorting, read_runs
 from sedistill.analyzing.words import analysis_report
 from sedistill.errors import UserError
 from sedistill.report.analysis import AnalysisReport, figures_of, markdown, render_page
-from sedistill.report.comparison import TextTable, standing_alone
+from sedistill.report.comparison import TextTable
+from sedistill.report.figures import standing_alone
 from sedistill.training.patch_file import read_patch_record
 from sedistill.writing import atomic_folder, refuse_existing
 

@@ -23,8 +23,8 @@ from sedistill.report.comparison import (
     figures_of,
     markdown,
     render_page,
-    standing_alone,
 )
+from sedistill.report.figures import standing_alone
 from sedistill.writing import atomic_folder, refuse_existing
 
 FACTS, NUMBERS, TEXT, PAGE, FIGURES = (

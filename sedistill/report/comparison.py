@@ -51,11 +51,6 @@ def figures_of(report: ComparisonReport) -> dict[str, str]:
     return {part.key: forest_svg(part.figure) for part in report.sections if part.figure}
 
 
-def standing_alone(svg: str) -> str:
-    """A figure as a file of its own: its ink and font no longer come from a page."""
-    return svg.replace("<svg", '<svg style="color: #1d2128; background: #fff; font-family: sans-serif"', 1)
-
-
 def render_page(report: ComparisonReport, figures: Mapping[str, str]) -> str:
     """The web page: one file without outside parts."""
     from jinja2 import Environment, StrictUndefined

@@ -193,3 +193,8 @@ def as_svg(canvas: "Figure", title: str) -> str:
     text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
+
+
+def standing_alone(svg: str) -> str:
+    """A figure as a file of its own: its ink and font no longer come from a page."""
+    return svg.replace("<svg", '<svg style="color: #1d2128; background: #fff; font-family: sans-serif"', 1)

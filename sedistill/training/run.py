@@ -13,6 +13,8 @@ import yaml
 import sedistill
 from sedistill.errors import UserError
 from sedistill.models.saving import save_model
+from sedistill.report.figures import standing_alone
+from sedistill.report.ratios import RatioFigure, ratios_svg
 from sedistill.settings import load_settings
 from sedistill.teachers import level_warning, measure_level_factor
 from sedistill.training.announcement import announce
@@ -20,6 +22,7 @@ from sedistill.training.assembly import build_loop
 from sedistill.training.checkpoints import load_checkpoint
 from sedistill.training.loop import Loop, Progress
 from sedistill.training.preparing import PreparedRun, is_saved_model, prepare_run
+from sedistill.training.ratio_log import read_ratios
 from sedistill.training.recipe import Recipe
 from sedistill.writing import atomic_path, named_disk_errors
 
@@ -93,11 +96,25 @@ def finish(recipe: Recipe, run: PreparedRun, loop: Loop, progress: Progress, fol
         },
     }
     save_model(student.cpu(), folder / "student", card)
+    if (folder / "ratios.csv").exists():
+        draw_ratios(recipe, folder)
     print(
         f"finished: best validation loss {progress.best_loss:.3f} at step {progress.best_step} of "
         f"{progress.step}, {progress.seconds / 60:.1f} min of training; the student is {folder / 'student'}."
     )
     return folder / "student"
+
+
+def draw_ratios(recipe: Recipe, folder: Path) -> None:
+    """KDRL's ratios over training as a figure, where the extra that draws is installed."""
+    figure = RatioFigure(f"{recipe.name}: the ratio of every clip", *read_ratios(folder / "ratios.csv"))
+    try:
+        svg = standing_alone(ratios_svg(figure))
+    except ImportError:
+        print("note: ratios.csv was not drawn; `pip install 'sedistill[report]'` brings what draws.")
+        return
+    with named_disk_errors(folder), atomic_path(folder / "ratios.svg") as temporary:
+        temporary.write_text(svg, encoding="utf-8")
 
 
 def refuse_another_recipe(recipe: Recipe, folder: Path) -> None:

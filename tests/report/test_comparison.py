@@ -12,8 +12,8 @@ from sedistill.report.comparison import (
     markdown,
     markdown_table,
     render_page,
-    standing_alone,
 )
+from sedistill.report.figures import standing_alone
 from sedistill.report.forest import ForestFigure, ForestRow
 
 TABLE = TextTable(["", "SI-SDR"], [["a|b", "+0.1"]], "A note.")

@@ -129,6 +129,7 @@ def test_kdrl_resumes_with_its_policy(write_recipe: Write, world: Path, settings
     assert rows == resumed
     assert len(rows) == 1 + 9 * 4, "a ratio for each clip of each step"
     assert len({row[1] for row in rows[1:]}) == 12
+    assert "<svg" in (world / "whole" / "ratios.svg").read_text()
 
 
 def test_fixed_ratio_is_the_weighted_sum_of_both_distances(write_recipe: Write, world: Path) -> None:

@@ -158,7 +158,7 @@ def test_every_shipped_recipe_builds(path: Path) -> None:
 
 
 def network_of(recipes: Path, student: Any) -> Any:
-    """A fresh network as described, or as the shipped recipe behind runs/FOLDER/NAME/seed-N/student has it."""
+    """A fresh network as described, or as the shipped recipe of runs/FOLDER/NAME/seed-N/student has it."""
     from sedistill.models.presets import build_model
 
     if not str(student).startswith("runs/"):
