@@ -1,4 +1,7 @@
-"""The one exception that is a message to the user."""
+"""The one exception that is a message to the user, and how a sentence about an unknown name ends."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -6,3 +9,11 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+def nearest(wanted: object, known: Iterable[str]) -> str:
+    """ "; did you mean ...?" where a known name resembles the wanted one, else "; known are ..."."""
+    names = [str(name) for name in known]
+    by_lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(str(wanted).lower(), by_lower, n=1, cutoff=0.5)
+    return f"; did you mean {by_lower[close[0]]}?" if close else f"; known are {', '.join(names)}."

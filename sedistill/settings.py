@@ -1,6 +1,5 @@
 """Settings: typed, readable from YAML, overridable by `key=value`, and refused in one clear sentence."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -8,7 +7,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sedistill.errors import UserError
+from sedistill.errors import UserError, nearest
 
 
 class Settings(BaseModel):
@@ -107,7 +106,7 @@ def _first_fault(kind: type[BaseModel], error: ValidationError) -> str:
     location, group = _resolve(kind, fault["loc"])
     key = ".".join(str(part) for part in location)
     if fault["type"] == "extra_forbidden":
-        return f"unknown key {key}{_nearest(str(location[-1]), list(group.model_fields) if group else [])}"
+        return f"unknown key {key}{nearest(location[-1], sorted(group.model_fields) if group else [])}"
     if fault["type"] == "missing":
         return f"{key} is missing; give it a value."
     if fault["type"].startswith("union_tag"):
@@ -125,12 +124,7 @@ def _unknown_kind(key: str, fault: Any) -> str:
         return f"{key}.{fault['ctx']['discriminator'].strip(chr(39))} is missing; give it a value."
     selector, tag = fault["ctx"]["discriminator"].strip("'"), fault["ctx"]["tag"]
     known = [name.strip(" '") for name in fault["ctx"]["expected_tags"].split(",")]
-    return f"{key}.{selector} = {tag} is unknown{_nearest(tag, known)}"
-
-
-def _nearest(wanted: str, known: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
-    return f"; did you mean {nearest[0]}?" if nearest else f"; known here: {', '.join(sorted(known))}."
+    return f"{key}.{selector} = {tag} is unknown{nearest(tag, sorted(known))}"
 
 
 def _resolve(kind: Any, raw: Sequence[Any]) -> tuple[list[Any], Any]:

@@ -1,18 +1,15 @@
 """What the objectives refuse at construction, in one sentence each."""
 
-import difflib
 from collections.abc import Sequence
 
-from sedistill.errors import UserError
+from sedistill.errors import UserError, nearest
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Raises UserError unless `value` is one of `choices`, naming the nearest."""
     if value in choices:
         return
-    nearest = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose one of {', '.join(choices)}."
-    raise UserError(f"{name} = '{value}' is unknown; {hint}")
+    raise UserError(f"{name} = '{value}' is unknown{nearest(value, choices)}")
 
 
 def check_positive_whole(name: str, value: object) -> None:

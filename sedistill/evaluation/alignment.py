@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sedistill.errors import UserError
-from sedistill.evaluation.methods import Trained, method_names, nearest, trained
+from sedistill.errors import UserError, nearest
+from sedistill.evaluation.methods import Trained, method_names, trained
 from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 

@@ -1,6 +1,5 @@
 """Which models of an evaluation are one method, trained with different seeds."""
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from sedistill.errors import UserError
+from sedistill.errors import UserError, nearest
 
 SEED_FOLDER = re.compile(r"seed-(\d+)")
 STUDENT_FOLDER, CARD = "student", "card.yaml"
@@ -74,12 +73,6 @@ def method_named(wanted: str, known: Sequence[str], what: str) -> str:
     if len(endings) == 1:
         return endings[0]
     raise UserError(f"there is no {what} {wanted}{nearest(wanted, known)}")
-
-
-def nearest(wanted: str, known: Sequence[str]) -> str:
-    """The end of a sentence about a name that is not known."""
-    close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}."
 
 
 def _training_on_card(folder: str | None) -> Mapping[str, Any]:

@@ -8,7 +8,6 @@ too short) it raises `MetricUndefined` with the reason instead of returning a nu
 Importing this module costs numpy only; the packages that compute a metric load on first use.
 """
 
-import difflib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sedistill.errors import UserError
+from sedistill.errors import UserError, nearest
 from sedistill.evaluation import composite
 from sedistill.evaluation.checks import MetricUndefined, checked_pair, finite, optional
 from sedistill.evaluation.composite import frame_distances
@@ -150,16 +149,10 @@ def metrics_named(names: Sequence[str]) -> list[Metric]:
         raise UserError(f"no metric named; choose from {', '.join(METRICS)}.")
     for name in names:
         if name not in METRICS:
-            raise UserError(_unknown_metric(name))
+            raise UserError(f"unknown metric {name}{nearest(name.replace('-', '_'), METRICS)}")
         for package in METRICS[name].packages:
             optional(package, METRICS[name].extra)
     return [METRICS[name] for name in names]
-
-
-def _unknown_metric(name: str) -> str:
-    nearest = difflib.get_close_matches(name.lower().replace("-", "_"), METRICS, n=1, cutoff=0.4)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"choose from {', '.join(METRICS)}."
-    return f"unknown metric {name}; {hint}"
 
 
 def _stoi(clean: ArrayLike, estimate: ArrayLike, sample_rate: int, extended: bool) -> float:

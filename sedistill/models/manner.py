@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer, one_of, whole_number
+from sedistill.models.demucs import fitting_length
 from sedistill.models.multi_view_attention import Gate, MultiViewAttention
 
 KERNEL, STRIDE = 8, 4
@@ -74,7 +75,8 @@ class MANNER(SpeechEnhancer):
         """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
         length = noisy.shape[-1]
         deviation = noisy.std(dim=-1, keepdim=True, correction=0)  # defined for one sample too
-        scaled = F.pad(noisy / (1e-3 + deviation), (0, _fitting_length(length, len(self.encoder)) - length))
+        padding = fitting_length(length, len(self.encoder), KERNEL, STRIDE) - length
+        scaled = F.pad(noisy / (1e-3 + deviation), (0, padding))
         features = self.input(scaled[:, None])
         x, skips = features, []
         for encode in self.encoder.values():
@@ -142,12 +144,3 @@ class ResidualConformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.body(x) + self.shortcut(x))
-
-
-def _fitting_length(length: int, depth: int) -> int:
-    """The least length, not below `length`, that `depth` layers down and up give back."""
-    for _ in range(depth):
-        length = max(1, -(-(length - KERNEL) // STRIDE) + 1)
-    for _ in range(depth):
-        length = (length - 1) * STRIDE + KERNEL
-    return length

@@ -1,12 +1,11 @@
 """Networks by name: the papers' configurations and small ones for work on a CPU."""
 
-import difflib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sedistill.errors import UserError
+from sedistill.errors import UserError, nearest
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.clean_unet import CleanUNet
 from sedistill.models.convtasnet import ConvTasNet
@@ -215,7 +214,7 @@ def build_model(name_or_settings: str | Mapping[str, Any]) -> SpeechEnhancer:
     known = list(inspect.signature(network).parameters)
     for key in settings:
         if key not in known:
-            raise UserError(f"{network.__name__} has no setting '{key}'{_nearest(key, known)}")
+            raise UserError(f"{network.__name__} has no setting '{key}'{nearest(key, known)}")
     model = network(**settings)
     model.preset = _preset_with(model)
     return model
@@ -231,7 +230,7 @@ def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnha
     if class_name is not None:
         return network_class(class_name), settings
     if not isinstance(preset_name, str) or preset_name not in PRESETS:
-        raise UserError(f"there is no preset '{preset_name}'{_nearest(preset_name, PRESETS)}")
+        raise UserError(f"there is no preset '{preset_name}'{nearest(preset_name, PRESETS)}")
     preset = PRESETS[preset_name]
     return network_class(preset.network), {**preset.settings, **settings}
 
@@ -239,7 +238,7 @@ def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnha
 def network_class(name: str) -> type[SpeechEnhancer]:
     """The class of that name; raises UserError naming the nearest when there is none."""
     if not isinstance(name, str) or name not in NETWORKS:
-        raise UserError(f"there is no network class '{name}'{_nearest(name, NETWORKS)}")
+        raise UserError(f"there is no network class '{name}'{nearest(name, NETWORKS)}")
     return NETWORKS[name]
 
 
@@ -250,10 +249,3 @@ def _preset_with(model: SpeechEnhancer) -> str | None:
         if NETWORKS[preset.network] is type(model) and {**defaults, **preset.settings} == model.settings:
             return name
     return None
-
-
-def _nearest(wanted: Any, known: Iterable[str]) -> str:
-    names = list(known)
-    by_lower = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(str(wanted).lower(), by_lower, n=1, cutoff=0.5)
-    return f"; did you mean {by_lower[close[0]]}?" if close else f"; known are {', '.join(names)}."

@@ -119,7 +119,7 @@ def test_gradient() -> None:
         ({"map_power": 0.5}, "map_power"),
         ({"map_power": float("nan")}, "map_power"),
         ({"distance": "l3"}, "distance"),
-        ({"reduction": "man"}, "did you mean 'mean'"),
+        ({"reduction": "man"}, "did you mean mean"),
         ({"interpolate_to": "clean"}, "interpolate_to"),
         ({"distance": "l2", "reduction": "sum"}, "a norm"),
         ({"pairs": []}, "pairs is empty"),

@@ -72,7 +72,7 @@ class TestFrequencyAdapter:
         assert not FrequencyAdapter()(torch.rand(1, 4, 2, requires_grad=True)).requires_grad
 
     def test_refusals(self) -> None:
-        with pytest.raises(UserError, match="did you mean 'descending'"):
+        with pytest.raises(UserError, match="did you mean descending"):
             FrequencyAdapter(scan="decending")
         with pytest.raises(UserError, match="min_bin"):
             FrequencyAdapter(min_bin=-1)

@@ -407,12 +407,12 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("settings", "sentence"),
         [
-            ({"score": "kgss"}, "did you mean 'kgs'"),
-            ({"score": "teacher-top"}, "did you mean 'teacher_top'"),
-            ({"score": "zzz"}, "choose one of kgs, teacher_top"),
+            ({"score": "kgss"}, "did you mean kgs"),
+            ({"score": "teacher-top"}, "did you mean teacher_top"),
+            ({"score": "zzz"}, "known are kgs, teacher_top"),
             ({"target": "noisy"}, "target = 'noisy' is unknown"),
-            ({"normalizer": "bin"}, "did you mean 'bins'"),
-            ({"score_reduction": "total"}, "choose one of mean, sum"),
+            ({"normalizer": "bin"}, "did you mean bins"),
+            ({"score_reduction": "total"}, "known are mean, sum"),
             ({"loss": "l2"}, "must be a bin loss"),
             ({"loss": MagnitudeL2}, "must be a bin loss"),
             ({"score_metric": "l2"}, "score_metric must be a bin loss"),

@@ -100,7 +100,7 @@ def test_normalised_is_blind_to_the_level_of_a_frame(gain: float) -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(UserError, match="did you mean 'normalised'"):
+    with pytest.raises(UserError, match="did you mean normalised"):
         FrameKL("normalized")
     with pytest.raises(UserError, match="target"):
         FrameKL(target="noisy")

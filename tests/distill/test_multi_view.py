@@ -129,7 +129,7 @@ def test_no_depth_in_common_is_refused() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"views": ["chanel"]}, "did you mean 'channel'"),
+        ({"views": ["chanel"]}, "did you mean channel"),
         ({"views": []}, "views"),
         ({"views": "local"}, "list"),
         ({"views": ["local", "local"]}, "different"),

@@ -46,5 +46,5 @@ def test_levels(gain: float) -> None:
 def test_needs_and_refusals(kind: type[WaveformDistance]) -> None:
     assert kind().needs == ("student", "teacher")
     assert kind("clean").needs == ("student", "clean")
-    with pytest.raises(UserError, match="did you mean 'teacher'"):
+    with pytest.raises(UserError, match="did you mean teacher"):
         kind("teachr")

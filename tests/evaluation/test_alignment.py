@@ -59,7 +59,7 @@ def test_other_sets_metrics_and_levels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"b has the set pairs, .*a has only test;.* as in .*b/pairs"):
         align([first, second])
     assert list(align([first, second / "test"])[0].metrics) == ["si_sdr"]
-    with pytest.raises(UserError, match=r"b/test has no metric stoi; known here: si_sdr"):
+    with pytest.raises(UserError, match=r"b/test has no metric stoi; known are si_sdr"):
         align([first, second / "test"], ["stoi"])
     with pytest.raises(UserError, match=r"no metric si_sdi; did you mean si_sdr"):
         align([first], ["si_sdi"])

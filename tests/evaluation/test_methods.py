@@ -65,5 +65,5 @@ def test_a_method_is_found_by_its_whole_name_or_a_unique_end() -> None:
         method_named("aline", known, "baseline")
     with pytest.raises(UserError, match="no baseline kd"):
         method_named("kd", known, "baseline")
-    with pytest.raises(UserError, match="known here: alone, few/kd"):
+    with pytest.raises(UserError, match="known are alone, few/kd"):
         method_named("zzzzzz", known, "baseline")

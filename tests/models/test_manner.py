@@ -2,14 +2,12 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
 from sedistill.errors import UserError
 from sedistill.models.complexity import macs_per_second
-from sedistill.models.manner import MANNER, ResidualConformer, _fitting_length
+from sedistill.models.manner import MANNER, ResidualConformer
 from sedistill.models.multi_view_attention import (
     ChannelAttention,
     Gate,
@@ -136,22 +134,6 @@ def test_views_are_named_by_depth(attention: str, layers: list[int]) -> None:
         layer.register_forward_hook(lambda _, __, output, side=side: lengths.update({side: output.shape}))
     model(torch.randn(2, 200))
     assert lengths == {"encoder": (2, 4, 12), "decoder": (2, 2, 52)}  # 12 channels and 6, each in three
-
-
-@given(length=st.integers(1, 3000), depth=st.integers(1, 4))
-def test_fitting_length_is_the_least(length: int, depth: int) -> None:
-    def comes_back(n: int) -> bool:
-        down = n
-        for _ in range(depth):
-            if down < 8 or (down - 8) % 4:
-                return False
-            down = (down - 8) // 4 + 1
-        return True
-
-    candidate = length
-    while not comes_back(candidate):
-        candidate += 1
-    assert _fitting_length(length, depth) == candidate
 
 
 def test_silence_and_a_single_sample_come_out_silent() -> None:
