@@ -1,0 +1,205 @@
+"""A result from what lies in the output folder: evaluations, cards, curves, facts."""
+
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import sedistill
+from sedistill.data.corpus import Corpus
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.evaluation.scores import NOISY
+from sedistill.models.complexity import macs_per_second, parameters
+from sedistill.models.presets import build_model
+from sedistill.models.saving import read_card
+from sedistill.report.comparison import TextTable
+from sedistill.report.ratios import RatioFigure, ratios_svg
+from sedistill.reproducing.jobs import is_finished
+from sedistill.reproducing.numbers import Block, block, numbers_csv
+from sedistill.reproducing.runs import Run, recipe_name, resolved
+from sedistill.reproducing.scoring import EVALUATIONS, evaluation_of, load_evaluation
+from sedistill.reproducing.session import Session
+from sedistill.reproducing.table import NOISY_ROW, Row
+from sedistill.reproducing.words import Figure, Result, reading, text_table
+from sedistill.training.logs import read_metrics
+from sedistill.training.ratio_log import read_ratios
+
+LAST_SHARE = 0.1
+"""A ratio at the end is the mean over this last share of the steps."""
+RUN_COLUMNS = (
+    "", "parameters", "steps", "best", "validation loss", "factor onto clean", "KD/SE gradient", "minutes",
+)  # fmt: skip
+
+
+def gather(session: Session) -> tuple[Result, str]:
+    """The result of all rows that there are, and its numbers as CSV."""
+    blocks = blocks_of(session)
+    tables = [(one.view.title, text_table(one, session.scale)) for one in blocks]
+    if session.table.trains:
+        tables.append(("Runs", runs_table(session)))
+    result = Result(
+        title=f"{session.table.paper}. {session.table.title}",
+        summary=summary(session),
+        small=session.is_small,
+        reading=reading(session.table, session.scale_name, session.scale, blocks),
+        tables=tables,
+        figures=ratio_figures(session),
+        facts=facts(session),
+    )
+    return result, numbers_csv(blocks)
+
+
+def blocks_of(session: Session) -> list[Block]:
+    """The numbers of every view."""
+    table, output = session.table, session.output
+    scores: dict[str, dict[int, Any]] = {}
+    for row in table.rows:
+        if row.key == NOISY_ROW:
+            scores[row.key] = {0: load_evaluation(output / EVALUATIONS / NOISY)}
+        else:
+            runs = session.work.runs_of(row)
+            found = {run.seed: load_evaluation(evaluation_of(output, run)) for run in runs}
+            scores[row.key] = {seed: sets for seed, sets in found.items() if sets}
+    sized = any(view.statistic == "size" for view in table.views.values())
+    sizes = sizes_of(session) if sized else {}
+    ratios = {row.key: last_ratios(session, row) for row in table.rows}
+    return [block(key, table, scores, sizes, ratios) for key in table.views]
+
+
+def sizes_of(session: Session) -> dict[str, dict[str, float]]:
+    """Million parameters and true GMAC of a second of every row's network, as the scale has it."""
+    sizes, known = {}, {}
+    for row in session.table.rows:
+        name = recipe_name(session.work.paper, row)
+        description = resolved(name, session.work.paper, session.scale)["student"] if name else row.network
+        if description is None:
+            continue
+        if str(description) not in known:
+            with torch.device("meta"):  # shapes are enough
+                network = build_model(description)
+            size = {"parameters": parameters(network) / 1e6, "macs": macs_per_second(network) / 1e9}
+            known[str(description)] = size
+        sizes[row.key] = known[str(description)]
+    return sizes
+
+
+def last_ratios(session: Session, row: Row) -> dict[int, float]:
+    """KDRL's mean ratio at the end of the training, by seed."""
+    last = {}
+    for seed, path in _ratio_files(session, row):
+        steps, _, ratios = read_ratios(path)
+        if len(steps):
+            last[seed] = float(np.mean(ratios[steps > steps.max() * (1 - LAST_SHARE)]))
+    return last
+
+
+def ratio_figures(session: Session) -> list[Figure]:
+    """The ratios of every row over training, of its first seed, where the table is about them."""
+    if not any(view.statistic == "ratio" for view in session.table.views.values()):
+        return []
+    figures = []
+    for row in session.table.rows:
+        for seed, path in list(_ratio_files(session, row))[:1]:
+            caption = f"{row.label}: the ratio over training, seed {seed}"
+            svg = ratios_svg(RatioFigure(caption, *read_ratios(path)))
+            figures.append(Figure(f"ratios-{row.key}", caption, svg))
+    return figures
+
+
+def _ratio_files(session: Session, row: Row) -> Iterator[tuple[int, Path]]:
+    for run in session.work.runs_of(row):
+        path = session.output / run.folder / "ratios.csv"
+        if path.exists() and is_finished(session.output, run):
+            yield run.seed, path
+
+
+def finished_runs(session: Session) -> list[Run]:
+    """Of all rows, each once."""
+    runs = dict.fromkeys(run for row in session.table.rows for run in session.work.runs_of(row))
+    return [run for run in runs if is_finished(session.output, run)]
+
+
+def runs_table(session: Session) -> TextTable:
+    """What happened in training."""
+    rows = []
+    for run in finished_runs(session):
+        card = read_card(session.output / run.student)
+        about = card["training"]
+        curves = read_metrics(session.output / run.folder)
+        balance = [value for _, value in curves.get("gradient/kd_over_se", [])]
+        rows.append(
+            [
+                str(run), f"{card['parameters']:,}", f"{about['steps']:,}", f"{about['best_step']:,}",
+                f"{card['metrics']['validation_loss']:.3f}", f"{card['output_gain']:.2f}",
+                f"{np.median(balance):.2g}" if balance else "", f"{about['minutes']:.1f}",
+            ]
+        )  # fmt: skip
+    note = (
+        "Validation losses compare within one kind of network only. KD/SE gradient: the median over training "
+        "of the ratio of the norms of both terms' gradients."
+    )
+    return TextTable(RUN_COLUMNS, rows, note)
+
+
+def summary(session: Session) -> str:
+    """The result in one sentence."""
+    if not session.table.trains:
+        return "Sizes of the networks, ours and the paper's."
+    runs = finished_runs(session)
+    methods, seeds = len({run.name for run in runs}), len({run.seed for run in runs})
+    return f"{methods} recipes, {seeds} seed{'s' if seeds != 1 else ''}, {session.scale_name} scale."
+
+
+def facts(session: Session) -> list[tuple[str, str]]:
+    """How the numbers came about."""
+    lines: list[tuple[str, str]] = []
+    if session.table.trains:
+        lines.append(("scale", session.scale_name))
+    if session.work.runs:
+        lines += _data_facts(session)
+    if session.table.trains:
+        runs = {*finished_runs(session), *session.work.runs}
+        cards = [read_card(session.output / r.student) for r in runs if is_finished(session.output, r)]
+        minutes = sum(card["training"]["minutes"] for card in cards)
+        lines.append(("training", f"{minutes:.1f} min over {len(cards)} runs, teachers among them"))
+    if session.changes:
+        lines.append(("changed in every recipe", " ".join(session.changes)))
+    versions = f"sedistill {sedistill.__version__}, torch {torch.__version__}, numpy {np.__version__}, "
+    return [
+        *lines,
+        ("hardware", hardware()),
+        ("versions", f"{versions}Python {platform.python_version()}"),
+        ("command", shlex.join(["sedistill", *sys.argv[1:]])),
+    ]
+
+
+def _data_facts(session: Session) -> list[tuple[str, str]]:
+    corpora, sets = session.sources_needed()
+    lines = []
+    for name in corpora:
+        counts = Corpus.load(session.sources.corpus(name)).facts.get("counts", {})
+        told = [f"{key} {value['hours']:.2f} h" for key, value in counts.items() if key.startswith("train ")]
+        lines.append((f"corpus {name}", ", ".join(told) or "as prepared"))
+    for name in sets:
+        pairs = FixedSet(session.sources.set(name))
+        told_set = f"{len(pairs)} clips, {pairs.seconds / 3600:.2f} h, hash {pairs.hash[:12]}"
+        lines.append((f"set {name}", told_set))
+    return lines
+
+
+def hardware() -> str:
+    """The processor, and the GPU where there is one."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    except OSError:
+        pass  # not Linux
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{name}, {os.cpu_count()} cores{gpu}"

@@ -1,0 +1,175 @@
+"""Trainings side by side: each a `sedistill train` of its own, teachers before their students."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from sedistill.models.saving import CARD, read_card
+from sedistill.reproducing.runs import Run
+
+POLL_SECONDS = 0.1
+PATIENCE_SECONDS = 30.0
+"""How long an interrupted training may take to write its checkpoint before it is killed."""
+
+
+@dataclass
+class Training:
+    """A training in progress."""
+
+    run: Run
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+    started: float = field(default_factory=time.monotonic)
+
+
+@dataclass
+class Trainings:
+    """Trains runs in `output`, `jobs` at a time. `failed` has the run and the last line of its log.
+
+    command: the words that train a run.
+    waits_for: the runs that must be finished before a run begins.
+    """
+
+    output: Path
+    jobs: int
+    command: Callable[[Run], Sequence[str]]
+    waits_for: Callable[[Run], Sequence[Run]]
+    threads: int
+    failed: dict[Run, str] = field(default_factory=dict)
+
+    def train(self, runs: Sequence[Run]) -> None:
+        """Train all that are not finished; on an interruption end those in progress and pass it on."""
+        waiting = [run for run in runs if not is_finished(self.output, run)]
+        self.total, self.ended, self.began = len(waiting), 0, time.monotonic()
+        active: list[Training] = []
+        try:
+            with _terminated_as_interrupted():
+                while waiting or active:
+                    self._start_what_can(waiting, active)
+                    self._collect(active)
+                    time.sleep(POLL_SECONDS)
+        finally:
+            _end(active)
+
+    def _start_what_can(self, waiting: list[Run], active: list[Training]) -> None:
+        for run in list(waiting):
+            needed = self.waits_for(run)
+            lost = next((one for one in needed if one in self.failed), None)
+            if lost is not None:
+                waiting.remove(run)
+                self._note_failure(run, f"it needs {lost}")
+            elif len(active) < self.jobs and all(is_finished(self.output, one) for one in needed):
+                waiting.remove(run)
+                active.append(self._start(run))
+
+    def _start(self, run: Run) -> Training:
+        path = self.log(run)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = path.open("ab")
+        threads = str(self.threads)
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE",
+        }  # fmt: skip
+        process = subprocess.Popen(
+            self.command(run), cwd=self.output, env=environment, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches them through here only, and once
+        )  # fmt: skip
+        return Training(run, process, log)
+
+    def _collect(self, active: list[Training]) -> None:
+        for training in list(active):
+            code = training.process.poll()
+            if code is None:
+                continue
+            active.remove(training)
+            training.log.close()
+            if code == 0 and is_finished(self.output, training.run):
+                self.ended += 1
+                print(f"[{self.ended}/{self.total}] {self._story(training)}", flush=True)
+            else:
+                self._note_failure(training.run, last_line(self.log(training.run)))
+
+    def _note_failure(self, run: Run, why: str) -> None:
+        self.ended += 1
+        self.failed[run] = why
+        print(f"[{self.ended}/{self.total}] {run}: failed: {why}", flush=True)
+
+    def _story(self, training: Training) -> str:
+        card = read_card(self.output / training.run.student)
+        about, loss = card["training"], card["metrics"]["validation_loss"]
+        left = (time.monotonic() - self.began) / self.ended * (self.total - self.ended)
+        still = f"; about {minutes_text(left)} left" if self.ended < self.total else ""
+        return (
+            f"{training.run}: validation loss {loss:.3f} at step {about['best_step']} of {about['steps']}, "
+            f"{minutes_text(time.monotonic() - training.started)}{still}"
+        )
+
+    def log(self, run: Run) -> Path:
+        """What a training printed."""
+        return self.output / "logs" / run.name / f"seed-{run.seed}.log"
+
+
+def train_command(recipe: Path, changes: Sequence[str]) -> list[str]:
+    """The words that train a recipe."""
+    return [sys.executable, "-m", "sedistill", "train", str(recipe.resolve()), *changes]
+
+
+def is_finished(output: Path, run: Run) -> bool:
+    """Whether its student is saved."""
+    return (output / run.student / CARD).exists()
+
+
+def minutes_text(seconds: float) -> str:
+    """40 s, 2.5 min or 3.4 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def last_line(log: Path) -> str:
+    """The last line that says something, and where the rest is."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    said = next((line for line in reversed(lines) if line), "it said nothing")
+    return f"{said.removeprefix('sedistill: ')} ({log})"
+
+
+def _end(active: Sequence[Training]) -> None:
+    """Ctrl-C for every training, which then writes its checkpoint; kill those that take too long."""
+    for training in active:
+        if training.process.poll() is None:
+            training.process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    for training in active:
+        try:
+            training.process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            training.process.kill()
+            training.process.wait()
+        training.log.close()
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """A plain kill ends trainings as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,137 @@
+"""How long a step of a recipe takes on this machine, from a few steps of each network and objective."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sedistill.devices import choose_device
+from sedistill.models.presets import build_model
+from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
+from sedistill.training.recipe import Recipe
+
+SHORT_SECONDS = 1.0
+"""A first step is of one clip of this length; what is quick is measured again at its own size."""
+WORTH_REPEATING_SECONDS = 1.5
+STEPS = 2
+KDRL_STEPS = 2.5
+"""A step of KDRL against a plain one: three backward passes, three more forward passes, the policy."""
+
+
+@dataclass
+class Stopwatch:
+    """Measures every network and objective once. `threads` as the trainings will have."""
+
+    threads: int
+    known: dict[str, float] = field(default_factory=dict)
+
+    def step_seconds(
+        self, recipe: Recipe, student: Any, teacher: Any, band_teachers: int, clip_seconds: float, live: bool
+    ) -> float:
+        """Seconds of a step: the student, the teachers where they run along (`live`), the objectives.
+
+        student, teacher: descriptions of networks, as `build_model` takes them; teacher None: there is none.
+        """
+        batch = recipe.optimiser.batch_size
+        device = choose_device(recipe.hardware.device)
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            with torch.random.fork_rng():
+                seconds = self._network(student, batch, clip_seconds, device, training=True)
+                if recipe.kdrl is not None:
+                    seconds *= KDRL_STEPS
+                if teacher is not None and live:
+                    one = self._network(teacher, batch, clip_seconds, device, training=False)
+                    seconds += one * max(1, band_teachers)
+                if recipe.distils:
+                    seconds += self._objectives(recipe, batch, clip_seconds, device)
+        finally:
+            torch.set_num_threads(before)
+        return seconds
+
+    def _network(
+        self, description: Any, batch: int, clip_seconds: float, device: torch.device, training: bool
+    ) -> float:
+        key = json.dumps([description, batch, clip_seconds, training], sort_keys=True)
+        if key not in self.known:
+            network = build_model(description).to(device).train(training)
+            step = _training_step(network) if training else torch.no_grad()(network)
+
+            def seconds_of(clips: int, length: float) -> float:
+                noisy = 0.1 * torch.randn(clips, round(length * network.sample_rate), device=device)
+                return _seconds_of(lambda: step(noisy), device)
+
+            self.known[key] = _at_size(seconds_of, batch, clip_seconds)
+        return self.known[key]
+
+    def _objectives(self, recipe: Recipe, batch: int, clip_seconds: float, device: torch.device) -> float:
+        """Of those that compare outputs; comparing features costs next to nothing beside the networks."""
+        described = [objective.model_dump(mode="json") for objective in recipe.objectives]
+        key = json.dumps([described, batch, clip_seconds], sort_keys=True)
+        if key not in self.known:
+            total = 0.0
+            for objective in recipe.objectives:
+                total += _objective_seconds(objective, batch, clip_seconds, device)
+            self.known[key] = total
+        return self.known[key]
+
+
+def _objective_seconds(objective: Any, batch: int, clip_seconds: float, device: torch.device) -> float:
+    if any(name in type(objective).model_fields for name in ("pairs", "student_layers", "views")):
+        return 0.0
+    loss = objective.build(nn.Identity(), None)
+
+    def seconds_of(clips: int, length: float) -> float:
+        signals = {
+            name: 0.1 * torch.randn(clips, round(length * 16_000), device=device)
+            for name in ("student", "teacher", "clean", "noisy")
+        }
+        signals["student"].requires_grad_()
+        if "band_teachers" in loss.needs:
+            signals["band_teachers"] = torch.randn(clips, len(objective.teachers), round(length * 16_000))
+        given = {name: signals[name] for name in loss.needs}
+        return _seconds_of(lambda: loss.with_parts(**given)[0].backward(), device)
+
+    return _at_size(seconds_of, batch, clip_seconds)
+
+
+def _at_size(seconds_of: Callable[[int, float], float], batch: int, clip_seconds: float) -> float:
+    """Measured at full size where that is quick, else in proportion from one short clip."""
+    short = min(SHORT_SECONDS, clip_seconds)
+    estimate = seconds_of(1, short) * batch * clip_seconds / short
+    return seconds_of(batch, clip_seconds) if estimate < WORTH_REPEATING_SECONDS else estimate
+
+
+def _training_step(network: Any) -> Callable[[Tensor], None]:
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-9)
+    loss = ENHANCEMENT_LOSSES[network.se_loss]
+
+    def step(noisy: Tensor) -> None:
+        optimiser.zero_grad()
+        loss(network(noisy), 0.5 * noisy, noisy).mean().backward()
+        optimiser.step()
+
+    return step
+
+
+def _seconds_of(step: Callable[[], object], device: torch.device) -> float:
+    """The quickest of a few steps after one to warm up."""
+    step()
+    best = float("inf")
+    for _ in range(STEPS):
+        _wait(device)
+        started = time.perf_counter()
+        step()
+        _wait(device)
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

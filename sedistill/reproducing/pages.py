@@ -1,0 +1,82 @@
+"""A result as Markdown, as a web page and on the terminal."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from sedistill.errors import UserError
+from sedistill.evaluation.tables import NARROWEST_CONSOLE
+from sedistill.report.comparison import markdown_table
+from sedistill.report.figures import COLOURS, standing_alone
+from sedistill.reproducing.words import Result
+from sedistill.writing import atomic_path
+
+TEXT, NUMBERS, PAGE = "result.md", "result.csv", "result.html"
+
+
+def require_packages() -> None:
+    """Raise UserError where what writes pages is missing, before hours of training."""
+    try:
+        import filelock  # noqa: F401
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise UserError(
+            "reproducing needs more packages; type: pip install 'sedistill[train,eval,report]'"
+        ) from None
+
+
+def write_result(folder: Path, result: Result, numbers: str) -> None:
+    """Write result.md, result.csv, result.html and the figures, each whole or not at all."""
+    for figure in result.figures:
+        _write(folder / f"{figure.key}.svg", standing_alone(figure.svg))
+    _write(folder / TEXT, markdown(result))
+    _write(folder / NUMBERS, numbers)
+    _write(folder / PAGE, page(result))
+
+
+def markdown(result: Result) -> str:
+    """The result as Markdown."""
+    parts = [f"# {result.title}", *(["**Small scale.**"] if result.small else []), result.summary]
+    for title, table in result.tables:
+        parts += [f"## {title}", *([table.note] if table.note else []), markdown_table(table)]
+    parts += [f"![{figure.caption}]({figure.key}.svg)" for figure in result.figures]
+    parts += ["## How to read it", "\n".join(f"- {text}" for text in result.reading)]
+    facts = "\n".join(f"- {name}: {value}" for name, value in result.facts)
+    return "\n\n".join([*parts, "## How this came about", facts]) + "\n"
+
+
+def page(result: Result) -> str:
+    """The result as a web page: one file without outside parts."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = files("sedistill.reproducing").joinpath("result.html.jinja").read_text("utf-8")
+    return environment.from_string(template).render(result=result, colours=COLOURS)
+
+
+def print_result(result: Result) -> None:
+    """Print the tables and how to read them."""
+    console = Console()
+    for title, table in result.tables:
+        shown = RichTable(title=f"{title} (small scale)" if result.small else title)
+        for column, name in enumerate(table.header):
+            shown.add_column(name, justify="right" if column else "left", no_wrap=not column)
+        for row in table.rows:
+            shown.add_row(*(cell.replace("[", r"\[") for cell in row))
+        if not console.is_terminal:
+            needed = Console(width=10_000).measure(shown).maximum
+            console = Console(width=max(NARROWEST_CONSOLE, needed))
+        console.print(shown)
+        console.print(table.note, markup=False, highlight=False)
+    for sentence in result.reading:
+        console.print(f"- {sentence}", markup=False, highlight=False)
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

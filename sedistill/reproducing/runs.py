@@ -1,0 +1,145 @@
+"""From the rows of a table to trainings: recipes as a scale changes them, and who needs whom."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sedistill.errors import UserError
+from sedistill.evaluation.methods import nearest
+from sedistill.reproducing.table import NOISY_ROW, Row, Scale, Table
+from sedistill.settings import read_yaml
+
+_SAVED = re.compile(r"runs/(?P<name>.+)/seed-(?P<seed>\d+)/student")
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """A training: a recipe's name and a seed. `folder` is relative to the output folder."""
+
+    name: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        return Path("runs") / self.name / f"seed-{self.seed}"
+
+    @property
+    def student(self) -> Path:
+        """The saved model."""
+        return self.folder / "student"
+
+    def __str__(self) -> str:
+        return f"{self.name}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a table asks for: its rows, every recipe by name, and the trainings in an order that works.
+
+    `chosen` are the rows to train and evaluate; `runs` holds teachers before their students; `paper` is the
+    folder of the paper's recipes.
+    """
+
+    table: Table
+    chosen: Sequence[Row]
+    seeds: int
+    recipes: Mapping[str, Mapping[str, Any]]
+    runs: Sequence[Run]
+    paper: Path
+
+    def runs_of(self, row: Row) -> list[Run]:
+        """The runs whose scores make a row."""
+        name = recipe_name(self.paper, row)
+        return (
+            []
+            if name is None
+            else [Run(name, seed) for seed in range(min(self.seeds, row.seeds or self.seeds))]
+        )
+
+
+def plan_work(
+    folder: Path, table: Table, scale: Scale, seeds: int, only: Sequence[str] | None = None
+) -> Work:
+    """Everything to train for a table in `folder`. Raises UserError for unknown rows and recipes."""
+    if seeds < 1:
+        raise UserError(f"seeds = {seeds}: it must be at least 1.")
+    paper = folder.resolve().parent
+    chosen = rows_named(table, only)
+    work = Work(table, chosen, seeds, {}, [], paper)
+    if not table.trains:
+        return work
+    recipes: dict[str, Mapping[str, Any]] = {}
+    runs: dict[Run, None] = {}
+    for row in chosen:
+        for run in work.runs_of(row):
+            for needed in _with_needed(run, paper, scale, recipes):
+                runs.setdefault(needed)
+    in_order = sorted(runs, key=lambda run: _depth(run, recipes))  # stable: the table's order within a storey
+    return Work(table, chosen, seeds, recipes, in_order, paper)
+
+
+def rows_named(table: Table, only: Sequence[str] | None) -> list[Row]:
+    """The rows of these keys in the table's order, or all. Raises UserError naming the nearest key."""
+    known = [row.key for row in table.rows]
+    for key in only or ():
+        if key not in known:
+            raise UserError(f"there is no row {key}{nearest(key, known)}")
+    return [row for row in table.rows if not only or row.key in only or row.key == NOISY_ROW]
+
+
+def recipe_name(paper: Path, row: Row) -> str | None:
+    """The name of a row's recipe, which is its path from the folder of all papers."""
+    return None if row.recipe is None else f"{paper.name}/{row.recipe}"
+
+
+def resolved(name: str, paper: Path, scale: Scale) -> dict[str, Any]:
+    """A recipe as the scale changes it. Raises UserError where its name is not that of its file."""
+    inside = name.removeprefix(f"{paper.name}/")
+    path = paper / f"{inside}.yaml"
+    recipe = read_yaml(path)
+    if recipe.get("name") != name:
+        raise UserError(f"{path}: its name is {recipe.get('name')}; name it {name}, as its file.")
+    preset = recipe.get("student")
+    network = scale.networks.get(preset, {}) if isinstance(preset, str) else {}
+    for change in (scale.recipe, network, scale.recipes.get(name, {})):
+        recipe = merged(recipe, change)
+        if "student" in change:
+            recipe["student"] = change["student"]
+    return recipe
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` wins, group by group."""
+    both = dict(under)
+    for key, value in over.items():
+        groups = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
+        both[key] = merged(both[key], value) if groups else value
+    return both
+
+
+def needs(recipe: Mapping[str, Any]) -> list[Run]:
+    """The runs whose students a recipe names: as teacher, as teachers of bands, as where to go on from."""
+    named = [recipe.get("teacher"), recipe.get("student")]
+    named += [
+        folder for objective in recipe.get("objectives") or () for folder in objective.get("teachers", ())
+    ]
+    found = (_SAVED.fullmatch(text) for text in named if isinstance(text, str))
+    return [Run(match["name"], int(match["seed"])) for match in found if match]
+
+
+def _with_needed(
+    run: Run, paper: Path, scale: Scale, recipes: dict[str, Mapping[str, Any]], waiting: tuple[str, ...] = ()
+) -> Iterator[Run]:
+    if run.name in waiting:
+        raise UserError(f"the recipes {' and '.join(waiting)} wait for each other; mend their `teacher`.")
+    if run.name not in recipes:
+        recipes[run.name] = resolved(run.name, paper, scale)
+    for needed in needs(recipes[run.name]):
+        yield from _with_needed(needed, paper, scale, recipes, (*waiting, run.name))
+    yield run
+
+
+def _depth(run: Run, recipes: Mapping[str, Mapping[str, Any]]) -> int:
+    return 1 + max((_depth(needed, recipes) for needed in needs(recipes[run.name])), default=0)

@@ -1,0 +1,206 @@
+"""What a table folder says: rows with their recipes, views with the paper's numbers, data, scales."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from sedistill.data.grids import GridSettings
+from sedistill.data.layouts import LAYOUTS
+from sedistill.data.mixing import MixingSettings
+from sedistill.errors import UserError
+from sedistill.evaluation.quality import METRICS
+from sedistill.settings import Settings, load_settings
+
+TABLE = "table.yaml"
+NOISY_ROW = "noisy"
+"""The row of this key is the unprocessed input."""
+ScaleName = Literal["full", "small"]
+
+
+class CorpusSettings(Settings):
+    """A corpus, looked for under its name in the folder that `--data` names."""
+
+    layout: str = Field(description="As `sedistill prepare --layout`.")
+    hours: PositiveFloat = Field(description="Clean training speech as published; plans count on it.")
+
+    @field_validator("layout")
+    @classmethod
+    def _known(cls, layout: str) -> str:
+        if layout not in LAYOUTS:
+            raise ValueError(f"unknown layout '{layout}'; choose one of {', '.join(LAYOUTS)}.")
+        return layout
+
+
+class SetSettings(Settings):
+    """A fixed set: mixed from a corpus, or a folder of pairs below `--data` used as it is."""
+
+    label: str = Field("", description="What it is, for the result; of sets that are scored.")
+    corpus: str | None = None
+    pairs: str | None = Field(None, description="A folder with noisy/ and clean/ below `--data`.")
+    split: str = "test"
+    count: PositiveInt = Field(description="Clips; of a grid and of pairs, what is expected.")
+    seed: int = Field(0, ge=0, description="Another seed, other mixtures.")
+    mixing: MixingSettings | None = None
+    grid: GridSettings | None = None
+    optional: bool = Field(False, description="Leave out what is scored on it where it is not there.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "SetSettings":
+        if (self.corpus is None) == (self.pairs is None):
+            raise ValueError("a set is mixed from a `corpus` or is a folder of `pairs`; give one of them.")
+        if self.mixing is not None and self.grid is not None:
+            raise ValueError("give `mixing` or `grid`, not both.")
+        if self.pairs is not None and (self.mixing or self.grid):
+            raise ValueError("a folder of pairs is not mixed; take out mixing and grid.")
+        return self
+
+
+class Scale(Settings):
+    """On what data, and with which changes to every recipe, a table is made.
+
+    `recipe` is merged over all of them, then what `networks` says of the recipe's network (by its preset) and
+    what `recipes` says of the recipe (by its name). A `student` given there takes the place of the old one.
+    """
+
+    corpora: dict[str, CorpusSettings] = Field(default_factory=dict)
+    sets: dict[str, SetSettings] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    networks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    recipes: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _sets_have_corpora(self) -> "Scale":
+        for name, one in self.sets.items():
+            if one.corpus is not None and one.corpus not in self.corpora:
+                raise ValueError(f"the set {name} is of the corpus {one.corpus}, which is not among corpora.")
+        return self
+
+
+class View(Settings):
+    """Numbers of one kind for every row: a block of columns, or a printed table of its own.
+
+    statistic: `mean` over clips; `sd` over clips; `t_test`: t and p of Student's two-sample test over
+    clips against the row `against`; `size`: million parameters and true GMAC of a second; `ratio`: KDRL's
+    mean ratio over the last tenth of the training.
+    """
+
+    title: str
+    statistic: Literal["mean", "sd", "t_test", "size", "ratio"] = "mean"
+    set: str | None = None
+    metrics: list[str] = Field(default_factory=list)
+    by: Literal["snr", "noise"] | None = None
+    groups: list[str] = Field(default_factory=list, description="SNRs such as -7.5 dB, or noise classes.")
+    against: str | None = None
+    percent: list[str] = Field(default_factory=list, description="Metrics that the paper prints times 100.")
+    rows: list[str] | None = Field(None, description="Keys of the rows shown; default: all.")
+    note: str = ""
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether its numbers come from an evaluation."""
+        return self.statistic in ("mean", "sd", "t_test")
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """(quantity, group) of every column, in the order of the paper's numbers; group "" is all clips."""
+        if self.statistic == "size":
+            return [("parameters", ""), ("macs", "")]
+        if self.statistic == "ratio":
+            return [("ratio", "")]
+        if self.statistic == "t_test":
+            return [(f"{metric}:{value}", "") for metric in self.metrics for value in ("t", "p")]
+        return [(metric, group) for group in (self.groups or [""]) for metric in self.metrics]
+
+    @model_validator(mode="after")
+    def _complete(self) -> "View":
+        unknown = [metric for metric in (*self.metrics, *self.percent) if metric not in METRICS]
+        if unknown:
+            raise ValueError(f"there is no metric '{unknown[0]}'; known are {', '.join(METRICS)}.")
+        if self.is_scored != (self.set is not None) or self.is_scored != bool(self.metrics):
+            raise ValueError(
+                f"{self.title}: `set` and `metrics` go with mean, sd and t_test, and only there."
+            )
+        if bool(self.by) != bool(self.groups):
+            raise ValueError(f"{self.title}: `by` and `groups` go together.")
+        if (self.statistic == "t_test") != (self.against is not None):
+            raise ValueError(f"{self.title}: `against` goes with t_test, and t_test needs it.")
+        return self
+
+
+class Row(Settings):
+    """A line of the table."""
+
+    key: str = Field(description="Names it on the command line.", pattern=r"^[a-z0-9][a-z0-9.+-]*$")
+    label: str
+    recipe: str | None = Field(
+        None, description="Recipe below the paper's folder, without .yaml; none: noisy, or only quoted."
+    )
+    network: str | None = Field(None, description="A preset, to show the size of a row that is only quoted.")
+    seeds: PositiveInt | None = Field(None, description="At most so many seeds; teachers have one.")
+    paper: dict[str, list[float | None]] = Field(
+        default_factory=dict, description="The paper's numbers by view, one a column, null where none."
+    )
+    note: str = ""
+
+
+class Table(Settings):
+    """A table of a paper, as table.yaml describes it."""
+
+    title: str
+    paper: str
+    note: str = ""
+    views: dict[str, View]
+    rows: list[Row]
+    scales: dict[ScaleName, Scale] = Field(default_factory=dict)
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything has to be trained for it; sizes of networks need no data."""
+        return any(view.statistic != "size" for view in self.views.values())
+
+    def shown(self, view: str) -> list[Row]:
+        """The rows of a view."""
+        keys = self.views[view].rows
+        return [row for row in self.rows if keys is None or row.key in keys]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Table":
+        keys = [row.key for row in self.rows]
+        doubled = [key for key in keys if keys.count(key) > 1]
+        if doubled:
+            raise ValueError(f"two rows have the key {doubled[0]}.")
+        for name, view in self.views.items():
+            self._view_fits(name, view, keys)
+        for row in self.rows:
+            self._numbers_fit(row)
+        return self
+
+    def _view_fits(self, name: str, view: View, keys: list[str]) -> None:
+        unknown = [key for key in (*(view.rows or ()), *filter(None, [view.against])) if key not in keys]
+        if unknown:
+            raise ValueError(f"view {name}: there is no row {unknown[0]}.")
+        if view.set is not None and view.set not in self.scales["full"].sets:
+            raise ValueError(f"view {name}: there is no set {view.set} at full scale.")
+
+    def _numbers_fit(self, row: Row) -> None:
+        for name, numbers in row.paper.items():
+            if name not in self.views:
+                raise ValueError(f"row {row.key}: there is no view {name}.")
+            columns = self.views[name].columns
+            if len(numbers) != len(columns):
+                raise ValueError(
+                    f"row {row.key}, view {name}: {len(numbers)} numbers, {len(columns)} columns."
+                )
+
+
+def load_table(folder: Path) -> Table:
+    """The table that a folder describes. Raises UserError."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} does not exist; give a table's folder, such as recipes/dispatch/table1.")
+    if not (folder / TABLE).is_file():
+        inside = sorted(path.parent.name for path in folder.glob(f"*/{TABLE}"))
+        hint = f"it holds the tables {', '.join(inside)}" if inside else "give a folder that has one"
+        raise UserError(f"{folder} has no {TABLE}; {hint}.")
+    return load_settings(Table, folder / TABLE)

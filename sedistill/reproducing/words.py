@@ -1,0 +1,150 @@
+"""What a result says: its tables as text, how to read them, and what cannot be concluded from them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sedistill.report.comparison import TextTable
+from sedistill.reproducing.numbers import MOST_GROUPS, Block, Cell, Line, digits_of, label_of
+from sedistill.reproducing.table import NOISY_ROW, Row, Scale, ScaleName, Table
+
+UNKNOWN = "–"
+SMALL = (
+    "Small scale: small networks, little data and short training stand in for the paper's. It shows that "
+    "every row runs, and what it does to these networks on these recordings. It neither confirms nor refutes "
+    "the paper's numbers, and the difference from them says nothing about a method."
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing with its caption, as SVG text. `key` names its file."""
+
+    key: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that is shown. `reading` are paragraphs of plain text."""
+
+    title: str
+    summary: str
+    small: bool
+    reading: Sequence[str]
+    tables: Sequence[tuple[str, TextTable]]
+    figures: Sequence[Figure]
+    facts: Sequence[tuple[str, str]]
+
+
+def text_table(block: Block, scale: Scale) -> TextTable:
+    """A view: ours and, in brackets, the paper's number and the difference."""
+    header = ["", *(["seeds"] if any(line.seeds for line in block.lines) else [])]
+    counted = len(header) == 2
+    header += [label_of(block.view, column) for column in block.columns]
+    rows = []
+    for line in block.lines:
+        cells = [
+            cell_text(cell, digits_of(block.view, column))
+            for column, cell in zip(block.columns, line.cells, strict=True)
+        ]
+        rows.append([line.row.label, *([str(line.seeds or UNKNOWN)] if counted else []), *cells])
+    return TextTable(header, rows, _note(block, scale))
+
+
+def cell_text(cell: Cell, digits: int) -> str:
+    """2.61 ± 0.01 (2.58, +0.03): ours with its spread over seeds, the paper's, the difference."""
+    printed = "" if math.isnan(cell.paper) else _number(cell.paper, digits)
+    if math.isnan(cell.ours):
+        return f"{UNKNOWN} ({printed})" if printed else UNKNOWN
+    ours = _number(cell.ours, digits)
+    if not math.isnan(cell.spread):
+        ours += f" ± {cell.spread:.{digits}f}"
+    return f"{ours} ({printed}, {cell.difference:+.{digits}f})" if printed else ours
+
+
+def reading(table: Table, name: ScaleName, scale: Scale, blocks: Sequence[Block]) -> list[str]:
+    """How to read the numbers, and what they do not say."""
+    sentences = [SMALL] if name == "small" and table.trains else []
+    sentences += [text for text in (table.note, scale.note) if text]
+    over = "our mean over seeds ± the standard deviation over them" if table.trains else "ours"
+    sentences.append(
+        f"Each cell: {over}; in brackets the paper's number and the difference, ours minus the paper's. "
+        f"{UNKNOWN}: not run."
+    )
+    sentences += seed_sentences(blocks)
+    sentences += [f"{line.row.label}: {line.row.note}" for line in _noted(blocks)]
+    return sentences
+
+
+def seed_sentences(blocks: Sequence[Block]) -> list[str]:
+    """What the number of seeds forbids to conclude. Teachers and what is not trained have no say in it."""
+    lines = [line for block in blocks for line in block.lines if line.seeds and line.row.seeds is None]
+    if not any(block.view.is_scored for block in blocks) or not lines:
+        return []
+    fewest = min(line.seeds for line in lines)
+    if fewest == 1:
+        return [
+            "One seed: whether a difference between two rows would come back with another seed cannot be "
+            "concluded. Say --seeds 3 or more for that; what is trained is kept."
+        ]
+    if fewest < 6:
+        return [
+            f"{fewest} seeds: the spread itself is known roughly only. For tests and intervals run "
+            "`sedistill compare` on the evaluations."
+        ]
+    return []
+
+
+def _noted(blocks: Sequence[Block]) -> list[Line]:
+    seen: dict[str, Line] = {}
+    for block in blocks:
+        for line in block.lines:
+            if line.row.note:
+                seen.setdefault(line.row.key, line)
+    return list(seen.values())
+
+
+def _note(block: Block, scale: Scale) -> str:
+    view = block.view
+    parts = []
+    if view.set is not None:
+        clips = max((line.clips for line in block.lines), default=0)
+        settings = scale.sets.get(view.set)
+        label = (settings.label or view.set) if settings else "not measured: there is no such set here"
+        parts.append(f"{label}{f', {clips} clips' if clips else ''}.")
+    if view.statistic == "sd":
+        parts.append("Standard deviations over clips.")
+    if view.statistic == "t_test":
+        against = next((line.row.label for line in block.lines if line.row.key == view.against), view.against)
+        parts.append(
+            f"Two-sample t-test over clips against {against}, as the paper has it; each seed on its own."
+        )
+    if view.statistic == "size":
+        parts.append("True multiply-adds of one second of sound.")
+    if not any(set(block.columns) & {column} for column in view.columns):
+        parts.append(
+            f"Our set has other groups than the paper, whose numbers are left out; at most {MOST_GROUPS} are "
+            "shown, those with the most clips."
+        )
+    return " ".join([*parts, *([view.note] if view.note else [])])
+
+
+def noisy_first(table: Table) -> Table:
+    """The table with a row of the noisy input, where it scores anything and lacks one."""
+    scored = any(view.is_scored for view in table.views.values())
+    if not scored or any(row.key == NOISY_ROW for row in table.rows):
+        return table
+    views = {
+        name: view.model_copy(update={"rows": [NOISY_ROW, *view.rows]})
+        if view.rows and view.is_scored
+        else view
+        for name, view in table.views.items()
+    }
+    rows = [Row(key=NOISY_ROW, label="Noisy"), *table.rows]
+    return table.model_copy(update={"rows": rows, "views": views})
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}"
