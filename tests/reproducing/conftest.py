@@ -18,7 +18,7 @@ TABLE = {
     "paper": "Tiny (2020)",
     "views": {"test": {"title": "Test", "set": "test", "metrics": ["si_sdr"]}},
     "rows": [
-        {"key": "teacher", "label": "Teacher", "recipe": "table1/teacher", "seeds": 1, "paper": {"test": [9.0]}},
+        {"key": "teacher", "label": "T", "recipe": "table1/teacher", "seeds": 1, "paper": {"test": [9.0]}},
         {"key": "alone", "label": "Alone", "recipe": "table1/alone", "paper": {"test": [7.0]}},
         {"key": "l2", "label": "L2", "recipe": "table1/l2", "paper": {"test": [None]}, "note": "Remarkable."},
         {"key": "quoted", "label": "Quoted", "paper": {"test": [5.0]}},

@@ -1,0 +1,93 @@
+"""Corpora and sets: made once, linked where they are there, refused where they are something else."""
+
+from pathlib import Path
+
+import pytest
+
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.prepare import prepare
+from sedistill.errors import UserError
+from sedistill.reproducing.sources import Sources, corpora_of, sources_of
+from sedistill.reproducing.table import Scale, load_table
+from sedistill.settings import check_settings
+
+
+@pytest.fixture
+def scale(paper: Path) -> Scale:
+    return load_table(paper / "table1").scales["small"]
+
+
+def changed(scale: Scale, **sets: object) -> Scale:
+    plain = scale.model_dump(mode="json")
+    return check_settings(Scale, {**plain, "sets": {**plain["sets"], **sets}}, "scale")
+
+
+def test_what_is_missing_is_made_once(recordings: Path, scale: Scale, tmp_path: Path) -> None:
+    sources = Sources(recordings, tmp_path / "out", scale)
+    sources.prepare(["speech"], ["valid"])
+    manifest, clip = sources.corpus("speech") / "corpus.csv", sources.set("valid") / "noisy" / "000000.flac"
+    made = manifest.stat().st_mtime_ns, clip.stat().st_mtime_ns
+    sources.prepare(["speech"], ["valid", "test"])
+    assert made == (manifest.stat().st_mtime_ns, clip.stat().st_mtime_ns)
+    assert len(FixedSet(sources.set("test"))) == 3
+
+
+def test_a_prepared_corpus_is_used_where_it_lies(recordings: Path, scale: Scale, tmp_path: Path) -> None:
+    prepare(tmp_path / "corpora" / "speech", clean=recordings / "clean", noise=recordings / "noise")
+    for data in (tmp_path / "corpora", tmp_path / "corpora" / "speech"):
+        sources = Sources(data, tmp_path / f"out-{data.name}", scale)
+        sources.prepare(["speech"], ["valid"])
+        assert sources.corpus("speech").resolve() == tmp_path / "corpora" / "speech"
+        assert len(FixedSet(sources.set("valid"))) == 2
+
+
+def test_pairs_are_used_where_they_lie(recordings: Path, scale: Scale, tmp_path: Path) -> None:
+    Sources(recordings, tmp_path / "first", scale).prepare(["speech"], ["test"])
+    (recordings / "pairs").symlink_to(tmp_path / "first" / "sets" / "test")
+    pairs = changed(scale, pairs={"pairs": "pairs", "count": 3, "optional": True})
+    sources = Sources(recordings, tmp_path / "out", pairs)
+    assert sources.has("pairs")
+    sources.prepare([], ["pairs"])
+    sources.prepare([], ["pairs"])
+    assert len(FixedSet(sources.set("pairs"))) == 3
+    assert not Sources(tmp_path, tmp_path / "out", pairs).has("pairs")
+    assert not sources.has("nothing of the kind")
+
+
+def test_a_grid_is_written(recordings: Path, scale: Scale, tmp_path: Path) -> None:
+    grid = changed(scale, grid={"corpus": "speech", "count": 8, "grid": {"snr_db": [0, 5], "snr_on": "rms"}})
+    sources = Sources(recordings, tmp_path / "out", grid)
+    sources.prepare(["speech"], ["grid"])
+    assert len(FixedSet(sources.set("grid"))) == 8
+
+
+def test_other_settings_under_the_same_name_are_refused(
+    recordings: Path, scale: Scale, tmp_path: Path
+) -> None:
+    Sources(recordings, tmp_path / "out", scale).prepare(["speech"], ["valid"])
+    more = changed(scale, valid={"corpus": "speech", "split": "valid", "count": 3})
+    with pytest.raises(UserError, match=r"sets/valid was made from other data or settings"):
+        Sources(recordings, tmp_path / "out", more).prepare([], ["valid"])
+    (tmp_path / "other" / "clean").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"corpora/speech was made from other data"):
+        Sources(tmp_path / "other", tmp_path / "out", scale).prepare(["speech"], [])
+
+
+def test_what_is_not_there_is_named(scale: Scale, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"clean and .*noise do not exist; --data needs clean/"):
+        Sources(tmp_path, tmp_path / "out", scale).prepare(["speech"], [])
+    two = {**scale.model_dump(mode="json")}
+    two["corpora"] = {**two["corpora"], "vctk": {"layout": "voicebank-demand-28", "hours": 9.4}}
+    sources = Sources(tmp_path, tmp_path / "out2", check_settings(Scale, two, "scale"))
+    with pytest.raises(UserError, match=r"vctk does not exist; put \(or link\) the corpus there"):
+        sources.prepare(["vctk"], [])
+
+
+def test_recipes_say_which_sources_they_need(scale: Scale) -> None:
+    recipes = [
+        {"data": {"train": "sets/train", "valid": "sets/valid"}},
+        {"data": {"train": "corpora/speech", "valid": "sets/valid"}},
+    ]
+    assert sources_of(recipes, scale) == (["speech"], ["train", "valid"])
+    assert sources_of(recipes[:1], scale) == ([], ["train", "valid"])
+    assert corpora_of(["test"], scale) == {"speech"}
