@@ -40,10 +40,13 @@ def facts(recipe: Recipe, run: PreparedRun, folder: Path) -> list[tuple[str, str
         student_name = student_name.get("preset") or student_name.get("class", "")
     lines = [("run", f"{recipe.name}, seed {recipe.seed}, in {folder}")]
     lines.append(("student", f"{student_name}: {_size(run.student)}"))
-    if run.teacher is None:
+    use = "kept outputs" if run.keeps_outputs else "live"
+    if run.band_teachers:
+        names = ", ".join(str(teacher.folder) for teacher in run.band_teachers)
+        lines.append(("band teachers", f"{names}; frozen, eval mode, {use}"))
+    if run.teacher is None and not run.band_teachers:
         lines.append(("teacher", "none (no term looks at one)"))
-    else:
-        use = "kept outputs" if run.keeps_outputs else "live"
+    if run.teacher is not None:
         use += ", features tapped" if run.guides.teacher_taps else ""
         lines.append(
             ("teacher", f"{run.teacher.folder}: {_size(run.teacher.network)}; frozen, eval mode, {use}, "
@@ -54,6 +57,9 @@ def facts(recipe: Recipe, run: PreparedRun, folder: Path) -> list[tuple[str, str
     if recipe.distils:
         lines.append(("level", _level_text(recipe)))
     lines.append(("optimiser", _optimiser_text(recipe)))
+    if recipe.patch_record is not None:
+        record = recipe.patch_record
+        lines.append(("patch record", f"{record.clips} clips every {record.every_steps} steps"))
     count = torch.get_num_threads()
     threads = f", {count} thread{'s' if count > 1 else ''}" if run.device.type == "cpu" else ""
     compiled = ", compiled" if recipe.hardware.compile else ""
