@@ -1,5 +1,6 @@
 """Trainings side by side: each a `sedistill train` of its own, teachers before their students."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -18,6 +19,8 @@ from sedistill.reproducing.runs import Run
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 30.0
 """How long an interrupted training may take to write its checkpoint before it is killed."""
+
+PARENT_DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 
 
 @dataclass
@@ -83,6 +86,7 @@ class Trainings:
             self.command(run), cwd=self.output, env=environment, stdin=subprocess.DEVNULL,
             stdout=log, stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches them through here only, and once
+            preexec_fn=_ends_with_parent(),
         )  # fmt: skip
         return Training(run, process, log)
 
@@ -144,10 +148,10 @@ def last_line(log: Path) -> str:
 
 
 def _end(active: Sequence[Training]) -> None:
-    """Ctrl-C for every training, which then writes its checkpoint; kill those that take too long."""
+    """End every training, which then writes its checkpoint; kill those that take too long."""
     for training in active:
         if training.process.poll() is None:
-            training.process.send_signal(signal.SIGINT)
+            training.process.terminate()
     deadline = time.monotonic() + PATIENCE_SECONDS
     for training in active:
         try:
@@ -156,6 +160,17 @@ def _end(active: Sequence[Training]) -> None:
             training.process.kill()
             training.process.wait()
         training.log.close()
+
+
+def _ends_with_parent() -> Callable[[], None] | None:
+    """For a new process: where its parent is killed outright, it is terminated (Linux; elsewhere it goes on).
+
+    Else the same command, given again, would train beside it in one folder.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    set_option = ctypes.CDLL(None).prctl
+    return lambda: set_option(PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -32,13 +33,13 @@ open("order", "a").write(f"-{{sys.argv[2]}} ")
 """
 FAILS = "import sys; print('much ado'); print('sedistill: the disk is full.'); print(); sys.exit(2)"
 STOPS = """
-import pathlib, time
-try:
-    pathlib.Path("begun").touch()
-    time.sleep(60)
-except KeyboardInterrupt:
+import pathlib, signal, sys, time
+def stop(*_):
     pathlib.Path("stopped").touch()
-    raise SystemExit(130)
+    sys.exit(130)
+signal.signal(signal.SIGTERM, stop)
+pathlib.Path("begun").touch()
+time.sleep(60)
 """
 
 
@@ -94,9 +95,7 @@ def test_an_interruption_ends_the_trainings(tmp_path: Path, how: signal.Signals)
     work = trainings(tmp_path, {A: [sys.executable, "-c", STOPS]}, {})
 
     def interrupt() -> None:
-        while not (tmp_path / "begun").exists():
-            time.sleep(0.02)
-        time.sleep(0.1)
+        wait_for(tmp_path / "begun")
         os.kill(os.getpid(), how)
 
     threading.Thread(target=interrupt).start()
@@ -109,7 +108,7 @@ def test_an_interruption_ends_the_trainings(tmp_path: Path, how: signal.Signals)
 
 def test_one_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "PATIENCE_SECONDS", 0.2)
-    deaf = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{STOPS}"
+    deaf = STOPS.replace("signal.SIGTERM, stop", "signal.SIGTERM, signal.SIG_IGN")
     work = trainings(tmp_path, {A: [sys.executable, "-c", deaf]}, {})
 
     def interrupted(active: list[jobs.Training]) -> None:
@@ -122,6 +121,30 @@ def test_one_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(KeyboardInterrupt):
         work.train([A])
     assert started[0].process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells children of it")
+def test_trainings_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    parent = f"""
+import sys
+from pathlib import Path
+from sedistill.reproducing.jobs import Trainings
+from sedistill.reproducing.runs import Run
+command = [sys.executable, "-c", {STOPS!r}]
+Trainings(Path({str(tmp_path)!r}), 1, lambda run: command, lambda run: [], 1).train([Run("p/a", 0)])
+"""
+    process = subprocess.Popen([sys.executable, "-c", parent])
+    wait_for(tmp_path / "begun")
+    process.kill()
+    process.wait()
+    wait_for(tmp_path / "stopped")
+
+
+def wait_for(path: Path, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path.name} did not come about"
+        time.sleep(0.02)
 
 
 def test_durations_read_well() -> None:
