@@ -16,7 +16,7 @@ real-networks/wave-u-net 0
 real-methods/manner-teacher 0" | train
 for band in 0 1 2 3; do echo "real-methods/band-$band 0"; done | train
 
-conv_tasnet="alone si-snr waveform-l1 waveform-l2 l1 l2 l2-dispatch complex-l1 complex-l2 dfkd dfkd-dispatch-mssp
+conv_tasnet="alone alone-400 si-snr waveform-l1 waveform-l2 l1 l2 l2-dispatch complex-l1 complex-l2 dfkd dfkd-dispatch-mssp
 kl kl-normalised kl-generalised kl-generalised-dispatch subband attention gram gram-batch layer-attention two-step-gram
 two-step-si-snr kdrl-si-snr"
 manner="manner-alone manner-output manner-attention manner-multi-view manner-multi-view-output"
