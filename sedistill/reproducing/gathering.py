@@ -25,7 +25,7 @@ from sedistill.reproducing.numbers import Block, block, numbers_csv
 from sedistill.reproducing.runs import Run, recipe_name, resolved
 from sedistill.reproducing.scoring import EVALUATIONS, evaluation_of, load_evaluation
 from sedistill.reproducing.session import Session
-from sedistill.reproducing.table import NOISY_ROW, Row
+from sedistill.reproducing.table import NOISY_ROW, Row, View
 from sedistill.reproducing.words import Figure, Result, reading, text_table
 from sedistill.training.logs import read_metrics
 from sedistill.training.ratio_log import read_ratios
@@ -40,7 +40,9 @@ RUN_COLUMNS = (
 def gather(session: Session) -> tuple[Result, str]:
     """The result of all rows that there are, and its numbers as CSV."""
     blocks = blocks_of(session)
-    tables = [(one.view.title, text_table(one, session.scale)) for one in blocks]
+    tables = [
+        (one.view.title, text_table(one, session.scale, _lacks_set(session, one.view))) for one in blocks
+    ]
     if session.table.trains:
         tables.append(("Runs", runs_table(session)))
     result = Result(
@@ -53,6 +55,10 @@ def gather(session: Session) -> tuple[Result, str]:
         facts=facts(session),
     )
     return result, numbers_csv(blocks)
+
+
+def _lacks_set(session: Session, view: View) -> bool:
+    return view.set is not None and not session.sources.has(view.set)
 
 
 def blocks_of(session: Session) -> list[Block]:

@@ -91,7 +91,7 @@ def _cost(run: Run, recipes: Mapping[str, Recipe], sources: Sources, stopwatch: 
     needed = needs(recipe.model_dump(mode="json"))
     bands = sum(len(getattr(objective, "teachers", ())) for objective in recipe.objectives)
     teacher = network_of(recipes[needed[0].name], recipes) if needed and _is_guided(recipe) else None
-    live = recipe.kdrl is not None or not _keeps_outputs(recipe)
+    live = not _keeps_outputs(recipe)
     seconds = stopwatch.step_seconds(recipe, network_of(recipe, recipes), teacher, bands, clip_seconds, live)
     return RunCost(run, steps, seconds, finished)
 
@@ -182,8 +182,8 @@ def print_plan(plan: Plan, output: Path) -> None:
     free = shutil.disk_usage(_existing(output)).free
     to_do = sum(not cost.finished for cost in plan.costs)
     print(
-        f"{to_do} of {len(plan.costs)} runs to train: {plan.training_hours:.3g} {unit}, measured on this "
-        f"machine as busy as it is now; with --jobs {plan.jobs} and scoring (assumed, {SECONDS_TO_SCORE} s a "
+        f"{to_do} of {len(plan.costs)} runs to train: {plan.training_hours:.3g} {unit}, from a few "
+        f"steps measured here; with --jobs {plan.jobs} and scoring (assumed, {SECONDS_TO_SCORE} s a "
         f"clip) about {plan.hours:.3g} h by the clock."
     )
     short = " That is too little." if free < plan.disk_bytes else ""

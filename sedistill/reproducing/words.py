@@ -38,8 +38,8 @@ class Result:
     facts: Sequence[tuple[str, str]]
 
 
-def text_table(block: Block, scale: Scale) -> TextTable:
-    """A view: ours and, in brackets, the paper's number and the difference."""
+def text_table(block: Block, scale: Scale, missing: bool = False) -> TextTable:
+    """A view: ours and, in brackets, the paper's number and the difference. `missing`: its set is not there."""
     header = ["", *(["seeds"] if any(line.seeds for line in block.lines) else [])]
     counted = len(header) == 2
     header += [label_of(block.view, column) for column in block.columns]
@@ -50,7 +50,7 @@ def text_table(block: Block, scale: Scale) -> TextTable:
             for column, cell in zip(block.columns, line.cells, strict=True)
         ]
         rows.append([line.row.label, *([str(line.seeds or UNKNOWN)] if counted else []), *cells])
-    return TextTable(header, rows, _note(block, scale))
+    return TextTable(header, rows, _note(block, scale, missing))
 
 
 def cell_text(cell: Cell, digits: int) -> str:
@@ -106,14 +106,14 @@ def _noted(blocks: Sequence[Block]) -> list[Line]:
     return list(seen.values())
 
 
-def _note(block: Block, scale: Scale) -> str:
+def _note(block: Block, scale: Scale, missing: bool) -> str:
     view = block.view
     parts = []
     if view.set is not None:
         clips = max((line.clips for line in block.lines), default=0)
-        settings = scale.sets.get(view.set)
-        label = (settings.label or view.set) if settings else "not measured: there is no such set here"
-        parts.append(f"{label}{f', {clips} clips' if clips else ''}.")
+        label = scale.sets[view.set].label if view.set in scale.sets else view.set
+        counted = "; not scored, as it is not there" if missing else f", {clips} clips" if clips else ""
+        parts.append(f"{label}{counted}.")
     if view.statistic == "sd":
         parts.append("Standard deviations over clips.")
     if view.statistic == "t_test":

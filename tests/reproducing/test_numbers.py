@@ -64,6 +64,8 @@ def test_mean_spread_and_difference_by_hand() -> None:
     assert text.header == ["", "seeds", "SI-SDR, dB"]
     assert [row[-1] for row in text.rows] == ["0.00", "–", "8.50 ± 2.12 (7.00, +1.50)", "–", "– (5.00)"]
     assert text.note == "A few mixtures, 2 clips."
+    lacking = text_table(one, given.scales["small"], missing=True)
+    assert lacking.note == "A few mixtures; not scored, as it is not there."
 
 
 def test_cells_in_words() -> None:

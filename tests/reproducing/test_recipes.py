@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from sedistill.models.presets import build_model
+from sedistill.reproducing import measuring
+from sedistill.reproducing.measuring import Stopwatch
 from sedistill.reproducing.runs import needs, plan_work, resolved
 from sedistill.reproducing.sources import CORPORA, SETS, corpora_of, sources_of
 from sedistill.reproducing.table import Scale, load_table
@@ -124,6 +126,15 @@ def test_every_network_is_small_at_small_scale(paper: str) -> None:
     for name in NAMES:
         if name.startswith(f"{paper}/"):
             assert sum(p.numel() for p in network_of(recipe(name, "small"), "small").parameters()) < 2e6
+
+
+def test_every_objective_can_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "_at_size", lambda seconds_of, batch, clip_seconds: seconds_of(1, 0.1))
+    stopwatch = Stopwatch(threads=1)
+    for name in NAMES:
+        one = recipe(name, "small")
+        if one.distils:
+            assert 0 <= stopwatch._objectives(one, 1, 0.1, torch.device("cpu")) < 60
 
 
 def test_settings_are_the_papers() -> None:
