@@ -39,7 +39,10 @@ class Result:
 
 
 def text_table(block: Block, scale: Scale, missing: bool = False) -> TextTable:
-    """A view: ours and, in brackets, the paper's number and the difference. `missing`: its set is not there."""
+    """A view: ours and, in brackets, the paper's number and the difference.
+
+    missing: the set it is about cannot be had.
+    """
     header = ["", *(["seeds"] if any(line.seeds for line in block.lines) else [])]
     counted = len(header) == 2
     header += [label_of(block.view, column) for column in block.columns]
