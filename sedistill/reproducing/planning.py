@@ -172,7 +172,7 @@ def print_plan(plan: Plan, output: Path) -> None:
         table.add_column(name, justify="right" if number in (1, 2, 3) else "left", no_wrap=not number)
     for cost in plan.costs:
         measured = "" if cost.finished else f"{cost.step_seconds:.3g}"
-        hours = "" if cost.finished else f"{cost.hours:.3g}"
+        hours = "" if cost.finished else hours_text(cost.hours)
         table.add_row(str(cost.run), f"{cost.steps:,}", measured, hours, "finished" if cost.finished else "")
     console = Console()
     if not console.is_terminal:
@@ -182,12 +182,17 @@ def print_plan(plan: Plan, output: Path) -> None:
     free = shutil.disk_usage(_existing(output)).free
     to_do = sum(not cost.finished for cost in plan.costs)
     print(
-        f"{to_do} of {len(plan.costs)} runs to train: {plan.training_hours:.3g} {unit}, from a few "
+        f"{to_do} of {len(plan.costs)} runs to train: {hours_text(plan.training_hours)} {unit}, from a few "
         f"steps measured here; with --jobs {plan.jobs} and scoring (assumed, {SECONDS_TO_SCORE} s a "
-        f"clip) about {plan.hours:.3g} h by the clock."
+        f"clip) about {hours_text(plan.hours)} h by the clock."
     )
     short = " That is too little." if free < plan.disk_bytes else ""
     print(f"Disk: about {_size(plan.disk_bytes)} in {output}, where {_size(free)} are free.{short}")
+
+
+def hours_text(hours: float) -> str:
+    """0.0332, 4.69 or 91,400."""
+    return f"{hours:.3g}" if hours < 100 else f"{hours:,.0f}"
 
 
 def _threads(count: int) -> str:

@@ -71,7 +71,7 @@ class Session:
     @property
     def headline(self) -> str:
         """What is being done, in one line."""
-        rows = "" if self.only is None else f", rows {', '.join(row.key for row in self.work.chosen)}"
+        rows = "" if self.only is None else f", rows {', '.join(self.only)}"
         seeds = f"{self.seeds} seed{'s' if self.seeds > 1 else ''}"
         return f"{self.name} at {self.scale_name} scale, {seeds}{rows}, in {self.output}"
 

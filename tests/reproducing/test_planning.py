@@ -6,7 +6,7 @@ import pytest
 
 from sedistill.reproducing import measuring
 from sedistill.reproducing.measuring import Stopwatch
-from sedistill.reproducing.planning import Plan, RunCost, epoch_of, make_plan
+from sedistill.reproducing.planning import Plan, RunCost, epoch_of, hours_text, make_plan
 from sedistill.reproducing.reproduce import reproduce
 from sedistill.reproducing.runs import Run, Work, plan_work
 from sedistill.reproducing.sources import Sources
@@ -50,6 +50,7 @@ def test_hours_by_the_clock_are_shared_by_jobs() -> None:
     plan = Plan(costs, scoring_hours=0.5, disk_bytes=1, jobs=4, threads=1)
     assert plan.training_hours == 2.0
     assert plan.hours == 1.0
+    assert [hours_text(hours) for hours in (0.03321, 4.688, 91400.4)] == ["0.0332", "4.69", "91,400"]
 
 
 def test_an_epoch_on_the_fly_covers_the_published_hours(
