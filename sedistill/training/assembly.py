@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader
 from sedistill.data.batches import FixedDataset, fixed_loader, train_loader
 from sedistill.errors import UserError
 from sedistill.teachers import KeptEstimates, TeacherOutputs, WithTeachers
-from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.kdrl_settings import KDRLSettings
 from sedistill.training.kdrl_step import KDRLStep
 from sedistill.training.loop import Loop
@@ -37,9 +36,7 @@ def build_loop(recipe: Recipe, run: PreparedRun, folder: Path) -> Loop:
     return Loop(
         network=student,
         step=step,
-        validation_loss=partial(
-            clip_losses, forward, ENHANCEMENT_LOSSES[student.se_loss], precision(recipe, run)
-        ),
+        validation_loss=partial(clip_losses, forward, run.se_loss, precision(recipe, run)),
         stages=build_stages(recipe, len(batches)),
         train_batches=batches,
         valid_batches=fixed_loader(FixedDataset(run.valid_set), recipe.optimiser.batch_size, workers=0),
@@ -67,7 +64,7 @@ def build_task(recipe: Recipe, run: PreparedRun, forward: nn.Module) -> Task:
     """The weighted terms of the student's loss."""
     task = Task(
         student=forward,
-        se_loss=ENHANCEMENT_LOSSES[run.student.se_loss],
+        se_loss=run.se_loss,
         se_weight=recipe.se_weight,
         objectives=run.objectives,
         kd_weight=recipe.kd_weight,

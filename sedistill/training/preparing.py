@@ -16,6 +16,7 @@ from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model
 from sedistill.teachers import Teacher, stacked
+from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES, EnhancementLoss
 from sedistill.training.objectives import objective_names
 from sedistill.training.objectives.signals import SubbandObjective
 from sedistill.training.opening import TrainingData, open_fixed_set, open_training_data
@@ -36,6 +37,11 @@ class PreparedRun:
     data: TrainingData
     valid_set: FixedSet
     device: torch.device
+
+    @property
+    def se_loss(self) -> EnhancementLoss:
+        """The student's enhancement loss: the recipe's, or else its own."""
+        return ENHANCEMENT_LOSSES[self.recipe.se_loss or self.student.se_loss]
 
     @property
     def keeps_outputs(self) -> bool:

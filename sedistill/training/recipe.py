@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from sedistill.data.mixing import MixingSettings
+from sedistill.errors import nearest
 from sedistill.settings import Settings
+from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.kdrl_settings import KDRLSettings
 from sedistill.training.objectives import ObjectiveSettings
 from sedistill.training.patch_settings import PatchRecordSettings
@@ -116,6 +118,9 @@ class Recipe(Settings):
     )
     teacher: Path | None = Field(None, description="The folder of a saved model; none = plain training.")
     data: DataSettings
+    se_loss: str | None = Field(
+        None, description="The student's enhancement loss; default: that of its network's paper."
+    )
     se_weight: float = Field(
         0.5,
         ge=0,
@@ -144,6 +149,13 @@ class Recipe(Settings):
     logging: LoggingSettings = LoggingSettings()
     licences: LicenceSettings = LicenceSettings()
 
+    @field_validator("se_loss")
+    @classmethod
+    def _se_loss_is_known(cls, name: str | None) -> str | None:
+        if name is not None and name not in ENHANCEMENT_LOSSES:
+            raise ValueError(f"'{name}' is unknown{nearest(name, ENHANCEMENT_LOSSES)}")
+        return name
+
     @model_validator(mode="after")
     def _terms_make_sense(self) -> "Recipe":
         if self.kdrl is not None:
@@ -155,6 +167,8 @@ class Recipe(Settings):
         return self
 
     def _kdrl_stands_alone(self) -> None:
+        if self.se_loss is not None:
+            raise ValueError("kdrl has its own distance for the student's loss; take out se_loss or kdrl.")
         for key in ("objectives", "se_weight", "kd_weight", "two_step"):
             if key in self.model_fields_set and getattr(self, key) not in ([], None):
                 raise ValueError(f"kdrl weighs the student's loss itself; take out {key} or kdrl.")

@@ -242,3 +242,10 @@ def test_crops_are_for_fixed_sets(write_recipe: Write, world: Path) -> None:
     data = {"train": str(world / "corpus"), "valid": str(world / "valid"), "crop_seconds": 0.1}
     with pytest.raises(UserError, match=r"use data\.mixing\.clip_seconds"):
         train(write_recipe(data=data), output=world / "out")
+
+
+def test_a_recipe_may_choose_the_enhancement_loss(write_recipe: Write, world: Path) -> None:
+    train(write_recipe(se_loss="mse"), output=world / "mse")
+    assert all(0 < value < 0.1 for _, value in read_metrics(world / "mse")["valid/se"])
+    named = train(write_recipe("named", se_loss="si_snr"), output=world / "named")
+    assert same(weights(named), weights(train(write_recipe("own"), output=world / "own")))
