@@ -15,6 +15,7 @@ from sedistill.errors import UserError
 NOTHING_KEPT = "nothing was written, and the same command line starts afresh"
 WAYS_ON = {
     "train": "the same command line goes on where it stopped",
+    "reproduce": "the same command line goes on where it stopped",
     "demo": "the same command line goes on where it stopped",
     "enhance": "files written so far are whole; say --overwrite to begin again",
 }
