@@ -118,7 +118,6 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(
 def test_ctrl_c_is_exit_code_130() -> None:
     code = """
 import os, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs do not have
 import sedistill.models.listing as listing
 listing.print_presets = lambda: os.kill(os.getpid(), signal.SIGINT)
 from sedistill.cli import main
