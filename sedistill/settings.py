@@ -120,9 +120,9 @@ def _first_fault(kind: type[BaseModel], error: ValidationError) -> str:
 
 def _unknown_kind(key: str, fault: Any) -> str:
     """One of several kinds of a group was asked for by a name that none of them has, or by none."""
-    if "ctx" not in fault or "tag" not in fault["ctx"]:
-        return f"{key}.{fault['ctx']['discriminator'].strip(chr(39))} is missing; give it a value."
-    selector, tag = fault["ctx"]["discriminator"].strip("'"), fault["ctx"]["tag"]
+    selector, tag = fault["ctx"]["discriminator"].strip("'"), fault["ctx"].get("tag")
+    if tag is None:
+        return f"{key}.{selector} is missing; give it a value."
     known = [name.strip(" '") for name in fault["ctx"]["expected_tags"].split(",")]
     return f"{key}.{selector} = {tag} is unknown{nearest(tag, sorted(known))}"
 

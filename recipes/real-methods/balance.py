@@ -28,10 +28,10 @@ def ratio(path: str, student: str) -> float:
     recipe = load_settings(Recipe, path, [f"student={student}", "se_weight=1", "kd_weight=1"])
     run = prepare_run(recipe)
     network = run.student.train()
-    task = build_task(recipe, run, network)
+    task = build_task(run, network)
     parameters = list(network.parameters())
     ratios = []
-    for batch, _ in zip(build_train_batches(recipe, run), range(BATCHES), strict=False):
+    for batch, _ in zip(build_train_batches(run), range(BATCHES), strict=False):
         losses = task.losses(batch)
         assert losses.se is not None
         assert losses.kd is not None

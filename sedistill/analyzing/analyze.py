@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from rich.console import Console
-from rich.table import Table
 
 import sedistill
 from sedistill.analyzing.gaps import Gap, compute_gap, find_teacher
@@ -19,9 +17,9 @@ from sedistill.analyzing.numbers import curves_csv, shares_csv
 from sedistill.analyzing.trends import RunTrends, Sorting, read_runs
 from sedistill.analyzing.words import analysis_report
 from sedistill.errors import UserError
-from sedistill.report.analysis import AnalysisReport, figures_of, markdown, render_page
-from sedistill.report.comparison import TextTable
+from sedistill.report.analysis import figures_of, markdown, render_page
 from sedistill.report.figures import standing_alone
+from sedistill.report.printing import print_tables
 from sedistill.training.patch_file import read_patch_record
 from sedistill.writing import atomic_folder, refuse_existing
 
@@ -29,7 +27,6 @@ FACTS, SHARES, CURVES, TEXT, PAGE, FIGURES = (
     "analysis.yaml", "shares.csv", "curves.csv", "analysis.md", "analysis.html", "figures",
 )  # fmt: skip
 THRESHOLD = 0.01  # DISPatch (2025), section 2.1, for sums over bins
-CONSOLE_COLUMNS = 110  # where the output is not a terminal and has no width of its own
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,9 @@ def analyze(
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
     if show:
-        print_report(report)
+        print_tables(
+            ((part.title, table) for part in report.sections for table in part.tables), report.reading
+        )
         print(f"Every number, the figures and a page are in {output}.")
     return analysis
 
@@ -173,25 +172,3 @@ def _shown_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("command", facts["command"]),
     ]  # fmt: skip
-
-
-def print_report(report: AnalysisReport) -> None:
-    """Print the tables and how to read them."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=CONSOLE_COLUMNS)
-    for section in report.sections:
-        for table in section.tables:
-            _print_table(console, section.title, table)
-    for sentence in report.reading:
-        console.print(f"- {sentence}", markup=False, highlight=False)
-
-
-def _print_table(console: Console, title: str, table: TextTable) -> None:
-    shown = Table(title=title)
-    for column, name in enumerate(table.header):
-        shown.add_column(name, justify="right" if column else "left", no_wrap=not column)
-    for row in table.rows:
-        shown.add_row(*(cell.replace("[", r"\[") for cell in row))
-    console.print(shown)
-    console.print(table.note, markup=False, highlight=False)

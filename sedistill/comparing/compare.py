@@ -8,23 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
-from rich.table import Table
 
 import sedistill
 from sedistill.comparing.numbers import comparison_csv
 from sedistill.comparing.words import comparison_report
 from sedistill.evaluation.alignment import align
 from sedistill.evaluation.comparison import Comparison, compare_methods
-from sedistill.evaluation.tables import NARROWEST_CONSOLE
 from sedistill.report.comparison import (
-    ComparisonReport,
-    TextTable,
     figures_of,
     markdown,
     render_page,
 )
 from sedistill.report.figures import standing_alone
+from sedistill.report.printing import print_tables
 from sedistill.writing import atomic_folder, refuse_existing
 
 FACTS, NUMBERS, TEXT, PAGE, FIGURES = (
@@ -79,7 +75,8 @@ def compare(
         text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
         (temporary / FACTS).write_text(text, encoding="utf-8")
     if show:
-        print_report(report)
+        summaries = [part for part in report.sections if part.figure is None]
+        print_tables(((part.title, table) for part in summaries for table in part.tables), report.reading)
         print(f"Every number, the figures and a page are in {output}.")
     return comparison
 
@@ -115,26 +112,3 @@ def _shown_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("versions", versions),
         ("command", facts["command"]),
     ]
-
-
-def print_report(report: ComparisonReport) -> None:
-    """Print the summary tables, which stand in the sections without a figure, and how to read them."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=NARROWEST_CONSOLE)
-    for section in report.sections:
-        if section.figure is None:
-            for table in section.tables:
-                _print_table(console, section.title, table)
-    for sentence in report.reading:
-        console.print(f"- {sentence}", markup=False, highlight=False)
-
-
-def _print_table(console: Console, title: str, table: TextTable) -> None:
-    shown = Table(title=title)
-    for column, name in enumerate(table.header):
-        shown.add_column(name, justify="right" if column else "left", no_wrap=not column)
-    for row in table.rows:
-        shown.add_row(*(cell.replace("[", r"\[") for cell in row))
-    console.print(shown)
-    console.print(table.note, markup=False, highlight=False)

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 
-from sedistill.errors import UserError
 from sedistill.report.comparison import TextTable, markdown_table
-from sedistill.report.figures import GapPanel, gap_svg
+from sedistill.report.figures import GapPanel, gap_svg, require_drawing
 from sedistill.report.patches import (
     CategoryCurves,
     CategoryMap,
@@ -52,13 +51,7 @@ class AnalysisReport:
 
 def figures_of(report: AnalysisReport) -> dict[str, str]:
     """Every figure as SVG text, by its key. Raises UserError when matplotlib or jinja2 is not installed."""
-    try:
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError(
-            "analysing needs matplotlib and jinja2; type: pip install 'sedistill[report]'"
-        ) from None
+    require_drawing("analysing")
     return {one.key: _svg(one.picture) for section in report.sections for one in section.figures}
 
 

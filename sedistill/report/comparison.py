@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from sedistill.errors import UserError
-from sedistill.report.figures import COLOURS
+from sedistill.report.figures import COLOURS, require_drawing
 from sedistill.report.forest import ForestFigure, forest_svg
 
 
@@ -41,13 +40,7 @@ class ComparisonReport:
 
 def figures_of(report: ComparisonReport) -> dict[str, str]:
     """Every figure as SVG text, by its key. Raises UserError when matplotlib or jinja2 is not installed."""
-    try:
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError(
-            "comparing needs matplotlib and jinja2; type: pip install 'sedistill[report]'"
-        ) from None
+    require_drawing("comparing")
     return {part.key: forest_svg(part.figure) for part in report.sections if part.figure}
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from sedistill.errors import UserError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -198,3 +200,14 @@ def as_svg(canvas: "Figure", title: str) -> str:
 def standing_alone(svg: str) -> str:
     """A figure as a file of its own: its ink and font no longer come from a page."""
     return svg.replace("<svg", '<svg style="color: #1d2128; background: #fff; font-family: sans-serif"', 1)
+
+
+def require_drawing(what: str) -> None:
+    """Raises UserError when the packages that figures and pages need are not installed. what: "comparing"."""
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise UserError(
+            f"{what} needs matplotlib and jinja2; type: pip install 'sedistill[report]'"
+        ) from None

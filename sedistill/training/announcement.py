@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from sedistill.training.preparing import PreparedRun
 
 
-def announce(recipe: Recipe, run: PreparedRun, folder: Path) -> None:
+def announce(run: PreparedRun, folder: Path) -> None:
     """Print networks, data, steps, loss terms, device and place of a run."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, text in facts(recipe, run, folder):
+    for name, text in facts(run, folder):
         table.add_row(name, text)
     Console().print(table)
     warning = level_warning(run.teacher.factor) if run.teacher else None
@@ -33,8 +33,9 @@ def announce(recipe: Recipe, run: PreparedRun, folder: Path) -> None:
         print(f"note on the teacher: {warning}")
 
 
-def facts(recipe: Recipe, run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
+def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
     """The lines of the announcement, (name, text)."""
+    recipe = run.recipe
     student_name = recipe.student
     if isinstance(student_name, dict):
         student_name = student_name.get("preset") or student_name.get("class", "")
@@ -52,7 +53,7 @@ def facts(recipe: Recipe, run: PreparedRun, folder: Path) -> list[tuple[str, str
             ("teacher", f"{run.teacher.folder}: {_size(run.teacher.network)}; frozen, eval mode, {use}, "
                         f"output times {run.teacher.factor:.3f}")
         )  # fmt: skip
-    lines += _data_lines(recipe, run)
+    lines += _data_lines(run)
     lines.append(("loss", loss_text(recipe)))
     if recipe.distils:
         lines.append(("level", _level_text(recipe)))
@@ -91,7 +92,8 @@ def _size(network: nn.Module) -> str:
     return f"{parameters(network):,} parameters, {macs:,.0f} M MAC a second of sound"
 
 
-def _data_lines(recipe: Recipe, run: PreparedRun) -> list[tuple[str, str]]:
+def _data_lines(run: PreparedRun) -> list[tuple[str, str]]:
+    recipe = run.recipe
     clips = len(run.data.dataset)  # type: ignore[arg-type]
     hours = clips * run.data.clip_seconds / 3600
     batch = recipe.optimiser.batch_size

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from sedistill.data.batches import FixedDataset, fixed_loader, train_loader
 from sedistill.errors import UserError
+from sedistill.models.modes import evaluating
 from sedistill.teachers import KeptEstimates, TeacherOutputs, WithTeachers
 from sedistill.training.kdrl_settings import KDRLSettings
 from sedistill.training.kdrl_step import KDRLStep
@@ -24,19 +25,20 @@ from sedistill.training.steps import PlainStep, Step
 from sedistill.training.tasks import Task, clip_losses
 
 
-def build_loop(recipe: Recipe, run: PreparedRun, folder: Path) -> Loop:
+def build_loop(run: PreparedRun, folder: Path) -> Loop:
     """Everything connected, ready to run."""
+    recipe = run.recipe
     student = run.student.to(run.device)
     forward = cast(nn.Module, torch.compile(student)) if recipe.hardware.compile else student
     for teacher in (run.teacher, *run.band_teachers):
         if teacher is not None:
             teacher.network.to(run.device)
-    batches = build_train_batches(recipe, run)
-    step = build_step(recipe, run, forward, len(batches), folder)
+    batches = build_train_batches(run)
+    step = build_step(run, forward, len(batches), folder)
     return Loop(
         network=student,
         step=step,
-        validation_loss=partial(clip_losses, forward, run.se_loss, precision(recipe, run)),
+        validation_loss=partial(clip_losses, forward, run.se_loss, run.precision),
         stages=build_stages(recipe, len(batches)),
         train_batches=batches,
         valid_batches=fixed_loader(FixedDataset(run.valid_set), recipe.optimiser.batch_size, workers=0),
@@ -45,23 +47,25 @@ def build_loop(recipe: Recipe, run: PreparedRun, folder: Path) -> Loop:
         folder=folder,
         device=run.device,
         keep_optimiser=recipe.two_step is not None and recipe.two_step.keep_optimiser,
-        watchers=build_watchers(recipe, run, step, len(batches), folder),
+        watchers=build_watchers(run, step, len(batches), folder),
     )
 
 
-def build_step(recipe: Recipe, run: PreparedRun, forward: nn.Module, batches: int, folder: Path) -> Step:
+def build_step(run: PreparedRun, forward: nn.Module, batches: int, folder: Path) -> Step:
     """How one batch changes the student."""
+    recipe = run.recipe
     if recipe.kdrl is not None:
-        return build_kdrl_step(recipe, recipe.kdrl, run, batches, folder)
-    task = build_task(recipe, run, forward)
+        return build_kdrl_step(recipe.kdrl, run, batches, folder)
+    task = build_task(run, forward)
     parameters = [*run.student.parameters(), *task.auxiliary.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=recipe.optimiser.learning_rate, fused=True)
     rehearse(task, run)
-    return PlainStep(task, run.student, optimiser, recipe.optimiser.clip_norm, precision(recipe, run))
+    return PlainStep(task, run.student, optimiser, recipe.optimiser.clip_norm, run.precision)
 
 
-def build_task(recipe: Recipe, run: PreparedRun, forward: nn.Module) -> Task:
+def build_task(run: PreparedRun, forward: nn.Module) -> Task:
     """The weighted terms of the student's loss."""
+    recipe = run.recipe
     task = Task(
         student=forward,
         se_loss=run.se_loss,
@@ -75,11 +79,10 @@ def build_task(recipe: Recipe, run: PreparedRun, forward: nn.Module) -> Task:
     return task
 
 
-def build_kdrl_step(
-    recipe: Recipe, settings: KDRLSettings, run: PreparedRun, batches: int, folder: Path
-) -> KDRLStep:
+def build_kdrl_step(settings: KDRLSettings, run: PreparedRun, batches: int, folder: Path) -> KDRLStep:
     """A step whose weights a policy network learns along the way."""
     assert run.teacher is not None
+    recipe = run.recipe
     steps = recipe.optimiser.steps_at_most(batches)
     return KDRLStep(
         run.student,
@@ -89,22 +92,20 @@ def build_kdrl_step(
         run.teacher,
         epochs=math.ceil(steps / batches),
         steps=steps,
-        precision=precision(recipe, run),
+        precision=run.precision,
         ratio_path=folder / "ratios.csv",
         seed=recipe.seed,
     )
 
 
-@torch.no_grad()
 def rehearse(task: Task, run: PreparedRun) -> None:
     """Compute every term on a clip of the training data, so that what cannot work is refused first."""
     example = run.data.dataset[(0, 0)]
     batch = {
         name: torch.from_numpy(np.stack([example[name]] * 2)).to(run.device) for name in ("noisy", "clean")
     }
-    run.student.eval()
     try:
-        with torch.random.fork_rng():
+        with evaluating(run.student), torch.random.fork_rng():
             task.losses(batch)
     except ValueError as error:
         raise UserError(
@@ -125,11 +126,9 @@ def build_stages(recipe: Recipe, batches: int) -> list[Stage]:
     return two_stages(recipe.two_step.kd_steps, recipe.se_weight, recipe.kd_weight)
 
 
-def build_watchers(
-    recipe: Recipe, run: PreparedRun, step: Step, batches: int, folder: Path
-) -> list[PatchRecorder]:
+def build_watchers(run: PreparedRun, step: Step, batches: int, folder: Path) -> list[PatchRecorder]:
     """Who looks on; a record that would show nothing is refused."""
-    settings = recipe.patch_record
+    recipe, settings = run.recipe, run.recipe.patch_record
     if settings is None:
         return []
     steps = recipe.optimiser.steps_at_most(batches)
@@ -142,19 +141,14 @@ def build_watchers(
     facts = {"run": recipe.name, "seed": recipe.seed, "teacher": recipe.teacher and str(recipe.teacher)}
     return [
         PatchRecorder(
-            run.student, run.valid_set, settings, folder, run.device, precision(recipe, run), facts, selection
+            run.student, run.valid_set, settings, folder, run.device, run.precision, facts, selection
         )
     ]
 
 
-def precision(recipe: Recipe, run: PreparedRun) -> torch.autocast:
-    """The number format of the forward pass."""
-    return torch.autocast(run.device.type, torch.bfloat16, enabled=recipe.hardware.precision == "bf16-mixed")
-
-
-def build_train_batches(recipe: Recipe, run: PreparedRun) -> DataLoader:
+def build_train_batches(run: PreparedRun) -> DataLoader:
     """The training batches; with a fixed set they bring the teachers' kept outputs along."""
-    dataset, fixed = run.data.dataset, run.data.fixed_set
+    recipe, dataset, fixed = run.recipe, run.data.dataset, run.data.fixed_set
     if run.keeps_outputs and fixed is not None:
         place = recipe.teacher_use.cache_folder or fixed.folder / "teacher-outputs"
         kept = [

@@ -1,7 +1,6 @@
 """KDRL's reference: what the student would have become by another gradient."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -68,16 +67,3 @@ class Reference:
                     name: value.clone() if isinstance(value, Tensor) else value
                     for name, value in self.students_optimiser.state.get(parameter, {}).items()
                 }
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients inside; afterwards every module is in the mode it was in."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module in training:
-            module.training = True

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from sedistill.audio.si_snr import negative_si_snr
 from sedistill.distill.kdrl import loss_weights, reward
 from sedistill.models.base import SpeechEnhancer
+from sedistill.models.modes import evaluating
 from sedistill.training.enhancement_losses import mean_squared_error
 from sedistill.training.kdrl_gradients import Distance, SharedForward, ThreeGradients, clips_do_not_meet
 from sedistill.training.kdrl_policy import Policy
-from sedistill.training.kdrl_references import Reference, evaluating
+from sedistill.training.kdrl_references import Reference
 from sedistill.training.kdrl_settings import DistanceName, KDRLSettings
 from sedistill.training.ratio_log import RatioLog
 from sedistill.training.stages import Stage

@@ -15,8 +15,8 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.patch_trends import PatchTrends, ThinnedRecords, bins_of_patches, patch_errors
 from sedistill.errors import UserError
+from sedistill.models.modes import evaluating
 from sedistill.teachers import level_factors, summarise_factors
-from sedistill.training.kdrl_references import evaluating
 from sedistill.training.patch_file import PatchRecord, write_patch_record
 from sedistill.training.patch_settings import PatchRecordSettings
 from sedistill.training.tasks import Task, level_gain

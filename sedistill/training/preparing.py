@@ -44,6 +44,12 @@ class PreparedRun:
         return ENHANCEMENT_LOSSES[self.recipe.se_loss or self.student.se_loss]
 
     @property
+    def precision(self) -> torch.autocast:
+        """The number format of the forward pass."""
+        mixed = self.recipe.hardware.precision == "bf16-mixed"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
+
+    @property
     def keeps_outputs(self) -> bool:
         """Whether the teachers' outputs are computed once and kept; features are seen in a live one only."""
         asked = self.recipe.teacher_use.cache == "auto" and (self.teacher is not None or self.band_teachers)

@@ -48,16 +48,16 @@ def train(
         return folder / "student"
 
     prepared = prepare_run(recipe)
-    announce(recipe, prepared, folder)
+    announce(prepared, folder)
     if plan_only:
         return folder / "student"
 
     if recipe.upright and not is_saved_model(recipe.student):
         turn_upright(prepared)
-    loop = build_loop(recipe, prepared, folder)
+    loop = build_loop(prepared, folder)
     write_config(recipe, folder)
     progress = loop.run()
-    return finish(recipe, prepared, loop, progress, folder)
+    return finish(prepared, loop, progress, folder)
 
 
 def turn_upright(run: PreparedRun) -> None:
@@ -69,9 +69,9 @@ def turn_upright(run: PreparedRun) -> None:
         print("the new student's output was inverted; turned upright.")
 
 
-def finish(recipe: Recipe, run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> Path:
+def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> Path:
     """Take the best weights, measure the factor onto clean, and save the student with its card."""
-    student = run.student
+    recipe, student = run.recipe, run.student
     student.load_state_dict(load_checkpoint(loop.best_path)["student"])
     student.eval()
     level = measure_level_factor(student, run.valid_set, str(run.device))

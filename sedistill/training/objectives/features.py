@@ -13,6 +13,7 @@ from sedistill.distill.layer_attention import LayerAttention
 from sedistill.distill.multi_view import MultiViewAttentionTransfer
 from sedistill.distill.taps import Taps
 from sedistill.errors import UserError
+from sedistill.models.modes import evaluating
 from sedistill.training.objectives.base import WithoutPatches
 
 Pairs = list[tuple[str, str]]
@@ -129,13 +130,9 @@ def given(teacher: nn.Module | None, loss: str) -> nn.Module:
     return teacher
 
 
-@torch.no_grad()
 def features_of(network: nn.Module, names: Sequence[str], whose: str) -> dict[str, Tensor]:
     """What modules give for a second of faint noise, by name; the network is left as it was."""
-    was_training = network.training
-    with Taps(network.eval(), names, whose) as taps, torch.random.fork_rng():
+    with Taps(network, names, whose) as taps, evaluating(network), torch.random.fork_rng():
         torch.manual_seed(0)
         network(0.01 * torch.randn(1, PROBE_SAMPLES))
-        features = taps.take()
-    network.train(was_training)
-    return features
+        return taps.take()

@@ -1,0 +1,31 @@
+"""Tables and sentences of a report on the terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from sedistill.report.comparison import TextTable
+
+CONSOLE_COLUMNS = 110  # where the output is not a terminal and has no width of its own
+
+
+def print_tables(tables: Iterable[tuple[str, TextTable]], reading: Sequence[str]) -> None:
+    """Print (title, table) one below the other, and how to read them."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=CONSOLE_COLUMNS)
+    for title, table in tables:
+        _print_table(console, title, table)
+    for sentence in reading:
+        console.print(f"- {sentence}", markup=False, highlight=False)
+
+
+def _print_table(console: Console, title: str, table: TextTable) -> None:
+    shown = Table(title=title)
+    for column, name in enumerate(table.header):
+        shown.add_column(name, justify="right" if column else "left", no_wrap=not column)
+    for row in table.rows:
+        shown.add_row(*(cell.replace("[", r"\[") for cell in row))
+    console.print(shown)
+    console.print(table.note, markup=False, highlight=False)
