@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sedistill.errors import UserError
 from sedistill.report.figures import (
     COLOURS,
     DYNAMIC_RANGE_DB,
@@ -19,6 +18,7 @@ from sedistill.report.figures import (
     SpectrogramPanel,
     curves_svg,
     gap_svg,
+    require_drawing,
     spectrograms_svg,
 )
 from sedistill.writing import atomic_path
@@ -99,13 +99,9 @@ def write_page(report: ReportData, path: Path | str) -> None:
 
 def render(report: ReportData) -> str:
     """The page as HTML text."""
-    try:
-        import matplotlib  # noqa: F401
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise UserError(
-            "writing a page needs matplotlib and jinja2; type: pip install 'sedistill[report]'"
-        ) from None
+    require_drawing("writing a page")
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
