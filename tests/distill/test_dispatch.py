@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sedistill import (
+from sedistill import FrameKL, (
     ComplexL2,
     DFKDLoss,
     DISPatch,
@@ -435,3 +435,8 @@ class TestRefusals:
             kd(a, a, b)
         with pytest.raises(ValueError, match=r"complex .* not float32 \(2, 600\)"):
             kd.on_spectra(a, a, a)
+
+
+def test_kl_of_frames_is_refused_with_the_reason() -> None:
+    with pytest.raises(UserError, match="only a sum over independent bins leaves patches to select.*GeneralisedKL"):
+        DISPatch(FrameKL())  # type: ignore[arg-type]
