@@ -62,8 +62,8 @@ class DISPatch:
         for name, loss in (("loss", self.loss), ("score_metric", self.score_metric or self.loss)):
             if not isinstance(loss, BinLoss):
                 raise UserError(
-                    f"{name} must be a bin loss such as MagnitudeL2(), not {loss!r}: only a sum over independent "
-                    "bins leaves patches to select. Of the KL divergences GeneralisedKL is one."
+                    f"{name} must be a bin loss such as MagnitudeL2(), not {loss!r}: only a sum over "
+                    "independent bins leaves patches to select. Of the KL divergences GeneralisedKL is one."
                 )
         if not 0 < self.keep <= 1:
             raise UserError(f"keep = {self.keep} is not possible; give a share above 0 and up to 1.")
