@@ -117,10 +117,13 @@ def _level_text(recipe: Recipe) -> str:
 
 def _optimiser_text(recipe: Recipe) -> str:
     settings = recipe.optimiser
-    end = f"cosine over {settings.max_steps} steps"
-    if settings.schedule == "plateau":
-        end = (
-            f"halved after {settings.halve_after} epochs without improvement, "
-            f"stopped after {settings.stop_after}"
-        )
-    return f"Adam {settings.learning_rate:g}, {end}, gradient norm at most {settings.clip_norm:g}"
+    ends = {
+        "plateau": f"halved after {settings.halve_after} epochs without improvement, "
+        f"stopped after {settings.stop_after}",
+        "cosine": f"cosine over {settings.max_steps} steps",
+        "one_cycle": f"peak of one cycle over {settings.max_steps} steps",
+    }
+    return (
+        f"Adam {settings.learning_rate:g}, {ends[settings.schedule]}, "
+        f"gradient norm at most {settings.clip_norm:g}"
+    )

@@ -20,6 +20,7 @@ from sedistill.devices import peak_memory_mb
 from sedistill.errors import UserError
 from sedistill.progress import ProgressBar
 from sedistill.training.checkpoints import load_checkpoint, restore_random_states, save_checkpoint
+from sedistill.training.learning_rates import adam_beta1, learning_rate
 from sedistill.training.logs import Means, RunLog
 from sedistill.training.recipe import LoggingSettings, OptimiserSettings
 from sedistill.training.stages import Stage, stage_of
@@ -176,17 +177,15 @@ class Loop:
         return "  ".join(f"{k} {v:.3g}" for k, v in values.items() if k == "se" or k.startswith("kd/"))
 
     def _set_learning_rate(self) -> None:
-        """In each stage warm-up, then the rate that the plateau rule holds or a cosine down to 1 %."""
+        """As the schedule has it; in each stage it begins afresh."""
         settings, stage = self.settings, self.stages[self.progress.stage]
         step, length = self.progress.step - stage.start, stage.length(settings.max_steps)
-        rate = self.peak_rate
-        if step <= settings.warmup_steps:
-            rate *= step / settings.warmup_steps
-        elif settings.schedule == "cosine" and length is not None:
-            share = (step - settings.warmup_steps) / max(length - settings.warmup_steps, 1)
-            rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
+        rate = learning_rate(settings, self.peak_rate, step, length)
+        beta1 = adam_beta1(settings, step, length)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+            if beta1 is not None:
+                group["betas"] = (beta1, group["betas"][1])
 
     def _validate(self) -> None:
         loss = self._validation_loss()

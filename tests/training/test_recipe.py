@@ -90,7 +90,12 @@ def test_defaults_are_the_papers(tmp_path: Path) -> None:
         ({"kd_weight": -1}, "kd_weight = -1"),
         ({"se_weight": "much"}, "se_weight = much"),
         ({"se_weight": 0}, "nothing would be learnt"),
-        ({"optimiser": {"schedule": "cosine"}}, "needs max_steps"),
+        ({"optimiser": {"schedule": "cosine"}}, "schedule: cosine needs max_steps"),
+        ({"optimiser": {"schedule": "one_cycle"}}, "schedule: one_cycle needs max_steps"),
+        (
+            {"optimiser": {"schedule": "one_cycle", "max_steps": 9, "warmup_steps": 1}},
+            "a rise of its own; take out warmup_steps",
+        ),
         ({"data": {"train": "a"}}, "data.valid is missing"),
         ({"data": {"train": "a", "valid": "b", "mixing": {"clip_seconds": 0}}}, "clip_seconds"),
     ],
