@@ -18,7 +18,8 @@ STOREYS = [
     ["data", "models", "distill"],
     ["teachers", "enhancing", "report"],
     ["training", "evaluation"],
-    ["demo", "comparing", "analyzing", "reproducing"],
+    ["demo", "comparing", "analyzing"],
+    ["reproducing"],
     ["cli"],
     ["__main__"],
 ]

@@ -124,13 +124,22 @@ def _summary(runs: Sequence[RunTrends]) -> str:
     )
 
 
-def _curves_section(runs: Sequence[RunTrends]) -> AnalysisSection:
-    curves = {run.name: _curves(run) for run in runs}
-    errors = [error for of_run in curves.values() for curve in of_run for error in curve.errors if error > 0]
+def category_curves(runs: Sequence[RunTrends]) -> list[CategoryCurves]:
+    """Mean errors over the training of each run, all on one scale."""
+    curves = [_curves(run) for run in runs]
+    errors = [error for of_run in curves for curve in of_run for error in curve.errors if error > 0]
     limits = (min(errors) / 1.3, max(errors) * 1.3) if errors else None
+    return [
+        CategoryCurves(f"errors of {run.name}", of_run, limits)
+        for run, of_run in zip(runs, curves, strict=True)
+    ]
+
+
+def _curves_section(runs: Sequence[RunTrends]) -> AnalysisSection:
+    pictures = zip(runs, category_curves(runs), strict=True)
     figures = [
-        AnalysisFigure(f"curves-{place}", name, CategoryCurves(f"errors of {name}", of_run, limits))
-        for place, (name, of_run) in enumerate(curves.items(), start=1)
+        AnalysisFigure(f"curves-{place}", run.name, picture)
+        for place, (run, picture) in enumerate(pictures, start=1)
     ]
     return AnalysisSection(
         "Errors by category",

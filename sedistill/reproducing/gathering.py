@@ -4,7 +4,6 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,16 @@ from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model
 from sedistill.models.saving import read_card
 from sedistill.report.comparison import TextTable
-from sedistill.report.ratios import RatioFigure, ratios_svg
 from sedistill.reproducing.jobs import is_finished
 from sedistill.reproducing.numbers import Block, block, numbers_csv
-from sedistill.reproducing.runs import Run, recipe_name, resolved
+from sedistill.reproducing.observing import figures, observed
+from sedistill.reproducing.runs import Run
 from sedistill.reproducing.scoring import EVALUATIONS, evaluation_of, load_evaluation
 from sedistill.reproducing.session import Session
-from sedistill.reproducing.table import NOISY_ROW, Row, View
-from sedistill.reproducing.words import Figure, Result, reading, text_table
+from sedistill.reproducing.table import NOISY_ROW, View
+from sedistill.reproducing.words import Result, reading, text_table
 from sedistill.training.logs import read_metrics
-from sedistill.training.ratio_log import read_ratios
 
-LAST_SHARE = 0.1
-"""A ratio at the end is the mean over this last share of the steps."""
 RUN_COLUMNS = (
     "", "parameters", "steps", "best", "validation loss", "factor onto clean", "KD/SE gradient", "minutes",
 )  # fmt: skip
@@ -51,7 +47,7 @@ def gather(session: Session) -> tuple[Result, str]:
         small=session.is_small,
         reading=reading(session.table, session.scale_name, session.scale, blocks),
         tables=tables,
-        figures=ratio_figures(session),
+        figures=figures(session),
         facts=facts(session),
     )
     return result, numbers_csv(blocks)
@@ -72,18 +68,16 @@ def blocks_of(session: Session) -> list[Block]:
             runs = session.work.runs_of(row)
             found = {run.seed: load_evaluation(evaluation_of(output, run)) for run in runs}
             scores[row.key] = {seed: sets for seed, sets in found.items() if sets}
-    sized = any(view.statistic == "size" for view in table.views.values())
-    sizes = sizes_of(session) if sized else {}
-    ratios = {row.key: last_ratios(session, row) for row in table.rows}
-    return [block(key, table, scores, sizes, ratios) for key in table.views]
+    sizes = sizes_of(session) if table.shows("size") else {}
+    seen = observed(session)
+    return [block(key, table, scores, sizes, seen) for key in table.views]
 
 
 def sizes_of(session: Session) -> dict[str, dict[str, float]]:
     """Million parameters and true GMAC of a second of every row's network, as the scale has it."""
     sizes, known = {}, {}
     for row in session.table.rows:
-        name = recipe_name(session.work.paper, row)
-        description = resolved(name, session.work.paper, session.scale)["student"] if name else row.network
+        description = session.recipe_of(row).get("student", row.network)
         if description is None:
             continue
         if str(description) not in known:
@@ -93,36 +87,6 @@ def sizes_of(session: Session) -> dict[str, dict[str, float]]:
             known[str(description)] = size
         sizes[row.key] = known[str(description)]
     return sizes
-
-
-def last_ratios(session: Session, row: Row) -> dict[int, float]:
-    """KDRL's mean ratio at the end of the training, by seed."""
-    last = {}
-    for seed, path in _ratio_files(session, row):
-        steps, _, ratios = read_ratios(path)
-        if len(steps):
-            last[seed] = float(np.mean(ratios[steps > steps.max() * (1 - LAST_SHARE)]))
-    return last
-
-
-def ratio_figures(session: Session) -> list[Figure]:
-    """The ratios of every row over training, of its first seed, where the table is about them."""
-    if not any(view.statistic == "ratio" for view in session.table.views.values()):
-        return []
-    figures = []
-    for row in session.table.rows:
-        for seed, path in list(_ratio_files(session, row))[:1]:
-            caption = f"{row.label}: the ratio over training, seed {seed}"
-            svg = ratios_svg(RatioFigure(caption, *read_ratios(path)))
-            figures.append(Figure(f"ratios-{row.key}", caption, svg))
-    return figures
-
-
-def _ratio_files(session: Session, row: Row) -> Iterator[tuple[int, Path]]:
-    for run in session.work.runs_of(row):
-        path = session.output / run.folder / "ratios.csv"
-        if path.exists() and is_finished(session.output, run):
-            yield run.seed, path
 
 
 def finished_runs(session: Session) -> list[Run]:

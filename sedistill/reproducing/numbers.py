@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.scores import ALL_CLIPS, NOISY, SetScores, Statistic, csv_text, number_text
 from sedistill.reproducing.table import NOISY_ROW, Row, Table, View
@@ -15,6 +16,7 @@ QUANTITIES = {
     "parameters": ("parameters, M", 3),
     "macs": ("MAC/s, G", 2),
     "ratio": ("mean ratio at the end", 2),
+    **{category: (f"{category} (%)", 1) for category in CATEGORIES},
 }
 """Label and digits of what is no metric."""
 
@@ -23,6 +25,9 @@ MOST_GROUPS = 10
 
 Scores = Mapping[int, Mapping[str, SetScores]]
 """The scores of a row: seed -> set -> scores."""
+
+Observed = Mapping[int, Mapping[str, float]]
+"""What was seen while a row was trained: seed -> quantity -> value."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +77,21 @@ def block(
     table: Table,
     scores: Mapping[str, Scores],
     sizes: Mapping[str, Mapping[str, float]],
-    ratios: Mapping[str, Mapping[int, float]],
+    observed: Mapping[str, Observed],
 ) -> Block:
     """The numbers of a view.
 
     Args:
         scores: of every row by its key; the noisy row's have one "seed".
         sizes: of the network of every row: "parameters" in millions, "macs" in 10^9 a second.
-        ratios: of every row and seed: KDRL's ratio at the end.
+        observed: of every row: KDRL's ratio at the end, the percentage of each category of patches.
     """
     view = table.views[key]
     columns = _columns(view, scores)
     lines = []
     for row in table.shown(key):
         of_row = scores.get(row.key, {})
-        ours = {column: _ours(view, column, row, scores, sizes, ratios) for column in columns}
+        ours = {column: _ours(view, column, row, scores, sizes, observed) for column in columns}
         printed = dict(zip(view.columns, row.paper.get(key, []), strict=False))
         cells = [_cell(view, ours[column], printed.get(column), column) for column in columns]
         lines.append(Line(row, _seeds(view, row, ours), _clips(view, of_row), cells))
@@ -120,13 +125,13 @@ def _ours(
     row: Row,
     scores: Mapping[str, Scores],
     sizes: Mapping[str, Mapping[str, float]],
-    ratios: Mapping[str, Mapping[int, float]],
+    observed: Mapping[str, Observed],
 ) -> list[float]:
     quantity, group = column
     if view.statistic == "size":
         return [sizes[row.key][quantity]] if row.key in sizes else []
-    if view.statistic == "ratio":
-        return list(ratios.get(row.key, {}).values())
+    if view.statistic in ("ratio", "patches"):
+        return [values[quantity] for values in observed.get(row.key, {}).values() if quantity in values]
     assert view.set is not None
     with_set = {seed: sets[view.set] for seed, sets in scores.get(row.key, {}).items() if view.set in sets}
     if view.statistic == "t_test":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sedistill.errors import UserError
 from sedistill.reproducing.gathering import gather
+from sedistill.reproducing.observing import write_analysis
 from sedistill.reproducing.pages import print_result, require_packages, write_result
 from sedistill.reproducing.session import Session
 from sedistill.reproducing.table import ScaleName, Table, load_table
@@ -55,8 +56,10 @@ def reproduce(
         result, numbers = gather(session)
         place = session.output / session.name
         write_result(place, result, numbers)
+        analysis = write_analysis(session, place)
     print_result(result)
-    print(f"Written: {place}/result.md, result.csv and result.html.")
+    also = f" The patches of every row, on spectrograms too: {analysis}." if analysis else ""
+    print(f"Written: {place}/result.md, result.csv and result.html.{also}")
     if failed:
         first, why = next(iter(failed.items()))
         raise UserError(

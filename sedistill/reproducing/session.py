@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 
@@ -14,10 +15,10 @@ from sedistill.errors import UserError
 from sedistill.evaluation.quality import metrics_named
 from sedistill.reproducing.jobs import Trainings, is_finished, train_command
 from sedistill.reproducing.planning import make_plan, print_plan
-from sedistill.reproducing.runs import Run, Work, needs, plan_work
+from sedistill.reproducing.runs import Run, Work, needs, plan_work, recipe_name, resolved
 from sedistill.reproducing.scoring import evaluate_noisy, evaluate_run
 from sedistill.reproducing.sources import Sources, corpora_of, sources_of
-from sedistill.reproducing.table import Scale, ScaleName, Table
+from sedistill.reproducing.table import Row, Scale, ScaleName, Table
 from sedistill.settings import load_settings
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import refuse_another_recipe
@@ -83,6 +84,11 @@ class Session:
             if view.is_scored and view.set is not None and self.sources.has(view.set):
                 wanted.setdefault(view.set, {}).update(dict.fromkeys(view.metrics))
         return {name: list(metrics) for name, metrics in wanted.items()}
+
+    def recipe_of(self, row: Row) -> dict[str, Any]:
+        """A row's recipe as the scale has it, chosen or not; empty for a row that has none."""
+        name = recipe_name(self.work.paper, row)
+        return {} if name is None else resolved(name, self.work.paper, self.scale)
 
     def checked_recipes(self, folder: Path) -> dict[str, Recipe]:
         """Every recipe as it will be trained, by name, written below `folder` so that it can be read, and

@@ -8,6 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 from sedistill.data.grids import GridSettings
 from sedistill.data.layouts import LAYOUTS
 from sedistill.data.mixing import MixingSettings
+from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import METRICS
 from sedistill.settings import Settings, load_settings
@@ -87,7 +88,7 @@ class View(Settings):
     """
 
     title: str
-    statistic: Literal["mean", "sd", "t_test", "size", "ratio"] = "mean"
+    statistic: Literal["mean", "sd", "t_test", "size", "ratio", "patches"] = "mean"
     set: str | None = None
     metrics: list[str] = Field(default_factory=list)
     by: Literal["snr", "noise"] | None = None
@@ -109,6 +110,8 @@ class View(Settings):
             return [("parameters", ""), ("macs", "")]
         if self.statistic == "ratio":
             return [("ratio", "")]
+        if self.statistic == "patches":
+            return [(category, "") for category in CATEGORIES]
         if self.statistic == "t_test":
             return [(f"{metric}:{value}", "") for metric in self.metrics for value in ("t", "p")]
         return [(metric, group) for group in (self.groups or [""]) for metric in self.metrics]
@@ -159,6 +162,10 @@ class Table(Settings):
     def trains(self) -> bool:
         """Whether anything has to be trained for it; sizes of networks need no data."""
         return any(view.statistic != "size" for view in self.views.values())
+
+    def shows(self, statistic: str) -> bool:
+        """Whether a view is of this kind."""
+        return any(view.statistic == statistic for view in self.views.values())
 
     def shown(self, view: str) -> list[Row]:
         """The rows of a view."""

@@ -126,6 +126,12 @@ def _note(block: Block, scale: Scale, missing: bool) -> str:
         )
     if view.statistic == "size":
         parts.append("True multiply-adds of one second of sound.")
+    if view.statistic == "patches":
+        parts.append(
+            "Of the patches of the clips that were watched. The paper's are of one speech sample at a level "
+            "it does not state, on which the shares depend. analysis/analysis.html shows the patches on "
+            "spectrograms: by category, by knowledge gap, by how often they were distilled."
+        )
     if not any(set(block.columns) & {column} for column in view.columns):
         parts.append(
             f"Our set has other groups than the paper, whose numbers are left out; at most {MOST_GROUPS} are "

@@ -164,7 +164,7 @@ def test_sizes_and_ratios() -> None:
     size = block("size", given, {}, {"alone": {"parameters": 1.7515, "macs": 1.012}}, {})
     assert [cell.ours for cell in size.lines[0].cells] == [1.7515, 1.012]
     assert text_table(size, given.scales["small"]).rows == [["A", "1.752 (1.750, +0.002)", "1.01"]]
-    ratio = block("ratio", given, {}, {}, {"alone": {0: 0.3, 1: 0.4}})
+    ratio = block("ratio", given, {}, {}, {"alone": {0: {"ratio": 0.3}, 1: {"ratio": 0.4}}})
     assert text_table(ratio, given.scales["small"]).rows == [["A", "2", "0.35 ± 0.07 (0.40, -0.05)"]]
 
 

@@ -24,7 +24,7 @@ from sedistill.training.recipe import Recipe
 RECIPES = Path(__file__).parents[2] / "recipes"
 PAPERS = ("dispatch", "dfkd", "mv-at", "kdrl")
 TABLES = {
-    "dispatch": ("table1", "table2", "table3"),
+    "dispatch": ("table1", "table2", "table3", "figure2"),
     "dfkd": ("table1", "table2"),
     "mv-at": ("table1", "table2", "table3"),
     "kdrl": ("table2", "table4", "table5-8", "table9-11", "table12-14", "table15", "figure7"),
@@ -156,7 +156,7 @@ def test_settings_are_the_papers() -> None:
 
 def test_equal_rows_are_one_run() -> None:
     """Table 2's 10/40 and table 3's KGS are rows of table 1 in the paper, and so are trained once."""
-    one, two, three = (load_table(RECIPES / "dispatch" / table) for table in TABLES["dispatch"])
+    one, two, three = (load_table(RECIPES / "dispatch" / table) for table in TABLES["dispatch"][:3])
     by_recipe = {row.recipe: row for row in one.rows}
     for table in (two, three):
         for row in table.rows:
