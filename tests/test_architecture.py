@@ -14,6 +14,7 @@ ROOT = Path(sedistill.__file__).parent
 STOREYS = [
     ["errors"],
     ["writing", "settings", "progress", "devices"],
+    ["locking"],
     ["audio"],
     ["data", "models", "distill"],
     ["teachers", "enhancing", "report"],

@@ -1,8 +1,8 @@
 """One command on one table: what it was asked, what follows from that, and the work itself."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ import yaml
 
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import metrics_named
+from sedistill.locking import alone
 from sedistill.reproducing.jobs import Trainings, is_finished, train_command
 from sedistill.reproducing.planning import make_plan, print_plan
 from sedistill.reproducing.runs import Run, Work, needs, plan_work, recipe_name, resolved
@@ -22,7 +23,7 @@ from sedistill.reproducing.table import Row, Scale, ScaleName, Table
 from sedistill.settings import load_settings
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import refuse_another_recipe
-from sedistill.writing import atomic_path, named_disk_errors
+from sedistill.writing import atomic_path
 
 RECIPES, LOCK = "recipes", ".reproduce.lock"
 
@@ -118,25 +119,9 @@ class Session:
             recipes = self.checked_recipes(Path(folder))
         print_plan(make_plan(self.work, recipes, self.sources, sets, self.jobs, self.threads), self.output)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Nobody else works in the output folder meanwhile. Raises UserError when somebody does."""
-        from filelock import FileLock, Timeout
-
-        with named_disk_errors(self.output):
-            self.output.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.output / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                f"another `sedistill reproduce` is at work in {self.output}; wait for it or choose another "
-                "place with --output."
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+        return alone(self.output / LOCK, "sedistill reproduce")
 
     def train_and_evaluate(self) -> dict[Run, str]:
         """Make what is missing, teachers first. Returns the runs that failed with the reason."""

@@ -12,6 +12,7 @@ import yaml
 
 import sedistill
 from sedistill.errors import UserError
+from sedistill.locking import alone, refuse_if_taken
 from sedistill.models.saving import save_model
 from sedistill.report.figures import standing_alone
 from sedistill.report.ratios import RatioFigure, ratios_svg
@@ -28,6 +29,8 @@ from sedistill.writing import atomic_path, named_disk_errors
 
 POLARITY_CLIPS = 16  # the polarity of an untrained network shows in a few clips
 
+LOCK, COMMAND = ".train.lock", "sedistill train"
+
 # Settings that do not touch the result, so a run may resume with others.
 FREE_TO_CHANGE = ("logging.", "data.workers", "hardware.threads")
 
@@ -38,26 +41,37 @@ def train(
     """Run a recipe and return the folder of the saved student.
 
     Started again with the same recipe, an interrupted run goes on where it stopped and a finished one is
-    left alone. Raises UserError for whatever the user can mend.
+    left alone. Raises UserError for whatever the user can mend, a second command in one folder among it.
     """
     recipe = load_settings(Recipe, recipe_path, overrides)
     folder = output or Path("runs") / recipe.name / f"seed-{recipe.seed}"
-    refuse_another_recipe(recipe, folder)
-    if (folder / "student" / "card.yaml").exists():
-        print(f"{folder} is finished; its student is {folder / 'student'}.")
+    if is_finished(recipe, folder):
+        return folder / "student"
+    if plan_only:
+        announce(prepare_run(recipe), folder)
         return folder / "student"
 
+    refuse_if_taken(folder / LOCK, COMMAND)
     prepared = prepare_run(recipe)
     announce(prepared, folder)
-    if plan_only:
-        return folder / "student"
-
     if recipe.upright and not is_saved_model(recipe.student):
         turn_upright(prepared)
-    loop = build_loop(prepared, folder)
-    write_config(recipe, folder)
-    progress = loop.run()
-    return finish(prepared, loop, progress, folder)
+    loop = build_loop(prepared, folder)  # what cannot work is refused up to here, before anything is written
+    with alone(folder / LOCK, COMMAND):
+        if not is_finished(recipe, folder):  # another command may have been here meanwhile
+            write_config(recipe, folder)
+            progress = loop.run()
+            finish(prepared, loop, progress, folder)
+    return folder / "student"
+
+
+def is_finished(recipe: Recipe, folder: Path) -> bool:
+    """Whether the run's student is saved, which is said. Raises UserError for another recipe's folder."""
+    refuse_another_recipe(recipe, folder)
+    finished = (folder / "student" / "card.yaml").exists()
+    if finished:
+        print(f"{folder} is finished; its student is {folder / 'student'}.")
+    return finished
 
 
 def turn_upright(run: PreparedRun) -> None:
@@ -69,7 +83,7 @@ def turn_upright(run: PreparedRun) -> None:
         print("the new student's output was inverted; turned upright.")
 
 
-def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> Path:
+def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> None:
     """Take the best weights, measure the factor onto clean, and save the student with its card."""
     recipe, student = run.recipe, run.student
     student.load_state_dict(load_checkpoint(loop.best_path)["student"])
@@ -102,7 +116,6 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> Pa
         f"finished: best validation loss {progress.best_loss:.3f} at step {progress.best_step} of "
         f"{progress.step}, {progress.seconds / 60:.1f} min of training; the student is {folder / 'student'}."
     )
-    return folder / "student"
 
 
 def draw_ratios(recipe: Recipe, folder: Path) -> None:
