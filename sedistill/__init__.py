@@ -16,7 +16,7 @@ _HOMES = {
     "ComplexL2": "sedistill.distill.bin_losses",
     "GeneralisedKL": "sedistill.distill.bin_losses",
     "DFKDLoss": "sedistill.distill.dfkd",
-    "FrequencyAdapter": "sedistill.distill.dfkd",
+    "FrequencyAdapter": "sedistill.distill.crossover",
     "UniformPatches": "sedistill.distill.patches",
     "MultiScalePatches": "sedistill.distill.patches",
     "DISPatch": "sedistill.distill.dispatch",

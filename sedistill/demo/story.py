@@ -2,7 +2,6 @@
 
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,6 +9,8 @@ from numpy.typing import NDArray
 
 import sedistill
 from sedistill.audio.files import read_mono
+from sedistill.demo.folder import SEED, SETS, SNR_DB, Demo
+from sedistill.devices import hardware
 from sedistill.enhancing import enhance
 from sedistill.evaluation.quality import METRICS as QUALITY
 from sedistill.evaluation.scores import NOISY, ClipScore, SetScores, load_scores
@@ -21,9 +22,6 @@ from sedistill.training.logs import read_metrics
 from sedistill.training.objectives.signals import BinObjective
 from sedistill.training.recipe import Recipe
 from sedistill.training.tasks import level_gain
-
-if TYPE_CHECKING:
-    from sedistill.demo.journey import Demo
 
 NAMES: dict[Role, str] = {"alone": "student alone", "distilled": "distilled student", "teacher": "teacher"}
 HINTS = {
@@ -37,7 +35,7 @@ PLAYED_SNR_DB = 5.0
 Waves = dict[Role, NDArray[np.float32]]
 
 
-def demo_report(demo: "Demo") -> ReportData:
+def demo_report(demo: Demo) -> ReportData:
     """Everything the page shows, read back from the demo's folders."""
     scores = load_scores(demo.place("evaluation"))["test"]
     systems = _systems(demo, scores)
@@ -80,7 +78,7 @@ def spoken_summary(report: ReportData) -> str:
     return "\n\n".join(["\n".join(lines), *report.reading])
 
 
-def _systems(demo: "Demo", scores: SetScores) -> list[System]:
+def _systems(demo: Demo, scores: SetScores) -> list[System]:
     """Noisy and the three networks, in the order in which they were evaluated."""
     networks = [label for label in scores.models if label != NOISY]
     systems = [System("noisy input", "noisy", _scores(scores, NOISY))]
@@ -100,7 +98,7 @@ def _scores(scores: SetScores, label: str) -> dict[str, Score]:
     return result
 
 
-def _curves(demo: "Demo") -> list[CurveFigure]:
+def _curves(demo: Demo) -> list[CurveFigure]:
     logs = {run: read_metrics(demo.place(f"runs/{run}")) for run in NAMES}
     distilled = logs["distilled"]
     kd_name = next(name for name in distilled if name.startswith("kd/"))
@@ -146,7 +144,7 @@ def _clips_to_show(scores: SetScores) -> list[ClipScore]:
     return list(first_of_class.values())[:PLAYERS]
 
 
-def _waves(demo: "Demo", clips: list[str]) -> list[Waves]:
+def _waves(demo: Demo, clips: list[str]) -> list[Waves]:
     """The versions of each clip, at the level of the clean speech."""
     networks = {run: load_model(demo.student(run)) for run in NAMES}
     result = []
@@ -192,7 +190,7 @@ def _pictures(recipe: Recipe, waves: Waves) -> tuple[list[SpectrogramPanel], Gap
     return panels, GapPanel("knowledge gap", gap, bin_hz, frame_seconds, taught, crossover)
 
 
-def _reading(systems: list[System], demo: "Demo") -> list[str]:
+def _reading(systems: list[System], demo: Demo) -> list[str]:
     noisy, alone, distilled, teacher = (
         next(system.scores["si_sdr"].mean for system in systems if system.role == role)
         for role in ("noisy", "alone", "distilled", "teacher")
@@ -240,9 +238,7 @@ COMMANDS = (
 )
 
 
-def _facts(demo: "Demo", scores: SetScores, recipe: Recipe) -> list[tuple[str, str]]:
-    from sedistill.demo.journey import SEED, SETS, SNR_DB, hardware
-
+def _facts(demo: Demo, scores: SetScores, recipe: Recipe) -> list[tuple[str, str]]:
     cards = {run: read_card(demo.student(run)) for run in NAMES}
     steps = ", ".join(f"{NAMES[run]} {cards[run]['training']['steps']}" for run in cards)
     gains = ", ".join(f"{NAMES[run]} {cards[run]['output_gain']:.2f}" for run in cards)

@@ -1,17 +1,13 @@
 """Losses as maps over time-frequency bins: how far is an estimate from a target, bin by bin."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sedistill.distill.checks import check_above_zero
-
-if TYPE_CHECKING:
-    from sedistill.distill.dfkd import FrequencyAdapter
+from sedistill.distill.crossover import FrequencyAdapter
 
 # Compressed magnitudes are (|z|^2 + COMPRESSION_EPS)^(p/2): a finite slope at 0, near the noise of 16 bits.
 COMPRESSION_EPS = 1e-8

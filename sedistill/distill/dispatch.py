@@ -10,7 +10,7 @@ from torch import Tensor
 from sedistill.audio.spectrum import Stft, at_least_float32
 from sedistill.distill.bin_losses import BinLoss, squared_magnitude
 from sedistill.distill.checks import check_choice
-from sedistill.distill.dfkd import FrequencyAdapter
+from sedistill.distill.crossover import FrequencyAdapter
 from sedistill.distill.patches import MultiScalePatches, Partition, UniformPatches, partition
 from sedistill.distill.selection import CRITERIA, keep_top
 from sedistill.errors import UserError

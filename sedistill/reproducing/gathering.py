@@ -1,10 +1,8 @@
 """A result from what lies in the output folder: evaluations, cards, curves, facts."""
 
-import os
 import platform
 import shlex
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import torch
 import sedistill
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.devices import hardware
 from sedistill.evaluation.scores import NOISY
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model
@@ -161,15 +160,3 @@ def _data_facts(session: Session) -> list[tuple[str, str]]:
         told_set = f"{len(pairs)} clips, {pairs.seconds / 3600:.2f} h, hash {pairs.hash[:12]}"
         lines.append((f"set {name}", told_set))
     return lines
-
-
-def hardware() -> str:
-    """The processor, and the GPU where there is one."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
-    except OSError:
-        pass  # not Linux
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{name}, {os.cpu_count()} cores{gpu}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sedistill.demo import folder, story
 from sedistill.demo import journey as demo
 from sedistill.errors import UserError
 
@@ -33,15 +34,18 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             recipe["hardware"]["threads"] = 1
             recipe["logging"] |= {"every_steps": 2, "gradients_every_steps": 2}
         path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
-    monkeypatch.setattr(demo, "RECIPES", recipes)
-    monkeypatch.setattr(demo, "SETS", {"train": (12, 0.5), "valid": (4, 0.5), "test": (4, 1.0)})
+    sets = {"train": (12, 0.5), "valid": (4, 0.5), "test": (4, 1.0)}
+    for module in (folder, demo):
+        monkeypatch.setattr(module, "RECIPES", recipes)
+    for module in (folder, demo, story):
+        monkeypatch.setattr(module, "SETS", sets)
     return tmp_path / "demo"
 
 
 def test_the_whole_journey_even_when_interrupted(
     small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(_: demo.Demo) -> None:
+    def interrupted(_: folder.Demo) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -98,15 +102,15 @@ def test_a_folder_that_is_no_demo_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_demo_of_other_code_is_replaced_only_when_asked(tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
-    folder.mkdir()
+    place = tmp_path / "demo"
+    place.mkdir()
     written = {"made_by": {"sedistill": "0.0.1", "recipes": "x"}, "seed": 0, "minutes": {}}
-    (folder / demo.MARKER).write_text(yaml.safe_dump(written))
-    (folder / "old").touch()
+    (place / folder.MARKER).write_text(yaml.safe_dump(written))
+    (place / "old").touch()
     with pytest.raises(UserError, match="demo of other code"):
-        demo.Demo(folder).claim(overwrite=False)
-    demo.Demo(folder).claim(overwrite=True)
-    assert [path.name for path in folder.iterdir()] == [demo.MARKER]
+        folder.Demo(place).claim(overwrite=False)
+    folder.Demo(place).claim(overwrite=True)
+    assert [path.name for path in place.iterdir()] == [folder.MARKER]
 
 
 def test_a_missing_package_is_named_before_anything_is_written(

@@ -9,7 +9,7 @@ import yaml
 
 from sedistill.errors import UserError
 from sedistill.evaluation.scores import load_scores
-from sedistill.reproducing import gathering, reproduce
+from sedistill.reproducing import reproduce
 from sedistill.reproducing.session import LOCK
 
 for package in ("filelock", "jinja2", "matplotlib", "tensorboard"):
@@ -143,7 +143,3 @@ def test_a_table_of_sizes_needs_no_data(paper: Path, tmp_path: Path) -> None:
     assert "| GTCRN | 0.048 (0.048, " in text
     assert "| Quoted | 0.036 | 0.03 |" in text
     assert "Small scale" not in text
-
-
-def test_hardware_has_a_name() -> None:
-    assert gathering.hardware().endswith("cores")

@@ -10,7 +10,8 @@ from torch import nn
 from sedistill.distill import BIN_LOSSES
 from sedistill.distill.attention import AttentionTransfer
 from sedistill.distill.clean_and_noise import CleanAndNoiseKD
-from sedistill.distill.dfkd import DFKDLoss, FrequencyAdapter
+from sedistill.distill.crossover import FrequencyAdapter
+from sedistill.distill.dfkd import DFKDLoss
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.frame_kl import FrameKL
 from sedistill.distill.gram import GramSimilarity

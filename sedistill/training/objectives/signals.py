@@ -9,7 +9,7 @@ from torch import nn
 from sedistill.distill import BIN_LOSSES
 from sedistill.distill.bin_losses import BinLoss
 from sedistill.distill.clean_and_noise import CleanAndNoiseKD
-from sedistill.distill.dfkd import FrequencyAdapter
+from sedistill.distill.crossover import FrequencyAdapter
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.frame_kl import FrameKL
 from sedistill.distill.patches import MultiScalePatches, UniformPatches

@@ -1,0 +1,60 @@
+"""Where the low band of each frame ends."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sedistill.distill.checks import check_choice
+from sedistill.errors import UserError
+
+
+@dataclass(frozen=True)
+class FrequencyAdapter:
+    """Where a frame's low band ends: the largest relative jump of the running maximum over frequency.
+
+    With a the magnitudes of a frame and F_o[i] = max(a_0 .. a_i), the crossover is the first argmax of
+    (F_o[i+1] - F_o[i]) / (F_o[i] + eps) (DFKD 2025, equations 1-4). Bins 0 .. crossover are low, all others
+    high; neither band is ever empty. On speech the literal form lies in the first few bins nearly always,
+    because the running maximum starts from a tiny DC bin: log it, and try scan="descending" beside it.
+
+    scan: "ascending" as printed, or "descending", which runs from the highest bin down.
+    eps: what keeps the jump from silence finite.
+    swap_bands: let losses treat the upper band as "low", as equations 5-6 name them. Patches do not swap.
+    min_bin: lowest possible crossover.
+
+    `adapter(magnitudes)` maps (B, F, K) to the last low bin (B, K), int64, without gradient.
+    Raises UserError for impossible settings, ValueError for fewer than min_bin + 2 bins.
+    """
+
+    scan: str = "ascending"
+    eps: float = 1e-8
+    swap_bands: bool = False
+    min_bin: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("scan", self.scan, ("ascending", "descending"))
+        if not 0 <= self.eps < float("inf"):
+            raise UserError(f"eps = {self.eps} is not possible; give a number of at least 0, such as 1e-8.")
+        if self.min_bin < 0:
+            raise UserError(f"min_bin = {self.min_bin} is not possible; give a bin from 0 upwards.")
+
+    @torch.no_grad()
+    def __call__(self, magnitudes: Tensor) -> Tensor:
+        bins = magnitudes.shape[1]
+        if bins < self.min_bin + 2:
+            raise ValueError(f"{bins} bins leave no crossover at or above min_bin = {self.min_bin}")
+        ascending = self.scan == "ascending"
+        running_max = (magnitudes if ascending else magnitudes.flip(1)).cummax(dim=1).values
+        below = running_max[:, :-1]
+        jump = (running_max[:, 1:] - below).div_(below + self.eps)
+        if ascending:
+            return jump[:, self.min_bin :].argmax(dim=1) + self.min_bin
+        # In the flipped order the last jump is the one between bins 1 and 0.
+        return bins - 2 - jump[:, : bins - 1 - self.min_bin].argmax(dim=1)
+
+    def low_band(self, crossover: Tensor, bins: int) -> Tensor:
+        """Crossover (B, K) -> which bins a loss takes as its low band, bool (B, F, K)."""
+        at_or_below = torch.arange(bins, device=crossover.device) <= crossover.unsqueeze(2)
+        # Frequency stays the innermost dimension in memory, as torch.stft leaves it.
+        return (~at_or_below if self.swap_bands else at_or_below).transpose(1, 2)
