@@ -14,7 +14,7 @@ class Step(Protocol):
     """What the loop asks of a method of training."""
 
     optimiser: torch.optim.Optimizer
-    """The student's; the loop sets its learning rate before each call and keeps its state."""
+    """The student's; the loop sets its rates before each call and keeps its state."""
 
     def __call__(self, batch: Mapping[str, Tensor], measure_balance: bool) -> dict[str, Tensor]:
         """Update the student by one batch on the device; return what to log, 0-dim tensors.
