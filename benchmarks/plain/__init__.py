@@ -8,6 +8,7 @@ from torch import nn
 
 from sedistill.models.base import SpeechEnhancer
 
+from .convtasnet import PlainConvTasNet
 from .dccrn import PlainDCCRN
 from .dptnet import PlainDPTNet
 from .gtcrn import PlainGTCRN
@@ -15,6 +16,7 @@ from .manner import PlainMANNER
 from .wave_u_net import PlainWaveUNet
 
 PLAIN = {
+    "ConvTasNet": PlainConvTasNet,
     "DCCRN": PlainDCCRN,
     "DPTNet": PlainDPTNet,
     "GTCRN": PlainGTCRN,

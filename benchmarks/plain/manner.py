@@ -21,6 +21,7 @@ class PlainMANNER(nn.Module):
             self.encoder[str(layer)] = EncoderLayer(width, size)
             self.decoder[str(layer)] = DecoderLayer(width, size)
         self.bridge = nn.Linear(channels * 2**depth, channels * 2**depth, bias=False)
+        self.bridge_relu = nn.ReLU()
         self.mask = Gate(channels)
         self.output = nn.Conv1d(channels, 1, 3, padding=1)
 
@@ -33,7 +34,7 @@ class PlainMANNER(nn.Module):
         for layer in range(1, self.depth + 1):
             x = self.encoder[str(layer)](x)
             skips.append(x)
-        x = torch.relu(self.bridge(x.permute(0, 2, 1))).permute(0, 2, 1)
+        x = self.bridge_relu(self.bridge(x.permute(0, 2, 1))).permute(0, 2, 1)
         for layer in range(self.depth, 0, -1):
             x = self.decoder[str(layer)](x + skips.pop())
         x = self.output(first * self.mask(x))
@@ -130,9 +131,10 @@ class Gate(nn.Module):
         self.tanh = nn.Conv1d(channels, channels, 1)
         self.sigmoid = nn.Conv1d(channels, channels, 1)
         self.output = nn.Conv1d(channels, channels, 1)
+        self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.output(torch.tanh(self.tanh(x)) * torch.sigmoid(self.sigmoid(x))))
+        return self.relu(self.output(torch.tanh(self.tanh(x)) * torch.sigmoid(self.sigmoid(x))))
 
 
 class ChannelAttention(nn.Module):
