@@ -51,15 +51,39 @@ def rms_and_active_level_db(samples: NDArray, sample_rate: int) -> tuple[float, 
     """`rms_db` and `active_level_db` of (T,) in one pass."""
     if len(samples) == 0:
         return -math.inf, -math.inf
-    frame = max(1, round(FRAME_SECONDS * sample_rate))
-    energies, surplus = _frame_energies(samples, frame)
-    loudest = float(energies.max())
-    if loudest < _TOO_SMALL_TO_SQUARE and samples.dtype == np.float32 and samples.any():
+    frame = frame_length(sample_rate)
+    whole = len(samples) // frame * frame
+    frames = samples[:whole].reshape(-1, frame)
+    energies, surplus = with_last_frame(np.einsum("ij,ij->i", frames, frames), samples[whole:], frame)
+    if float(energies.max()) < _TOO_SMALL_TO_SQUARE and samples.dtype == np.float32 and samples.any():
         return rms_and_active_level_db(samples.astype(np.float64), sample_rate)
-    active = energies >= loudest * _ACTIVE_RANGE
-    missing = -len(samples) % frame  # what the last frame lacks in samples, and too much was counted for it
+    return levels_of_frames(energies, surplus, len(samples), frame)
+
+
+def frame_length(sample_rate: int) -> int:
+    """Samples in a frame, of which levels are made."""
+    return max(1, round(FRAME_SECONDS * sample_rate))
+
+
+def with_last_frame(energies: NDArray, rest: NDArray, frame: int) -> tuple[NDArray, float]:
+    """Energies (sums of squares) of frames and of a shorter last one, and how much too high the last one is.
+
+    The shorter one, of the samples `rest`, is counted as if it went on as it is, so that it compares with
+    the others.
+    """
+    if len(rest) == 0:
+        return energies, 0.0
+    energy = float(np.dot(rest, rest))
+    extended = energy * frame / len(rest)
+    return np.append(energies.astype(np.float64), extended), extended - energy
+
+
+def levels_of_frames(energies: NDArray, surplus: float, samples: int, frame: int) -> tuple[float, float]:
+    """RMS and active level of `samples` samples from what `with_last_frame` returns."""
+    active = energies >= float(energies.max()) * _ACTIVE_RANGE
+    missing = -samples % frame  # what the last frame lacks in samples, and too much was counted for it
     count = int(np.count_nonzero(active)) * frame - (missing if active[-1] else 0)
-    rms = _power_to_db((float(energies.sum()) - surplus) / len(samples))
+    rms = _power_to_db((float(energies.sum()) - surplus) / samples)
     return rms, _power_to_db((float(energies[active].sum()) - (surplus if active[-1] else 0.0)) / count)
 
 
@@ -76,56 +100,14 @@ def peak(samples: NDArray) -> float:
     return float(max(samples.max(), -samples.min())) if samples.size else 0.0
 
 
-def is_silent(samples: NDArray) -> bool:
-    """True when nothing rises above one 16-bit step around a constant (an offset is not sound)."""
-    return samples.size == 0 or float(samples.max()) - float(samples.min()) <= 2 * SILENT_PEAK
-
-
-def is_finite(samples: NDArray) -> bool:
-    """False when a sample is NaN or infinite."""
-    return bool(np.isfinite(samples).all())
-
-
-def clipped_share(samples: NDArray) -> float:
-    """Share of samples (T,) that lie flat at the highest or lowest value, in runs of three or more.
-
-    Independent of level, so that a file clipped first and turned down later is seen too. A steady tone may
-    touch its peak repeatedly, but not in runs, unless its period is long and its level so low that rounding
-    flattens it.
-    """
-    if samples.size == 0 or is_silent(samples):
-        return 0.0
-    flat = 0
-    for rail in (samples.max(), samples.min()):
-        flat += 0 if rail == 0 else _samples_in_runs(samples == rail, shortest=3)
-    return flat / samples.size
-
-
 def clipping_guard(*signals: NDArray, limit: float = PEAK_LIMIT) -> float:
     """The one factor (at most 1) that keeps all signals within `limit`, to be applied to each of them."""
-    highest = max(peak(signal) for signal in signals)
+    return gain_within(limit, max(peak(signal) for signal in signals))
+
+
+def gain_within(limit: float, highest: float) -> float:
+    """The factor (at most 1) that brings a peak of `highest` within `limit`."""
     return limit / highest if highest > limit else 1.0
-
-
-def _frame_energies(samples: NDArray, frame: int) -> tuple[NDArray, float]:
-    """Sums of squares of frames of `frame` samples, and by how much that of the last one is too high.
-
-    A shorter last frame is counted as if it went on as it is, so that it compares with the others.
-    """
-    whole = len(samples) // frame * frame
-    frames, tail = samples[:whole].reshape(-1, frame), samples[whole:]
-    energies = np.einsum("ij,ij->i", frames, frames)
-    if len(tail) == 0:
-        return energies, 0.0
-    energy = float(np.dot(tail, tail))
-    extended = energy * frame / len(tail)
-    return np.append(energies.astype(np.float64), extended), extended - energy
-
-
-def _samples_in_runs(marked: NDArray[np.bool_], shortest: int) -> int:
-    edges = np.flatnonzero(np.diff(marked, prepend=False, append=False))
-    lengths = edges[1::2] - edges[::2]
-    return int(lengths[lengths >= shortest].sum())
 
 
 def _power_to_db(power: float) -> float:

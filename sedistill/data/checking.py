@@ -1,20 +1,26 @@
-"""Is this file usable? Decode it once, measure it, and convert it where rate or channels differ."""
+"""Is this file usable? Decode it once, measure it, and convert it where that is needed.
+
+A file goes by in blocks, so that one of ten hours takes no more memory than one of a minute.
+"""
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sedistill.audio import levels
-from sedistill.audio.files import AudioFileError, AudioInfo, probe, read, resample, to_mono, write
+from sedistill.audio.files import AudioFileError, AudioInfo, probe, read_blocks, to_mono, write_blocks
+from sedistill.audio.levels import gain_within
+from sedistill.audio.meters import ClippingMeter, LevelMeter
+from sedistill.audio.resampling import resampled
 
 # Shorter files make no speech to learn from, or no noise to join with cross-fades.
 SHORTEST_SECONDS = {"clean": 0.5, "noisy": 0.5, "noise": 0.1}
 # Speech flatter than this is no target to learn; music and noise are that flat in life and are only marked.
 MOST_CLIPPED_SHARE = 0.001
 _DEEP_SUBTYPES = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+_SLOW_TO_SEEK = "MP3"  # cutting two seconds out of an hour of it takes a hundred times as long as of a FLAC
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class Job:
     Attributes:
         paths: where the files lie.
         kinds: clean, noise or noisy, one for each path.
-        converted: where to write a FLAC at `sample_rate` if the file has another rate or several channels.
+        converted: where to write a FLAC at `sample_rate` if the file has another rate or several channels,
+            or is an MP3.
     """
 
     paths: tuple[str, ...]
@@ -35,10 +42,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found in one file. `reason` "" means usable; `detail` says more about the reason."""
+    """What was found in one file. `reason` "" means usable; `detail` says more about the reason.
+
+    Attributes:
+        sample_rate, channels, seconds, clipped_share, audio_sha256: of the file that was given.
+        frames, active_level_db, peak: of what will be read later, converted or not.
+    """
 
     reason: str = ""
     detail: str = ""
+    seconds: float = 0.0
     sample_rate: int = 0
     channels: int = 0
     frames: int = 0
@@ -57,90 +70,113 @@ class UnusableError(Exception):
         self.finding = Finding(reason, detail)
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    info: AudioInfo
-    samples: NDArray[np.float32]
-    sha256: str
-    at_rate: NDArray[np.float32]
-
-    def needs_conversion(self, sample_rate: int) -> bool:
-        return self.info.sample_rate != sample_rate or self.info.channels != 1
-
-
 def check(job: Job) -> tuple[Finding, ...]:
     """Check the file or pair of `job`; never raises for a bad file. One finding for each path.
 
+    Where a conversion would clip, it is made again, turned down; the other file of a pair with it.
+
     Reasons: "not audio", "zero length", "damaged", "NaN", "too short", "silent", "clipped",
-    "lengths differ", "partner unusable".
+    "lengths differ", "partner unusable", "unreadable".
     """
-    decoded: list[_Decoded | Finding] = []
-    for path, kind in zip(job.paths, job.kinds, strict=True):
-        try:
-            decoded.append(_decode(Path(path), kind, job))
-        except UnusableError as unusable:
-            decoded.append(unusable.finding)
-    if any(isinstance(one, Finding) for one in decoded):
-        return tuple(one if isinstance(one, Finding) else Finding("partner unusable") for one in decoded)
-    good = [one for one in decoded if isinstance(one, _Decoded)]
-    if len({one.info.seconds for one in good}) > 1:
-        detail = " and ".join(f"{one.info.seconds:.3f} s" for one in good)
-        return tuple(Finding("lengths differ", f"noisy and clean have {detail}") for _ in good)
-    return _measure(good, job)
+    findings = _go_through(job, gain=1.0)
+    if any(one.reason for one in findings):
+        return tuple(one if one.reason else Finding("partner unusable") for one in findings)
+    if len({one.seconds for one in findings}) > 1:
+        detail = " and ".join(f"{one.seconds:.3f} s" for one in findings)
+        return tuple(Finding("lengths differ", f"noisy and clean have {detail}") for _ in findings)
+    gain = gain_within(1.0, max(one.peak for one in findings))
+    converting = any(one.was_converted for one in findings)
+    return _go_through(job, gain) if converting and gain < 1.0 else findings
 
 
-def _decode(path: Path, kind: str, job: Job) -> _Decoded:
-    try:
-        info = probe(path)
-        samples, _ = read(path)
-    except AudioFileError as error:
-        raise _unusable(error) from None
-    if len(samples) == 0:
-        raise UnusableError("zero length")
-    if not levels.is_finite(samples):
-        raise UnusableError("NaN", "holds NaN or infinite samples")
-    shortest = SHORTEST_SECONDS[kind]
-    if info.seconds < shortest:
-        raise UnusableError("too short", f"{len(samples)} samples are less than {shortest} s")
-    mono = to_mono(samples)
-    if levels.is_silent(mono):
-        raise UnusableError("silent", "nothing rises above one 16-bit step")
-    share = levels.clipped_share(mono)
-    if kind == "clean" and len(job.paths) == 1 and share > MOST_CLIPPED_SHARE:
-        raise UnusableError("clipped", f"{100 * share:.2f} % of the samples lie flat at the peak")
-    digest = hashlib.sha256(np.ascontiguousarray(samples).data).hexdigest()
-    return _Decoded(info, mono, digest, resample(mono, info.sample_rate, job.sample_rate))
-
-
-def _unusable(error: AudioFileError) -> UnusableError:
-    reasons = {"is not audio": "not audio", "is empty": "zero length", "damaged": "damaged"}
-    for beginning, reason in reasons.items():
-        if error.reason.startswith(beginning):
-            return UnusableError(reason, error.reason)
-    return UnusableError("unreadable", error.reason)
-
-
-def _measure(decoded: list[_Decoded], job: Job) -> tuple[Finding, ...]:
-    """Levels of what will be read later; where a pair must be turned down, both files get one factor."""
-    converting = [one.needs_conversion(job.sample_rate) for one in decoded]
-    guard = levels.clipping_guard(*(one.at_rate for one in decoded), limit=1.0) if any(converting) else 1.0
+def _go_through(job: Job, gain: float) -> tuple[Finding, ...]:
     findings = []
-    for one, place in zip(decoded, job.converted, strict=True):
-        convert = one.needs_conversion(job.sample_rate) or guard < 1.0
-        samples = one.at_rate * np.float32(guard) if guard < 1.0 else one.at_rate
-        if convert:
-            deep = one.info.subtype in _DEEP_SUBTYPES
-            write(place, samples, job.sample_rate, "PCM_24" if deep else "PCM_16")
-        findings.append(
-            Finding(
-                sample_rate=one.info.sample_rate,
-                channels=one.info.channels,
-                frames=len(samples),
-                active_level_db=levels.active_level_db(samples, job.sample_rate),
-                peak=levels.peak(samples),
-                clipped_share=levels.clipped_share(one.samples),
-                audio_sha256=one.sha256,
-                was_converted=convert,
-            )
-        )
+    for path, kind, converted in zip(job.paths, job.kinds, job.converted, strict=True):
+        try:
+            may_be_clipped = kind != "clean" or len(job.paths) > 1
+            findings.append(_go_through_file(path, kind, may_be_clipped, converted, job.sample_rate, gain))
+        except UnusableError as unusable:
+            findings.append(unusable.finding)
+        except AudioFileError as error:
+            findings.append(Finding(_short_reason(error), error.reason))
     return tuple(findings)
+
+
+def _go_through_file(
+    path: str, kind: str, may_be_clipped: bool, converted: str, sample_rate: int, gain: float
+) -> Finding:
+    """From the file's start to its end, once. Raises UnusableError and AudioFileError."""
+    info = probe(path)
+    original, level = _Original(info, kind, may_be_clipped), LevelMeter(sample_rate)
+    at_rate = resampled(original.mono_blocks(path), info.sample_rate, sample_rate)
+    measured = _measured(at_rate, gain, level)
+    convert = _needs_conversion(info, sample_rate) or gain < 1.0
+    if convert:
+        deep = info.subtype in _DEEP_SUBTYPES
+        write_blocks(converted, measured, sample_rate, "PCM_24" if deep else "PCM_16", channels=1)
+    else:
+        for _ in measured:
+            pass
+    return Finding(
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        seconds=info.seconds,
+        frames=level.frames,
+        active_level_db=level.active_level_db,
+        peak=level.peak,
+        clipped_share=original.clipping.clipped_share,
+        audio_sha256=original.digest.hexdigest(),
+        was_converted=convert,
+    )
+
+
+def _needs_conversion(info: AudioInfo, sample_rate: int) -> bool:
+    return info.sample_rate != sample_rate or info.channels != 1 or info.format == _SLOW_TO_SEEK
+
+
+def _measured(
+    blocks: Iterable[NDArray[np.float32]], gain: float, level: LevelMeter
+) -> Iterator[NDArray[np.float32]]:
+    for block in blocks:
+        block = block if gain == 1.0 else block * np.float32(gain)
+        level.add(block)
+        yield block
+
+
+class _Original:
+    """The file as it was given: its hash and its faults, known when all blocks went by."""
+
+    def __init__(self, info: AudioInfo, kind: str, may_be_clipped: bool) -> None:
+        self.info, self.kind, self.may_be_clipped = info, kind, may_be_clipped
+        self.digest, self.clipping = hashlib.sha256(), ClippingMeter()
+
+    def mono_blocks(self, path: str) -> Iterator[NDArray[np.float32]]:
+        """Blocks (T,), channels averaged. Raises UnusableError at the first NaN, and at the end."""
+        for block in read_blocks(path):
+            if not np.isfinite(block).all():
+                first = self.clipping.frames + int(np.argmin(np.isfinite(block).all(axis=1)))
+                raise UnusableError("NaN", f"holds NaN or infinite samples, the first at sample {first}")
+            self.digest.update(np.ascontiguousarray(block).data)
+            mono = to_mono(block)
+            self.clipping.add(mono)
+            yield mono
+        self._refuse_useless()
+
+    def _refuse_useless(self) -> None:
+        frames, shortest = self.info.frames, SHORTEST_SECONDS[self.kind]
+        if frames == 0:
+            raise UnusableError("zero length")
+        if self.info.seconds < shortest:
+            raise UnusableError("too short", f"{frames} samples are less than {shortest} s")
+        if self.clipping.is_silent:
+            raise UnusableError("silent", "nothing rises above one 16-bit step")
+        share = self.clipping.clipped_share
+        if share > MOST_CLIPPED_SHARE and not self.may_be_clipped:
+            raise UnusableError("clipped", f"{100 * share:.2f} % of the samples lie flat at the peak")
+
+
+def _short_reason(error: AudioFileError) -> str:
+    reasons = {"is not audio": "not audio", "is empty": "zero length", "damaged": "damaged"}
+    return next(
+        (short for beginning, short in reasons.items() if error.reason.startswith(beginning)), "unreadable"
+    )

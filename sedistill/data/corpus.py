@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from sedistill.audio.files import read_mono
+from sedistill.audio.files import read_blocks, read_mono, to_mono
 from sedistill.errors import UserError
 from sedistill.writing import atomic_path
 
@@ -161,6 +161,17 @@ class Corpus:
         row = self.table[index]
         frames = int(row["frames"]) - start if frames is None else frames
         return read_mono(self._place(row), self.sample_rate, int(row["start"]) + start, frames)
+
+    def loudest(self, index: int) -> int:
+        """Where in clip `index` its largest magnitude is, the first of equal ones."""
+        row = self.table[index]
+        highest, place, first = -1.0, 0, 0
+        for block in read_blocks(self._place(row), int(row["start"]), int(row["frames"])):
+            magnitudes = np.abs(to_mono(block))
+            if magnitudes.max() > highest:
+                highest, place = float(magnitudes.max()), first + int(magnitudes.argmax())
+            first += len(block)
+        return place
 
     def _place(self, row: np.void) -> str:
         # Text, not Path: building one costs as much as drawing a mixture.

@@ -294,9 +294,8 @@ def _at_loudest(plan: MixturePlan, material: Material) -> MixturePlan:
 
 def around_peak(corpus: Corpus, piece: Piece) -> Piece:
     """As long a piece of the same recording with its loudest sample in the middle, as far as it goes."""
-    samples = corpus.read(piece.clip)
-    start = int(np.abs(samples).argmax()) - piece.frames // 2
-    return replace(piece, start=min(max(start, 0), len(samples) - piece.frames))
+    start = corpus.loudest(piece.clip) - piece.frames // 2
+    return replace(piece, start=min(max(start, 0), int(corpus.frames[piece.clip]) - piece.frames))
 
 
 def _read_noise(plan: MixturePlan, material: Material) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """One function over many items in several processes, in order, with a progress bar."""
 
+import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -24,11 +25,16 @@ def parallel_map(
     workers = workers or os.cpu_count() or 1
     if workers == 1 or len(items) < WORTH_A_POOL:
         return _one_by_one(function, items, description, unit)
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers)
     try:
         # Everything is submitted, and so every process forked, before the bar starts its thread.
         futures = [pool.submit(_several, function, part) for part in _parts(items, workers)]
         return _gather(futures, len(items), description, unit)
+    except BaseException:  # Ctrl-C too: the pool alone would wait for what is under way and for some more
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

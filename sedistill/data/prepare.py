@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import sedistill
-from sedistill.audio.files import RESAMPLER
+from sedistill.audio.resampling import RESAMPLER
 from sedistill.data.checking import SHORTEST_SECONDS, Finding, Job, check
 from sedistill.data.corpus import FACTS, Clip, Corpus
 from sedistill.data.layouts import Listing, Source, find_sources
@@ -17,7 +17,7 @@ from sedistill.data.published import LeftOut, compare
 from sedistill.data.splitting import assign_splits, find_leaks
 from sedistill.data.summary import AUDIO_ROOT, EXCLUDED, Excluded, PrepareSummary
 from sedistill.errors import UserError
-from sedistill.writing import atomic_folder, refuse_existing
+from sedistill.writing import atomic_folder, is_empty_folder, refuse_existing
 
 SPLIT_ORDER = ("train", "valid", "test", "test_with_reverb", SIMILAR)
 
@@ -159,11 +159,14 @@ def _by_root(listing: Listing, excluded: Iterable[Excluded]) -> list[LeftOut]:
 
 
 def _remove_unused(converted: Path, corpus: Corpus) -> None:
-    """Delete conversions of files that turned out to be copies, or were left out later."""
+    """Delete conversions of files that turned out to be copies, or were left out later, and empty folders."""
     used = {clip.path for clip in corpus if clip.source}
     for path in converted.rglob("*.flac"):
-        if path.relative_to(converted).as_posix() not in used:
+        if path.is_file() and path.relative_to(converted).as_posix() not in used:
             path.unlink()
+    for folder in sorted([converted, *converted.rglob("*")], reverse=True):
+        if is_empty_folder(folder):
+            folder.rmdir()
 
 
 def _short_reason(reason: str) -> str:

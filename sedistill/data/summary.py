@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sedistill.audio.files import RESAMPLER
+from sedistill.audio.resampling import RESAMPLER
 from sedistill.data.corpus import Corpus
 
 EXCLUDED = "excluded.csv"

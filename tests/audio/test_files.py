@@ -3,6 +3,9 @@
 import errno
 import os
 import pickle
+import resource
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,17 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedistill.audio.files import AudioFileError, probe, read, read_mono, resample, write
+from sedistill.audio.files import (
+    AudioFileError,
+    probe,
+    read,
+    read_blocks,
+    read_mono,
+    to_mono,
+    write,
+    write_blocks,
+)
+from sedistill.audio.resampling import BLOCK_FRAMES
 from sedistill.errors import UserError
 
 SOUND = (0.1 * np.random.default_rng(0).standard_normal((4000, 2))).astype(np.float32)
@@ -77,31 +90,6 @@ def test_mono_is_the_mean_of_the_channels(tmp_path: Path) -> None:
     assert read_mono(tmp_path / "a.wav", 16_000) == pytest.approx(SOUND.mean(axis=1), abs=1e-7)
 
 
-@given(
-    length=st.integers(1, 3000),
-    rates=st.tuples(*[st.sampled_from([8_000, 16_000, 22_050, 44_100, 48_000])] * 2),
-    channels=st.integers(1, 3),
-)
-def test_resampled_length_is_the_rounded_share(length: int, rates: tuple[int, int], channels: int) -> None:
-    samples = np.ones((length, channels), np.float32)
-    converted = resample(samples, *rates)
-    assert converted.shape == (max(1, round(length * rates[1] / rates[0])), channels)
-    assert converted.dtype == np.float32
-
-
-def test_resampling_keeps_a_tone_where_it_was() -> None:
-    def tone(rate: int) -> np.ndarray:
-        return np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
-
-    middle = slice(2000, 14_000)
-    assert resample(tone(44_100), 44_100, 16_000)[middle] == pytest.approx(tone(16_000)[middle], abs=1e-4)
-
-
-def test_resampling_takes_away_what_the_new_rate_cannot_hold() -> None:
-    tone = np.sin(2 * np.pi * 9_000 * np.arange(44_100) / 44_100)
-    assert np.abs(resample(tone, 44_100, 16_000)[1000:-1000]).max() < 1e-4
-
-
 def test_what_is_no_audio_is_named_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("these are words, not samples\n" * 20)
     (tmp_path / "empty.wav").touch()
@@ -151,15 +139,107 @@ def test_unwritable_formats_say_what_to_use(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / "a.wav", SOUND, 16_000)
-    before = (tmp_path / "a.wav").read_bytes()
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_a_file_that_finds_no_room_leaves_the_old_one(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, SOUND[:100], 16_000)
+    before = (tmp_path / name).read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Room for the beginning. libsndfile fails at the WAV's samples, and is silent about the FLAC's end.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write(tmp_path / name, SOUND, 16_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / name).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
-    def full(self: Path, data: bytes) -> int:
+
+def test_a_full_disk_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise soundfile.LibsndfileError(2)  # all that libsndfile says of it
+
+    def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(UserError, match="the disk is full"):
-        write(tmp_path / "a.wav", SOUND * 2, 16_000)
-    assert (tmp_path / "a.wav").read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+    monkeypatch.setattr(soundfile.SoundFile, "write", refuse)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"a\.wav: the disk is full"):
+        write(tmp_path / "a.wav", SOUND, 16_000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_is_heard_while_a_file_is_encoded(tmp_path: Path) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    long_block = np.random.default_rng(0).integers(-9999, 9999, 5_000_000).astype(np.int16)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "a.flac", long_block, 16_000)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.aiff"])
+def test_blocks_are_parts_of_the_whole(tmp_path: Path, name: str) -> None:
+    sound = np.tile(SOUND, (40, 1))
+    write(tmp_path / name, sound, 16_000)
+    whole, _ = read(tmp_path / name)
+    blocks = list(read_blocks(tmp_path / name))
+    assert len(blocks) == 3
+    assert max(len(block) for block in blocks) == BLOCK_FRAMES
+    assert np.array_equal(np.concatenate(blocks), whole)
+    part = np.concatenate(list(read_blocks(tmp_path / name, 70_000, 80_000)))
+    assert np.abs(part - whole[70_000:150_000]).max() < 1e-6  # of MP3 by rounding, else 0
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.aiff"])
+def test_a_file_written_in_blocks_is_the_file_written_whole(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, SOUND, 16_000)
+    blocks = (SOUND[first : first + 777] for first in range(0, len(SOUND), 777))
+    write_blocks(tmp_path / f"blocks_{name}", blocks, 16_000, None, channels=2)
+    assert (tmp_path / f"blocks_{name}").read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_an_error_in_the_middle_of_writing_leaves_nothing(tmp_path: Path) -> None:
+    def broken() -> Iterator[np.ndarray]:
+        yield SOUND
+        raise AudioFileError("source.wav", "damaged")
+
+    with pytest.raises(AudioFileError, match=r"source\.wav"):
+        write_blocks(tmp_path / "a.flac", broken(), 16_000, None, channels=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_blocks_before_the_place_where_a_file_breaks_off_are_given(tmp_path: Path) -> None:
+    write(tmp_path / "a.flac", np.random.default_rng(0).uniform(-1, 1, 300_000), 16_000)
+    whole = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "a.flac").write_bytes(whole[: len(whole) // 2])
+    blocks = read_blocks(tmp_path / "a.flac")
+    assert [len(next(blocks)) for _ in range(2)] == [BLOCK_FRAMES, BLOCK_FRAMES]
+    with pytest.raises(AudioFileError, match=r"damaged or cut short after sample 131072 of 300000"):
+        next(blocks)
+
+
+def test_a_flac_from_a_pipe_does_not_know_its_length(tmp_path: Path) -> None:
+    write(tmp_path / "a.flac", SOUND, 16_000)
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[21] &= 0xF0  # 36 bits of STREAMINFO: the number of samples, 0 for unknown
+    data[22:26] = bytes(4)
+    (tmp_path / "a.flac").write_bytes(data)
+    for look in (probe, read):
+        with pytest.raises(AudioFileError, match=r"a\.flac: does not say how long it is"):
+            look(tmp_path / "a.flac")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 8, 9])
+def test_the_mean_of_any_number_of_channels(channels: int) -> None:
+    samples = np.random.default_rng(0).standard_normal((50, channels)).astype(np.float32)
+    mono = to_mono(samples)
+    assert mono.dtype == np.float32
+    assert mono == pytest.approx(samples.astype(np.float64).mean(axis=1), abs=1e-6)

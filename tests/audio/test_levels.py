@@ -91,9 +91,7 @@ def test_order_of_whole_frames_does_not_matter(samples: NDArray) -> None:
 def test_silence_is_minus_infinity_without_a_warning(samples: NDArray) -> None:
     assert levels.rms_db(samples) == -math.inf
     assert levels.active_level_db(samples, RATE) == -math.inf
-    assert levels.is_silent(samples)
     assert levels.peak(samples) == 0.0
-    assert levels.clipped_share(samples) == 0.0
     assert levels.clipping_guard(samples) == 1.0
 
 
@@ -111,28 +109,6 @@ def test_snr_of_speech_and_noise_by_hand() -> None:
     assert math.isnan(levels.snr_db(np.zeros(1000), np.zeros(1000), RATE))
 
 
-def test_silence_is_judged_around_an_offset() -> None:
-    assert levels.is_silent(np.full(100, 0.3))
-    assert levels.is_silent(np.full(100, 0.3) + np.tile([0, 1 / 32768], 50))
-    assert not levels.is_silent(np.tile([0, 3 / 32768], 50))
-
-
-def test_clipping_is_flat_runs_at_either_rail_at_any_level() -> None:
-    sine = np.sin(2 * np.pi * 50 * np.arange(1000) / RATE + 0.1)
-    assert levels.clipped_share(sine) == 0.0
-    clipped = np.clip(sine, -0.7, 0.9)
-    expected = np.mean((clipped == 0.9) | (clipped == -0.7))
-    assert expected > 0.2
-    # 0.9 is left for about 3 samples of 20 a period, -0.7 for 5.
-    assert levels.clipped_share(clipped) == pytest.approx(expected, abs=0.05)
-    assert levels.clipped_share(clipped * 0.001) == levels.clipped_share(clipped)
-
-
-def test_runs_shorter_than_three_are_no_clipping() -> None:
-    assert levels.clipped_share(np.array([0, 1, 1, 0, 1, 1, 0, -1.0])) == 0.0
-    assert levels.clipped_share(np.array([0, 1, 1, 1, 0, -1, 0, 0.0])) == pytest.approx(3 / 8)
-
-
 def test_one_guard_for_all_signals() -> None:
     assert levels.clipping_guard(np.array([0.5]), np.array([-1.98])) == pytest.approx(0.5)
     assert levels.clipping_guard(np.array([0.5]), np.array([-0.99])) == 1.0
@@ -142,9 +118,3 @@ def test_gains() -> None:
     assert levels.db_to_gain(20.0) == pytest.approx(10.0)
     assert levels.gain_to_db(0.1) == pytest.approx(-20.0)
     assert levels.gain_to_db(0.0) == -math.inf
-
-
-def test_not_finite_is_seen() -> None:
-    assert levels.is_finite(np.ones(3))
-    assert not levels.is_finite(np.array([0.0, np.nan]))
-    assert not levels.is_finite(np.array([0.0, np.inf]))

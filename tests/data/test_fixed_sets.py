@@ -2,11 +2,13 @@
 
 import csv
 import errno
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from sedistill.audio import levels
 from sedistill.audio.files import read_mono
@@ -178,10 +180,14 @@ def test_mistakes_and_a_full_disk_leave_nothing(
         with pytest.raises(UserError, match=match):
             write_fixed_set(**{"corpus_folder": mixed_corpus, "output": tmp_path / "set", **arguments})  # type: ignore[arg-type]
 
-    def full(*_: object) -> None:
+    def refuse(*_: object) -> None:
+        raise soundfile.LibsndfileError(2)  # all that libsndfile says of it
+
+    def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(soundfile.SoundFile, "write", refuse)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="the disk is full"):
         write_fixed_set(mixed_corpus, tmp_path / "set", "train", 2, mixing=ONE_SECOND)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]

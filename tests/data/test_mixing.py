@@ -205,7 +205,7 @@ def test_the_loudest_place_is_the_last_resort(tmp_path: Path) -> None:
     material = Material(Corpus.load(corpus.folder).split("train"))
     made = make_mixture(0, 0, 0, material, ONE_SECOND)
     assert 59 * RATE < made.plan.speech.start < 60.5 * RATE
-    assert levels.is_silent(material.speech.read(0, 0, RATE))
+    assert not material.speech.read(0, 0, RATE).any()
 
 
 def test_when_nothing_can_be_heard_it_says_so(material: Material, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Preparing a corpus: what is kept, what is left out and why, and what is written."""
 
 import csv
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 import soundfile
 import yaml
 
-from sedistill.audio.files import read_mono, write
+from sedistill.audio.files import read_mono, write, write_blocks
+from sedistill.data.checking import Job, check
 from sedistill.data.corpus import Clip, Corpus
 from sedistill.data.prepare import prepare
 from sedistill.errors import UserError
@@ -91,6 +93,78 @@ def test_other_rates_and_channels_are_converted_once_and_read_alike(tmp_path: Pa
     assert corpus.path(by_source["s2/deep.wav"][0]) == deep
     facts = yaml.safe_load((tmp_path / "corpus/corpus.yaml").read_text())
     assert facts["resampler"] == "soxr VHQ"
+
+
+def test_a_long_recording_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    def peak_bytes(minutes: int) -> int:
+        path = tmp_path / f"{minutes}.wav"
+        minute = np.stack([speech(60, 0, 48_000)] * 2, axis=1)
+        write_blocks(path, (minute for _ in range(minutes)), 48_000, "PCM_16", channels=2)
+        del minute
+        job = Job((str(path),), ("clean",), (str(tmp_path / f"{minutes}.flac"),), RATE)
+        tracemalloc.start()
+        (finding,) = check(job)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (finding.reason, finding.frames, finding.was_converted) == ("", minutes * 60 * RATE, True)
+        return peak
+
+    # A minute is 23 MB of float32; of it only 3000 energies of frames are kept.
+    assert peak_bytes(3) < peak_bytes(1) + 100_000 < 10_000_000
+
+
+def test_mp3_is_converted_because_crops_of_it_are_slow_to_read(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    write(clean / "s0/a.mp3", speech(2, 50), RATE)
+    summary = prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1)
+    assert [clip.path for clip in summary.corpus if clip.source] == ["clean/s0/a.mp3.flac"]
+
+
+def test_a_recording_that_a_conversion_would_clip_is_turned_down(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    square = np.sign(np.sin(2 * np.pi * 300 * np.arange(2 * 48_000) / 48_000)).astype(np.float32)
+    original = save(noises / "n0/square.wav", square, 48_000)
+    corpus = prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1).corpus
+    index = next(number for number, clip in enumerate(corpus) if clip.source == "noise/n0/square.wav")
+    whole = read_mono(original, RATE)
+    assert np.abs(whole).max() > 1.01
+    assert corpus[index].peak == pytest.approx(1.0, abs=1e-6)
+    read_back = Corpus.load(tmp_path / "corpus").read(index)
+    assert np.abs(read_back - whole / np.abs(whole).max()).max() <= 2**-15
+
+
+def test_a_conversion_that_turned_out_unusable_does_not_stay(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    save(clean / "s0/silent.wav", np.zeros(48_000), 48_000)
+    whole = save(clean / "s0/cut.flac", speech(30, 9, 48_000), 48_000).read_bytes()
+    (clean / "s0/cut.flac").write_bytes(whole[: len(whole) // 2])
+    prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1)
+    assert set(reasons(tmp_path / "corpus")) == {"silent.wav", "cut.flac"}
+    assert not (tmp_path / "corpus/audio").exists()
+
+
+def test_the_first_sample_that_is_no_number_is_named(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    samples = np.stack([speech(10, 3)] * 2, axis=1)
+    samples[123_456:, 1] = np.inf
+    save(clean / "s0/inf.wav", samples, subtype="FLOAT")
+    summary = prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1)
+    assert [one.detail for one in summary.excluded] == [
+        "holds NaN or infinite samples, the first at sample 123456"
+    ]
+
+
+def test_the_loudest_place_of_a_clip_counts_from_its_own_start(tmp_path: Path) -> None:
+    clean, noises = speech_and_noise(tmp_path / "sounds")
+    for path in noises.rglob("*.flac"):
+        path.unlink()
+    for number in range(2):
+        samples = noise(20, number)
+        samples[[70_000, 270_000, 310_000]] = [0.5, -0.9, 0.9]
+        save(noises / f"{number}.wav", samples)
+    corpus = prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1).corpus.kind("noise")
+    loudest = {(clip.split, corpus.loudest(number)) for number, clip in enumerate(corpus)}
+    assert loudest == {("train", 70_000), ("valid", 270_000 - 256_000), ("test", 310_000 - 288_000)}
 
 
 def test_conversions_nobody_needs_do_not_stay(tmp_path: Path) -> None:

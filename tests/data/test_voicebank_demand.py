@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sedistill.audio.files import read, resample
+from sedistill.audio.files import read
+from sedistill.audio.resampling import resample
 from sedistill.data.corpus import Corpus
 from sedistill.data.prepare import prepare
 from sedistill.data.published import PUBLISHED
