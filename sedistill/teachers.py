@@ -226,7 +226,7 @@ def stacked(teachers: Sequence[Teacher]) -> Callable[[Tensor], Tensor]:
 def measure_level_factor(
     network: nn.Module, dataset: FixedSet, device: str, clips: int | None = None
 ) -> LevelFactor:
-    """The factor of `network` (in eval mode) onto clean speech over the first `clips` of a set, or all."""
+    """The factor of `network`, in its mode, onto clean speech over the first `clips` of a set, or all."""
     factors = []
     for index in range(min(clips or len(dataset), len(dataset))):
         noisy, clean = (torch.from_numpy(side)[None] for side in dataset[index])

@@ -1,5 +1,6 @@
 """A run from its recipe to a saved student: read, announce, train, measure, save."""
 
+import copy
 import shlex
 import sys
 import time
@@ -75,11 +76,16 @@ def is_finished(recipe: Recipe, folder: Path) -> bool:
 
 
 def turn_upright(run: PreparedRun) -> None:
-    """Invert a new student whose output leans against the clean speech of the first validation clips."""
-    student = run.student.to(run.device).eval()
-    level = measure_level_factor(student, run.valid_set, str(run.device), clips=POLARITY_CLIPS)
+    """Invert a new student whose output leans against the clean speech of the first validation clips.
+
+    It is asked as it is when training begins, in training mode: batch normalisation with the running means
+    of a network that has seen nothing gives another output, often of the other sign.
+    """
+    student = copy.deepcopy(run.student).to(run.device).train()
+    with torch.random.fork_rng():  # dropout draws, and the training must not notice
+        level = measure_level_factor(student, run.valid_set, str(run.device), clips=POLARITY_CLIPS)
     if level.factor < 0:
-        student.invert()
+        run.student.invert()
         print("the new student's output was inverted; turned upright.")
 
 
