@@ -109,18 +109,21 @@ class SetScores:
         """The metric on this row minus the same on the noisy clip; NaN where either is undefined."""
         return row.values[metric] - self._noisy[row.clip].values[metric]
 
+    def rows(self, model: str, snr: str = ALL_CLIPS, noise_class: str = ALL_CLIPS) -> list[ClipScore]:
+        """A model on all clips or those of one SNR bin, noise class or both."""
+        return self._groups.get((model, snr, noise_class), [])
+
     def statistic(
         self, model: str, metric: str, snr: str = ALL_CLIPS, noise_class: str = ALL_CLIPS
     ) -> Statistic:
         """Mean, spread and n of a metric, over all clips or those of one SNR bin, noise class or both."""
-        rows = self._groups.get((model, snr, noise_class), [])
-        return Statistic.over([row.values[metric] for row in rows])
+        return Statistic.over([row.values[metric] for row in self.rows(model, snr, noise_class)])
 
     def improvement_statistic(
         self, model: str, metric: str, snr: str = ALL_CLIPS, noise_class: str = ALL_CLIPS
     ) -> Statistic:
         """Mean, spread and n of a metric's improvement over noisy, over clips where both are defined."""
-        rows = self._groups.get((model, snr, noise_class), [])
+        rows = self.rows(model, snr, noise_class)
         return Statistic.over([self.improvement(row, metric) for row in rows])
 
     def mean(self, model: str, metric: str) -> float:

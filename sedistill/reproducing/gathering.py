@@ -3,7 +3,7 @@
 import platform
 import shlex
 import sys
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -17,14 +17,15 @@ from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model
 from sedistill.models.saving import read_card
 from sedistill.report.comparison import TextTable
+from sedistill.reproducing.gains import gain_lines, gains_csv
 from sedistill.reproducing.jobs import is_finished
-from sedistill.reproducing.numbers import Block, block, numbers_csv
+from sedistill.reproducing.numbers import Block, Scores, block, numbers_csv
 from sedistill.reproducing.observing import figures, observed
 from sedistill.reproducing.runs import Run
 from sedistill.reproducing.scoring import EVALUATIONS, evaluation_of, load_evaluation
 from sedistill.reproducing.session import Session
-from sedistill.reproducing.table import NOISY_ROW, View
-from sedistill.reproducing.words import Result, reading, text_table
+from sedistill.reproducing.table import NOISY_ROW
+from sedistill.reproducing.words import Result, gain_table, reading, text_table
 from sedistill.training.logs import read_metrics
 
 RUN_COLUMNS = (
@@ -32,12 +33,17 @@ RUN_COLUMNS = (
 )  # fmt: skip
 
 
-def gather(session: Session) -> tuple[Result, str]:
-    """The result of all rows that there are, and its numbers as CSV."""
-    blocks = blocks_of(session)
-    tables = [
-        (one.view.title, text_table(one, session.scale, _lacks_set(session, one.view))) for one in blocks
-    ]
+def gather(session: Session) -> tuple[Result, dict[str, str]]:
+    """The result of all rows that there are, and its numbers as CSV by what they are."""
+    scores = scores_of(session)
+    blocks = blocks_of(session, scores)
+    gains = [(one, gain_lines(one, session.table, scores)) for one in blocks]
+    tables = []
+    for one, lines in gains:
+        missing = one.view.set is not None and not session.sources.has(one.view.set)
+        tables.append((one.view.title, text_table(one, session.scale, missing)))
+        if lines:
+            tables.append((f"{one.view.title}: gains", gain_table(one, lines)))
     if session.table.trains:
         tables.append(("Runs", runs_table(session)))
     result = Result(
@@ -49,24 +55,29 @@ def gather(session: Session) -> tuple[Result, str]:
         figures=figures(session),
         facts=facts(session),
     )
-    return result, numbers_csv(blocks)
+    numbers = {"result": numbers_csv(blocks)}
+    if any(lines for _, lines in gains):
+        numbers["gains"] = gains_csv(gains)
+    return result, numbers
 
 
-def _lacks_set(session: Session, view: View) -> bool:
-    return view.set is not None and not session.sources.has(view.set)
-
-
-def blocks_of(session: Session) -> list[Block]:
-    """The numbers of every view."""
-    table, output = session.table, session.output
-    scores: dict[str, dict[int, Any]] = {}
-    for row in table.rows:
+def scores_of(session: Session) -> dict[str, Scores]:
+    """The scores of every row, as far as there are any."""
+    output = session.output
+    scores: dict[str, Scores] = {}
+    for row in session.table.rows:
         if row.key == NOISY_ROW:
             scores[row.key] = {0: load_evaluation(output / EVALUATIONS / NOISY)}
         else:
             runs = session.work.runs_of(row)
             found = {run.seed: load_evaluation(evaluation_of(output, run)) for run in runs}
             scores[row.key] = {seed: sets for seed, sets in found.items() if sets}
+    return scores
+
+
+def blocks_of(session: Session, scores: Mapping[str, Scores]) -> list[Block]:
+    """The numbers of every view."""
+    table = session.table
     sizes = sizes_of(session) if table.shows("size") else {}
     seen = observed(session)
     return [block(key, table, scores, sizes, seen) for key in table.views]

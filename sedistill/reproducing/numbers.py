@@ -9,7 +9,15 @@ import numpy as np
 
 from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.evaluation.quality import METRICS
-from sedistill.evaluation.scores import ALL_CLIPS, NOISY, SetScores, Statistic, csv_text, number_text
+from sedistill.evaluation.scores import (
+    ALL_CLIPS,
+    NOISY,
+    ClipScore,
+    SetScores,
+    Statistic,
+    csv_text,
+    number_text,
+)
 from sedistill.reproducing.table import NOISY_ROW, Row, Table, View
 
 QUANTITIES = {
@@ -107,16 +115,16 @@ def _columns(view: View, scores: Mapping[str, Scores]) -> list[tuple[str, str]]:
     own = one.snr_bins if view.by == "snr" else one.noise_classes
     if set(view.groups) & set(own):
         return list(view.columns)
-    sizes = {group: _statistic(view, one, view.metrics[0], group).of for group in own}
+    sizes = {group: len(rows_of(view, one, group)) for group in own}
     kept = set(sorted(own, key=lambda group: -sizes[group])[:MOST_GROUPS])
     return [(metric, group) for group in own if group in kept for metric in view.metrics]
 
 
-def _statistic(view: View, scores: SetScores, metric: str, group: str) -> Statistic:
-    """Of the one network of an evaluation, over the clips of a group."""
+def rows_of(view: View, scores: SetScores, group: str) -> list[ClipScore]:
+    """The one network of an evaluation on the clips of a group."""
     if view.by == "snr" and group:
-        return scores.statistic(model_of(scores), metric, snr=group)
-    return scores.statistic(model_of(scores), metric, noise_class=group or ALL_CLIPS)
+        return scores.rows(model_of(scores), snr=group)
+    return scores.rows(model_of(scores), noise_class=group or ALL_CLIPS)
 
 
 def _ours(
@@ -145,7 +153,7 @@ def _ours(
                 for s in shared]  # fmt: skip
     found = []
     for one in with_set.values():
-        statistic = _statistic(view, one, quantity, group)
+        statistic = Statistic.over([row.values[quantity] for row in rows_of(view, one, group)])
         found.append(statistic.mean if view.statistic == "mean" else statistic.sd)
     return [value for value in found if math.isfinite(value)]
 
@@ -178,8 +186,13 @@ def two_sample_t_test(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
     return {"t": t, "p": float(2 * stdtr(freedom, -abs(t)))}
 
 
+def factor_of(view: View, column: tuple[str, str]) -> int:
+    """From our unit to the paper's."""
+    return 100 if column[0] in view.percent and view.statistic in ("mean", "sd") else 1
+
+
 def _cell(view: View, ours: Sequence[float], printed: float | None, column: tuple[str, str]) -> Cell:
-    times = 100 if column[0] in view.percent and view.statistic in ("mean", "sd") else 1
+    times = factor_of(view, column)
     return Cell([times * value for value in ours], math.nan if printed is None else printed)
 
 

@@ -1,5 +1,6 @@
 """A result as Markdown, as a web page and on the terminal."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sedistill.report.figures import COLOURS, standing_alone
 from sedistill.reproducing.words import Result
 from sedistill.writing import atomic_path
 
-TEXT, NUMBERS, PAGE = "result.md", "result.csv", "result.html"
+TEXT, PAGE = "result.md", "result.html"
 
 
 def require_packages() -> None:
@@ -28,12 +29,13 @@ def require_packages() -> None:
         ) from None
 
 
-def write_result(folder: Path, result: Result, numbers: str) -> None:
-    """Write result.md, result.csv, result.html and the figures, each whole or not at all."""
+def write_result(folder: Path, result: Result, numbers: Mapping[str, str]) -> None:
+    """Write result.md, result.html, the figures and the numbers as CSV, each whole or not at all."""
     for figure in result.figures:
         _write(folder / f"{figure.key}.svg", standing_alone(figure.svg))
     _write(folder / TEXT, markdown(result))
-    _write(folder / NUMBERS, numbers)
+    for name, text in numbers.items():
+        _write(folder / f"{name}.csv", text)
     _write(folder / PAGE, page(result))
 
 

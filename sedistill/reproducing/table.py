@@ -140,6 +140,7 @@ class Row(Settings):
     recipe: str | None = Field(
         None, description="Recipe below the paper's folder, without .yaml; none: noisy, or only quoted."
     )
+    baseline: str | None = Field(None, description="Key of the row over which this one is to be a gain.")
     network: str | None = Field(None, description="A preset, to show the size of a row that is only quoted.")
     seeds: PositiveInt | None = Field(None, description="At most so many seeds; teachers have one.")
     paper: dict[str, list[float | None]] = Field(
@@ -181,6 +182,8 @@ class Table(Settings):
         for name, view in self.views.items():
             self._view_fits(name, view, keys)
         for row in self.rows:
+            if row.baseline is not None and row.baseline not in set(keys) - {row.key}:
+                raise ValueError(f"row {row.key}: its baseline {row.baseline} is no other row.")
             self._numbers_fit(row)
         return self
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sedistill.report.comparison import TextTable
+from sedistill.reproducing.gains import Gain, GainLine
 from sedistill.reproducing.numbers import MOST_GROUPS, Block, Cell, Line, digits_of, label_of
 from sedistill.reproducing.table import NOISY_ROW, Row, Scale, ScaleName, Table
 
@@ -67,6 +68,36 @@ def cell_text(cell: Cell, digits: int) -> str:
     return f"{ours} ({printed}, {cell.difference:+.{digits}f})" if printed else ours
 
 
+def gain_table(block: Block, lines: Sequence[GainLine]) -> TextTable:
+    """Rows over their baselines."""
+    header = ["", "over", *(label_of(block.view, column) for column in block.columns)]
+    digits = [digits_of(block.view, column) for column in block.columns]
+    rows = [
+        [line.row.label, line.baseline.label,
+         *(gain_text(gain, places) for gain, places in zip(line.gains, digits, strict=True))]
+        for line in lines
+    ]  # fmt: skip
+    note = (
+        "± is the standard error over clips of the mean over seeds; square brackets hold each seed's gain, "
+        "round ones the gain that the paper prints."
+    )
+    return TextTable(header, rows, note)
+
+
+def gain_text(gain: Gain, digits: int) -> str:
+    """+0.03 ± 0.01 [+0.02, +0.04] (+0.05): ours, over clips, by seed where there are several, the paper's."""
+    if math.isnan(gain.ours):
+        return UNKNOWN
+    parts = [f"{gain.ours:+.{digits}f}"]
+    if not math.isnan(gain.error):
+        parts.append(f"± {gain.error:.{digits}f}")
+    if len(gain.by_seed) > 1:
+        parts.append(f"[{', '.join(f'{value:+.{digits}f}' for value in gain.by_seed)}]")
+    if not math.isnan(gain.paper):
+        parts.append(f"({gain.paper:+.{digits}f})")
+    return " ".join(parts)
+
+
 def reading(table: Table, name: ScaleName, scale: Scale, blocks: Sequence[Block]) -> list[str]:
     """How to read the numbers, and what they do not say."""
     sentences = [SMALL] if name == "small" and table.trains else []
@@ -76,6 +107,11 @@ def reading(table: Table, name: ScaleName, scale: Scale, blocks: Sequence[Block]
         f"Each cell: {over}; in brackets the paper's number and the difference, ours minus the paper's. "
         f"{UNKNOWN}: not run."
     )
+    if any(row.baseline for row in table.rows):
+        sentences.append(
+            "Gains compare what was trained and scored alike, clip by clip. One within two standard errors, "
+            "or whose sign changes from seed to seed, is none."
+        )
     sentences += seed_sentences(blocks)
     sentences += [f"{line.row.label}: {line.row.note}" for line in _noted(blocks)]
     return sentences

@@ -1,0 +1,112 @@
+"""Gains over a baseline, by hand and against the plain difference of means."""
+
+import csv
+import io
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sedistill.errors import UserError
+from sedistill.reproducing.gains import Gain, gain_lines, gains_csv
+from sedistill.reproducing.numbers import block
+from sedistill.reproducing.table import Table
+from sedistill.reproducing.words import gain_table, gain_text, reading
+from sedistill.settings import check_settings
+
+from .conftest import TABLE
+from .test_numbers import evaluation
+
+NAN = math.nan
+
+
+def table(**view: Any) -> Table:
+    """The row l2 over the row alone; the paper's gain is 0.5."""
+    views = {"test": {"title": "T", "set": "test", "metrics": ["si_sdr"], **view}}
+    rows = [
+        {"key": "alone", "label": "Alone", "recipe": "a", "paper": {"test": [7.0]}},
+        {"key": "l2", "label": "L2", "recipe": "b", "baseline": "alone", "paper": {"test": [7.5]}},
+        {"key": "quoted", "label": "Quoted", "baseline": "alone", "paper": {"test": [9.0]}},
+    ]
+    if "groups" in view:
+        rows = [{**row, "paper": {}} for row in rows]
+    return check_settings(Table, {**TABLE, "views": views, "rows": rows}, "t")
+
+
+def test_by_hand() -> None:
+    scores = {
+        "alone": {0: {"test": evaluation([1.0, 2.0])}, 1: {"test": evaluation([0.0, 4.0])}},
+        "l2": {0: {"test": evaluation([2.0, 2.0])}, 1: {"test": evaluation([3.0, 5.0])}},
+    }
+    given_table = table()
+    one = block("test", given_table, scores, {}, {})
+    (line,) = gain_lines(one, given_table, scores)
+    gain = line.gains[0]
+    assert (line.row.key, line.baseline.key) == ("l2", "alone")
+    # Clip 0 gains 1 and 3, clip 1 gains 0 and 1: over seeds 2 and 0.5, whose deviation is 1.5 / sqrt(2).
+    assert list(gain.by_seed) == [0.5, 2.0]
+    assert (gain.ours, gain.paper, gain.clips) == (1.25, 0.5, 2)
+    assert gain.error == pytest.approx(0.75)
+    shown = gain_table(one, [line])
+    assert shown.header == ["", "over", "SI-SDR, dB"]
+    assert shown.rows == [["L2", "Alone", "+1.25 ± 0.75 [+0.50, +2.00] (+0.50)"]]
+    (row,) = csv.DictReader(io.StringIO(gains_csv([(one, [line])])))
+    assert (row["row"], row["baseline"], row["seeds"], row["gain"]) == ("l2", "alone", "2", "1.25")
+    assert "One within two standard errors" in " ".join(
+        reading(given_table, "small", given_table.scales["small"], [one])
+    )
+
+
+def test_only_seeds_and_clips_of_both_count() -> None:
+    scores = {
+        "alone": {0: {"test": evaluation([1.0, 2.0, 3.0])}},
+        "l2": {0: {"test": evaluation([2.0, NAN, 5.0])}, 1: {"test": evaluation([9.0, 9.0, 9.0])}},
+    }
+    one = block("test", table(), scores, {}, {})
+    gain = gain_lines(one, table(), scores)[0].gains[0]
+    assert (list(gain.by_seed), gain.clips) == ([1.5], 2)
+
+
+def test_no_gain_without_a_baseline_that_is_there() -> None:
+    scores = {"l2": {0: {"test": evaluation([2.0])}}}
+    assert gain_lines(block("test", table(), scores, {}, {}), table(), scores) == []
+    deviations = table(statistic="sd")
+    assert gain_lines(block("test", deviations, scores, {}, {}), deviations, scores) == []
+
+
+def test_in_the_papers_unit_and_by_group() -> None:
+    scores = {
+        "alone": {0: {"test": evaluation([5.0, 6.0], snrs=[-5.0, 5.0])}},
+        "l2": {0: {"test": evaluation([6.0, 6.5], snrs=[-5.0, 5.0])}},
+    }
+    grouped = table(metrics=["stoi"], percent=["stoi"], by="snr", groups=["-5 to 0 dB", "5 to 10 dB"])
+    gains = gain_lines(block("test", grouped, scores, {}, {}), grouped, scores)[0].gains
+    assert [gain.ours for gain in gains] == pytest.approx([10.0, 5.0])
+    assert all(math.isnan(gain.error) for gain in gains), "one clip has no standard error"
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=2, max_size=9))
+def test_the_gain_is_the_difference_of_the_means(values: list[tuple[float, float]]) -> None:
+    before, after = (list(column) for column in zip(*values, strict=True))
+    scores = {"alone": {0: {"test": evaluation(before)}}, "l2": {0: {"test": evaluation(after)}}}
+    one = block("test", table(), scores, {}, {})
+    gain = gain_lines(one, table(), scores)[0].gains[0]
+    assert gain.ours == pytest.approx(one.lines[1].cells[0].ours - one.lines[0].cells[0].ours, abs=1e-9)
+    differences = np.array(after) - np.array(before)
+    assert gain.error == pytest.approx(differences.std(ddof=1) / math.sqrt(len(values)), abs=1e-9)
+
+
+def test_in_words() -> None:
+    assert gain_text(Gain([], NAN, 0, 0.5), 2) == "–"
+    assert gain_text(Gain([0.5], NAN, 1, NAN), 2) == "+0.50"
+    assert gain_text(Gain([-0.5], 0.125, 9, -0.5), 3) == "-0.500 ± 0.125 (-0.500)"
+
+
+@pytest.mark.parametrize("baseline", ["nobody", "l2"])
+def test_a_baseline_is_another_row(baseline: str) -> None:
+    rows = [{"key": "l2", "label": "L2", "recipe": "b", "baseline": baseline}]
+    with pytest.raises(UserError, match=f"row l2: its baseline {baseline} is no other row"):
+        check_settings(Table, {**TABLE, "rows": rows}, "t")
