@@ -116,7 +116,7 @@ def runs_table(session: Session) -> TextTable:
         rows.append(
             [
                 str(run), f"{card['parameters']:,}", f"{about['steps']:,}", f"{about['best_step']:,}",
-                f"{card['metrics']['validation_loss']:.3f}", f"{card['output_gain']:.2f}",
+                f"{card['metrics']['validation_loss']:#.4g}", f"{card['output_gain']:.2f}",
                 f"{np.median(balance):.2g}" if balance else "", f"{about['minutes']:.1f}",
             ]
         )  # fmt: skip

@@ -114,7 +114,7 @@ class Trainings:
         left = (time.monotonic() - self.began) / self.ended * (self.total - self.ended)
         still = f"; about {minutes_text(left)} left" if self.ended < self.total else ""
         return (
-            f"{training.run}: validation loss {loss:.3f} at step {about['best_step']} of {about['steps']}, "
+            f"{training.run}: validation loss {loss:#.4g} at step {about['best_step']} of {about['steps']}, "
             f"{minutes_text(time.monotonic() - training.started)}{still}"
         )
 

@@ -209,7 +209,7 @@ class Loop:
             },
         )
         print(
-            f"epoch {progress.epoch + 1}: validation loss {loss:.3f} (best {progress.best_loss:.3f}), "
+            f"epoch {progress.epoch + 1}: validation loss {loss:#.4g} (best {progress.best_loss:#.4g}), "
             f"step {progress.step}, {progress.seconds / 60:.1f} min",
             flush=True,
         )

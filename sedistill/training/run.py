@@ -102,7 +102,7 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
         "output_gain": round(level.factor, 6),
         "licences": recipe.licences.model_dump(),
         "metrics": {
-            "validation_loss": round(progress.best_loss, 4),
+            "validation_loss": float(f"{progress.best_loss:.6g}"),
             "output_gain_5_to_95_percent": [round(level.low, 4), round(level.high, 4)],
         },
         "training": {
@@ -119,7 +119,7 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
     if (folder / "ratios.csv").exists():
         draw_ratios(recipe, folder)
     print(
-        f"finished: best validation loss {progress.best_loss:.3f} at step {progress.best_step} of "
+        f"finished: best validation loss {progress.best_loss:#.4g} at step {progress.best_step} of "
         f"{progress.step}, {progress.seconds / 60:.1f} min of training; the student is {folder / 'student'}."
     )
 
