@@ -59,7 +59,7 @@ def reproduce(
         analysis = write_analysis(session, place)
     print_result(result)
     also = f" The patches of every row, on spectrograms too: {analysis}." if analysis else ""
-    print(f"Written: {place}/result.md, result.csv and result.html.{also}")
+    print(f"Written: {place}/result.md and result.html, with every number as CSV.{also}")
     if failed:
         first, why = next(iter(failed.items()))
         raise UserError(
