@@ -84,6 +84,8 @@ def named_disk_errors(path: Path) -> Iterator[None]:
         reasons = {
             errno.ENOSPC: "the disk is full; free some space and run the same command again",
             errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+            errno.EFBIG: "it is larger than the file system there, or ulimit, lets a file become; "
+            "choose another place",
             errno.EACCES: "there is no permission to write there",
             errno.EROFS: "the file system is read-only",
             errno.ENOTDIR: "part of the path is a file, not a folder",

@@ -1,6 +1,6 @@
 """A saved model at work: what goes in comes out at the same rate, length, level, format and place in time."""
 
-import errno
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -230,6 +230,7 @@ def test_files_keep_rate_channels_length_and_coding(
     before, after = probe(source), probe(target)
     for fact in ("sample_rate", "channels", "frames", "format", "subtype"):
         assert getattr(after, fact) == getattr(before, fact), fact
+    assert np.corrcoef(read(target)[0][:, 0], read(source)[0][:, 0])[0, 1] > 0.95
     if subtype in LOSSLESS and sample_rate == RATE:
         np.testing.assert_array_equal(read(target)[0], read(source)[0])
     elif subtype in LOSSLESS:
@@ -390,23 +391,44 @@ def test_outputs_are_replaced_only_when_told(tmp_path: Path, unchanged: Unchange
     assert probe(tmp_path / "out.wav").frames == 100
 
 
-@pytest.mark.parametrize("name", ["out.wav", "out.flac"])
-def test_a_full_disk_is_named_and_leaves_nothing(
-    name: str, tmp_path: Path, unchanged: Unchanged, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("subtype", ["GSM610", "G721_32", "NMS_ADPCM_32"])
+def test_telephone_codings_that_cannot_be_sought_are_kept(
+    subtype: str, tmp_path: Path, unchanged: Unchanged
+) -> None:
+    soundfile.write(tmp_path / "in.wav", music(12_345, 1, 8000), 8000, subtype=subtype)
+    enhance_files("model", [tmp_path / "in.wav"], tmp_path / "out.wav")
+    before, after = probe(tmp_path / "in.wav"), probe(tmp_path / "out.wav")
+    assert (after.subtype, after.frames) == (subtype, before.frames)
+
+
+def test_a_format_of_two_files_is_not_written(tmp_path: Path, unchanged: Unchanged) -> None:
+    soundfile.write(tmp_path / "in.sd2", music(1000), RATE, subtype="PCM_16")
+    with pytest.raises(UserError, match=r"'\.sd2'; use \.wav or \.flac"):
+        enhance_files("model", [tmp_path / "in.sd2"], tmp_path / "out.sd2")
+    assert not list(tmp_path.glob("*out*"))
+
+
+@pytest.mark.parametrize("name", ["out.wav", "out.flac", "out.ogg", "out.mp3"])
+def test_a_file_that_finds_no_room_is_named_and_leaves_nothing(
+    name: str, tmp_path: Path, unchanged: Unchanged
 ) -> None:
     soundfile.write(tmp_path / "in.wav", music(60_000), RATE)
-    full = OSError(errno.ENOSPC, "No space left on device")
-    write = files._WritingErrorKept.write
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, hard))
+    try:
+        with pytest.raises(UserError, match=f"cannot write .*{name}: it is larger than"):
+            enhance_files("model", [tmp_path / "in.wav"], tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
 
-    def write_until_full(self: files._WritingErrorKept, data: bytes) -> int:
-        if self.tell() + len(data) > 10_000:
-            self.error = full
-            return 0
-        return write(self, data)
 
-    monkeypatch.setattr(files._WritingErrorKept, "write", write_until_full)
-    with pytest.raises(UserError, match=f"{name}: the disk is full"):
-        enhance_files("model", [tmp_path / "in.wav"], tmp_path / name)
+def test_channels_a_format_cannot_hold_are_named(tmp_path: Path, unchanged: Unchanged) -> None:
+    soundfile.write(tmp_path / "in.wav", music(100, 3), RATE)
+    with pytest.raises(
+        UserError, match=r"out\.mp3: MP3 with MPEG_LAYER_III cannot hold 3 channels of 16000 Hz"
+    ):
+        enhance_files("model", [tmp_path / "in.wav"], tmp_path / "out.mp3")
     assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
 
 

@@ -1,5 +1,7 @@
 """Files and folders appear whole or not at all, and nothing of the user's is replaced by mistake."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,15 @@ def test_an_empty_folder_may_be_written_into(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "new") as temporary:
         (temporary / "x").touch()
     assert (tmp_path / "new" / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(errno.ENOSPC, "the disk is full"), (errno.EFBIG, "larger than the file system")]
+)
+def test_what_the_disk_refuses_is_said_in_words(tmp_path: Path, code: int, reason: str) -> None:
+    with (
+        pytest.raises(UserError, match=rf"cannot write .*file\.txt: .*{reason}"),
+        atomic_path(tmp_path / "file.txt"),
+    ):
+        raise OSError(code, os.strerror(code))
+    assert list(tmp_path.iterdir()) == []

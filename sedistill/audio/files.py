@@ -30,7 +30,6 @@ _FORMATS = {
 _INTEGER_BITS = {"PCM_16": 16, "PCM_24": 24}
 _STREAMED_SIZE = 0x7FFF0000  # a size this large in a WAV header means "unknown", as pipes write it
 _UNKNOWN_FRAMES = 2**62  # and so does this length, which libsndfile gives a FLAC from a pipe
-_SYSTEM_ERROR = 2  # libsndfile's code of an error that the operating system reported
 
 
 class AudioFileError(UserError):
@@ -125,12 +124,16 @@ def write_blocks(
     sample_rate: int,
     subtype: str | None = None,
     channels: int = 1,
+    format_name: str | None = None,
 ) -> None:
     """Write what `write` does, as it comes: blocks (frames,) or (frames, channels).
 
-    An error raised by `blocks` leaves no file, or the old one.
+    An error raised by `blocks` leaves no file, or the old one. `format_name` is libsndfile's, for a file
+    whose suffix is not to name the format.
     """
-    format_name, subtype = writable_coding(Path(path), subtype)
+    if format_name is None:
+        format_name, subtype = writable_coding(Path(path), subtype)
+    subtype = subtype or soundfile.default_subtype(format_name)
     frames = 0
     with atomic_path(path) as temporary:
         try:
@@ -140,13 +143,12 @@ def write_blocks(
                     file.write(on_grid(block, subtype))
                     frames += len(block)
         except soundfile.LibsndfileError as error:
-            if error.code == _SYSTEM_ERROR:
-                _let_the_system_say_why(temporary)
+            _let_the_system_say_why(temporary)  # on a full disk libsndfile may well blame something else
             raise UserError(
                 f"{path}: {format_name} with {subtype} cannot hold {channels} channels of {sample_rate} Hz "
-                f"({_plain(error)})."
+                f"({_plain(error)}); choose another format."
             ) from None
-        if not _ends_after(temporary, frames):
+        if frames and not _ends_after(temporary, frames, format_name):
             _let_the_system_say_why(temporary)
             raise UserError(f"{path} could not be written to its end; write it again.")
 
@@ -206,17 +208,21 @@ def _read_next(file: soundfile.SoundFile, path: Path | str, first: int, stop: in
     return samples
 
 
-def _ends_after(path: Path, frames: int) -> bool:
+def _ends_after(path: Path, frames: int, format_name: str) -> bool:
     """Whether a file has all it should have: what fails when it is closed, libsndfile does not tell."""
-    try:
-        read(path, max(frames - 1, 0), min(frames, 1))
-    except AudioFileError:
-        return False
-    return True
+    # Most can be read at their end alone. Some codings cannot, and of MP3 the decoder complains on stderr.
+    for start in (0,) if format_name == "MP3" else (frames - 1, 0):
+        try:
+            for _ in read_blocks(path, start, frames - start):
+                pass
+            return True
+        except AudioFileError:
+            pass
+    return False
 
 
 def _let_the_system_say_why(path: Path) -> None:
-    """Raise the OSError that libsndfile met and keeps to itself: a full disk above all."""
+    """Raise the OSError that libsndfile met, if any, and keeps to itself: a full disk above all."""
     with path.open("ab") as file:
         file.write(bytes(2**20))
         file.flush()

@@ -21,10 +21,13 @@ def resample(samples: NDArray, from_rate: int, to_rate: int) -> NDArray:
     return np.concatenate(list(resampled(blocks, from_rate, to_rate)))
 
 
-def resampled(blocks: Iterable[NDArray], from_rate: int, to_rate: int) -> Iterator[NDArray]:
+def resampled(
+    blocks: Iterable[NDArray], from_rate: int, to_rate: int, exact_length: bool = True
+) -> Iterator[NDArray]:
     """Blocks (frames,) or (frames, channels) of one signal at another rate; joined they are `resample` of it.
 
-    Where the blocks were cut changes no bit.
+    Where the blocks were cut changes no bit. Without `exact_length` the end is as soxr makes it, a sample
+    longer or shorter at times: for signals that go back to their rate, and are cut to their length there.
     """
     if from_rate == to_rate:
         yield from blocks
@@ -39,8 +42,9 @@ def resampled(blocks: Iterable[NDArray], from_rate: int, to_rate: int) -> Iterat
         given, made = given + len(block), made + len(converted)
         yield converted
     if stream is not None and given:
+        end = stream.resample_chunk(np.ascontiguousarray(block[:0]), last=True)
         wanted = max(1, round(given * to_rate / from_rate))
-        yield _of_length(stream.resample_chunk(np.ascontiguousarray(block[:0]), last=True), wanted - made)
+        yield _of_length(end, wanted - made) if exact_length else end
 
 
 def _of_length(samples: NDArray, wanted: int) -> NDArray:

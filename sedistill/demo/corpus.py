@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from sedistill.audio.files import resample, write
+from sedistill.audio.files import write
+from sedistill.audio.resampling import resample
 from sedistill.demo.noise import levelled, noise
 from sedistill.demo.speech import SAMPLE_RATE as SPEECH_RATE
 from sedistill.demo.speech import Utterance, require_espeak, speak

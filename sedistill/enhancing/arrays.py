@@ -10,14 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sedistill.enhancing.chunks import Block, in_chunks, of_length, resampled
+from sedistill.audio.resampling import BLOCK_FRAMES, resampled
+from sedistill.enhancing.chunks import Block, in_chunks, of_length
 from sedistill.errors import UserError
 from sedistill.models.saving import load_model
 
 CHUNK_SECONDS = 10.0
 OVERLAP_SECONDS = 1.0
-BLOCK_SECONDS = 2.0
-"""How much of an input travels at once between reading, resampling and the network."""
 
 Waveform = TypeVar("Waveform", NDArray[np.floating], Tensor)
 
@@ -51,7 +50,7 @@ def enhance(
     samples = _as_frames(waveform)
     refuse_not_finite(samples, "the waveform")
     stream = enhanced(
-        network, _blocks_of(samples, sample_rate), sample_rate, samples.shape[1], len(samples),
+        network, _blocks_of(samples), sample_rate, samples.shape[1], len(samples),
         correct_level, chunk_seconds,
     )  # fmt: skip
     result = np.empty_like(samples)
@@ -79,9 +78,10 @@ def enhanced(
     chunk = None if chunk_seconds is None else max(round(chunk_seconds * model_rate), 2)
     overlap = min(round(OVERLAP_SECONDS * model_rate), (chunk or 0) // 2)
 
-    at_model_rate = resampled(blocks, channels, sample_rate, model_rate)
+    at_model_rate = resampled(blocks, sample_rate, model_rate, exact_length=False)
     clean = in_chunks(at_model_rate, lambda piece: _apply(network, piece, gain), chunk, overlap)
-    yield from of_length(resampled(clean, channels, model_rate, sample_rate), channels, frames)
+    back = resampled(clean, model_rate, sample_rate, exact_length=False)
+    yield from of_length(back, channels, frames)
 
 
 def rate_of(network: nn.Module) -> int:
@@ -131,10 +131,9 @@ def _eval_mode(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _blocks_of(samples: Block, sample_rate: int) -> Iterator[Block]:
-    step = max(round(BLOCK_SECONDS * sample_rate), 1)
-    for start in range(0, len(samples), step):
-        yield samples[start : start + step]
+def _blocks_of(samples: Block) -> Iterator[Block]:
+    for start in range(0, len(samples), BLOCK_FRAMES):
+        yield samples[start : start + BLOCK_FRAMES]
 
 
 def _as_frames(waveform: NDArray[np.floating] | Tensor) -> Block:

@@ -6,7 +6,6 @@ A block is float32 of shape (frames, channels), of any number of frames.
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 Block = NDArray[np.float32]
@@ -79,17 +78,6 @@ class _Joiner:
         keep = len(fresh) - self.overlap
         self.tail = fresh[keep:]
         yield fresh[:keep]
-
-
-def resampled(blocks: Iterable[Block], channels: int, from_rate: int, to_rate: int) -> Iterator[Block]:
-    """The stream at another rate (soxr VHQ, linear phase, no delay); unchanged when the rates are equal."""
-    if from_rate == to_rate:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32", quality="VHQ")
-    for block in blocks:
-        yield stream.resample_chunk(np.ascontiguousarray(block))
-    yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True)
 
 
 def of_length(blocks: Iterable[Block], channels: int, frames: int) -> Iterator[Block]:

@@ -1,23 +1,30 @@
 """Enhance files and folders of them: what goes in comes out, with the noise gone and nothing else changed."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
 from torch import nn
 
-from sedistill.audio.files import SUFFIXES, AudioFileError, AudioInfo, on_grid, probe, writable_coding
+from sedistill.audio.files import (
+    SUFFIXES,
+    AudioFileError,
+    AudioInfo,
+    probe,
+    read_blocks,
+    writable_coding,
+    write_blocks,
+)
 from sedistill.devices import choose_device
-from sedistill.enhancing.arrays import BLOCK_SECONDS, enhanced, level_factor, rate_of, refuse_not_finite
+from sedistill.enhancing.arrays import enhanced, level_factor, rate_of, refuse_not_finite
 from sedistill.enhancing.chunks import Block
 from sedistill.errors import UserError
 from sedistill.models.saving import load_model
 from sedistill.progress import ProgressBar
-from sedistill.writing import atomic_path, refuse_existing
+from sedistill.writing import refuse_existing
 
 UNLIMITED_SUBTYPES = {"FLOAT", "DOUBLE"}
 """Codings that hold samples beyond full scale; in all others such samples are limited to it."""
@@ -172,36 +179,33 @@ def enhance_file(
     network: nn.Module, job: Job, info: AudioInfo, correct_level: bool, seconds: SecondsCounter
 ) -> int:
     """Enhance one file as a stream; returns how many samples beyond full scale were limited to it."""
-    blocks = _read_blocks(job.source, info, seconds)
-    stream = enhanced(network, blocks, info.sample_rate, info.channels, info.frames, correct_level)
+    noisy = _finite_blocks(job.source, info, seconds)
+    clean = enhanced(network, noisy, info.sample_rate, info.channels, info.frames, correct_level)
     format_name, subtype = output_coding(job, info)
-    clipped = 0
-    with atomic_path(job.target) as temporary, temporary.open("wb+") as raw:
-        target = _WritingErrorKept(raw)
-        try:
-            with soundfile.SoundFile(
-                target, "w", info.sample_rate, info.channels, subtype, format=format_name
-            ) as file:
-                for block in stream:
-                    if subtype not in UNLIMITED_SUBTYPES:
-                        clipped += int(np.count_nonzero(np.abs(block) > 1))
-                        block = np.clip(block, -1, 1)
-                    file.write(on_grid(block, subtype))
-        except (soundfile.LibsndfileError, AssertionError) as error:
-            if target.error is not None:
-                raise target.error from None
-            raise UserError(
-                f"{job.target}: {format_name} with {subtype} cannot hold {info.channels} channels of "
-                f"{info.sample_rate} Hz ({error}); choose another format."
-            ) from None
-        if target.error is not None:
-            raise target.error
-    return clipped
+    limited = _Limited(clean, subtype)
+    write_blocks(job.target, limited, info.sample_rate, subtype, info.channels, format_name)
+    return limited.clipped
+
+
+class _Limited:
+    """Blocks kept within the full scale of a coding; `clipped` counts the samples that were beyond it."""
+
+    def __init__(self, blocks: Iterable[Block], subtype: str) -> None:
+        self.blocks, self.has_limit = blocks, subtype not in UNLIMITED_SUBTYPES
+        self.clipped = 0
+
+    def __iter__(self) -> Iterator[Block]:
+        for block in self.blocks:
+            if self.has_limit:
+                self.clipped += int(np.count_nonzero(np.abs(block) > 1))
+                block = np.clip(block, -1, 1)
+            yield block
 
 
 def output_coding(job: Job, info: AudioInfo) -> tuple[str, str]:
     """libsndfile's format and subtype: the source's, or where another suffix is asked for, the nearest."""
-    if job.target.suffix == job.source.suffix:
+    is_two_files = info.format == "SD2"  # of which one would keep its temporary name
+    if job.target.suffix == job.source.suffix and not is_two_files:
         return info.format, info.subtype
     format_name, usual_subtype = writable_coding(job.target)
     keeps_samples = info.subtype.startswith("PCM_") or info.subtype in UNLIMITED_SUBTYPES
@@ -209,48 +213,17 @@ def output_coding(job: Job, info: AudioInfo) -> tuple[str, str]:
     return format_name, info.subtype if same_subtype else usual_subtype
 
 
-def _read_blocks(path: Path, info: AudioInfo, seconds: SecondsCounter) -> Iterator[Block]:
+def _finite_blocks(path: Path, info: AudioInfo, seconds: SecondsCounter) -> Iterator[Block]:
     """The file from start to end; raises AudioFileError where it breaks off or holds NaN."""
-    step = max(round(BLOCK_SECONDS * info.sample_rate), 1)
     done = 0
-    try:
-        with soundfile.SoundFile(path) as file:
-            while done < info.frames:
-                block = file.read(min(step, info.frames - done), dtype="float32", always_2d=True)
-                if len(block) == 0:
-                    raise AudioFileError(path, f"damaged or cut short ({done} of {info.frames} samples)")
-                _refuse_not_finite(block, path, done)
-                yield block
-                done += len(block)
-                seconds.add(len(block) / info.sample_rate, path.name)
-    except soundfile.LibsndfileError as error:
-        raise AudioFileError(path, f"damaged or cut short near sample {done} ({error})") from None
-
-
-def _refuse_not_finite(block: Block, path: Path, first_frame: int) -> None:
-    try:
-        refuse_not_finite(block, "", first_frame)
-    except UserError as error:
-        raise AudioFileError(path, str(error).removeprefix(": ").rstrip(".")) from None
-
-
-class _WritingErrorKept:
-    """A file for libsndfile to write to that remembers why writing failed: a full disk above all."""
-
-    def __init__(self, raw: Any) -> None:
-        self.raw = raw
-        self.error: BaseException | None = None
-        self.seek, self.tell, self.read = raw.seek, raw.tell, raw.read
-
-    def write(self, data: bytes) -> int:
+    for block in read_blocks(path):
         try:
-            return self.raw.write(data)
-        except BaseException as error:  # libsndfile's callback would swallow it, Ctrl-C too
-            self.error = error
-            return 0
-
-    def flush(self) -> None:
-        self.raw.flush()
+            refuse_not_finite(block, "", done)
+        except UserError as error:
+            raise AudioFileError(path, str(error).removeprefix(": ").rstrip(".")) from None
+        yield block
+        done += len(block)
+        seconds.add(len(block) / info.sample_rate, path.name)
 
 
 class Notes:

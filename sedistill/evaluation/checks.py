@@ -40,7 +40,7 @@ def at_rate(samples: NDArray[np.float64], sample_rate: int, wanted_rate: int) ->
     """The clip at `wanted_rate` Hz."""
     if sample_rate == wanted_rate:
         return samples
-    from sedistill.audio.files import resample
+    from sedistill.audio.resampling import resample
 
     return resample(samples, sample_rate, wanted_rate)
 

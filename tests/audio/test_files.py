@@ -147,7 +147,7 @@ def test_a_file_that_finds_no_room_leaves_the_old_one(tmp_path: Path, name: str)
     # Room for the beginning. libsndfile fails at the WAV's samples, and is silent about the FLAC's end.
     resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(UserError, match="it is larger than the file system there, or ulimit"):
             write(tmp_path / name, SOUND, 16_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -204,6 +204,41 @@ def test_a_file_written_in_blocks_is_the_file_written_whole(tmp_path: Path, name
     blocks = (SOUND[first : first + 777] for first in range(0, len(SOUND), 777))
     write_blocks(tmp_path / f"blocks_{name}", blocks, 16_000, None, channels=2)
     assert (tmp_path / f"blocks_{name}").read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_a_format_named_apart_from_the_suffix(tmp_path: Path) -> None:
+    for given, written in (("PCM_24", "PCM_24"), (None, "PCM_16")):
+        write_blocks(tmp_path / "a.wav", [SOUND], 16_000, given, 2, "FLAC")
+        info = probe(tmp_path / "a.wav")
+        assert (info.format, info.subtype, info.frames) == ("FLAC", written, 4000)
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"), [("a.wav", "GSM610"), ("a.au", "G721_32"), ("a.aiff", "DWVW_16")]
+)
+def test_codings_that_cannot_be_sought_are_written(tmp_path: Path, name: str, subtype: str) -> None:
+    write(tmp_path / name, SOUND[:, 0], 16_000, subtype)
+    assert probe(tmp_path / name).frames >= 4000  # GSM in whole frames
+
+
+def test_the_mp3_decoder_has_nothing_to_complain_about(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Of such a file it does complain when it is to start near the end.
+    write(tmp_path / "a.mp3", 0.1 * np.random.default_rng(0).standard_normal(100_001), 16_000)
+    list(read_blocks(tmp_path / "a.mp3"))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_full_disk_is_blamed_whatever_libsndfile_says(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40, hard))  # no room for a header: "flac decoder", it says
+    try:
+        with pytest.raises(UserError, match="it is larger than the file system there, or ulimit"):
+            write(tmp_path / "a.flac", SOUND, 16_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_in_the_middle_of_writing_leaves_nothing(tmp_path: Path) -> None:

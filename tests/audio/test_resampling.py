@@ -50,3 +50,19 @@ def test_resampling_keeps_a_tone_where_it_was() -> None:
 def test_resampling_takes_away_what_the_new_rate_cannot_hold() -> None:
     tone = np.sin(2 * np.pi * 9_000 * np.arange(44_100) / 44_100)
     assert np.abs(resample(tone, 44_100, 16_000)[1000:-1000]).max() < 1e-4
+
+
+@given(length=st.integers(1, 3000), rates=rates)
+def test_an_end_as_soxr_makes_it_is_the_exact_one_but_for_a_sample(
+    length: int, rates: tuple[int, int]
+) -> None:
+    samples = np.random.default_rng(0).standard_normal(length).astype(np.float32)
+    exact = resample(samples, *rates)
+    as_made = np.concatenate(list(resampled([samples], *rates, exact_length=False)))
+    assert abs(len(as_made) - len(exact)) <= 1
+    assert np.array_equal(as_made[: len(exact)], exact[: len(as_made)])
+
+
+def test_an_odd_length_loses_nothing_where_the_end_is_soxrs() -> None:
+    assert len(resample(np.ones(65), 16_000, 8_000)) == 32  # round(32.5) is even
+    assert sum(len(block) for block in resampled([np.ones(65)], 16_000, 8_000, exact_length=False)) == 33
