@@ -207,8 +207,8 @@ def test_a_file_written_in_blocks_is_the_file_written_whole(tmp_path: Path, name
 
 
 def test_a_format_named_apart_from_the_suffix(tmp_path: Path) -> None:
-    for given, written in (("PCM_24", "PCM_24"), (None, "PCM_16")):
-        write_blocks(tmp_path / "a.wav", [SOUND], 16_000, given, 2, "FLAC")
+    for asked, written in (("PCM_24", "PCM_24"), (None, "PCM_16")):
+        write_blocks(tmp_path / "a.wav", [SOUND], 16_000, asked, 2, "FLAC")
         info = probe(tmp_path / "a.wav")
         assert (info.format, info.subtype, info.frames) == ("FLAC", written, 4000)
 
