@@ -18,3 +18,14 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@contextmanager
+def keeping_buffers(network: nn.Module) -> Iterator[None]:
+    """Running means and their like are afterwards what they were."""
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    try:
+        yield
+    finally:
+        for name, buffer in network.named_buffers():
+            buffer.copy_(before[name])

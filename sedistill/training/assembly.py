@@ -18,7 +18,8 @@ from sedistill.training.kdrl_settings import KDRLSettings
 from sedistill.training.kdrl_step import KDRLStep
 from sedistill.training.loop import Loop
 from sedistill.training.patch_record import PatchRecorder, Selection
-from sedistill.training.preparing import PreparedRun
+from sedistill.training.polarity import Polarity
+from sedistill.training.preparing import PreparedRun, is_saved_model
 from sedistill.training.recipe import Recipe
 from sedistill.training.stages import Stage, one_stage, two_stages
 from sedistill.training.steps import PlainStep, Step
@@ -47,6 +48,7 @@ def build_loop(run: PreparedRun, folder: Path) -> Loop:
         folder=folder,
         device=run.device,
         keep_optimiser=recipe.two_step is not None and recipe.two_step.keep_optimiser,
+        polarity=build_polarity(run, step),
         watchers=build_watchers(run, step, len(batches), folder),
     )
 
@@ -124,6 +126,13 @@ def build_stages(recipe: Recipe, batches: int) -> list[Stage]:
             "for the second stage; lower it or raise optimiser.max_epochs."
         )
     return two_stages(recipe.two_step.kd_steps, recipe.se_weight, recipe.kd_weight)
+
+
+def build_polarity(run: PreparedRun, step: Step) -> Polarity | None:
+    """Who keeps a new student upright, if the recipe wants that."""
+    if not run.recipe.upright or is_saved_model(run.recipe.student):
+        return None
+    return Polarity(run.student, step.optimiser, run.valid_set, run.device)
 
 
 def build_watchers(run: PreparedRun, step: Step, batches: int, folder: Path) -> list[PatchRecorder]:

@@ -22,6 +22,7 @@ from sedistill.progress import ProgressBar
 from sedistill.training.checkpoints import load_checkpoint, restore_random_states, save_checkpoint
 from sedistill.training.learning_rates import adam_beta1, learning_rate
 from sedistill.training.logs import Means, RunLog
+from sedistill.training.polarity import Polarity
 from sedistill.training.recipe import LoggingSettings, OptimiserSettings
 from sedistill.training.stages import Stage, stage_of
 from sedistill.training.steps import Step
@@ -66,6 +67,7 @@ class Loop:
 
     validation_loss: a batch on the device -> the enhancement loss of every clip, (B,).
     keep_optimiser: whether the optimiser's moments live on into the next stage.
+    polarity: who keeps a new student upright; None leaves it as it is.
     """
 
     network: nn.Module
@@ -79,6 +81,7 @@ class Loop:
     folder: Path
     device: torch.device
     keep_optimiser: bool = False
+    polarity: Polarity | None = None
     watchers: Sequence[Watcher] = ()
     progress: Progress = field(default_factory=Progress)
     means: Means = field(default_factory=Means)
@@ -104,7 +107,7 @@ class Loop:
             Interruption() as self.interruption,
         ):
             if self.progress.step == 0:
-                self._let_watch()
+                self._look_on()
             while not self.progress.finished:
                 self._epoch()
         return self.progress
@@ -124,7 +127,7 @@ class Loop:
                     break
                 loss = self._train_on(batch)
                 self.progress.seconds += time.monotonic() - started
-                self._let_watch()
+                self._look_on()
                 bar.advance(1, note=loss)
                 self._checkpoint_if_due()
                 started = time.monotonic()
@@ -142,7 +145,9 @@ class Loop:
             return self._log_means()
         return ""
 
-    def _let_watch(self) -> None:
+    def _look_on(self) -> None:
+        if self.polarity is not None:
+            self.polarity.look(self.progress.step)
         for watcher in self.watchers:
             watcher.after_step(self.progress.step)
 

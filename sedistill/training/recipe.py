@@ -117,8 +117,8 @@ class Recipe(Settings):
     )
     upright: bool = Field(
         True,
-        description="Turn a new student's polarity to that of the speech before training. SI-SNR is blind to "
-        "it, losses that look at phases are not: an inverted student flees from them into silence.",
+        description="Turn a new student's polarity to that of the speech, early in training. SI-SNR is blind "
+        "to it, losses that look at phases are not: an inverted student flees from them into silence.",
     )
     teacher: Path | None = Field(None, description="The folder of a saved model; none = plain training.")
     data: DataSettings

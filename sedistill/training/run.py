@@ -1,6 +1,5 @@
 """A run from its recipe to a saved student: read, announce, train, measure, save."""
 
-import copy
 import shlex
 import sys
 import time
@@ -23,12 +22,10 @@ from sedistill.training.announcement import announce
 from sedistill.training.assembly import build_loop
 from sedistill.training.checkpoints import load_checkpoint
 from sedistill.training.loop import Loop, Progress
-from sedistill.training.preparing import PreparedRun, is_saved_model, prepare_run
+from sedistill.training.preparing import PreparedRun, prepare_run
 from sedistill.training.ratio_log import read_ratios
 from sedistill.training.recipe import Recipe
 from sedistill.writing import atomic_path, named_disk_errors
-
-POLARITY_CLIPS = 16  # the polarity of an untrained network shows in a few clips
 
 LOCK, COMMAND = ".train.lock", "sedistill train"
 
@@ -55,8 +52,6 @@ def train(
     refuse_if_taken(folder / LOCK, COMMAND)
     prepared = prepare_run(recipe)
     announce(prepared, folder)
-    if recipe.upright and not is_saved_model(recipe.student):
-        turn_upright(prepared)
     loop = build_loop(prepared, folder)  # what cannot work is refused up to here, before anything is written
     with alone(folder / LOCK, COMMAND):
         if not is_finished(recipe, folder):  # another command may have been here meanwhile
@@ -73,20 +68,6 @@ def is_finished(recipe: Recipe, folder: Path) -> bool:
     if finished:
         print(f"{folder} is finished; its student is {folder / 'student'}.")
     return finished
-
-
-def turn_upright(run: PreparedRun) -> None:
-    """Invert a new student whose output leans against the clean speech of the first validation clips.
-
-    It is asked as it is when training begins, in training mode: batch normalisation with the running means
-    of a network that has seen nothing gives another output, often of the other sign.
-    """
-    student = copy.deepcopy(run.student).to(run.device).train()
-    with torch.random.fork_rng():  # dropout draws, and the training must not notice
-        level = measure_level_factor(student, run.valid_set, str(run.device), clips=POLARITY_CLIPS)
-    if level.factor < 0:
-        run.student.invert()
-        print("the new student's output was inverted; turned upright.")
 
 
 def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> None:

@@ -1,7 +1,5 @@
 """Whole runs: they finish, resume exactly, and refuse what cannot work."""
 
-import copy
-import dataclasses
 import signal
 import subprocess
 import sys
@@ -13,16 +11,13 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from torch import nn
 
 from sedistill.errors import UserError
 from sedistill.models.saving import load_model, model_hash
 from sedistill.settings import load_settings
-from sedistill.teachers import measure_level_factor
 from sedistill.training.logs import read_metrics
-from sedistill.training.preparing import prepare_run
 from sedistill.training.recipe import Recipe
-from sedistill.training.run import train, turn_upright
+from sedistill.training.run import train
 from tests.training.runs import assert_resumes_exactly, same, weights
 
 Write = Callable[..., Path]
@@ -135,8 +130,6 @@ def test_plan_announces_and_writes_nothing(
 def test_same_seed_same_start(write_recipe: Write, world: Path, distilled: dict[str, Any]) -> None:
     starts = []
     for name, changes in (("plain", {}), ("kd", distilled)):
-        from sedistill.settings import load_settings
-        from sedistill.training.recipe import Recipe
         from sedistill.training.run import prepare_run
 
         run = prepare_run(load_settings(Recipe, write_recipe(name, **changes)))
@@ -213,55 +206,6 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_checkpoint(
     with pytest.raises(UserError, match="disk is full"):
         train(write_recipe(), output=world / "out")
     assert list((world / "out" / "checkpoints").iterdir()) == []
-
-
-def first_factor(recipe: Path) -> float:
-    """Best factor onto clean of the untrained student that a recipe builds."""
-    run = prepare_run(load_settings(Recipe, recipe))
-    return measure_level_factor(run.student.eval(), run.valid_set, "cpu").factor
-
-
-def test_an_inverted_student_is_turned_upright_and_learns_the_same(write_recipe: Write, world: Path) -> None:
-    seed = next(s for s in range(50) if first_factor(write_recipe(f"try{s}", seed=s)) < 0)
-    upright = train(write_recipe("upright", seed=seed), output=world / "upright")
-    left = train(write_recipe("left", seed=seed, upright=False), output=world / "left")
-    # An SI-SNR loss does not see the polarity: the same run, with the last layer negated.
-    differing = [
-        name for name, value in weights(upright).items() if not torch.equal(value, weights(left)[name])
-    ]
-    assert differing == ["decoder.synthesis.weight"]
-    assert torch.equal(weights(upright)[differing[0]], -weights(left)[differing[0]])
-
-
-class Leaning(nn.Module):
-    """Upright in training; with the running means of nothing, inverted."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(1)
-        self.dropout = nn.Dropout(0.1)
-        self.sign = 1
-
-    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
-        return self.sign * (2 * self.norm(self.dropout(noisy)[:, None])[:, 0] - 3 * noisy)
-
-    def invert(self) -> None:
-        self.sign *= -1
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_polarity_is_that_of_training_not_of_running_means(
-    sign: int, write_recipe: Write, world: Path
-) -> None:
-    run = prepare_run(load_settings(Recipe, write_recipe()))
-    student = Leaning()
-    student.sign = sign
-    state, drawn = copy.deepcopy(student.state_dict()), torch.get_rng_state()
-    turn_upright(dataclasses.replace(run, student=student))  # type: ignore[arg-type]
-    assert student.sign == 1
-    assert torch.equal(torch.get_rng_state(), drawn)
-    assert all(torch.equal(value, state[name]) for name, value in student.state_dict().items())
-    assert measure_level_factor(student.eval(), run.valid_set, "cpu").factor < 0
 
 
 def test_whole_sentences_are_trained_on_in_crops(write_recipe: Write, world: Path) -> None:
