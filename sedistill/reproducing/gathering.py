@@ -50,7 +50,7 @@ def gather(session: Session) -> tuple[Result, dict[str, str]]:
         title=f"{session.table.paper}. {session.table.title}",
         summary=summary(session),
         small=session.is_small,
-        reading=reading(session.table, session.scale_name, session.scale, blocks),
+        reading=reading(session.table, session.scale_name, session.scale, blocks, session.teachers),
         tables=tables,
         figures=figures(session),
         facts=facts(session),

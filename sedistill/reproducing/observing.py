@@ -14,7 +14,6 @@ from sedistill.report.patches import category_curves_svg
 from sedistill.report.ratios import RatioFigure, ratios_svg
 from sedistill.reproducing.jobs import is_finished
 from sedistill.reproducing.numbers import Observed
-from sedistill.reproducing.runs import needs
 from sedistill.reproducing.session import Session
 from sedistill.reproducing.table import Row
 from sedistill.reproducing.words import Figure
@@ -70,8 +69,8 @@ def write_analysis(session: Session, place: Path) -> Path | None:
     rows = _first_seeds(session)
     if not session.table.shows("patches") or not rows:
         return None
-    teachers = [run.folder for row in rows.values() for run in needs(session.recipe_of(row))]
-    teacher = next((folder for folder in rows if folder in [session.output / one for one in teachers]), None)
+    taught_by = {session.teachers.get(row.key) for row in rows.values()}
+    teacher = next((folder for folder, row in rows.items() if row.key in taught_by), None)
     analyze(list(rows), place / ANALYSIS, teacher, overwrite=True)
     return place / ANALYSIS / PAGE
 

@@ -91,6 +91,13 @@ class Session:
         name = recipe_name(self.work.paper, row)
         return {} if name is None else resolved(name, self.work.paper, self.scale)
 
+    @cached_property
+    def teachers(self) -> dict[str, str]:
+        """Which row's network taught which row, both by their keys; of several teachers the first."""
+        rows = {name: row.key for row in self.table.rows if (name := recipe_name(self.work.paper, row))}
+        needed = {row.key: needs({"teacher": self.recipe_of(row).get("teacher")}) for row in self.table.rows}
+        return {key: rows[run.name] for key, runs in needed.items() for run in runs if run.name in rows}
+
     def checked_recipes(self, folder: Path) -> dict[str, Recipe]:
         """Every recipe as it will be trained, by name, written below `folder` so that it can be read, and
         trained by hand. Raises UserError where one is not valid.

@@ -1,9 +1,10 @@
 """What a result says: its tables as text, how to read them, and what cannot be concluded from them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sedistill.evaluation.quality import METRICS
 from sedistill.report.comparison import TextTable
 from sedistill.reproducing.gains import Gain, GainLine
 from sedistill.reproducing.numbers import MOST_GROUPS, Block, Cell, Line, digits_of, label_of
@@ -98,8 +99,14 @@ def gain_text(gain: Gain, digits: int) -> str:
     return " ".join(parts)
 
 
-def reading(table: Table, name: ScaleName, scale: Scale, blocks: Sequence[Block]) -> list[str]:
-    """How to read the numbers, and what they do not say."""
+def reading(
+    table: Table,
+    name: ScaleName,
+    scale: Scale,
+    blocks: Sequence[Block],
+    teachers: Mapping[str, str] | None = None,
+) -> list[str]:
+    """How to read the numbers, and what they do not say. teachers: row -> the row that taught it, by keys."""
     sentences = [SMALL] if name == "small" and table.trains else []
     sentences += [text for text in (table.note, scale.note) if text]
     over = "our mean over seeds ± the standard deviation over them" if table.trains else "ours"
@@ -112,8 +119,32 @@ def reading(table: Table, name: ScaleName, scale: Scale, blocks: Sequence[Block]
             "Gains compare what was trained and scored alike, clip by clip. One within two standard errors, "
             "or whose sign changes from seed to seed, is none."
         )
+    sentences += [text for block in blocks for text in teacher_sentences(block, teachers or {})]
     sentences += seed_sentences(blocks)
     sentences += [f"{line.row.label}: {line.row.note}" for line in _noted(blocks)]
+    return sentences
+
+
+def teacher_sentences(block: Block, teachers: Mapping[str, str]) -> list[str]:
+    """Where a teacher is not ahead of the student that was trained without it, over all clips of a set."""
+    if block.view.statistic != "mean" or block.view.by is not None:
+        return []
+    lines = {line.row.key: line for line in block.lines}
+    untaught = {
+        (teachers[key], line.row.baseline): None
+        for key, line in lines.items()
+        if key in teachers and line.row.baseline not in (None, *teachers)
+    }
+    sentences = []
+    for teacher, baseline in untaught:
+        if teacher in lines and baseline in lines:
+            cells = zip(block.columns, lines[teacher].cells, lines[baseline].cells, strict=True)
+            behind = [METRICS[column[0]].label for column, one, other in cells if one.ours <= other.ours]
+            if behind:
+                sentences.append(
+                    f"{block.view.title}: in {' and '.join(behind)} {lines[teacher].row.label} is not ahead "
+                    f"of {lines[baseline].row.label}; what a method gains there is not the teacher's knowledge."
+                )
     return sentences
 
 

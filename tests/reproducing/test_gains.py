@@ -14,7 +14,7 @@ from sedistill.errors import UserError
 from sedistill.reproducing.gains import Gain, gain_lines, gains_csv
 from sedistill.reproducing.numbers import block
 from sedistill.reproducing.table import Table
-from sedistill.reproducing.words import gain_table, gain_text, reading
+from sedistill.reproducing.words import gain_table, gain_text, reading, teacher_sentences
 from sedistill.settings import check_settings
 
 from .conftest import TABLE
@@ -110,3 +110,32 @@ def test_a_baseline_is_another_row(baseline: str) -> None:
     rows = [{"key": "l2", "label": "L2", "recipe": "b", "baseline": baseline}]
     with pytest.raises(UserError, match=f"row l2: its baseline {baseline} is no other row"):
         check_settings(Table, {**TABLE, "rows": rows}, "t")
+
+
+def test_a_teacher_that_is_not_ahead_is_told() -> None:
+    one_table = check_settings(
+        Table,
+        {
+            **TABLE,
+            "views": {"test": {"title": "T", "set": "test", "metrics": ["si_sdr"]}},
+            "rows": [
+                {"key": "teacher", "label": "The teacher", "recipe": "t"},
+                {"key": "alone", "label": "Alone", "recipe": "a"},
+                {"key": "l2", "label": "L2", "recipe": "b", "baseline": "alone"},
+                {"key": "l2-more", "label": "L2 more", "recipe": "c", "baseline": "l2"},
+            ],
+        },
+        "t",
+    )
+    teachers = {"l2": "teacher", "l2-more": "teacher"}
+    scores = {key: {0: {"test": evaluation([5.0])}} for key in ("alone", "l2", "l2-more")}
+
+    def told(teacher: float) -> list[str]:
+        scores["teacher"] = {0: {"test": evaluation([teacher])}}
+        return teacher_sentences(block("test", one_table, scores, {}, {}), teachers)
+
+    assert told(5.1) == []
+    (sentence,) = told(4.9)
+    assert sentence.startswith("T: in SI-SDR The teacher is not ahead of Alone; ")
+    del scores["teacher"]
+    assert teacher_sentences(block("test", one_table, scores, {}, {}), teachers) == []
