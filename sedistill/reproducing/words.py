@@ -143,7 +143,8 @@ def teacher_sentences(block: Block, teachers: Mapping[str, str]) -> list[str]:
             if behind:
                 sentences.append(
                     f"{block.view.title}: in {' and '.join(behind)} {lines[teacher].row.label} is not ahead "
-                    f"of {lines[baseline].row.label}; what a method gains there is not the teacher's knowledge."
+                    f"of {lines[baseline].row.label}; what a method gains there is not the teacher's "
+                    "knowledge."
                 )
     return sentences
 
