@@ -42,8 +42,8 @@ class GainLine:
 
 
 def gain_lines(block: Block, table: Table, scores: Mapping[str, Scores]) -> list[GainLine]:
-    """Of a view of means: every row that is there and names a baseline."""
-    if block.view.statistic != "mean":
+    """Of a view of means over all clips: every row that is there and names a baseline."""
+    if block.view.statistic != "mean" or block.view.by is not None:
         return []
     by_key = {row.key: row for row in table.rows}
     lines = []
@@ -69,11 +69,11 @@ def _line(block: Block, row: Row, baseline: Row, scores: Mapping[str, Scores]) -
 def _gain(
     view: View, column: tuple[str, str], pairs: Sequence[tuple[SetScores, SetScores]], printed: float | None
 ) -> Gain:
-    metric, group = column
+    metric = column[0]
     by_clip: dict[str, list[float]] = {}
     for one, other in pairs:
-        before = {row.clip: row.values[metric] for row in rows_of(view, other, group)}
-        for row in rows_of(view, one, group):
+        before = {row.clip: row.values[metric] for row in rows_of(view, other, "")}
+        for row in rows_of(view, one, ""):
             by_clip.setdefault(row.clip, []).append(row.values[metric] - before.get(row.clip, math.nan))
     seen = [values for values in by_clip.values() if len(values) == len(pairs)]
     differences = factor_of(view, column) * np.array(seen).reshape(len(seen), len(pairs))
@@ -94,7 +94,7 @@ def _printed(key: str, view: View, row: Row, baseline: Row) -> dict[tuple[str, s
 
 
 CSV_COLUMNS = (
-    "view", "set", "row", "baseline", "quantity", "group", "seeds", "clips",
+    "view", "set", "row", "baseline", "metric", "seeds", "clips",
     "gain", "error_over_clips", "by_seed", "paper",
 )  # fmt: skip
 
@@ -107,7 +107,7 @@ def gains_csv(lines: Sequence[tuple[Block, Sequence[GainLine]]]) -> str:
 def _csv_lines(block: Block, lines: Sequence[GainLine]) -> list[list[object]]:
     return [
         [
-            block.key, block.view.set or "", line.row.key, line.baseline.key, *column, len(gain.by_seed),
+            block.key, block.view.set or "", line.row.key, line.baseline.key, column[0], len(gain.by_seed),
             gain.clips, number_text(gain.ours), number_text(gain.error),
             " ".join(map(number_text, gain.by_seed)), number_text(gain.paper),
         ]

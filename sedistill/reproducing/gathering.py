@@ -43,7 +43,7 @@ def gather(session: Session) -> tuple[Result, dict[str, str]]:
         missing = one.view.set is not None and not session.sources.has(one.view.set)
         tables.append((one.view.title, text_table(one, session.scale, missing)))
         if lines:
-            tables.append((f"{one.view.title}: gains", gain_table(one, lines)))
+            tables.append((f"{one.view.title}, gains", gain_table(one, lines)))
     if session.table.trains:
         tables.append(("Runs", runs_table(session)))
     result = Result(
@@ -116,7 +116,7 @@ def runs_table(session: Session) -> TextTable:
         rows.append(
             [
                 str(run), f"{card['parameters']:,}", f"{about['steps']:,}", f"{about['best_step']:,}",
-                f"{card['metrics']['validation_loss']:#.4g}", f"{card['output_gain']:.2f}",
+                f"{card['metrics']['validation_loss']:.4g}", f"{card['output_gain']:.2f}",
                 f"{np.median(balance):.2g}" if balance else "", f"{about['minutes']:.1f}",
             ]
         )  # fmt: skip
