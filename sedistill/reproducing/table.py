@@ -169,9 +169,10 @@ class Table(Settings):
         return any(view.statistic == statistic for view in self.views.values())
 
     def shown(self, view: str) -> list[Row]:
-        """The rows of a view."""
-        keys = self.views[view].rows
-        return [row for row in self.rows if keys is None or row.key in keys]
+        """The rows of a view; noisy sound has scores alone."""
+        keys, is_scored = self.views[view].rows, self.views[view].is_scored
+        rows = [row for row in self.rows if is_scored or row.key != NOISY_ROW]
+        return [row for row in rows if keys is None or row.key in keys]
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Table":

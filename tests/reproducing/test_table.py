@@ -91,3 +91,11 @@ def test_a_base_gives_what_tables_share(paper: Path) -> None:
     (paper / "scales.yaml").write_text(yaml.safe_dump({"scales": scales}))
     (paper / "table1" / "table.yaml").write_text(yaml.safe_dump({"base": "../scales.yaml", **table}))
     assert load_table(paper / "table1") == check_settings(Table, TABLE, "t")
+
+
+def test_noisy_sound_has_scores_and_no_size() -> None:
+    table = changed("views", "size", value={"title": "Size", "statistic": "size"})
+    table["rows"].insert(0, {"key": "noisy", "label": "Noisy"})
+    one = check_settings(Table, table, "t")
+    assert [row.key for row in one.shown("test")][:2] == ["noisy", "teacher"]
+    assert [row.key for row in one.shown("size")] == ["teacher", "alone", "l2", "quoted"]
