@@ -133,7 +133,8 @@ def summary(session: Session) -> str:
         return "Sizes of the networks, ours and the paper's."
     runs = finished_runs(session)
     methods, seeds = len({run.name for run in runs}), len({run.seed for run in runs})
-    return f"{methods} recipes, {seeds} seed{'s' if seeds != 1 else ''}, {session.scale_name} scale."
+    counted = [f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in ((methods, "recipe"), (seeds, "seed"))]
+    return f"{', '.join(counted)}, {session.scale_name} scale."
 
 
 def facts(session: Session) -> list[tuple[str, str]]:
