@@ -1,14 +1,11 @@
 """The scores as tables on the terminal."""
 
-from rich.console import Console
 from rich.table import Table
 
 from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores
 from sedistill.evaluation.summaries import count_text, mean_cell
-
-NARROWEST_CONSOLE = 110
-"""Columns used at least where the output is not a terminal and has no width of its own."""
+from sedistill.report.printing import console_for
 
 
 def print_scores(scores: SetScores) -> None:
@@ -25,10 +22,7 @@ def print_scores(scores: SetScores) -> None:
             table.add_column(scores.label(metric), justify="right", overflow="fold")
         for model in scores.models:
             table.add_row(model, *(_cell(scores, model, metric) for metric in scores.metrics))
-    console = Console()
-    if not console.is_terminal:
-        needed = Console(width=10_000).measure(table).maximum
-        console = Console(width=max(NARROWEST_CONSOLE, needed))
+    console = console_for(table)
     console.print(table)
     console.print(_legend(scores), markup=False, highlight=False)
 

@@ -27,10 +27,10 @@ ANALYSIS = "analysis"
 def observed(session: Session) -> dict[str, Observed]:
     """The numbers of every row by its key, of the kinds that the table shows."""
     seen: dict[str, Observed] = {}
-    if session.table.shows("ratio"):
-        seen |= {row.key: last_ratios(session, row) for row in session.table.rows}
-    if session.table.shows("patches"):
-        seen |= {row.key: patch_shares(session, row) for row in session.table.rows}
+    for row in session.table.rows:
+        ratios = last_ratios(session, row) if session.table.shows("ratio") else {}
+        shares = patch_shares(session, row) if session.table.shows("patches") else {}
+        seen[row.key] = {seed: ratios.get(seed, {}) | shares.get(seed, {}) for seed in {**ratios, **shares}}
     return seen
 
 

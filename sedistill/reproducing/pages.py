@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table as RichTable
-
 from sedistill.errors import UserError
-from sedistill.evaluation.tables import NARROWEST_CONSOLE
 from sedistill.report.comparison import markdown_table
 from sedistill.report.figures import COLOURS, standing_alone
+from sedistill.report.printing import print_tables
 from sedistill.reproducing.words import Result
 from sedistill.writing import atomic_path
 
@@ -63,20 +60,8 @@ def page(result: Result) -> str:
 
 def print_result(result: Result) -> None:
     """Print the tables and how to read them."""
-    console = Console()
-    for title, table in result.tables:
-        shown = RichTable(title=f"{title} (small scale)" if result.small else title)
-        for column, name in enumerate(table.header):
-            shown.add_column(name, justify="right" if column else "left", no_wrap=not column)
-        for row in table.rows:
-            shown.add_row(*(cell.replace("[", r"\[") for cell in row))
-        if not console.is_terminal:
-            needed = Console(width=10_000).measure(shown).maximum
-            console = Console(width=max(NARROWEST_CONSOLE, needed))
-        console.print(shown)
-        console.print(table.note, markup=False, highlight=False)
-    for sentence in result.reading:
-        console.print(f"- {sentence}", markup=False, highlight=False)
+    mark = " (small scale)" if result.small else ""
+    print_tables(((f"{title}{mark}", table) for title, table in result.tables), result.reading)
 
 
 def _write(path: Path, text: str) -> None:

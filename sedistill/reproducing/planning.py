@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table as RichTable
 
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.data.corpus import Corpus
-from sedistill.evaluation.tables import NARROWEST_CONSOLE
 from sedistill.models.complexity import parameters
 from sedistill.models.presets import build_model
+from sedistill.report.printing import console_for
 from sedistill.reproducing.jobs import is_finished
 from sedistill.reproducing.measuring import Stopwatch
 from sedistill.reproducing.runs import Run, Work, needs
@@ -174,10 +173,7 @@ def print_plan(plan: Plan, output: Path) -> None:
         measured = "" if cost.finished else f"{cost.step_seconds:.3g}"
         hours = "" if cost.finished else hours_text(cost.hours)
         table.add_row(str(cost.run), f"{cost.steps:,}", measured, hours, "finished" if cost.finished else "")
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(NARROWEST_CONSOLE, Console(width=10_000).measure(table).maximum))
-    console.print(table, highlight=False)
+    console_for(table).print(table, highlight=False)
     unit = "GPU-hours" if torch.cuda.is_available() else f"hours on {_threads(plan.threads)} each"
     free = shutil.disk_usage(_existing(output)).free
     to_do = sum(not cost.finished for cost in plan.costs)

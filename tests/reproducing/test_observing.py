@@ -3,6 +3,7 @@
 import copy
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -10,12 +11,16 @@ import yaml
 from sedistill.analyzing.analyze import THRESHOLD
 from sedistill.analyzing.trends import Sorting, read_runs
 from sedistill.distill.patch_trends import CATEGORIES
-from sedistill.reproducing import reproduce
+from sedistill.reproducing import observing, reproduce
+from sedistill.reproducing.table import Table
+from sedistill.settings import check_settings
 
 from .conftest import TABLE
 
 for package in ("filelock", "jinja2", "matplotlib", "tensorboard"):
     pytest.importorskip(package)
+
+ROW = {"key": "alone", "label": "Alone", "recipe": "table1/alone"}
 
 
 @pytest.fixture
@@ -65,3 +70,12 @@ def test_shares_of_patches(patches: Path, recordings: Path, tmp_path: Path) -> N
     reproduce(patches, recordings, output, scale="small", only=["l2"])
     facts = yaml.safe_load((place / "analysis" / "analysis.yaml").read_text())
     assert (len(facts["runs"]), facts["teacher"]) == (3, "tiny/table1/teacher/seed-0")
+
+
+def test_a_table_may_show_ratios_and_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    views = [{"title": kind, "statistic": kind} for kind in ("ratio", "patches")]
+    table = check_settings(Table, {**TABLE, "views": {"r": views[0], "p": views[1]}, "rows": [ROW]}, "t")
+    monkeypatch.setattr(observing, "last_ratios", lambda *_: {0: {"ratio": 0.5}})
+    monkeypatch.setattr(observing, "patch_shares", lambda *_: {0: {"exploding": 3.0}, 1: {"exploding": 4.0}})
+    seen = observing.observed(SimpleNamespace(table=table))  # type: ignore[arg-type]
+    assert seen == {"alone": {0: {"ratio": 0.5, "exploding": 3.0}, 1: {"exploding": 4.0}}}
