@@ -140,7 +140,7 @@ def _refuse_incomparable(folder: Path, record: PatchRecord, first_folder: Path, 
     if record.facts["clips_hash"] != first.facts["clips_hash"]:
         raise UserError(
             f"{folder} and {first_folder} recorded different clips; runs that are analysed together need one "
-            "data.valid and one patch_record.clips."
+            "data, one patch_record.split and one patch_record.clips."
         )
     for key in ("patch_size", "level_db", "correct_level"):
         here, there = record.facts[key], first.facts[key]

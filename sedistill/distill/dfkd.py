@@ -24,6 +24,9 @@ class DFKDLoss(BinLoss):
     (magnitude <= 1e-6) that term is 0. The paper prints cos - 1, which would drive phases apart; here the
     sign follows its aim. beta in [0, 1], else UserError.
 
+    Averaged over all bins. Equation 10 to the letter, the mean over the low bins plus that over the high,
+    is `DISPatch(DFKDLoss(), keep=1, reduction="bands")`.
+
     `low_band` says which bins are low; without it the bands are read from the target by `adapter`.
     When scoring against clean speech, pass the teacher's: DISPatch does.
     """

@@ -1,5 +1,6 @@
 """DISPatch: a loss over bins, counted only in the patches from which the student has most to learn."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -38,6 +39,10 @@ class DISPatch:
     score_reduction: "mean" over a patch's bins, or "sum" as equation 1 prints it.
     normalizer: "bins" (each selected bin counts alike), "patches" (each selected patch does), or "eq6" (sum
         of patch means over P * keep, the printed equation 6).
+    reduction: "bins", one mean over all selected bins, or "bands" (losses with an adapter only): the mean
+        over those of the low band plus that over those of the high one, in each clip; a band without any
+        counts 0. So DFKD (2025) prints its equation 10. Mind that its low band is a bin or two in most
+        frames, which then carry as much as all others.
     require_positive: also drop selected patches whose KGS is not above 0; a clip with none left gives 0.
     per_band: rank the patches below and above the crossover separately (MultiScalePatches of two sizes only).
 
@@ -54,6 +59,7 @@ class DISPatch:
     score_metric: BinLoss | None = None
     score_reduction: str = "mean"
     normalizer: str = "bins"
+    reduction: str = "bins"
     require_positive: bool = False
     per_band: bool = False
     stft: Stft = field(default_factory=Stft)
@@ -71,6 +77,13 @@ class DISPatch:
         check_choice("target", self.target, ("teacher", "clean"))
         check_choice("score_reduction", self.score_reduction, ("mean", "sum"))
         check_choice("normalizer", self.normalizer, ("bins", "patches", "eq6"))
+        check_choice("reduction", self.reduction, ("bins", "bands"))
+        if self.reduction == "bands" and self.loss.adapter is None:
+            raise UserError(
+                f"reduction = 'bands' needs a loss of two bands such as DFKDLoss(), not {self.loss!r}."
+            )
+        if self.reduction == "bands" and self.normalizer != "bins":
+            raise UserError(f"normalizer = '{self.normalizer}' goes with reduction = 'bins' alone.")
         if self.require_positive and self.score != "kgs":
             raise UserError(f"require_positive needs score = 'kgs', not '{self.score}'.")
         if self.per_band and not self.patches.needs_crossover:
@@ -173,16 +186,18 @@ class DISPatch:
         score_views = None if self.score_metric is None else _Views(self.score_metric, dict(spectra))
         views = _Views(self.loss, spectra)
         bin_map = self.loss.compare(views["student"], views[self.target], low_band)
+        averaged = self._averaged(low_band)
         if not (self._selects or explaining):
-            return _Outcome(bin_map.mean(dim=(1, 2)), crossover)
+            return _Outcome(_sum(_mean_within(bin_map, bins) for bins in averaged), crossover)
         patches = partition(self.patches, bin_map, crossover)
-        sums = patches.sums(bin_map)
+        sums = [patches.sums(bin_map if bins is None else bin_map * bins) for bins in averaged]
         del bin_map  # as large as a spectrogram, and all that follows is about patches
         with torch.no_grad():
             gap, score = self._gap_and_score(score_views or views, low_band, patches, explaining)
             selected = self._select(gap, score, patches)
-            weights = self._weights(patches, selected, sums.dtype)
-        return _Outcome((sums * weights).sum(dim=(1, 2)), crossover, patches, gap, selected)
+            weights = [self._weights(patches, bins, selected, sums[0].dtype) for bins in averaged]
+        losses = _sum((part * weight).sum(dim=(1, 2)) for part, weight in zip(sums, weights, strict=True))
+        return _Outcome(losses, crossover, patches, gap, selected)
 
     def _bands(self, target: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Last low bin (B, K) and low band (B, F, K) of the target, where bands play a part."""
@@ -190,6 +205,13 @@ class DISPatch:
             return None, None
         crossover = self._adapter(squared_magnitude(target).sqrt())
         return crossover, self._adapter.low_band(crossover, target.shape[1])
+
+    def _averaged(self, low_band: Tensor | None) -> list[Tensor | None]:
+        """The bins (B, F, K) over which means are taken, to be added: all of them (None), or either band."""
+        if self.reduction == "bins":
+            return [None]
+        assert low_band is not None
+        return [low_band, ~low_band]
 
     def _gap_and_score(
         self, views: "_Views", low_band: Tensor | None, patches: Partition, explaining: bool
@@ -221,10 +243,13 @@ class DISPatch:
             selected = keep_top(score, patches.present, self.keep)
         return selected if gap is None or not self.require_positive else selected & (gap > 0)
 
-    def _weights(self, patches: Partition, selected: Tensor, dtype: torch.dtype) -> Tensor:
-        """By how much the sum of the loss over each patch counts in its clip's loss, (B, P, K)."""
+    def _weights(
+        self, patches: Partition, bins: Tensor | None, selected: Tensor, dtype: torch.dtype
+    ) -> Tensor:
+        """By how much the sum of the loss over each patch, in `bins` of it, counts in its clip's loss."""
         if self.normalizer == "bins":
-            total = (selected * patches.counts).sum(dim=(1, 2), keepdim=True)
+            counts = patches.counts if bins is None else patches.sums(bins.long())
+            total = (selected * counts).sum(dim=(1, 2), keepdim=True)
             return selected.to(dtype) / total.clamp(min=1)
         if self.normalizer == "patches":
             total = selected.sum(dim=(1, 2), keepdim=True).clamp(min=1)
@@ -296,6 +321,17 @@ class _Views:
         if name not in self._views:
             self._views[name] = self.loss.view(self._spectra.pop(name))
         return self._views[name]
+
+
+def _mean_within(bin_map: Tensor, bins: Tensor | None) -> Tensor:
+    """Mean of a map (B, F, K) over all bins of each clip, or over some; 0 where there are none: (B,)."""
+    if bins is None:
+        return bin_map.mean(dim=(1, 2))
+    return (bin_map * bins).sum(dim=(1, 2)) / bins.sum(dim=(1, 2)).clamp(min=1)
+
+
+def _sum(parts: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(parts)).sum(dim=0)
 
 
 def _checked_spectrum(spectrum: Tensor) -> Tensor:

@@ -60,7 +60,9 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
     lines.append(("optimiser", _optimiser_text(recipe)))
     if recipe.patch_record is not None:
         record = recipe.patch_record
-        lines.append(("patch record", f"{record.clips} clips every {record.every_steps} steps"))
+        lines.append(
+            ("patch record", f"{record.clips} clips of data.{record.split} every {record.every_steps} steps")
+        )
     count = torch.get_num_threads()
     threads = f", {count} thread{'s' if count > 1 else ''}" if run.device.type == "cpu" else ""
     compiled = ", compiled" if recipe.hardware.compile else ""

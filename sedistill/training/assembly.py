@@ -24,6 +24,7 @@ from sedistill.training.recipe import Recipe
 from sedistill.training.stages import Stage, one_stage, two_stages
 from sedistill.training.steps import PlainStep, Step
 from sedistill.training.tasks import Task, clip_losses
+from sedistill.training.watched_clips import clips_to_watch
 
 
 def build_loop(run: PreparedRun, folder: Path) -> Loop:
@@ -148,11 +149,8 @@ def build_watchers(run: PreparedRun, step: Step, batches: int, folder: Path) -> 
         )
     selection = Selection.of(step.task) if isinstance(step, PlainStep) else None
     facts = {"run": recipe.name, "seed": recipe.seed, "teacher": recipe.teacher and str(recipe.teacher)}
-    return [
-        PatchRecorder(
-            run.student, run.valid_set, settings, folder, run.device, run.precision, facts, selection
-        )
-    ]
+    clips = clips_to_watch(settings, run.valid_set, run.data.dataset)
+    return [PatchRecorder(run.student, clips, settings, folder, run.device, run.precision, facts, selection)]
 
 
 def build_train_batches(run: PreparedRun) -> DataLoader:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sedistill.audio.spectrum import Stft
-from sedistill.data.fixed_sets import FixedSet
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.patch_trends import PatchTrends, ThinnedRecords, bins_of_patches, patch_errors
 from sedistill.errors import UserError
@@ -20,6 +19,7 @@ from sedistill.teachers import level_factors, summarise_factors
 from sedistill.training.patch_file import PatchRecord, write_patch_record
 from sedistill.training.patch_settings import PatchRecordSettings
 from sedistill.training.tasks import Task, level_gain
+from sedistill.training.watched_clips import WatchedClips
 
 
 @dataclass
@@ -57,13 +57,13 @@ class PatchRecorder:
     disk grows with the steps: of each patch a regression is kept, and at most 64 records, evenly spaced. The
     file patches.npz is written anew at each record.
 
-    facts: what the file should say of the run. Raises UserError for fewer clips than asked for.
+    facts: what the file should say of the run.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        clips: FixedSet,
+        clips: WatchedClips,
         settings: PatchRecordSettings,
         folder: Path,
         device: torch.device,
@@ -71,16 +71,11 @@ class PatchRecorder:
         facts: dict[str, Any],
         selection: Selection | None = None,
     ) -> None:
-        if settings.clips > len(clips):
-            raise UserError(
-                f"patch_record.clips = {settings.clips} but {clips.folder} has {len(clips)}; lower it."
-            )
         self.network, self.settings, self.folder = network, settings, folder
         self.device, self.precision, self.selection = device, precision, selection
-        self.names = [clips.name(index) for index in range(settings.clips)]
-        pairs = [clips[index] for index in range(settings.clips)]
-        self.noisy = [torch.from_numpy(noisy)[None] for noisy, _ in pairs]
-        self.clean = [torch.from_numpy(clean)[None] for _, clean in pairs]
+        self.names = list(clips.names)
+        self.noisy = [torch.from_numpy(noisy)[None] for noisy, _ in clips.pairs]
+        self.clean = [torch.from_numpy(clean)[None] for _, clean in clips.pairs]
         self.gains = [level_gain(clean, settings.level_db) for clean in self.clean]
         self.stft = Stft()
         self.frames = np.array([self.stft(clean).shape[2] for clean in self.clean], dtype=np.int64)
@@ -131,8 +126,8 @@ class PatchRecorder:
         """Take back what `state_dict` gave. Raises UserError when the clips are others now."""
         if state["clips"] != self.facts["clips_hash"]:
             raise UserError(
-                f"{self.folder}: the first clips of data.valid are not those whose patches were recorded so "
-                "far; put them back, or start the run afresh."
+                f"{self.folder}: the first clips of data.{self.settings.split} are not those whose patches "
+                "were recorded so far; put them back, or start the run afresh."
             )
         self.step, self.selections = state["step"], state["selections"]
         self.untrained = state["untrained"].numpy()
@@ -151,6 +146,7 @@ class PatchRecorder:
         ]
         return {
             "clips_hash": digest.hexdigest(),
+            "split": self.settings.split,
             "sample_rate": sample_rate,
             "window_length": self.stft.window_length,
             "hop_length": self.stft.hop_length,

@@ -1,5 +1,7 @@
 """What the recipe key `patch_record` may say."""
 
+from typing import Literal
+
 from pydantic import Field, PositiveInt
 
 from sedistill.settings import Settings
@@ -8,7 +10,12 @@ from sedistill.settings import Settings
 class PatchRecordSettings(Settings):
     """Which patches are watched; `sedistill analyze` shows what became of them."""
 
-    clips: PositiveInt = Field(4, description="How many, the first of data.valid; 3 MB of disk for 4 s.")
+    clips: PositiveInt = Field(4, description="How many, the first of the split; 3 MB of disk for 4 s.")
+    split: Literal["valid", "train"] = Field(
+        "valid",
+        description="Whose clips: of data.valid, or of data.train as in DISPatch's figure 2 (of mixtures and "
+        "crops made on the fly those of epoch 0, the same all along).",
+    )
     every_steps: PositiveInt = Field(1000, description="Steps between two records.")
     patch_size: int = Field(20, ge=1, le=257, description="Bins a patch.")
     level_db: float | None = Field(

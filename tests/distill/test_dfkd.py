@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sedistill import DFKDLoss, DISPatch, FrequencyAdapter
+from sedistill import DFKDLoss, DISPatch, FrequencyAdapter, MagnitudeL2, UniformPatches
+from sedistill.audio.spectrum import Stft
 from sedistill.errors import UserError
 
 from .reference import ascending_crossover, descending_crossover
@@ -139,3 +140,41 @@ class TestDFKD:
     def test_impossible_beta_is_refused(self, beta: float) -> None:
         with pytest.raises(UserError, match="beta"):
             DFKDLoss(beta=beta)
+
+
+class TestEquation10AsPrinted:
+    """`reduction="bands"`: the mean over the low bins plus the mean over the high ones."""
+
+    def test_by_hand(self) -> None:
+        # Low bins 0, 1: phases 1, 0; high bin 2: 0.5 * 2 + 0.5 * 36.
+        bands = DISPatch(DFKDLoss(), keep=1, reduction="bands")
+        assert bands.on_spectra(STUDENT, TEACHER).item() == pytest.approx(0.5 + 19)
+        assert DISPatch(DFKDLoss(), keep=1).on_spectra(STUDENT, TEACHER).item() == pytest.approx(20 / 3)
+
+    @given(st.integers(0, 10_000), st.sampled_from([1.0, 0.5]), st.sampled_from(["random", "kgs"]))
+    def test_agrees_with_the_slow_version(self, seed: int, keep: float, score: str) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        waves = [torch.randn(2, 90, generator=generator, dtype=torch.float64) for _ in range(3)]
+        stft, patches = Stft(38, 19), UniformPatches(7)
+        kd = DISPatch(DFKDLoss(), patches=patches, keep=keep, score=score, reduction="bands", stft=stft)
+        torch.manual_seed(seed)
+        found = kd(*waves)
+        torch.manual_seed(seed)
+        selected = kd.explain(*waves).selected_bins
+        student, teacher = stft(waves[0]), stft(waves[1])
+        low = FrequencyAdapter().low_band(FrequencyAdapter()(teacher.abs()), stft.bins)
+        losses = DFKDLoss()(student, teacher, low)
+        expected = 0.0
+        for clip in range(2):
+            for band in (low, ~low):
+                places = (band & selected)[clip].nonzero().tolist()
+                expected += sum(losses[clip, f, k].item() for f, k in places) / max(len(places), 1) / 2
+        assert found.item() == pytest.approx(expected)
+
+    def test_refusals(self) -> None:
+        with pytest.raises(UserError, match="two bands"):
+            DISPatch(MagnitudeL2(), reduction="bands")
+        with pytest.raises(UserError, match="normalizer"):
+            DISPatch(DFKDLoss(), reduction="bands", normalizer="eq6")
+        with pytest.raises(UserError, match="did you mean bands"):
+            DISPatch(DFKDLoss(), reduction="band")

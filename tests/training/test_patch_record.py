@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from sedistill.audio.spectrum import Stft
+from sedistill.data.batches import CropDataset, FixedDataset, MixtureDataset
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.mixing import MixingSettings
+from sedistill.data.prepare import prepare
 from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.patch_trends import patch_errors
@@ -20,6 +23,8 @@ from sedistill.training.patch_record import PatchRecorder, Selection
 from sedistill.training.patch_settings import PatchRecordSettings
 from sedistill.training.run import train
 from sedistill.training.tasks import Guides, Task
+from sedistill.training.watched_clips import clips_to_watch
+from tests.data.sounds import speech_and_noise
 from tests.training.conftest import write_pairs
 from tests.training.runs import assert_resumes_exactly, same, weights
 
@@ -44,7 +49,8 @@ def recorder(folder: Path, network: torch.nn.Module, selection: Selection | None
     clips = FixedSet(folder / "valid") if (folder / "valid").exists() else None
     clips = clips or FixedSet(write_pairs(folder / "valid", clips=3, seed=5))
     given = PatchRecordSettings(**{"clips": 2, "every_steps": 1, **settings})
-    return PatchRecorder(network, clips, given, folder, torch.device("cpu"), EXACT, {}, selection)
+    watched = clips_to_watch(given, clips, FixedDataset(clips))
+    return PatchRecorder(network, watched, given, folder, torch.device("cpu"), EXACT, {}, selection)
 
 
 def alike(one: PatchRecord, other: PatchRecord) -> bool:
@@ -155,6 +161,31 @@ def test_neither_memory_nor_disk_grows_with_the_steps(tmp_path: Path) -> None:
     assert watch.trends.count == 139
 
 
+@pytest.mark.parametrize("crop_seconds", [None, 0.1])
+def test_training_clips_can_be_watched(write_recipe: Write, world: Path, crop_seconds: float | None) -> None:
+    """DISPatch's figure 2 looks at clips that are trained on; crops stay those of epoch 0."""
+    record = {**RECORD, "split": "train"}
+    train(write_recipe(patch_record=record, data={"crop_seconds": crop_seconds}), output=world / "out")
+    kept, clips = read_patch_record(world / "out"), FixedSet(world / "train")
+    dataset = FixedDataset(clips) if crop_seconds is None else CropDataset(clips, crop_seconds)
+    assert kept.clips == [clips.name(0), clips.name(1)]
+    assert kept.facts["split"] == "train"
+    for index, samples in enumerate(kept.sample_slices):
+        np.testing.assert_array_equal(kept.clean[samples], dataset[(0, index)]["clean"])
+
+
+def test_mixtures_made_on_the_fly_can_be_watched(tmp_path: Path) -> None:
+    clean, noise = speech_and_noise(tmp_path / "sounds")
+    prepare(tmp_path / "corpus", clean=clean, noise=noise, workers=1)
+    mixtures = MixtureDataset(
+        tmp_path / "corpus", "train", MixingSettings(clip_seconds=0.5), seed=3, length=4
+    )
+    valid = FixedSet(write_pairs(tmp_path / "valid", clips=3, seed=5))
+    watched = clips_to_watch(PatchRecordSettings(clips=2, split="train"), valid, mixtures)
+    assert watched.names == ["mixture 0 of epoch 0", "mixture 1 of epoch 0"]
+    np.testing.assert_array_equal(watched.pairs[1][0], mixtures[(0, 1)]["noisy"])
+
+
 def test_an_unsteady_network_is_put_back_into_its_mode(tmp_path: Path) -> None:
     network = torch.nn.Sequential(Scaled(), torch.nn.Dropout(0.5)).train()
     network[0].eval()
@@ -167,7 +198,8 @@ def test_an_unsteady_network_is_put_back_into_its_mode(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        ({"clips": 9, "every_steps": 2}, r"patch_record.clips = 9 but .*valid has 4"),
+        ({"clips": 9, "every_steps": 2}, "patch_record.clips = 9 but data.valid has 4"),
+        ({"split": "train", "clips": 13, "every_steps": 2}, "patch_record.clips = 13 but data.train has 12"),
         ({"every_steps": 1000}, "every_steps = 1000 leaves no trend to see in the 9 steps"),
         ({"patch_size": 0}, "patch_record.patch_size"),
         ({"clip": 2}, "did you mean clips"),

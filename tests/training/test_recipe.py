@@ -38,6 +38,7 @@ def test_defaults_are_the_papers(tmp_path: Path) -> None:
         ({"objectives": [{"loss": "l2", "keep": 1.5}]}, r"objectives.0.keep = 1.5"),
         ({"objectives": [{"loss": "l2", "patch_size": 300}]}, "objectives.0.patch_size = 300"),
         ({"objectives": [{"loss": "l2", "beta": 0.5}]}, "beta belongs to loss: dfkd"),
+        ({"objectives": [{"loss": "l2", "reduction": "bands"}]}, "reduction belongs to loss: dfkd"),
         ({"objectives": [{"loss": "dfkd", "low_patch_size": 5}]}, "low_patch_size belongs to patches"),
         ({"objectives": [{"loss": "l2", "scan": "descending"}]}, "scan and min_bin belong to dfkd"),
         (

@@ -25,6 +25,7 @@ _BELONGS_TO: dict[str, tuple[str, tuple[str, ...]]] = {
     "power": ("loss", ("l1", "l2", "complex_l1", "complex_l2")),
     "beta": ("loss", ("dfkd",)),
     "swap_bands": ("loss", ("dfkd",)),
+    "reduction": ("loss", ("dfkd",)),
     "patch_size": ("patches", ("uniform",)),
     "low_patch_size": ("patches", ("multi-scale",)),
     "high_patch_size": ("patches", ("multi-scale",)),
@@ -39,6 +40,11 @@ class BinObjective(ObjectiveBase):
     power: float | None = Field(None, gt=0, le=1, description="Compress magnitudes to |.|^power.")
     beta: float | None = Field(None, ge=0, le=1, description="DFKD: share of phase in the high band.")
     swap_bands: bool | None = Field(None, description="DFKD: treat low as high, as its Eqs. 5-6 print it.")
+    reduction: Literal["bins", "bands"] | None = Field(
+        None,
+        description="DFKD: bins is one mean over all bins (the default), bands the sum of both bands' means, "
+        "as its Eq. 10 prints it.",
+    )
     scan: Literal["ascending", "descending"] | None = Field(
         None, description="Direction in which the frequency adapter looks for the crossover."
     )
@@ -73,6 +79,7 @@ class BinObjective(ObjectiveBase):
             keep=self.keep,
             score=self.score,
             target=self.target,
+            reduction=self.reduction or "bins",
             adapter=self._adapter() if self.patches == "multi-scale" else None,
         )
 
@@ -84,6 +91,8 @@ class BinObjective(ObjectiveBase):
             name += "+dispatch" if self.score == "kgs" else f"+{self.score}"
         if self.patches == "multi-scale":
             name += "+mssp"
+        if self.reduction == "bands":
+            name += "+bands"
         return _towards(name, self.target)
 
     def _bin_loss(self) -> BinLoss:
