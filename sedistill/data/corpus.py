@@ -29,7 +29,8 @@ class Clip:
 
     `root` names an entry of the corpus's roots, `path` is relative to it. `sample_rate` and `channels` are
     those of the file the user gave, `source`, which differs from `path` when it was converted.
-    `pair` is the name a noisy clip shares with its clean one, else "".
+    `pair` is the name a noisy clip shares with its clean one, else "". `group` is a speaker or a class of
+    noise; `recording` names what several files were cut from, where that is known, else "".
     """
 
     root: str
@@ -47,9 +48,16 @@ class Clip:
     audio_sha256: str
     pair: str = ""
     source: str = ""
+    recording: str = ""
+
+    @property
+    def cut_from(self) -> str:
+        """The recording this clip is of: two clips of one are not independent."""
+        return self.recording or self.source or f"{self.root}/{self.path}"
 
 
 _COLUMNS = {field.name: field.type for field in fields(Clip)}
+_OPTIONAL = ("recording",)  # came later; corpora without it are still read
 
 
 @dataclass(frozen=True)
@@ -209,12 +217,12 @@ def _read_manifest(path: Path) -> NDArray[np.void]:
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header, rows = next(reader, []), list(reader)
-    missing = [name for name in _COLUMNS if name not in header]
+    missing = [name for name in _COLUMNS if name not in header and name not in _OPTIONAL]
     if missing:
         raise UserError(f"{path} has no column '{missing[0]}'; prepare the corpus again.")
-    places = [header.index(name) for name in _COLUMNS]
+    places = [header.index(name) if name in header else None for name in _COLUMNS]
     try:
-        return _to_table([[row[place] for place in places] for row in rows])
+        return _to_table([["" if place is None else row[place] for place in places] for row in rows])
     except (ValueError, IndexError) as error:
         raise UserError(f"{path} is damaged ({error}); prepare the corpus again.") from None
 

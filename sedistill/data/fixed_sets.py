@@ -240,6 +240,8 @@ def _row_of_crop(name: str, crop: Crop, pairs: Pairs) -> Row:
         clean=clip.path,
         clean_start=clip.start + crop.start,
         clean_offset=crop.offset,
+        speaker=clip.group,
+        clean_recording=clip.cut_from,
     )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import sedistill
 from sedistill.audio.files import SUFFIXES, read_mono, write
 from sedistill.data.corpus import Corpus
+from sedistill.data.distinct import count_distinct, distinct_text, few_warning
 from sedistill.data.material import Material
 from sedistill.data.mixing import Mixture
 from sedistill.data.parallel import parallel_map
@@ -32,6 +33,9 @@ Item = TypeVar("Item")
 @dataclass(frozen=True)
 class Row:
     """A line of mixtures.csv. Starts are samples; several pieces of noise are parted by semicolons.
+
+    `speaker`, `clean_recording` and `noise_recording` tell which clips are not independent: those that share
+    one.
 
     `noise`, `noise_class` and `level_db` are empty for ready pairs, whose `snr_db` is measured: the active
     level of clean above that of noisy - clean.
@@ -48,6 +52,9 @@ class Row:
     noise_class: str = ""
     level_db: float | str = ""
     guard: float = 1.0
+    speaker: str = ""
+    clean_recording: str = ""
+    noise_recording: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,6 @@ class FixedSetSummary:
     folder: Path
     facts: Mapping[str, Any]
     snr_db: NDArray[np.float64]
-    classes: int
     seconds_taken: float
 
     def text(self) -> str:
@@ -71,9 +77,10 @@ class FixedSetSummary:
         known = self.snr_db[np.isfinite(self.snr_db)]
         if len(known):
             lines.append(f"  SNR {known.min():.1f} to {known.max():.1f} dB, mean {known.mean():.1f} dB")
-        if self.classes:
-            lines.append(f"  {self.classes} noise classes (or recordings)")
-        return "\n".join([*lines, f"  seed {facts['seed']}, hash {facts['hash'][:12]}"])
+        lines.append(f"  {distinct_text(facts['distinct'])}")
+        lines.append(f"  seed {facts['seed']}, hash {facts['hash'][:12]}")
+        warning = few_warning(facts["distinct"], facts["count"])
+        return "\n".join([*lines, *([f"Warning: {warning}."] if warning else [])])
 
 
 def write_set(
@@ -106,6 +113,7 @@ def write_set(
             "corpus": str(corpus.folder.absolute()),
             "corpus_hash": corpus.hash,
             "count": len(rows),
+            "distinct": count_distinct(rows),
             "hours": round(frames / corpus.sample_rate / 3600, 5),
             "bytes": total_bytes(listed(folder / "noisy")) + total_bytes(listed(folder / "clean")),
             "hash": joint_hash(digest for _, digest in written),
@@ -113,8 +121,7 @@ def write_set(
         }
         (folder / FACTS).write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
     snr_db = np.array([row.snr_db for row in rows])
-    classes = len({row.noise_class for row in rows if row.noise_class})
-    return FixedSetSummary(output, whole, snr_db, classes, time.monotonic() - started)
+    return FixedSetSummary(output, whole, snr_db, time.monotonic() - started)
 
 
 def write_pair(folder: Path, name: str, noisy: NDArray, clean: NDArray, sample_rate: int) -> None:
@@ -141,6 +148,9 @@ def row_of_mixture(name: str, mixture: Mixture, material: Material) -> Row:
         noise_class=noise[0].group,
         level_db="" if plan.level_db is None else round(plan.level_db, 4),
         guard=round(mixture.guard, 6),
+        speaker=speech.group,
+        clean_recording=speech.cut_from,
+        noise_recording=";".join(dict.fromkeys(clip.cut_from for clip in noise)),
     )
 
 

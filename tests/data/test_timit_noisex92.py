@@ -116,7 +116,7 @@ def test_the_papers_grids_can_be_mixed_from_it(discs: Path, tmp_path: Path) -> N
     assert len(Grid.open(corpus, "train", training)) == 4 * 5 * 5
     assert len(Grid.open(corpus, "test", testing)) == 3 * 9 * 4
     made = write_grid_set(tmp_path / "corpus", tmp_path / "set", similar, workers=1)
-    assert (made.facts["count"], made.classes) == (3 * 5, 5)
+    assert (made.facts["count"], made.facts["distinct"]["noise_classes"]) == (3 * 5, 5)
     with (tmp_path / "set/mixtures.csv").open(newline="") as file:
         starts = [int(start) for row in csv.DictReader(file) for start in row["noise_start"].split(";")]
     assert min(starts) >= 72_000  # the last tenth, looped under sentences that are longer
