@@ -172,9 +172,10 @@ def evaluate(
     metrics: Annotated[
         str,
         typer.Option(
-            help="Of pesq_wb, pesq_nb, stoi, estoi, si_sdr, csig, cbak, covl, seg_snr; with the extra dnsmos "
-            "also dnsmos_sig, dnsmos_bak, dnsmos_ovrl. Commas between.",
-            show_default="all but DNSMOS",
+            help="Of pesq_wb, pesq_nb, stoi, estoi, si_sdr, csig, cbak, covl, seg_snr; cbak_peaks_matched "
+            "(the CBAK of the port that MANNER and MV-AT use); with the extra dnsmos also dnsmos_sig, "
+            "dnsmos_bak, dnsmos_ovrl. Commas between.",
+            show_default="the first nine",
         ),
     ] = "pesq_wb,pesq_nb,stoi,estoi,si_sdr,csig,cbak,covl,seg_snr",
     workers: Workers = None,

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sedistill.errors import UserError
 
 SILENCE_PEAK = 1e-6
-"""A clip whose peak is below this (-120 dB of full scale) counts as silent."""
+"""A clip whose peak about its mean is below this (-120 dB of full scale) counts as silent."""
 
 
 class MetricUndefined(Exception):  # noqa: N818 - not an error, an answer
@@ -23,7 +23,7 @@ def checked(samples: ArrayLike, name: str) -> NDArray[np.float64]:
         raise ValueError(f"the {name} must have shape (samples,), not {array.shape}")
     if not np.isfinite(array).all():
         raise MetricUndefined(f"the {name} has NaN or infinite samples")
-    if np.abs(array).max(initial=0.0) < SILENCE_PEAK:
+    if not len(array) or np.abs(array - array.mean()).max() < SILENCE_PEAK:
         raise MetricUndefined(f"the {name} is silent")
     return array
 

@@ -6,8 +6,11 @@ log-likelihood ratio (LLR), weighted spectral slope (WSS; Klatt, ICASSP 1982) an
 
 Which variants these are: 16 kHz; PESQ inside is wide-band MOS-LQO, as in the tables of VoiceBank+DEMAND (the
 authors used raw narrow-band PESQ); frames, filters, limits and the cut of the worst 5 % of LLR and WSS are
-those of the authors' `composite.m`. Segmental SNR takes the clips as they are: ports that first remove means
-and scale both to one peak give another CBAK. LLR leaves out frames in which either clip is digital silence.
+those of the authors' `composite.m`. LLR leaves out frames in which either clip is digital silence.
+
+There are two CBAKs in the literature. `cbak` takes segmental SNR from the clips as they are, as `composite.m`
+does. The Python port that came by way of MetricGAN+ to MANNER and MV-AT first removes both means and scales
+the estimate to the peak of the clean clip: `cbak_peaks_matched`. The other parts are the same in both.
 
 All frames are computed at once, from one power spectrum each.
 """
@@ -54,6 +57,8 @@ LOCAL_PEAK_DB = 1.0
 
 SEGMENT_SNR_LIMITS_DB = (-10.0, 35.0)
 EPSILON = np.finfo(np.float64).eps
+PORT_EPSILON = 1e-10
+"""In the place of EPSILON where peaks are matched, as in that port; it shows in near-silent frames alone."""
 
 
 class Distances(NamedTuple):
@@ -74,6 +79,11 @@ def cbak(pesq_wb: float, distances: Distances) -> float:
     return _rating(1.634 + 0.478 * pesq_wb - 0.007 * distances.wss + 0.063 * distances.segmental_snr_db)
 
 
+def cbak_peaks_matched(pesq_wb: float, distances: Distances, matched_snr_db: float) -> float:
+    """`cbak` with the segmental SNR of `peaks_matched_segmental_snr`, as the tables of MV-AT have it."""
+    return cbak(pesq_wb, distances._replace(segmental_snr_db=matched_snr_db))
+
+
 def covl(pesq_wb: float, distances: Distances) -> float:
     """Predicted rating of the overall quality, 1 to 5; higher is better."""
     return _rating(1.594 + 0.805 * pesq_wb - 0.512 * distances.llr - 0.007 * distances.wss)
@@ -89,13 +99,8 @@ def frame_distances(clean: ArrayLike, estimate: ArrayLike, sample_rate: int) -> 
     Higher rates are resampled to 16 kHz. Raises MetricUndefined below that, on silence, on clips under 38 ms
     and where clean reference and estimate never sound at the same time.
     """
-    if sample_rate < RATE:
-        raise MetricUndefined(f"LLR, WSS and segmental SNR need 16 kHz; the clip has {sample_rate} Hz")
-    clean, estimate = (at_rate(side, sample_rate, RATE) for side in checked_pair(clean, estimate))
-    count = len(clean) // HOP - FRAME // HOP  # the last whole frame is left out, as in composite.m
-    if count < 1:
-        raise MetricUndefined("the clip is shorter than 38 ms, too short for LLR, WSS and segmental SNR")
-    frames = [sliding_window_view(side, FRAME)[::HOP][:count] for side in (clean, estimate)]
+    frames = _frames(*_at_16k(clean, estimate, sample_rate))
+    count = len(frames[0])
     blocks = [
         _compare(*(side[start : start + FRAMES_AT_ONCE] for side in frames))
         for start in range(0, count, FRAMES_AT_ONCE)
@@ -104,6 +109,43 @@ def frame_distances(clean: ArrayLike, estimate: ArrayLike, sample_rate: int) -> 
     if not len(llr):
         raise MetricUndefined("clean reference and estimate never sound at the same time: no LLR")
     return Distances(_best_mean(llr), _best_mean(wss), float(snr_db.mean()))
+
+
+def peaks_matched_segmental_snr(clean: ArrayLike, estimate: ArrayLike, sample_rate: int) -> float:
+    """Segmental SNR in dB after both means are removed and the estimate has the clean clip's peak.
+
+    The gain is one for the whole clip and never negative, so an estimate that is too loud or too quiet costs
+    nothing, and one loud click costs much. Frames, limits and errors are those of `frame_distances`.
+    """
+    sides = _at_16k(clean, estimate, sample_rate)
+    reference, enhanced = (side - side.mean() for side in sides)
+    enhanced *= np.abs(reference).max() / np.abs(enhanced).max()
+    of_clean, of_estimate = _frames(reference, enhanced)
+    blocks = [
+        segment_snr_db(
+            of_clean[start : start + FRAMES_AT_ONCE] * WINDOW,
+            of_estimate[start : start + FRAMES_AT_ONCE] * WINDOW,
+            PORT_EPSILON,
+        )
+        for start in range(0, len(of_clean), FRAMES_AT_ONCE)
+    ]
+    return float(np.concatenate(blocks).mean())
+
+
+def _at_16k(clean: ArrayLike, estimate: ArrayLike, sample_rate: int) -> tuple[Array, Array]:
+    if sample_rate < RATE:
+        raise MetricUndefined(f"LLR, WSS and segmental SNR need 16 kHz; the clip has {sample_rate} Hz")
+    reference, enhanced = checked_pair(clean, estimate)
+    return at_rate(reference, sample_rate, RATE), at_rate(enhanced, sample_rate, RATE)
+
+
+def _frames(clean: Array, estimate: Array) -> tuple[Array, Array]:
+    """Views (frames, samples) of both."""
+    count = len(clean) // HOP - FRAME // HOP  # the last whole frame is left out, as in composite.m
+    if count < 1:
+        raise MetricUndefined("the clip is shorter than 38 ms, too short for LLR, WSS and segmental SNR")
+    of_clean, of_estimate = (sliding_window_view(side, FRAME)[::HOP][:count] for side in (clean, estimate))
+    return of_clean, of_estimate
 
 
 def _compare(clean_frames: Array, estimate_frames: Array) -> tuple[Array, Array, Array]:
@@ -129,11 +171,11 @@ def _best_mean(distances: Array) -> float:
     return float(np.sort(distances)[:kept].mean())
 
 
-def segment_snr_db(clean: Array, estimate: Array) -> Array:
+def segment_snr_db(clean: Array, estimate: Array, epsilon: float = EPSILON) -> Array:
     """SNR of every windowed frame (frames, samples), limited to -10 and 35 dB."""
     signal = np.square(clean).sum(axis=1)
     noise = np.square(clean - estimate).sum(axis=1)
-    return np.clip(10 * np.log10(signal / (noise + EPSILON) + EPSILON), *SEGMENT_SNR_LIMITS_DB)
+    return np.clip(10 * np.log10(signal / (noise + epsilon) + epsilon), *SEGMENT_SNR_LIMITS_DB)
 
 
 def log_likelihood_ratio(clean_power: Array, estimate_power: Array) -> Array:

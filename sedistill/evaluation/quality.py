@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from sedistill.errors import UserError, nearest
 from sedistill.evaluation import composite
 from sedistill.evaluation.checks import MetricUndefined, checked_pair, finite, optional
-from sedistill.evaluation.composite import frame_distances
+from sedistill.evaluation.composite import frame_distances, peaks_matched_segmental_snr
 from sedistill.evaluation.dnsmos import dnsmos
 from sedistill.evaluation.pesq_mos import pesq_nb, pesq_nb_rate, pesq_wb
 
@@ -50,6 +50,8 @@ class Metric:
     """The optional packages that compute it."""
     extra: str = "eval"
     """The extra of this package that brings them."""
+    by_default: bool = True
+    """Computed where no metrics are named."""
 
     def value(
         self,
@@ -114,7 +116,9 @@ def si_sdr(clean: ArrayLike, estimate: ArrayLike, sample_rate: int = 16_000) -> 
     return float(10 * np.log10(target_energy / distortion_energy))
 
 
-PESQ, STOI, DNSMOS = ("pesq",), ("pystoi",), ("speechmos", "onnxruntime")
+PESQ, STOI = ("pesq",), ("pystoi",)
+MATCHED_PARTS = (pesq_wb, frame_distances, peaks_matched_segmental_snr)
+BY_DNSMOS = (("speechmos", "onnxruntime"), "dnsmos", False)
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -126,16 +130,27 @@ METRICS: dict[str, Metric] = {
         Metric("si_sdr", "SI-SDR", "dB", True, 2, (si_sdr,)),
         Metric("csig", "CSIG", "MOS", True, 3, (pesq_wb, frame_distances), composite.csig, PESQ),
         Metric("cbak", "CBAK", "MOS", True, 3, (pesq_wb, frame_distances), composite.cbak, PESQ),
+        Metric(
+            "cbak_peaks_matched",
+            "CBAK (peaks matched)",
+            "MOS",
+            True,
+            3,
+            MATCHED_PARTS,
+            formula=composite.cbak_peaks_matched,
+            packages=PESQ,
+            by_default=False,
+        ),
         Metric("covl", "COVL", "MOS", True, 3, (pesq_wb, frame_distances), composite.covl, PESQ),
         Metric("seg_snr", "SSNR", "dB", True, 2, (frame_distances,), attrgetter("segmental_snr_db")),
-        Metric("dnsmos_sig", "DNSMOS SIG", "MOS", True, 3, (dnsmos,), attrgetter("sig"), DNSMOS, "dnsmos"),
-        Metric("dnsmos_bak", "DNSMOS BAK", "MOS", True, 3, (dnsmos,), attrgetter("bak"), DNSMOS, "dnsmos"),
-        Metric("dnsmos_ovrl", "DNSMOS OVRL", "MOS", True, 3, (dnsmos,), attrgetter("ovrl"), DNSMOS, "dnsmos"),
+        Metric("dnsmos_sig", "DNSMOS SIG", "MOS", True, 3, (dnsmos,), attrgetter("sig"), *BY_DNSMOS),
+        Metric("dnsmos_bak", "DNSMOS BAK", "MOS", True, 3, (dnsmos,), attrgetter("bak"), *BY_DNSMOS),
+        Metric("dnsmos_ovrl", "DNSMOS OVRL", "MOS", True, 3, (dnsmos,), attrgetter("ovrl"), *BY_DNSMOS),
     )
 }
 
-DEFAULT_METRICS = tuple(name for name, metric in METRICS.items() if metric.extra == "eval")
-"""All but those for which one more extra has to be installed."""
+DEFAULT_METRICS = tuple(name for name, metric in METRICS.items() if metric.by_default)
+"""All but those for which one more extra has to be installed, and CBAK's other variant."""
 
 
 def metrics_named(names: Sequence[str]) -> list[Metric]:

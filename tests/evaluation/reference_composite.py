@@ -30,6 +30,20 @@ def reference_distances(clean: np.ndarray, estimate: np.ndarray) -> tuple[float,
     return best(llr), best(wss), sum(snr) / len(snr)
 
 
+def reference_peaks_matched_snr(clean: np.ndarray, estimate: np.ndarray) -> float:
+    """Segmental SNR in dB of the other port: no means, and the clean clip's peak for both."""
+    clean = clean.astype(float) - sum(clean.astype(float)) / len(clean)
+    estimate = estimate.astype(float) - sum(estimate.astype(float)) / len(estimate)
+    estimate = estimate * (max(abs(clean)) / max(abs(estimate)))
+    window = np.array([0.5 * (1 - math.cos(2 * math.pi * n / 481)) for n in range(1, 481)])
+    snr = []
+    for start in range(0, (math.floor(len(clean) / 120 - 480 / 120)) * 120, 120):
+        c, e = clean[start : start + 480] * window, estimate[start : start + 480] * window
+        ratio = sum(c * c) / (sum((c - e) ** 2) + 1e-10)
+        snr.append(min(max(10 * math.log10(ratio + 1e-10), -10), 35))
+    return sum(snr) / len(snr)
+
+
 def best(distances: list[float]) -> float:
     kept = sorted(distances)[: math.floor(0.95 * len(distances) + 0.5)]
     return sum(kept) / len(kept)

@@ -17,12 +17,16 @@ from sedistill.evaluation.composite import (
     frame_distances,
     linear_predictors,
     local_peaks_db,
+    peaks_matched_segmental_snr,
     segment_snr_db,
 )
 from sedistill.evaluation.pesq_mos import pesq_wb
 from sedistill.evaluation.quality import METRICS
 from tests.evaluation import reference_composite
-from tests.evaluation.reference_composite import reference_distances
+from tests.evaluation.reference_composite import (
+    reference_distances,
+    reference_peaks_matched_snr,
+)
 from tests.evaluation.signals import RATE, noise, speech_like
 
 
@@ -176,3 +180,35 @@ def test_higher_rates_are_resampled() -> None:
     at_16k = [soxr.resample(side.astype(float), 48_000, RATE, quality="VHQ") for side in at_48k]
     expected = frame_distances(*at_16k, RATE)
     np.testing.assert_allclose(frame_distances(*at_48k, 48_000), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["noisy", "muffled", "loud", "gated"])
+@pytest.mark.parametrize(("gain", "offset"), [(1.0, 0.0), (0.4, 0.1), (1.7, -0.05)])
+def test_peaks_matched_equals_the_loop(kind: str, gain: float, offset: float) -> None:
+    clean, estimate = degraded(kind)
+    estimate = gain * estimate + offset
+    slow = reference_peaks_matched_snr(clean, estimate)
+    assert peaks_matched_segmental_snr(clean, estimate, RATE) == pytest.approx(slow, abs=1e-7)
+    distances = Distances(*reference_distances(clean, estimate))
+    by_hand = 1.634 + 0.478 * pesq_wb(clean, estimate, RATE) - 0.007 * distances.wss + 0.063 * slow
+    assert METRICS["cbak_peaks_matched"].value(clean, estimate, RATE) == pytest.approx(
+        min(max(by_hand, 1), 5), abs=1e-3
+    )
+
+
+def test_both_cbaks_where_peaks_and_means_agree_and_where_they_do_not() -> None:
+    clean = speech_like(0.5)
+    clean -= clean.mean()
+    estimate = clean + noise(len(clean), 0.01)
+    estimate -= estimate.mean()
+    estimate *= np.abs(clean).max() / np.abs(estimate).max()
+    one, other = (METRICS[name] for name in ("cbak", "cbak_peaks_matched"))
+    assert other.value(clean, estimate, RATE) == pytest.approx(one.value(clean, estimate, RATE), abs=2e-3)
+    halved = 0.5 * estimate
+    assert other.value(clean, halved, RATE) == pytest.approx(other.value(clean, estimate, RATE), abs=1e-3)
+    assert one.value(clean, halved, RATE) < one.value(clean, estimate, RATE) - 0.2
+
+
+def test_an_offset_alone_is_silence() -> None:
+    with pytest.raises(MetricUndefined, match="the estimate is silent"):
+        peaks_matched_segmental_snr(speech_like(0.3), np.full(len(speech_like(0.3)), 0.1), RATE)

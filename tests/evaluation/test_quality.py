@@ -220,7 +220,8 @@ def test_metrics_are_found_by_name() -> None:
 
 
 def test_what_needs_one_more_extra_is_no_default() -> None:
-    assert set(METRICS) - set(DEFAULT_METRICS) == {"dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"}
+    others = {"dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "cbak_peaks_matched"}
+    assert set(METRICS) - set(DEFAULT_METRICS) == others
 
 
 def test_metrics_that_share_a_part_compute_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,12 +235,12 @@ def test_metrics_that_share_a_part_compute_it_once(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pesq, "pesq", counted)
     clean = speech_like(0.5)
     estimate = clean + noise(len(clean))
-    names = ["pesq_wb", "csig", "cbak", "covl", "seg_snr"]
+    names = ["pesq_wb", "csig", "cbak", "covl", "seg_snr", "cbak_peaks_matched"]
     known_parts: dict = {}
     together = [METRICS[name].value(clean, estimate, RATE, known_parts) for name in names]
     assert calls == ["pesq"]
     assert together == [METRICS[name].value(clean, estimate, RATE) for name in names]
-    assert calls == ["pesq"] * 5  # one for each but seg_snr
+    assert calls == ["pesq"] * 6  # one for each but seg_snr
 
 
 def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
