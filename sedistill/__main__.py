@@ -1,5 +1,15 @@
-"""`python -m sedistill` is the `sedistill` command."""
+"""`python -m sedistill` is the `sedistill` command, which imports nothing from the current folder."""
 
-from sedistill.cli import main
+import os
+import sys
+
+if sys.path and sys.path[0] in ("", os.getcwd()):
+    del sys.path[0]  # before anything else is imported
+
+from sedistill.interpreters import import_path
+
+sys.path[:] = import_path()
+
+from sedistill.cli import main  # noqa: E402
 
 main()

@@ -13,7 +13,7 @@ ROOT = Path(sedistill.__file__).parent
 # From the ground up; a module may import its own storey's folder and anything below, never beside or above.
 STOREYS = [
     ["errors"],
-    ["writing", "settings", "progress", "devices"],
+    ["writing", "settings", "progress", "devices", "interpreters"],
     ["locking"],
     ["audio"],
     ["data", "models", "distill"],

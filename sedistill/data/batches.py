@@ -20,6 +20,7 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.material import Material
 from sedistill.data.mixing import MixingSettings, make_mixture
 from sedistill.errors import UserError
+from sedistill.interpreters import importing_safely
 
 Key = int | tuple[int, int]
 """An example's number, or (epoch, number); a plain number is of epoch 0."""
@@ -205,8 +206,16 @@ def fixed_loader(dataset: Dataset, batch_size: int, workers: int = 0) -> DataLoa
     return _loader(dataset, EqualLengthBatches(dataset.lengths, batch_size), workers)  # type: ignore[attr-defined]
 
 
+class Batches(DataLoader):
+    """A loader whose workers import nothing from the current folder."""
+
+    def __iter__(self) -> Any:
+        with importing_safely():
+            return super().__iter__()
+
+
 def _loader(dataset: Dataset, batches: Sampler, workers: int) -> DataLoader:
-    return DataLoader(
+    return Batches(
         dataset,
         batch_sampler=batches,
         num_workers=workers,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import TypeVar
 
+from sedistill.interpreters import importing_safely
 from sedistill.progress import ProgressBar
 
 Item = TypeVar("Item")
@@ -29,7 +30,8 @@ def parallel_map(
     pool = ProcessPoolExecutor(workers)
     try:
         # Everything is submitted, and so every process forked, before the bar starts its thread.
-        futures = [pool.submit(_several, function, part) for part in _parts(items, workers)]
+        with importing_safely():
+            futures = [pool.submit(_several, function, part) for part in _parts(items, workers)]
         return _gather(futures, len(items), description, unit)
     except BaseException:  # Ctrl-C too: the pool alone would wait for what is under way and for some more
         for process in set(multiprocessing.active_children()) - others:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sedistill.errors import UserError
+from sedistill.interpreters import module_command, python_environment
 
 SAMPLE_RATE = 22_050
 
@@ -44,8 +45,8 @@ def speak(utterances: Sequence[Utterance], seed: int) -> list[np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         job, speech = Path(folder, "job.json"), Path(folder, "speech.npz")
         job.write_text(json.dumps({"seed": seed, "utterances": [asdict(u) for u in utterances]}))
-        command = [sys.executable, "-m", "sedistill.demo.speech", str(job), str(speech)]
-        result = subprocess.run(command, capture_output=True, text=True)
+        command = module_command("sedistill.demo.speech", str(job), str(speech))
+        result = subprocess.run(command, capture_output=True, text=True, env=python_environment())
         if result.returncode != 0:
             reason = result.stderr.strip().splitlines()[-1:] or [f"exit code {result.returncode}"]
             raise UserError(f"the speech synthesiser espeak-ng does not work here ({reason[0]}).")

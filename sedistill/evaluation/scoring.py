@@ -1,8 +1,9 @@
 """Scoring in a process of its own, because PESQ holds the interpreter's lock and may crash.
 
-The process is started as a plain command that imports numpy and the metrics, never torch nor the caller's
-main script. Jobs and answers travel as pickles over its standard input and output. It knows nothing of Ctrl-C
-(a session of its own) and ends when its input does, so that it cannot outlive its parent.
+The process is started as a plain command that imports numpy and the metrics, never torch, the caller's main
+script or anything from the current folder. Jobs and answers travel as pickles over its standard input and
+output. It knows nothing of Ctrl-C (a session of its own) and ends when its input does, so that it cannot
+outlive its parent.
 """
 
 import os
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from sedistill.evaluation.checks import MetricUndefined
 from sedistill.evaluation.quality import METRICS, Part
+from sedistill.interpreters import python_command, python_environment
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -70,12 +72,11 @@ class ScoringProcess:
     def _start(self) -> None:
         if self._stopped:
             raise ScoringStopped
-        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", "from sedistill.evaluation.scoring import serve; serve()"],
+            python_command("from sedistill.evaluation.scoring import serve; serve()"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment,
+            env=python_environment(**ONE_THREAD),
             start_new_session=True,
         )
         if self._stopped:  # stop() may have come in between and killed only the process before

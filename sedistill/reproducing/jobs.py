@@ -1,7 +1,6 @@
 """Trainings side by side: each a `sedistill train` of its own, teachers before their students."""
 
 import ctypes
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from sedistill.interpreters import module_command, python_environment
 from sedistill.models.saving import CARD, read_card
 from sedistill.reproducing.runs import Run
 
@@ -78,10 +78,9 @@ class Trainings:
         path.parent.mkdir(parents=True, exist_ok=True)
         log = path.open("ab")
         threads = str(self.threads)
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE",
-        }  # fmt: skip
+        environment = python_environment(
+            OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads, OMP_WAIT_POLICY="PASSIVE"
+        )
         process = subprocess.Popen(
             self.command(run), cwd=self.output, env=environment, stdin=subprocess.DEVNULL,
             stdout=log, stderr=subprocess.STDOUT,
@@ -125,7 +124,7 @@ class Trainings:
 
 def train_command(recipe: Path, changes: Sequence[str]) -> list[str]:
     """The words that train a recipe."""
-    return [sys.executable, "-m", "sedistill", "train", str(recipe.resolve()), *changes]
+    return module_command("sedistill", "train", str(recipe.resolve()), *changes)
 
 
 def is_finished(output: Path, run: Run) -> bool:

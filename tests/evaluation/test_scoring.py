@@ -69,7 +69,7 @@ def test_a_process_killed_while_idle_is_started_again(process: ScoringProcess) -
 
 def test_an_unforeseen_error_is_not_swallowed(process: ScoringProcess) -> None:
     with pytest.raises(RuntimeError, match="si_sdr failed in a way nobody foresaw"):
-        process.score([1.0, 0.0], [1.0], RATE, ["si_sdr"])
+        process.score([1.0, 0.0, 1.0], [1.0, 0.0], RATE, ["si_sdr"])
 
 
 def test_stop_ends_the_process_in_the_middle_of_a_score(process: ScoringProcess) -> None:
