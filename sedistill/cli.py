@@ -257,6 +257,31 @@ def analyze(
 
 
 @app.command()
+def crossover(
+    clip: Annotated[Path, typer.Argument(help="An audio file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The figure to write, an .svg file.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a saved model, whose output is looked at.", show_default="the clip itself"
+        ),
+    ] = None,
+    start: Annotated[float, typer.Option(min=0, max=1e6, help="Where to begin, in seconds.")] = 0.0,
+    seconds: Annotated[float, typer.Option(min=0.05, max=600, help="How much of it.")] = 10.0,
+    min_bin: Annotated[int, typer.Option(min=0, max=255, help="Lowest possible crossover.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw over time where DFKD parts low from high bands, of a clip or of what a network makes of it."""
+    from sedistill.analyzing import draw_crossover
+
+    found = draw_crossover(
+        clip, output, model=model, start=start, seconds=seconds, min_bin=min_bin, overwrite=overwrite
+    )
+    typer.echo(found.text())
+    typer.echo(f"The figure is {output}.")
+
+
+@app.command()
 def reproduce(
     folder: Annotated[Path, typer.Argument(help="A table's folder, such as recipes/dispatch/table1.")],
     data: Annotated[

@@ -1,5 +1,6 @@
-"""What became of the patches in a training: `analyze`, and the numbers, words and tables it writes."""
+"""What became of the patches in a training (`analyze`), and where DFKD's bands end (`draw_crossover`)."""
 
 from sedistill.analyzing.analyze import analyze
+from sedistill.analyzing.crossover import draw_crossover
 
-__all__ = ["analyze"]
+__all__ = ["analyze", "draw_crossover"]

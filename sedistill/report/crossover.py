@@ -1,0 +1,52 @@
+"""The figure of DFKD's crossover over time: a spectrogram with a line for each way to find it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sedistill.report.figures import DYNAMIC_RANGE_DB, INK, POINTS, as_svg, blank_axes
+
+LINE_COLOURS = ("#7df9e0", "#ffd166")  # bright on a dark spectrogram, apart for every eye
+LINE_STYLES = ("-", "--")
+
+
+@dataclass(frozen=True)
+class CrossoverFigure:
+    """Levels in dB (bins, frames), and by name the last low bin of each frame (frames,)."""
+
+    title: str
+    level_db: np.ndarray
+    bin_hz: float
+    frame_seconds: float
+    crossovers: Mapping[str, np.ndarray]
+    start_seconds: float = 0.0
+
+
+def crossover_svg(figure: CrossoverFigure) -> str:
+    """The spectrogram, and the upper edge of the low band as a line for each of the (at most two) names."""
+    bins, frames = figure.level_db.shape
+    left = figure.start_seconds - figure.frame_seconds / 2
+    right, top = left + frames * figure.frame_seconds, bins * figure.bin_hz / 1000
+    canvas, axes = blank_axes(3.2)
+    loudest = float(figure.level_db.max())
+    axes.imshow(
+        figure.level_db, origin="lower", aspect="auto", interpolation="nearest", cmap="magma",
+        extent=(left, right, 0, top), vmin=loudest - DYNAMIC_RANGE_DB, vmax=loudest,
+    )  # fmt: skip
+    middles = figure.start_seconds + np.arange(frames) * figure.frame_seconds
+    for (name, crossover), colour, style in zip(
+        figure.crossovers.items(), LINE_COLOURS, LINE_STYLES, strict=False
+    ):
+        edge = (np.asarray(crossover) + 1) * figure.bin_hz / 1000
+        axes.plot(middles, edge, style, color=colour, linewidth=1.1, drawstyle="steps-mid", label=name)
+    axes.set(xlim=(left, right), ylim=(0, top), xlabel="seconds", ylabel="kHz")
+    axes.locator_params(nbins=5)
+    axes.xaxis.set_major_formatter("{x:g}")
+    legend = axes.legend(
+        labelcolor="#f4f1ea", facecolor="#16181d", edgecolor="none", framealpha=0.75, fontsize=0.9 * POINTS,
+        loc="upper right", handlelength=1.6,
+    )  # fmt: skip
+    legend.set_zorder(3)
+    axes.set_title(figure.title, color=INK, size=POINTS, loc="left")
+    return as_svg(canvas, figure.title)
