@@ -2,9 +2,9 @@
 
     python benchmarks/kd_level.py STUDENT TEACHER SET [--clips 40] [--level -12] [--keep 0.8]
 
-STUDENT, TEACHER: saved models; SET: a fixed set. Both are compared with `kd_level_db: null`, clips as they are.
-DISPatch and MSSP select by the loss itself, so what they select by L1 or L2 does not hang on a level that a
-whole clip shares; DFKD adds phases, which know no level, to squared amplitudes, which do.
+STUDENT, TEACHER: saved models; SET: a fixed set. Compared with clips as they are (`kd_level_db: null`). What
+DISPatch selects by L1 or L2 does not hang on a level that a whole clip shares; DFKD adds phases, which know no
+level, to squared amplitudes, which do.
 """
 
 import argparse
