@@ -3,8 +3,8 @@
     python benchmarks/kd_level.py STUDENT TEACHER SET [--clips 40] [--level -12] [--keep 0.8]
 
 STUDENT, TEACHER: saved models; SET: a fixed set. Compared with clips as they are (`kd_level_db: null`). What
-DISPatch selects by L1 or L2 does not hang on a level that a whole clip shares; DFKD adds phases, which know no
-level, to squared amplitudes, which do.
+DISPatch selects by L1 or L2 does not hang on a level that a whole clip shares; DFKD adds phases, which know
+no level, to squared amplitudes, which do.
 """
 
 import argparse
