@@ -267,7 +267,7 @@ def crossover(
         ),
     ] = None,
     start: Annotated[float, typer.Option(min=0, max=1e6, help="Where to begin, in seconds.")] = 0.0,
-    seconds: Annotated[float, typer.Option(min=0.05, max=600, help="How much of it.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0.05, max=600, help="How much of it.")] = 5.0,
     min_bin: Annotated[int, typer.Option(min=0, max=255, help="Lowest possible crossover.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:

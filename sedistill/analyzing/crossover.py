@@ -47,7 +47,7 @@ def draw_crossover(
     output: Path | str,
     model: Path | str | None = None,
     start: float = 0.0,
-    seconds: float = 10.0,
+    seconds: float = 5.0,
     min_bin: int = 0,
     overwrite: bool = False,
 ) -> Crossovers:

@@ -1,4 +1,4 @@
-"""The figure of DFKD's crossover over time: a spectrogram with a line for each way to find it."""
+"""The figure of DFKD's crossover over time: a spectrogram with a dot a frame for each way to find it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ import numpy as np
 
 from sedistill.report.figures import DYNAMIC_RANGE_DB, INK, POINTS, as_svg, blank_axes
 
-LINE_COLOURS = ("#7df9e0", "#ffd166")  # bright on a dark spectrogram, apart for every eye
-LINE_STYLES = ("-", "--")
+# Bright on a dark spectrogram, apart for every eye. Dots, since from frame to frame it jumps over all the band.
+DOTS = (("o", "#7df9e0"), ("s", "#ffd166"))
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class CrossoverFigure:
 
 
 def crossover_svg(figure: CrossoverFigure) -> str:
-    """The spectrogram, and the upper edge of the low band as a line for each of the (at most two) names."""
+    """The spectrogram, and the upper edge of the low band as dots for each of the (at most two) names."""
     bins, frames = figure.level_db.shape
     left = figure.start_seconds - figure.frame_seconds / 2
     right, top = left + frames * figure.frame_seconds, bins * figure.bin_hz / 1000
@@ -35,17 +35,15 @@ def crossover_svg(figure: CrossoverFigure) -> str:
         extent=(left, right, 0, top), vmin=loudest - DYNAMIC_RANGE_DB, vmax=loudest,
     )  # fmt: skip
     middles = figure.start_seconds + np.arange(frames) * figure.frame_seconds
-    for (name, crossover), colour, style in zip(
-        figure.crossovers.items(), LINE_COLOURS, LINE_STYLES, strict=False
-    ):
+    for (name, crossover), (shape, colour) in zip(figure.crossovers.items(), DOTS, strict=False):
         edge = (np.asarray(crossover) + 1) * figure.bin_hz / 1000
-        axes.plot(middles, edge, style, color=colour, linewidth=1.1, drawstyle="steps-mid", label=name)
+        axes.plot(middles, edge, shape, color=colour, markersize=1.8, markeredgewidth=0, label=name)
     axes.set(xlim=(left, right), ylim=(0, top), xlabel="seconds", ylabel="kHz")
     axes.locator_params(nbins=5)
     axes.xaxis.set_major_formatter("{x:g}")
     legend = axes.legend(
         labelcolor="#f4f1ea", facecolor="#16181d", edgecolor="none", framealpha=0.75, fontsize=0.9 * POINTS,
-        loc="upper right", handlelength=1.6,
+        loc="upper right", markerscale=3, handlelength=0.8,
     )  # fmt: skip
     legend.set_zorder(3)
     axes.set_title(figure.title, color=INK, size=POINTS, loc="left")
