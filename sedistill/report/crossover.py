@@ -7,7 +7,7 @@ import numpy as np
 
 from sedistill.report.figures import DYNAMIC_RANGE_DB, INK, POINTS, as_svg, blank_axes
 
-# Bright on a dark spectrogram, apart for every eye. Dots, since from frame to frame it jumps over all the band.
+# Bright on a dark spectrogram, apart for every eye. Dots, since the crossover jumps from frame to frame.
 DOTS = (("o", "#7df9e0"), ("s", "#ffd166"))
 
 
