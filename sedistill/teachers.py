@@ -27,7 +27,7 @@ LEVEL_WARNING = 0.10  # a factor further than this from 1, or a negative one, is
 
 
 class Teacher:
-    """A saved model, frozen and in eval mode: noisy (B, T) -> estimate (B, T), without gradient.
+    """A saved model, frozen, in eval mode and float32: noisy (B, T) -> estimate (B, T), without gradient.
 
     Raises UserError when the model is for another sample rate or not a saved model.
     """
@@ -45,8 +45,12 @@ class Teacher:
 
     @torch.no_grad()
     def raw(self, noisy: Tensor) -> Tensor:
-        """The network's own output, (B, T) -> (B, T) float32, before the factor."""
-        return self.network(noisy).float()
+        """The network's own output, (B, T) -> (B, T), before the factor.
+
+        In float32 whatever autocast the caller is in, so that a live teacher gives what a kept one gave.
+        """
+        with torch.autocast(noisy.device.type, enabled=False):
+            return self.network(noisy.float()).float()
 
     def __call__(self, noisy: Tensor) -> Tensor:
         return self.factor * self.raw(noisy)
@@ -83,7 +87,12 @@ def level_warning(factor: float) -> str | None:
 
 
 def level_factors(estimate: Tensor, clean: Tensor) -> Tensor:
-    """The best factor of every clip, (B, T) and (B, T) -> (B,); NaN where the estimate is silent."""
+    """The best factor of every clip, (B, T) and (B, T) -> (B,); NaN where the estimate is silent.
+
+    Raises ValueError for waveforms that are not finite, which would pass for silent ones.
+    """
+    if not (estimate.isfinite().all() and clean.isfinite().all()):
+        raise ValueError("the estimate or the clean speech is not finite")
     energy = estimate.double().square().sum(dim=1)
     factor = (estimate.double() * clean.double()).sum(dim=1) / energy
     return torch.where(energy > 0, factor, torch.nan)
@@ -226,11 +235,21 @@ def stacked(teachers: Sequence[Teacher]) -> Callable[[Tensor], Tensor]:
 def measure_level_factor(
     network: nn.Module, dataset: FixedSet, device: str, clips: int | None = None
 ) -> LevelFactor:
-    """The factor of `network`, in its mode, onto clean speech over the first `clips` of a set, or all."""
+    """The factor of `network`, in its mode, onto clean speech over the first `clips` of a set, or all.
+
+    Raises UserError for a network that gives NaN or infinite samples.
+    """
     factors = []
     for index in range(min(clips or len(dataset), len(dataset))):
         noisy, clean = (torch.from_numpy(side)[None] for side in dataset[index])
-        factors.append(level_factors(network(noisy.to(device)).float().cpu(), clean))
+        estimate = network(noisy.to(device)).float().cpu()
+        if not estimate.isfinite().all():
+            clip = dataset.folder / "noisy" / dataset.name(index)
+            raise UserError(
+                f"the network gives NaN or infinite samples for {clip}; "
+                "its weights are damaged or its training diverged."
+            )
+        factors.append(level_factors(estimate, clean))
     return summarise_factors(torch.cat(factors))
 
 

@@ -10,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.errors import UserError
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.teachers import (
+    KeptEstimates,
     LevelFactor,
     Teacher,
     TeacherOutputs,
     level_factors,
     level_warning,
+    measure_level_factor,
     summarise_factors,
 )
 from tests.training.conftest import TINY_NETWORK, write_pairs
@@ -51,6 +54,32 @@ def test_factor_by_hand() -> None:
     estimate, clean = torch.tensor([[1.0, 2.0]]), torch.tensor([[2.0, 1.0]])
     assert float(level_factors(estimate, clean)) == pytest.approx(4 / 5)
     assert math.isnan(float(level_factors(torch.zeros(1, 2), clean)))
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_network_that_gives_nan_does_not_pass_for_a_silent_one(clips: FixedSet, broken: float) -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+            return torch.where(torch.arange(noisy.shape[1]) == 7, broken, noisy)
+
+    with pytest.raises(UserError, match=r"NaN or infinite samples for .*000\.flac"):
+        measure_level_factor(Broken(), clips, "cpu")
+
+
+def test_under_autocast_a_live_teacher_gives_what_a_kept_one_gave(
+    teacher: Teacher, clips: FixedSet, tmp_path: Path
+) -> None:
+    """Within the rounding to float16: half a unit in the last of 11 bits, 2^-25 where that is not normal."""
+    outputs = TeacherOutputs(tmp_path / "kept", clips, teacher).open(batch_size=1)
+    for index in range(len(clips)):
+        noisy = torch.from_numpy(clips[index][0])[None]
+        exact = teacher(noisy)
+        with torch.autocast("cpu", torch.bfloat16):
+            live = teacher(noisy)
+        assert live.dtype == torch.float32
+        assert torch.equal(live, exact)
+        kept = torch.from_numpy(KeptEstimates(outputs, teacher.factor)[index])
+        assert bool(((kept - live[0]).abs() <= 2**-11 * live[0].abs() * (1 + 1e-6) + 2**-25).all())
 
 
 def test_silent_clips_do_not_count() -> None:

@@ -132,7 +132,8 @@ def _refuse_too_little(folder: Path, record: PatchRecord, sorting: Sorting) -> N
             f"{folder} has {count} after training began, which shows no trend; train it further, or with a "
             "lower patch_record.every_steps."
         )
-    if not np.isfinite(record.trends.sums).all():
+    kept = (record.trends.sums, record.trends.moments, record.untrained, record.past.errors)
+    if not all(np.isfinite(errors).all() for errors in kept):
         raise UserError(f"{folder}: its errors are not all finite; the training diverged.")
 
 

@@ -1,11 +1,11 @@
 """One function over many items in several processes, in order, with a progress bar."""
 
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import TypeVar
 
+from sedistill.devices import usable_cores
 from sedistill.interpreters import importing_safely
 from sedistill.progress import ProgressBar
 
@@ -23,7 +23,7 @@ def parallel_map(
     unit: str,
 ) -> list[Result]:
     """`[function(item) for item in items]`; `workers` None is one a core. An error ends it at once."""
-    workers = workers or os.cpu_count() or 1
+    workers = workers or usable_cores()
     if workers == 1 or len(items) < WORTH_A_POOL:
         return _one_by_one(function, items, description, unit)
     others = set(multiprocessing.active_children())

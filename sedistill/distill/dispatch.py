@@ -47,7 +47,8 @@ class DISPatch:
     per_band: rank the patches below and above the crossover separately (MultiScalePatches of two sizes only).
 
     The crossover is read from the target of distillation and used in all comparisons. Computed in float32 at
-    least, also under autocast; finite on silence. Raises UserError for settings that cannot work.
+    least, also under autocast; finite on silence, not finite where one of the signals in `needs` is not, be
+    it in a patch that is not selected. Raises UserError for settings that cannot work.
     """
 
     loss: BinLoss
@@ -195,7 +196,12 @@ class DISPatch:
         with torch.no_grad():
             gap, score = self._gap_and_score(score_views or views, low_band, patches, explaining)
             selected = self._select(gap, score, patches)
-            weights = [self._weights(patches, bins, selected, sums[0].dtype) for bins in averaged]
+            # A patch without a score is not selected by it, and NaN in the clean speech would go unseen.
+            unranked = (~score.isfinite() & patches.present).any(dim=(1, 2))[:, None, None]
+            weights = [
+                self._weights(patches, bins, selected, sums[0].dtype).masked_fill(unranked, torch.nan)
+                for bins in averaged
+            ]
         losses = _sum((part * weight).sum(dim=(1, 2)) for part, weight in zip(sums, weights, strict=True))
         return _Outcome(losses, crossover, patches, gap, selected)
 

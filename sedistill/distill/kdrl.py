@@ -39,12 +39,14 @@ def reward(student: Tensor, soft_reference: Tensor, hard_reference: Tensor) -> T
     """What the three updated networks' distances to the clean speech say, (B,) each -> (B,) (equation 8).
 
     At most 0 where the soft reference is strictly best (how far the student is behind it), at least 0 where
-    the hard one is, 0 where the student is or where nobody is alone in front.
+    the hard one is, 0 where the student is or where nobody is alone in front; NaN where a distance is no
+    finite number.
     """
     soft_wins = (soft_reference < student) & (soft_reference < hard_reference)
     hard_wins = (hard_reference < student) & (hard_reference < soft_reference)
     lead = torch.where(hard_wins, student - hard_reference, torch.zeros_like(student))
-    return torch.where(soft_wins, soft_reference - student, lead)
+    known = (student + soft_reference + hard_reference).isfinite()
+    return torch.where(soft_wins, soft_reference - student, lead).masked_fill(~known, torch.nan)
 
 
 def bounded_target(

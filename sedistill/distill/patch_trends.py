@@ -89,7 +89,10 @@ def categorise(
     Converging: Delta e < converging_below; exploding: Delta e > exploding_above. Of the others, bounds
     included, those whose last error is at most its mean over the clip's patches (equation 3) have converged,
     the rest is challenging. The thresholds are the paper's; they go with its level and its sum over bins.
+    Raises ValueError for errors that are not finite: they would all count as challenging.
     """
+    if not (np.isfinite(changes).all() and np.isfinite(last).all()):
+        raise ValueError("patch errors that are not finite have no category")
     highest_converged = last.mean() * (1 + ROUNDING)
     stable = np.where(last <= highest_converged, CONVERGED, CHALLENGING)
     moving = np.where(changes > exploding_above, EXPLODING, stable)

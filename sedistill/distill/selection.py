@@ -17,9 +17,10 @@ def keep_top(score: Tensor, present: Tensor, keep: float) -> Tensor:
 
     score: (B, patches, frames); present: bool, same shape, at least one patch a clip. Returns bool, same
     shape, with exactly m entries True a clip. Among equal scores the lowest flat index wins, patch-major,
-    then frame; hence a larger `keep` never drops a patch.
+    then frame; hence a larger `keep` never drops a patch. NaN ranks highest, as in torch's sorting.
     """
     scores, present = score.flatten(1), present.flatten(1)
+    scores = scores.masked_fill(scores.isnan(), math.inf)
     wanted = _wanted(present.sum(dim=1, keepdim=True), keep)
     threshold = _nth_largest(scores, present, wanted, keep)
     above = present & (scores > threshold)

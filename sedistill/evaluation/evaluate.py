@@ -25,6 +25,7 @@ from torch import nn
 import sedistill
 from sedistill.audio import levels
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.devices import usable_cores
 from sedistill.enhancing.arrays import enhance, level_factor, rate_of, refuse_not_finite
 from sedistill.errors import UserError
 from sedistill.evaluation.labels import distinct_labels
@@ -130,7 +131,7 @@ NOISY_SYSTEM = System(NOISY, None, {})
 def worker_count(workers: int | None) -> int:
     """The number asked for, or one a core this process may use."""
     if workers is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return usable_cores()
     if workers < 1:
         raise UserError(f"workers = {workers}: it must be at least 1.")
     return workers

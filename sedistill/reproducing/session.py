@@ -1,6 +1,5 @@
 """One command on one table: what it was asked, what follows from that, and the work itself."""
 
-import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from sedistill.devices import usable_cores
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import metrics_named
 from sedistill.locking import alone
@@ -67,8 +67,7 @@ class Session:
     @property
     def threads(self) -> int:
         """Of each training: its share of the cores."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, cores // self.jobs)
+        return max(1, usable_cores() // self.jobs)
 
     @property
     def headline(self) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.devices import choose_device
+from sedistill.devices import choose_device, limit_threads
 from sedistill.distill.taps import Taps
 from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer
@@ -60,6 +60,8 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
     """Open data, build the student (initial weights decided by the seed alone) and load the teachers."""
     if recipe.hardware.threads:
         torch.set_num_threads(recipe.hardware.threads)
+    else:
+        limit_threads()
     device = choose_device(recipe.hardware.device)
     torch.manual_seed(recipe.seed)
     student = build_student(recipe.student)

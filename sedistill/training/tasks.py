@@ -135,12 +135,14 @@ def clip_losses(
 def level_gain(clean: Tensor, level_db: float | None) -> Tensor:
     """The gain (B, 1) that brings each clean clip (B, T) to an RMS of `level_db` dB full scale; 1 for None.
 
-    One gain serves student, teacher and clean of a clip, so their relations stay as they are.
+    One gain serves student, teacher and clean of a clip, so their relations stay as they are. NaN where the
+    clean speech has no finite level: a gain of 0 would hide it.
     """
     if level_db is None:
         return clean.new_ones(len(clean), 1)
     rms = clean.float().square().mean(dim=1, keepdim=True).sqrt()
-    return (10 ** (level_db / 20) / rms.clamp(min=1e-9)).clamp(max=MAX_LEVEL_GAIN)
+    gain = (10 ** (level_db / 20) / rms.clamp(min=1e-9)).clamp(max=MAX_LEVEL_GAIN)
+    return gain.masked_fill(~rms.isfinite(), torch.nan)
 
 
 def gradients(loss: Tensor, parameters: Sequence[nn.Parameter], retain_graph: bool = False) -> list[Tensor]:
@@ -163,6 +165,6 @@ def gradient_balance(se_grads: Sequence[Tensor], kd_grads: Sequence[Tensor]) -> 
     inner = torch.stack([(a * b).sum() for a, b in zip(se_grads, kd_grads, strict=True)]).sum()
     tiny = torch.finfo(se_norm.dtype).tiny
     return {
-        "gradient/kd_over_se": kd_norm / se_norm.clamp(min=tiny),
+        "gradient/kd_over_se": (kd_norm / se_norm.clamp(min=tiny)).clamp(max=torch.finfo(se_norm.dtype).max),
         "gradient/cosine": inner / (se_norm * kd_norm).clamp(min=tiny),
     }
