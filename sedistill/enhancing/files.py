@@ -18,7 +18,7 @@ from sedistill.audio.files import (
     writable_coding,
     write_blocks,
 )
-from sedistill.devices import choose_device
+from sedistill.devices import choose_device, limit_threads
 from sedistill.enhancing.arrays import enhanced, level_factor, rate_of, refuse_not_finite
 from sedistill.enhancing.chunks import Block
 from sedistill.errors import UserError
@@ -66,6 +66,7 @@ def enhance_files(
     """
     jobs = plan([Path(path) for path in inputs], Path(output))
     refuse_targets(jobs, overwrite)
+    limit_threads()
     network = load_model(model, choose_device(device))
     failures = Failures(len(jobs))
     infos = probe_all(jobs, failures)

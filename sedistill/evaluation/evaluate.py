@@ -7,7 +7,6 @@ cores are busy whichever of the two takes longer, and the numbers do not depend 
 
 import contextlib
 import importlib.metadata
-import os
 import queue
 import shlex
 import sys

@@ -75,7 +75,9 @@ class HardwareSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     compile: bool = Field(False, description="torch.compile the student; pays on CUDA, rarely on CPU.")
-    threads: PositiveInt | None = Field(None, description="CPU threads of torch; default: torch's own, at most one a core it may use.")
+    threads: PositiveInt | None = Field(
+        None, description="CPU threads of torch; default: one a core that it may use."
+    )
 
 
 class TeacherSettings(Settings):

@@ -64,6 +64,11 @@ def test_in_every_way_to_count_patches(settings: dict) -> None:
     assert_shows(DISPatch(BIN_LOSSES["l2"](), **settings))
 
 
+def test_in_a_sum_of_two_bands() -> None:
+    for keep in (0.3, 1.0):
+        assert_shows(DISPatch(BIN_LOSSES["dfkd"](), keep=keep, reduction="bands"))
+
+
 def test_the_other_clips_are_left_as_they_are() -> None:
     kd = DISPatch(BIN_LOSSES["l2"](), keep=0.3)
     signals = {name: some_signals()[name] for name in kd.needs}
