@@ -1,5 +1,6 @@
 """Every command of `sedistill`, in one file. What a command needs is imported when it runs."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typer.core import TyperGroup
 
 import sedistill
 from sedistill.errors import UserError
+from sedistill.reading import printable
 
 # What Ctrl-C left behind, and so how to go on.
 NOTHING_KEPT = "nothing was written, and the same command line starts afresh"
@@ -31,7 +33,7 @@ class Commands(TyperGroup):
         try:
             super().invoke(ctx)
         except UserError as error:
-            print(f"sedistill: {error}", file=sys.stderr)
+            print(f"sedistill: {printable(str(error))}", file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt:
             way_on = WAYS_ON.get(ctx.invoked_subcommand or "", NOTHING_KEPT)
@@ -370,4 +372,7 @@ def main() -> None:
     """The `sedistill` command."""
     # Threads that spin while they wait cost tenfold as soon as something else runs on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # no console's encoding ends a command
     app()

@@ -12,7 +12,8 @@ import sedistill
 ROOT = Path(sedistill.__file__).parent
 # From the ground up; a module may import its own storey's folder and anything below, never beside or above.
 STOREYS = [
-    ["errors"],
+    ["errors", "csv_files"],
+    ["reading"],
     ["writing", "settings", "progress", "devices", "interpreters"],
     ["locking"],
     ["audio"],

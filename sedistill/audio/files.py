@@ -6,6 +6,7 @@ Samples and rate always travel together. Full scale is 1.0. What may last for ho
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from sedistill.audio.resampling import BLOCK_FRAMES, resample
 from sedistill.errors import UserError
+from sedistill.reading import shown, why_no_file
 from sedistill.writing import atomic_path
 
 SUFFIXES = frozenset({
@@ -36,7 +38,7 @@ class AudioFileError(UserError):
     """An audio file that cannot be used; the message is `path: reason`."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}.")
+        super().__init__(f"{shown(path)}: {reason}.")
         self.path, self.reason = str(path), reason
 
     def __reduce__(self) -> tuple[type["AudioFileError"], tuple[str, str]]:
@@ -138,7 +140,9 @@ def write_blocks(
     with atomic_path(path) as temporary:
         try:
             # By its name: libsndfile calling back into Python to write would swallow Ctrl-C.
-            with _Sequential(str(temporary), "w", sample_rate, channels, subtype, format=format_name) as file:
+            with _Sequential(
+                _name_for_libsndfile(temporary), "w", sample_rate, channels, subtype, format=format_name
+            ) as file:
                 for block in blocks:
                     file.write(on_grid(block, subtype))
                     frames += len(block)
@@ -172,8 +176,10 @@ class _Sequential(soundfile.SoundFile):
 
 
 def _open(path: Path | str) -> soundfile.SoundFile:
+    if fault := why_no_file(path):
+        raise AudioFileError(path, fault)
     try:
-        file = _Sequential(path)
+        file = _Sequential(_name_for_libsndfile(path))
     except (soundfile.LibsndfileError, OSError, TypeError) as error:
         raise AudioFileError(path, _why_unreadable(Path(path), error)) from None
     if file.frames > _UNKNOWN_FRAMES:
@@ -181,6 +187,11 @@ def _open(path: Path | str) -> soundfile.SoundFile:
     if str(path).lower().endswith(".wav"):
         _refuse_cut_wav(path, file.extra_info)
     return file
+
+
+def _name_for_libsndfile(path: Path | str) -> str | bytes:
+    """Bytes, as soundfile refuses text that is no UTF-8; on Windows names are text."""
+    return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def _go_to(file: soundfile.SoundFile, path: Path | str, start: int, frames: int | None) -> int:
@@ -230,14 +241,8 @@ def _let_the_system_say_why(path: Path) -> None:
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
-    if not path.exists():
-        return "does not exist"
-    if not path.is_file():
-        return "is a folder, not an audio file"
     if path.stat().st_size == 0:
         return "is empty (0 bytes)"
-    if not os.access(path, os.R_OK):
-        return "may not be read (no permission)"
     return f"is not audio that libsndfile can read ({_plain(error)})"
 
 
