@@ -1,7 +1,7 @@
 """Is one waveform in another, and how much later? Cross-correlation, made sharp by whitening.
 
-The spectrum of the noisy waveform, smoothed, weighs the correlation: what is loud only because of noise or of the
-voice's low frequencies counts less (a matched filter). Level and polarity do not matter.
+The smoothed spectrum of the noisy waveform weighs the correlation: what is loud only because of noise, or of
+the low frequencies of a voice, counts less (a matched filter). Level and polarity do not matter.
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class Correlation:
 
     Attributes:
         lag: samples by which the first waveform is later than the second.
-        height: of the peak, 1 for a delayed copy, some 0.02 for two recordings of a few seconds; negative where
-            the polarity is inverted.
+        height: of the peak, 1 for a delayed copy, some 0.02 for two recordings of a few seconds; negative
+            where the polarity is inverted.
         over_others: its height over that of the next peak elsewhere; near 1 for periodic sound.
         over_zero: its height over that at no lag (one sample beside counts too).
         sharpness: share of the peak in the power within 0.1 s of it; low under reverberation.
@@ -45,7 +45,7 @@ def correlate(noisy: NDArray, clean: NDArray, sample_rate: int) -> Correlation |
     size = fft.next_fast_len(len(noisy) + len(clean), real=True)
     ours, theirs = fft.rfft(noisy, size), fft.rfft(clean, size)
     power = _smoothed(np.abs(ours).astype(np.float64) ** 2, max(1, round(_SMOOTH_HZ * size / sample_rate)))
-    if power.max() <= 0 or not np.abs(theirs).max() > 0:
+    if not (0 < power.max() < np.inf and 0 < np.abs(theirs).max() < np.inf):
         return None
     weight = 1 / np.maximum(power, _QUIETEST_BIN * power.max())
     energies = [float(np.sum(np.abs(side) ** 2 * weight)) * 2 / size for side in (ours, theirs)]
@@ -66,7 +66,7 @@ def _described(correlation: NDArray, sample_rate: int) -> Correlation:
     at_zero = max(heights[0], heights[1], heights[-1])
     near_peak = np.sum(correlation[around(peak, _NEAR_SECONDS, _NEAR_SECONDS)] ** 2)
     near_zero = np.mean(correlation[around(0, _BEFORE_SECONDS, _NEAR_SECONDS)] ** 2)
-    tiny = np.finfo(np.float32).tiny
+    tiny = float(np.finfo(np.float32).tiny)
     return Correlation(
         lag=peak if peak < size // 2 else peak - size,
         height=float(correlation[peak]),

@@ -1,9 +1,9 @@
 """Fixed sets of noisy/clean pairs on the disk: written once, the same for every run and every model."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, make_crop
 from sedistill.data.material import Material
 from sedistill.data.mixing import MixingSettings, make_mixture
+from sedistill.data.partners import NO_PARTNER, Pair, find_partners
 from sedistill.data.set_files import (
     FACTS,
     FORMAT_VERSION,
@@ -78,46 +79,56 @@ class FixedSet:
     """A folder of noisy/clean pairs, read clip by clip.
 
     Args:
-        folder: written by `write_fixed_set`, or any folder with noisy/ and clean/ of equal file names.
+        folder: written by `write_fixed_set`, or any folder with noisy/ and clean/ whose files are partners by
+            the rule of `partners`.
 
     Attributes:
-        names: file names, in their order (bytes in a numpy array; `name(i)` for one).
+        names, clean_names: files below noisy/ and clean/, in the order of the noisy ones (arrays of bytes).
         lengths: samples of each clip.
         sample_rate: Hz.
         snr_db: of each clip, NaN where unknown.
         noise_classes: of each clip, empty where unknown (bytes).
         facts: set.yaml, or {} for a plain folder.
 
-    Raises UserError for a missing folder, a missing partner, pairs of different lengths or rates, and a
-    written set that was changed since.
+    Raises UserError for a missing folder, a file without a partner, pairs of different lengths or rates, and
+    a written set that was changed since.
     """
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        noisy, clean = self._matched_files()
-        self.names = np.array([name.encode() for name in noisy], dtype=np.bytes_)
-        self.snr_db = np.full(len(noisy), np.nan)
-        self.noise_classes = np.full(len(noisy), b"", dtype=np.bytes_)
+        pairs = self._matched_files()
+        self.names = np.array([pair.noisy.encode() for pair in pairs], dtype=np.bytes_)
+        self.clean_names = np.array([pair.clean.encode() for pair in pairs], dtype=np.bytes_)
+        self.snr_db = np.full(len(pairs), np.nan)
+        self.noise_classes = np.full(len(pairs), b"", dtype=np.bytes_)
         self.facts: dict[str, Any] = {}
         if (self.folder / FACTS).is_file():
-            self._load_written({**noisy}, {**clean})
+            self._load_written()
         else:
-            self._probe_all(noisy)
+            self._probe_all()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def name(self, index: int) -> str:
-        """File name of clip `index`."""
+        """File of clip `index` below noisy/."""
         return self.names[index].decode()
+
+    def clip_id(self, index: int) -> str:
+        """What clip `index` is called in tables: its file without the suffix, which no other clip shares."""
+        return str(PurePosixPath(self.name(index)).with_suffix(""))
+
+    def paths(self, index: int) -> tuple[Path, Path]:
+        """The noisy and the clean file of clip `index`."""
+        return self.folder / "noisy" / self.name(index), self.folder / "clean" / self.clean_names[
+            index
+        ].decode()
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(noisy, clean), float32 (T,) each."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        noisy, clean = (
-            read_mono(self.folder / side / self.name(index), self.sample_rate) for side in ("noisy", "clean")
-        )
+        noisy, clean = (read_mono(path, self.sample_rate) for path in self.paths(index))
         if len(noisy) != len(clean):
             raise UserError(
                 f"{self.folder}: {self.name(index)} has {len(noisy)} noisy, {len(clean)} clean samples."
@@ -134,34 +145,40 @@ class FixedSet:
         """sha256 over names and audio: read from set.yaml, computed (once) for a plain folder."""
         if "hash" in self.facts:
             return str(self.facts["hash"])
-        return _hash_of_folder(self.folder, tuple(self.name(i) for i in range(len(self))), self.sample_rate)
+        pairs = tuple((self.name(i), *self.paths(i)) for i in range(len(self)))
+        return _hash_of_pairs(pairs, self.sample_rate)
 
-    def _matched_files(self) -> tuple[dict[str, int], dict[str, int]]:
+    def _matched_files(self) -> list[Pair]:
         sides = []
         for side in ("noisy", "clean"):
             place = self.folder / side
             if not place.is_dir():
                 raise UserError(f"{place} does not exist; a set is a folder with noisy/ and clean/ in it.")
-            sides.append(listed(place))
-        noisy, clean = sides
-        if not noisy and not clean:
+            sides.append(list(listed(place)))
+        if not any(sides):
             raise UserError(f"{self.folder} holds no audio files in noisy/ and clean/.")
-        both_ways = ((noisy, clean, "noisy", "clean"), (clean, noisy, "clean", "noisy"))
-        for mine, other, side, partner in both_ways:
-            alone = [name for name in mine if name not in other]
-            if alone:
-                more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
-                raise UserError(
-                    f"{self.folder / side / alone[0]}{more} has no partner of the same name in "
-                    f"{self.folder / partner}; add it or take the file away."
-                )
-        return noisy, clean
+        found = find_partners(*sides)
+        for left, side, partner in (
+            (found.noisy_left, "noisy", "clean"),
+            (found.clean_left, "clean", "noisy"),
+        ):
+            if left:
+                self._refuse_left_over(left, side, partner)
+        return found.pairs
 
-    def _probe_all(self, names: Iterable[str]) -> None:
+    def _refuse_left_over(self, left: Sequence[tuple[str, str]], side: str, partner: str) -> None:
+        file, reason = left[0]
+        more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+        if reason == NO_PARTNER:
+            reason = f"no partner of the same name in {self.folder / partner}; add it or take the file away"
+            raise UserError(f"{self.folder / side / file}{more} has {reason}.")
+        raise UserError(f"{self.folder / side / file}{more} has no sure partner: {reason}; leave one there.")
+
+    def _probe_all(self) -> None:
         rates: list[int] = []
         lengths: list[int] = []
-        for name in names:
-            noisy, clean = (probe(self.folder / side / name) for side in ("noisy", "clean"))
+        for index in range(len(self)):
+            noisy, clean = map(probe, self.paths(index))
             if noisy.frames == 0:
                 raise AudioFileError(noisy.path, "holds no samples")
             if (noisy.frames, noisy.sample_rate) != (clean.frames, clean.sample_rate):
@@ -179,7 +196,8 @@ class FixedSet:
         self.sample_rate = rates[0]
         self.lengths = np.array(lengths, dtype=np.int64)
 
-    def _load_written(self, noisy: dict[str, int], clean: dict[str, int]) -> None:
+    def _load_written(self) -> None:
+        noisy, clean = (listed(self.folder / side) for side in ("noisy", "clean"))
         path = self.folder / FACTS
         try:
             self.facts = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -252,5 +270,5 @@ def _chosen_pairs(available: int, count: int, seed: int) -> list[int]:
 
 
 @cache
-def _hash_of_folder(folder: Path, names: tuple[str, ...], sample_rate: int) -> str:
-    return joint_hash(pair_digest(folder, name, sample_rate) for name in names)
+def _hash_of_pairs(pairs: tuple[tuple[str, Path, Path], ...], sample_rate: int) -> str:
+    return joint_hash(pair_digest(name, noisy, clean, sample_rate) for name, noisy, clean in pairs)

@@ -1,7 +1,7 @@
 """Do the noisy and the clean file of a pair belong together, sample by sample?
 
-Measured on 31 real pairs, on mixtures of real speech and noise down to -20 dB, under 131 room responses, and on pairs
-put together wrongly; docs/reliability.md has the numbers.
+Measured on 31 real pairs, mixtures of real speech and noise down to -20 dB, 131 room responses, and pairs put
+together wrongly.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ WHOLE_SECONDS, STRETCH_SECONDS = 30.0, 20.0
 """Up to the first a pair is looked at as a whole, a longer one in three stretches of the second."""
 SHORTEST_SECONDS = 0.5  # shorter ones cannot be told
 LARGEST_FITTING_LAG = 1  # samples
-# Other recordings stay below RELATED (0.07 was the most, 0.01 to 0.04 are usual); mixtures at -10 dB reach 0.2.
+# Other recordings stay below RELATED (0.07 at most, 0.01 to 0.04 usually); mixtures at -10 dB reach 0.2.
 RELATED, RELATED_NEAR_ZERO = 0.085, 10.0
 # Under reverberation a late reflection may be the highest peak: only a peak that stands alone is a lag.
 _ALONE, _OVER_ZERO, _SHARP, _LONG_SECONDS = 2.0, 2.0, 0.04, 0.02
@@ -91,7 +91,7 @@ def fit_of_arrays(noisy: NDArray, clean: NDArray, sample_rate: int) -> PairFit:
 
 
 def shifted(lag: int, frames: int) -> tuple[int, int, int]:
-    """(start in noisy, start in clean, samples) of what is common to a pair whose noisy file is `lag` late."""
+    """(start in noisy, start in clean, samples) of what a pair shares whose noisy file is `lag` late."""
     return max(lag, 0), max(-lag, 0), frames - abs(lag)
 
 

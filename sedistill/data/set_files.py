@@ -161,7 +161,7 @@ def _write_numbered(
     number, item = numbered
     name = f"{number:06d}.flac"
     row = write_one(folder, name, item)
-    return row, pair_digest(folder, name, sample_rate)
+    return row, pair_digest(name, folder / "noisy" / name, folder / "clean" / name, sample_rate)
 
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:
@@ -172,13 +172,13 @@ def _write_table(path: Path, rows: Sequence[Row]) -> None:
 
 
 def listed(folder: Path) -> dict[str, int]:
-    """{file name: bytes} of the audio files right in `folder`, sorted."""
-    found = {
-        path.name: path.stat().st_size
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    """{file: bytes} of the audio files below `folder`, sorted."""
+    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES}
+    return {
+        file.as_posix(): path.stat().st_size
+        for file, path in sorted(files.items())
+        if path.is_file() and not any(part.startswith(".") for part in file.parts)
     }
-    return dict(sorted(found.items()))
 
 
 def total_bytes(files: Mapping[str, int]) -> int:
@@ -186,11 +186,11 @@ def total_bytes(files: Mapping[str, int]) -> int:
     return sum(files.values())
 
 
-def pair_digest(folder: Path, name: str, sample_rate: int) -> bytes:
+def pair_digest(name: str, noisy: Path, clean: Path, sample_rate: int) -> bytes:
     """Hash of a clip's name and audio."""
     digest = hashlib.sha256(name.encode())
-    for side in ("noisy", "clean"):
-        digest.update(read_mono(folder / side / name, sample_rate).astype("<f4").tobytes())
+    for path in (noisy, clean):
+        digest.update(read_mono(path, sample_rate).astype("<f4").tobytes())
     return digest.digest()
 
 

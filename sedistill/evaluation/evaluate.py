@@ -196,7 +196,7 @@ def score_clip(
         scores = dict.fromkeys(metrics, str(error))
     return ClipScore(
         model=system.label,
-        clip=Path(pairs.name(index)).stem,
+        clip=pairs.clip_id(index),
         seconds=float(pairs.lengths[index]) / pairs.sample_rate,
         snr_db=snr_db,
         noise_class=pairs.noise_classes[index].decode(),

@@ -9,7 +9,6 @@ from sedistill.data.layouts.listing import (
     Listing,
     Source,
     audio_files,
-    file_id,
     group_of,
     match_pairs,
 )
@@ -66,7 +65,7 @@ def _add_test_set(listing: Listing, folder: Path, split: str, published: str) ->
             raise UserError(f"{place} does not exist; a DNS2020 test set has noisy/ and clean/.")
     listing.roots |= roots
     noisy, clean = ((name, place, list(audio_files(place))) for name, place in roots.items())
-    for name, noisy_file, clean_file in match_pairs(listing, noisy, clean, file_id):
+    for name, noisy_file, clean_file in match_pairs(listing, noisy, clean):
         pair = f"{folder.name}/{name}"
         listing.add_pair(noisy[0], noisy_file, clean[0], clean_file, split, folder.name, pair)
     listing.parts.append(Part(published, frozenset(roots), "noisy"))

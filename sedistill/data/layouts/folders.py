@@ -11,7 +11,6 @@ from sedistill.data.layouts.listing import (
     audio_files,
     group_of,
     match_pairs,
-    same_name,
 )
 
 SPLIT_NAMES = {
@@ -42,7 +41,7 @@ def list_pairs(clean: Path, noisy: Path) -> Listing:
     listing = Listing("pairs", {"clean": clean.absolute(), "noisy": noisy.absolute()})
     noisy_files, clean_files = list(audio_files(noisy)), list(audio_files(clean))
     splits = _splits_named(noisy_files)
-    pairs = match_pairs(listing, ("noisy", noisy, noisy_files), ("clean", clean, clean_files), same_name)
+    pairs = match_pairs(listing, ("noisy", noisy, noisy_files), ("clean", clean, clean_files))
     for name, noisy_file, clean_file in pairs:
         split, group = _place(noisy_file, splits)
         if split is None:

@@ -1,12 +1,11 @@
 """What a layout says about a folder, and the looking at names that layouts share."""
 
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sedistill.audio.files import SUFFIXES
+from sedistill.data.partners import NO_PARTNER, find_partners
 from sedistill.data.published import Part
 from sedistill.errors import UserError
 
@@ -78,41 +77,19 @@ def group_of(parts: tuple[str, ...]) -> str:
     return parts[0] if len(parts) > 1 else Path(parts[-1]).stem if parts else ""
 
 
-def same_name(file: Path) -> str:
-    """Path without suffix: the partner's name in plain pairs."""
-    return file.with_suffix("").as_posix()
-
-
-def file_id(file: Path) -> str:
-    """ "fileid_7" of "clnsp1_train_1_snr7_tl-21_fileid_7.wav", as the DNS challenge matches its pairs."""
-    found = re.search(r"fileid_(\d+)", file.stem)
-    return f"fileid_{found[1]}" if found else same_name(file)
-
-
 Side = tuple[str, Path, list[Path]]
 """Name of a root, where it lies, its files."""
 
 
-def match_pairs(
-    listing: Listing, noisy: Side, clean: Side, key: Callable[[Path], str]
-) -> list[tuple[str, Path, Path]]:
+def match_pairs(listing: Listing, noisy: Side, clean: Side) -> list[tuple[str, Path, Path]]:
     """Pairs (name, noisy file, clean file); files without one partner are left out, with the reason."""
-    by_key: list[dict[str, Path]] = []
-    for _, folder, files in (noisy, clean):
-        counts = Counter(key(file) for file in files)
-        by_key.append({key(file): file for file in files if counts[key(file)] == 1})
-        listing.left_out += [
-            (str(folder / file), "another file here has the same name up to its suffix")
-            for file in files
-            if counts[key(file)] > 1
-        ]
-    for mine, other, folder, other_folder in (
-        (by_key[0], by_key[1], noisy[1], clean[1]),
-        (by_key[1], by_key[0], clean[1], noisy[1]),
+    found = find_partners(*([file.as_posix() for file in files] for _, _, files in (noisy, clean)))
+    for left, folder, other_folder in (
+        (found.noisy_left, noisy[1], clean[1]),
+        (found.clean_left, clean[1], noisy[1]),
     ):
         listing.left_out += [
-            (str(folder / file), f"no partner of that name in {other_folder}")
-            for name, file in mine.items()
-            if name not in other
+            (str(folder / file), f"{reason} in {other_folder}" if reason == NO_PARTNER else reason)
+            for file, reason in left
         ]
-    return [(name, file, by_key[1][name]) for name, file in by_key[0].items() if name in by_key[1]]
+    return [(pair.name, Path(pair.noisy), Path(pair.clean)) for pair in found.pairs]
