@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 _SMOOTH_HZ = 60.0
 _QUIETEST_BIN = 1e-6  # of the loudest one; below lies what a codec or a low sample rate left empty
@@ -42,14 +41,14 @@ class Correlation:
 def correlate(noisy: NDArray, clean: NDArray, sample_rate: int) -> Correlation | None:
     """The correlation of two waveforms (T,); None where one of them is silent."""
     noisy, clean = (np.asarray(side, dtype=np.float32) - np.float32(side.mean()) for side in (noisy, clean))
-    size = fft.next_fast_len(len(noisy) + len(clean), real=True)
-    ours, theirs = fft.rfft(noisy, size), fft.rfft(clean, size)
+    size = _fast_size(len(noisy) + len(clean))
+    ours, theirs = np.fft.rfft(noisy, size), np.fft.rfft(clean, size)
     power = _smoothed(np.abs(ours).astype(np.float64) ** 2, max(1, round(_SMOOTH_HZ * size / sample_rate)))
     if not (0 < power.max() < np.inf and 0 < np.abs(theirs).max() < np.inf):
         return None
     weight = 1 / np.maximum(power, _QUIETEST_BIN * power.max())
     energies = [float(np.sum(np.abs(side) ** 2 * weight)) * 2 / size for side in (ours, theirs)]
-    correlation = fft.irfft(ours * np.conj(theirs) * weight, size) / np.sqrt(energies[0] * energies[1])
+    correlation = np.fft.irfft(ours * np.conj(theirs) * weight, size) / np.sqrt(energies[0] * energies[1])
     return _described(correlation, sample_rate)
 
 
@@ -75,6 +74,11 @@ def _described(correlation: NDArray, sample_rate: int) -> Correlation:
         sharpness=height**2 / max(float(near_peak), tiny),
         near_zero=float(near_zero / max(np.mean(correlation**2), tiny)),
     )
+
+
+def _fast_size(least: int) -> int:
+    """A size for a quick transform, at least so large: a small odd factor times a power of two."""
+    return min(odd << max(0, (-(-least // odd) - 1).bit_length()) for odd in (1, 3, 5, 9, 15))
 
 
 def _smoothed(power: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
