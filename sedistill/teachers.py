@@ -60,9 +60,9 @@ class Teacher:
 class LevelFactor:
     """A network's best factor onto clean speech, over the clips of a set.
 
-    For one clip it is <estimate, clean> / <estimate, estimate>, which minimises
-    |factor * estimate - clean|^2. `factor` is the median over clips, `low` and `high` are the 5 % and
-    95 % quantiles.
+    For one clip it is <estimate, clean> / <estimate, estimate>, both without their means, which minimises
+    |factor * estimate - clean|^2 around its mean. `factor` is the median over clips, `low` and `high` are the
+    5 % and 95 % quantiles.
     """
 
     factor: float
@@ -93,9 +93,11 @@ def level_factors(estimate: Tensor, clean: Tensor) -> Tensor:
     """
     if not (estimate.isfinite().all() and clean.isfinite().all()):
         raise ValueError("the estimate or the clean speech is not finite")
-    energy = estimate.double().square().sum(dim=1)
-    factor = (estimate.double() * clean.double()).sum(dim=1) / energy
-    return torch.where(energy > 0, factor, torch.nan)
+    estimate, clean = estimate.double(), clean.double()
+    sound, speech = (side - side.mean(dim=1, keepdim=True) for side in (estimate, clean))
+    energy = sound.square().sum(dim=1)
+    rounding = 1e-24 * estimate.square().sum(dim=1)  # what is left of a constant
+    return torch.where(energy > rounding, (sound * speech).sum(dim=1) / energy, torch.nan)
 
 
 def summarise_factors(factors: Tensor) -> LevelFactor:

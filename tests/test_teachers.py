@@ -51,9 +51,12 @@ def test_factor_undoes_scale_and_sign(scale: float, sign: int, seed: int) -> Non
 
 
 def test_factor_by_hand() -> None:
-    estimate, clean = torch.tensor([[1.0, 2.0]]), torch.tensor([[2.0, 1.0]])
-    assert float(level_factors(estimate, clean)) == pytest.approx(4 / 5)
-    assert math.isnan(float(level_factors(torch.zeros(1, 2), clean)))
+    estimate, clean = torch.tensor([[1.0, -1.0, 2.0, -2.0]]), torch.tensor([[2.0, -2.0, 1.0, -1.0]])
+    for offset in (0.0, 0.3):  # on both, as a recording and what a network leaves of it have
+        factor = level_factors(estimate + offset, clean + offset)
+        assert float(factor) == pytest.approx(4 / 5)
+    assert math.isnan(float(level_factors(torch.full((1, 50_000), 0.1), torch.randn(1, 50_000))))
+    assert math.isnan(float(level_factors(torch.zeros(1, 4), clean)))
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])

@@ -2,6 +2,9 @@
 
 Nothing here depends on the absolute level of a recording: scaling a waveform by g moves its levels by
 20 log10 |g| and changes nothing else. Exact silence has the level -inf, and never raises or warns.
+
+Nor does anything depend on an offset (a mean that is not zero, as cheap converters add): nobody hears it. All
+levels, and with them SNRs, gains and silence, are those of a waveform without the mean of the whole of it.
 """
 
 import math
@@ -13,6 +16,8 @@ FRAME_SECONDS = 0.020
 ACTIVE_RANGE_DB = 40.0
 PEAK_LIMIT = 0.99
 SILENT_PEAK = 1 / 32768  # one step of 16 bits: what never leaves it is silence, whatever the format
+NEGLIGIBLE_OFFSET_DB = -30.0
+"""A mean so far below the active level is none: it changes a level by 0.004 dB."""
 _ACTIVE_RANGE = 10.0 ** (-ACTIVE_RANGE_DB / 10.0)
 _TOO_SMALL_TO_SQUARE = 1e-30  # mean squares below this have lost digits in float32
 
@@ -27,8 +32,22 @@ def gain_to_db(gain: float) -> float:
     return 20.0 * math.log10(gain) if gain > 0 else -math.inf
 
 
+def without_mean(samples: NDArray) -> NDArray:
+    """(T,) of floating point less its mean; a constant becomes exact zeros."""
+    if len(samples) == 0 or (samples[0] == samples[-1] and (samples == samples[0]).all()):
+        return np.zeros_like(samples)  # which a rounded mean would miss
+    return samples - samples.dtype.type(samples.mean(dtype=np.float64))
+
+
+def offset_of(mean: float, active_level_db: float) -> float:
+    """`mean`, or 0 where it is negligible beside the active level of the signal around it."""
+    negligible = gain_to_db(abs(mean)) <= active_level_db + NEGLIGIBLE_OFFSET_DB
+    return 0.0 if negligible or active_level_db == -math.inf else mean
+
+
 def rms_db(samples: NDArray) -> float:
-    """Root mean square of all samples (T,) in dB; -inf for silence or an empty input."""
+    """Root mean square of all samples (T,) around their mean, in dB; -inf for silence or an empty input."""
+    samples = without_mean(samples)
     power = float(np.dot(samples, samples)) / len(samples) if len(samples) else 0.0
     if power < _TOO_SMALL_TO_SQUARE and samples.dtype == np.float32:
         wide = samples.astype(np.float64)
@@ -51,6 +70,7 @@ def rms_and_active_level_db(samples: NDArray, sample_rate: int) -> tuple[float, 
     """`rms_db` and `active_level_db` of (T,) in one pass."""
     if len(samples) == 0:
         return -math.inf, -math.inf
+    samples = without_mean(samples)
     frame = frame_length(sample_rate)
     whole = len(samples) // frame * frame
     frames = samples[:whole].reshape(-1, frame)

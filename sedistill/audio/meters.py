@@ -8,9 +8,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sedistill.audio.levels import SILENT_PEAK, frame_length, levels_of_frames, peak, with_last_frame
+from sedistill.audio.levels import SILENT_PEAK, frame_length, levels_of_frames, offset_of, with_last_frame
 
 _SHORTEST_RUN = 3
+_ROUNDING = 1e-13  # of float64 sums, as a part of the energies they are made of
 
 
 class ClippingMeter:
@@ -46,29 +47,58 @@ class ClippingMeter:
 
 
 class LevelMeter:
-    """Length, peak and active level of a recording. Of its samples only the energies of frames are kept."""
+    """Length, peak, mean and active level of a recording. Of its samples only sums over frames are kept."""
 
     def __init__(self, sample_rate: int) -> None:
-        self.frames, self.peak = 0, 0.0
+        self.frames, self.highest, self.lowest = 0, -math.inf, math.inf
         self._frame = frame_length(sample_rate)
         self._energies: list[NDArray] = []
-        self._rest = np.zeros(0, np.float32)
+        self._sums: list[NDArray] = []
+        self._rest = np.zeros(0)
 
     def add(self, block: NDArray) -> None:
         """Take the next block into account."""
+        if len(block):
+            self.highest = max(self.highest, float(block.max()))
+            self.lowest = min(self.lowest, float(block.min()))
         self.frames += len(block)
-        self.peak = max(self.peak, peak(block))
-        samples = np.concatenate([self._rest, block])
+        samples = np.concatenate([self._rest, block])  # float64, or an offset would hide what lies on it
         whole = len(samples) // self._frame * self._frame
         frames, self._rest = samples[:whole].reshape(-1, self._frame), samples[whole:].copy()
         self._energies.append(np.einsum("ij,ij->i", frames, frames))
+        self._sums.append(frames.sum(axis=1))
+
+    @property
+    def peak(self) -> float:
+        """Largest magnitude of the samples as they are; 0 without any."""
+        return max(self.highest, -self.lowest) if self.frames else 0.0
+
+    @property
+    def mean(self) -> float:
+        """Of all samples; 0 without any."""
+        total = sum(float(sums.sum()) for sums in self._sums) + float(self._rest.sum())
+        return total / self.frames if self.frames else 0.0
+
+    @property
+    def offset(self) -> float:
+        """The mean, or 0 where `levels.offset_of` calls it negligible."""
+        return offset_of(self.mean, self.active_level_db)
+
+    @property
+    def peak_without_offset(self) -> float:
+        """Largest magnitude of the samples less `offset`."""
+        offset = self.offset
+        return max(self.highest - offset, offset - self.lowest) if self.frames else 0.0
 
     @property
     def active_level_db(self) -> float:
         """As `levels.active_level_db`, except that what is quieter than -300 dB counts as silence."""
         if self.frames == 0:
             return -math.inf
-        energies, surplus = with_last_frame(np.concatenate(self._energies), self._rest, self._frame)
+        mean, energies, sums = self.mean, np.concatenate(self._energies), np.concatenate(self._sums)
+        around_mean = energies - 2 * mean * sums + self._frame * mean**2
+        around_mean[around_mean < _ROUNDING * energies] = 0.0  # an exact zero came out of a difference
+        energies, surplus = with_last_frame(around_mean, self._rest - mean, self._frame)
         return levels_of_frames(energies, surplus, self.frames, self._frame)[1]
 
 

@@ -46,7 +46,9 @@ class Finding:
 
     Attributes:
         sample_rate, channels, seconds, clipped_share, audio_sha256: of the file that was given.
-        frames, active_level_db, peak: of what will be read later, converted or not.
+        frames, active_level_db, peak: of what will be read later, converted or not, without its offset.
+        offset: mean of what will be read later; 0 where it is negligible.
+        written_peak: the largest magnitude with the offset, as it is in the file.
     """
 
     reason: str = ""
@@ -60,6 +62,8 @@ class Finding:
     clipped_share: float = 0.0
     audio_sha256: str = ""
     was_converted: bool = False
+    offset: float = 0.0
+    written_peak: float = 0.0
 
 
 class UnusableError(Exception):
@@ -84,7 +88,7 @@ def check(job: Job) -> tuple[Finding, ...]:
     if len({one.seconds for one in findings}) > 1:
         detail = " and ".join(f"{one.seconds:.3f} s" for one in findings)
         return tuple(Finding("lengths differ", f"noisy and clean have {detail}") for _ in findings)
-    gain = gain_within(1.0, max(one.peak for one in findings))
+    gain = gain_within(1.0, max(one.written_peak for one in findings))
     converting = any(one.was_converted for one in findings)
     return _go_through(job, gain) if converting and gain < 1.0 else findings
 
@@ -123,10 +127,12 @@ def _go_through_file(
         seconds=info.seconds,
         frames=level.frames,
         active_level_db=level.active_level_db,
-        peak=level.peak,
+        peak=level.peak_without_offset,
         clipped_share=original.clipping.clipped_share,
         audio_sha256=original.digest.hexdigest(),
         was_converted=convert,
+        offset=level.offset,
+        written_peak=level.peak,
     )
 
 

@@ -6,6 +6,7 @@ are copied page by page as soon as a forked worker counts a reference to them.
 
 import csv
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,7 +17,9 @@ import yaml
 from numpy.typing import NDArray
 
 from sedistill.audio.files import read_blocks, read_mono, to_mono
+from sedistill.csv_files import csv_writer
 from sedistill.errors import UserError
+from sedistill.reading import NAMES
 from sedistill.writing import atomic_path
 
 FORMAT_VERSION = 1
@@ -30,7 +33,9 @@ class Clip:
     `root` names an entry of the corpus's roots, `path` is relative to it. `sample_rate` and `channels` are
     those of the file the user gave, `source`, which differs from `path` when it was converted.
     `pair` is the name a noisy clip shares with its clean one, else "". `group` is a speaker or a class of
-    noise; `recording` names what several files were cut from, where that is known, else "".
+    noise; `recording` names what several files were cut from, where that is known, else "". `offset` is the
+    mean of the recording, 0 where it is negligible; it is taken away on reading, and `active_level_db` and
+    `peak` are without it.
     """
 
     root: str
@@ -49,6 +54,7 @@ class Clip:
     pair: str = ""
     source: str = ""
     recording: str = ""
+    offset: float = 0.0
 
     @property
     def cut_from(self) -> str:
@@ -57,7 +63,7 @@ class Clip:
 
 
 _COLUMNS = {field.name: field.type for field in fields(Clip)}
-_OPTIONAL = ("recording",)  # came later; corpora without it are still read
+_ADDED_LATER = {"recording": "", "offset": 0.0}  # what a manifest written before has instead
 
 
 @dataclass(frozen=True)
@@ -109,8 +115,8 @@ class Corpus:
     def save(self, folder: Path | str) -> None:
         """Write corpus.csv and corpus.yaml into an existing folder."""
         folder = Path(folder)
-        with atomic_path(folder / MANIFEST) as path, path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
+        with atomic_path(folder / MANIFEST) as path, path.open("w", newline="", **NAMES) as file:
+            writer = csv_writer(file)
             writer.writerow(_COLUMNS)
             for row in self.table:
                 writer.writerow(_to_text(value) for value in row)
@@ -135,15 +141,15 @@ class Corpus:
 
     def split(self, name: str) -> "Corpus":
         """The clips of one split. Raises UserError when there are none."""
-        chosen = self.take(self.table["split"] == name.encode())
+        chosen = self.take(self.table["split"] == os.fsencode(name))
         if not len(chosen):
-            known = ", ".join(sorted(text.decode() for text in np.unique(self.table["split"])))
+            known = ", ".join(sorted(os.fsdecode(text) for text in np.unique(self.table["split"])))
             raise UserError(f"{self.folder} has no split '{name}'; it has {known or 'no clips at all'}.")
         return chosen
 
     def kind(self, name: str) -> "Corpus":
         """The clips of one kind: clean, noise or noisy. May be empty."""
-        return self.take(self.table["kind"] == name.encode())
+        return self.take(self.table["kind"] == os.fsencode(name))
 
     @property
     def has_pairs(self) -> bool:
@@ -165,17 +171,22 @@ class Corpus:
         return Path(self._place(self.table[index]))
 
     def read(self, index: int, start: int = 0, frames: int | None = None) -> NDArray[np.float32]:
-        """Samples (frames,) of clip `index`, from `start` samples after the clip's own beginning."""
+        """Samples (frames,) of clip `index`, from `start` samples after the clip's own beginning.
+
+        They are without the offset of the recording: it is no sound, would be scaled with it, and would be
+        a step wherever a piece begins or ends.
+        """
         row = self.table[index]
         frames = int(row["frames"]) - start if frames is None else frames
-        return read_mono(self._place(row), self.sample_rate, int(row["start"]) + start, frames)
+        samples = read_mono(self._place(row), self.sample_rate, int(row["start"]) + start, frames)
+        return samples - np.float32(row["offset"]) if row["offset"] else samples
 
     def loudest(self, index: int) -> int:
-        """Where in clip `index` its largest magnitude is, the first of equal ones."""
+        """Where in clip `index` its largest magnitude (as `read` gives it) is, the first of equal ones."""
         row = self.table[index]
         highest, place, first = -1.0, 0, 0
         for block in read_blocks(self._place(row), int(row["start"]), int(row["frames"])):
-            magnitudes = np.abs(to_mono(block))
+            magnitudes = np.abs(to_mono(block) - np.float32(row["offset"]))
             if magnitudes.max() > highest:
                 highest, place = float(magnitudes.max()), first + int(magnitudes.argmax())
             first += len(block)
@@ -183,7 +194,7 @@ class Corpus:
 
     def _place(self, row: np.void) -> str:
         # Text, not Path: building one costs as much as drawing a mixture.
-        return f"{self.roots[row['root'].decode()]}/{row['path'].decode()}"
+        return f"{self.roots[os.fsdecode(row['root'])]}/{os.fsdecode(row['path'])}"
 
     def take(self, chosen: NDArray[Any]) -> "Corpus":
         """The clips of these rows (numbers or marks), in that order."""
@@ -214,15 +225,20 @@ def _read_facts(folder: Path) -> dict[str, Any]:
 def _read_manifest(path: Path) -> NDArray[np.void]:
     if not path.is_file():
         raise UserError(f"{path} is missing; prepare the corpus again.")
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", **NAMES) as file:
         reader = csv.reader(file)
         header, rows = next(reader, []), list(reader)
-    missing = [name for name in _COLUMNS if name not in header and name not in _OPTIONAL]
+    missing = [name for name in _COLUMNS if name not in header and name not in _ADDED_LATER]
     if missing:
         raise UserError(f"{path} has no column '{missing[0]}'; prepare the corpus again.")
-    places = [header.index(name) if name in header else None for name in _COLUMNS]
+    places = {name: header.index(name) for name in _COLUMNS if name in header}
     try:
-        return _to_table([["" if place is None else row[place] for place in places] for row in rows])
+        return _to_table(
+            [
+                [row[places[name]] if name in places else _ADDED_LATER[name] for name in _COLUMNS]
+                for row in rows
+            ]
+        )
     except (ValueError, IndexError) as error:
         raise UserError(f"{path} is damaged ({error}); prepare the corpus again.") from None
 
@@ -230,7 +246,7 @@ def _read_manifest(path: Path) -> NDArray[np.void]:
 def _hash(table: NDArray[np.void], sample_rate: int) -> str:
     said = ("kind", "split", "group", "start", "frames", "audio_sha256", "pair")
     lines = sorted("\t".join(_to_text(row[name]) for name in said) for row in table)
-    return hashlib.sha256("\n".join([str(sample_rate), *lines]).encode()).hexdigest()
+    return hashlib.sha256(os.fsencode("\n".join([str(sample_rate), *lines]))).hexdigest()
 
 
 def _to_table(rows: list[list[Any]]) -> NDArray[np.void]:
@@ -238,7 +254,7 @@ def _to_table(rows: list[list[Any]]) -> NDArray[np.void]:
     for place, (name, kind) in enumerate(_COLUMNS.items()):
         values = [row[place] for row in rows]
         if kind is str:
-            columns[name] = np.array([str(value).encode() for value in values], dtype=np.bytes_)
+            columns[name] = np.array([os.fsencode(str(value)) for value in values], dtype=np.bytes_)
         elif kind is int:
             columns[name] = np.array([int(value) for value in values], dtype=np.int64)
         else:
@@ -250,7 +266,7 @@ def _to_table(rows: list[list[Any]]) -> NDArray[np.void]:
 
 
 def _to_python(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value.item()
+    return os.fsdecode(value) if isinstance(value, bytes) else value.item()
 
 
 def _to_text(value: Any) -> str:

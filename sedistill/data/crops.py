@@ -88,7 +88,7 @@ def crop_in_memory(
         if levels.rms_db(clean[start : start + frames]) >= quietest_db:
             break
     else:
-        start = min(max(int(np.abs(clean).argmax()) - frames // 2, 0), spare)
+        start = min(max(int(np.abs(levels.without_mean(clean)).argmax()) - frames // 2, 0), spare)
     return noisy[start : start + frames], clean[start : start + frames]
 
 

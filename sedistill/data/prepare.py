@@ -197,6 +197,7 @@ def _clip(source: Source, finding: Finding) -> Clip:
         audio_sha256=finding.audio_sha256,
         pair=source.pair,
         source=f"{source.root}/{source.path}" if finding.was_converted else "",
+        offset=finding.offset,
     )
 
 
@@ -266,6 +267,7 @@ def _facts(
         "resampler": RESAMPLER,
         "seed": seed,
         "counts": _counts(clips, sample_rate),
+        "files_with_offset": len({(clip.root, clip.path) for clip in clips if clip.offset}),
         "excluded": dict(Counter(one.reason for one in excluded).most_common()),
         "code_version": sedistill.__version__,
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 from sedistill.audio.resampling import RESAMPLER
 from sedistill.data.corpus import Corpus
+from sedistill.reading import shown
 
 EXCLUDED = "excluded.csv"
 AUDIO_ROOT = "audio"
@@ -55,9 +56,22 @@ class PrepareSummary:
             )
         if self.clipped:
             lines.append(f"Kept although clipped (noise, or a ready pair): {self.clipped} files")
+        lines += self._offset_lines()
         lines += [f"{note}." for note in self.notes]
         lines += [f"Warning: {warning}." for warning in self.warnings]
         return "\n".join(lines)
+
+    def _offset_lines(self) -> list[str]:
+        with_offset = [clip for clip in self.corpus if clip.offset]
+        if not with_offset:
+            return []
+        most = max(with_offset, key=lambda clip: abs(clip.offset))
+        files = len({(clip.root, clip.path) for clip in with_offset})
+        return [
+            f"Warning: an offset (a mean that is not zero) lies on {files} files, the largest, "
+            f"{most.offset:+.3g} of full scale, on {shown(most.source or f'{most.root}/{most.path}')}; it "
+            "counts in no level and is taken away on reading."
+        ]
 
     def _left_out_lines(self) -> list[str]:
         if not self.excluded:

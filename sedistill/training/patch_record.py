@@ -141,7 +141,7 @@ class PatchRecorder:
         for side in (*self.noisy, *self.clean):
             digest.update(side.numpy().tobytes())
         levels = [
-            20 * np.log10(max(float((gain * clean).square().mean().sqrt()), 1e-9))
+            20 * np.log10(max(float((gain * clean).std(unbiased=False)), 1e-9))
             for gain, clean in zip(self.gains, self.clean, strict=True)
         ]
         return {

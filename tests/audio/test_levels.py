@@ -15,7 +15,14 @@ RATE = 1000  # frames of 20 samples
 waveforms = arrays(np.float64, st.integers(1, 130), elements=st.floats(-1, 1))
 
 
+def tone(samples: int, amplitude: float, dtype: type = np.float64) -> NDArray:
+    """The simplest sound without an offset."""
+    return np.tile([amplitude, -amplitude], samples)[:samples].astype(dtype)
+
+
 def slow_active_level_db(samples: NDArray, sample_rate: int) -> float:
+    mean = math.fsum(samples.tolist()) / len(samples)
+    samples = np.array([x - mean for x in samples.tolist()])
     frame = round(0.02 * sample_rate)
     frames = [samples[i : i + frame] for i in range(0, len(samples), frame)]
     powers = [sum(float(x) ** 2 for x in part) / len(part) for part in frames]
@@ -33,28 +40,28 @@ def test_levels_of_a_square_wave_by_hand() -> None:
 
 
 def test_pauses_lower_the_rms_but_not_the_active_level() -> None:
-    speech = np.concatenate([np.full(100, 0.1), np.zeros(900)])
+    speech = np.concatenate([tone(100, 0.1), np.zeros(900)])
     assert levels.rms_db(speech) == pytest.approx(-30.0)
     assert levels.active_level_db(speech, RATE) == pytest.approx(-20.0)
 
 
 def test_frames_40_db_under_the_loudest_still_count_and_quieter_ones_do_not() -> None:
-    loud = np.full(20, 1.0)
+    loud = tone(20, 1.0)
     # (1 + 0.01^2 * 1.02) / 2 against 1: the quiet frame counts, and halves the power.
-    assert levels.active_level_db(np.concatenate([loud, np.full(20, 0.0101)]), RATE) == pytest.approx(
+    assert levels.active_level_db(np.concatenate([loud, tone(20, 0.0101)]), RATE) == pytest.approx(
         -3.01, abs=0.01
     )
-    assert levels.active_level_db(np.concatenate([loud, np.full(20, 0.0099)]), RATE) == pytest.approx(0.0)
+    assert levels.active_level_db(np.concatenate([loud, tone(20, 0.0099)]), RATE) == pytest.approx(0.0)
 
 
 def test_a_single_shot_has_the_level_of_its_own_frame() -> None:
     shot = np.zeros(1000)
-    shot[500] = 1.0
-    assert levels.active_level_db(shot, RATE) == pytest.approx(10 * math.log10(1 / 20))
+    shot[500:502] = 1.0, -1.0
+    assert levels.active_level_db(shot, RATE) == pytest.approx(10 * math.log10(2 / 20))
 
 
 def test_the_short_last_frame_counts_with_its_own_length() -> None:
-    assert levels.active_level_db(np.concatenate([np.zeros(20), np.full(5, 0.5)]), RATE) == pytest.approx(
+    assert levels.active_level_db(np.concatenate([np.zeros(20), tone(4, 0.5)]), RATE) == pytest.approx(
         20 * math.log10(0.5)
     )
 
@@ -75,7 +82,7 @@ def test_scaling_moves_the_level_and_nothing_else(samples: NDArray, octaves: int
 def test_active_level_is_between_rms_and_peak(samples: NDArray) -> None:
     level = levels.active_level_db(samples, RATE)
     assert level >= levels.rms_db(samples) - 1e-9
-    assert level <= levels.gain_to_db(levels.peak(samples)) + 1e-9
+    assert level <= levels.gain_to_db(levels.peak(levels.without_mean(samples))) + 1e-9
 
 
 @given(waveforms)
@@ -96,17 +103,45 @@ def test_silence_is_minus_infinity_without_a_warning(samples: NDArray) -> None:
 
 
 def test_very_quiet_float32_keeps_its_level() -> None:
-    quiet = np.full(100, 1e-21, np.float32)  # its square is no float32
+    quiet = tone(100, 1e-21, np.float32)  # its square is no float32
     assert levels.active_level_db(quiet, RATE) == pytest.approx(-420.0, abs=1e-3)
     assert levels.rms_db(quiet) == pytest.approx(-420.0, abs=1e-3)
 
 
 def test_snr_of_speech_and_noise_by_hand() -> None:
-    speech = np.concatenate([np.full(100, 0.1), np.zeros(900)])
+    speech = np.concatenate([tone(100, 0.1), np.zeros(900)])
     hiss = np.tile([0.01, -0.01], 500)
     assert levels.snr_db(speech, hiss, RATE) == pytest.approx(20.0)
     assert levels.snr_db(speech, np.zeros(1000), RATE) == math.inf
     assert math.isnan(levels.snr_db(np.zeros(1000), np.zeros(1000), RATE))
+
+
+@given(waveforms, st.sampled_from([-0.7, 1e-3, 0.1, 3.0]))
+def test_an_offset_moves_no_level(samples: NDArray, offset: float) -> None:
+    samples = np.round(samples * 2**15) / 2**15
+    shifted = samples + offset
+    assert levels.rms_db(shifted) == pytest.approx(levels.rms_db(samples), abs=1e-6) or not np.ptp(samples)
+    level, moved = levels.active_level_db(samples, RATE), levels.active_level_db(shifted, RATE)
+    assert moved == pytest.approx(level, abs=1e-6) or not np.ptp(samples)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_offset_alone_is_silence(dtype: type) -> None:
+    constant = np.full(50_000, 0.1, dtype)
+    assert levels.rms_db(constant) == levels.active_level_db(constant, RATE) == -math.inf
+
+
+def test_snr_with_an_offset_on_speech_noise_or_both() -> None:
+    speech, hiss = np.concatenate([tone(100, 0.1), np.zeros(900)]), tone(1000, 0.01)
+    for on_speech, on_hiss in ((0.1, 0), (0, 0.1), (-0.3, 0.2)):
+        assert levels.snr_db(speech + on_speech, hiss + on_hiss, RATE) == pytest.approx(20.0)
+
+
+def test_which_mean_is_an_offset() -> None:
+    assert levels.offset_of(0.01, -20.0) == 0.01
+    assert levels.offset_of(-0.01, -20.0) == -0.01
+    assert levels.offset_of(0.003, -20.0) == 0.0
+    assert levels.offset_of(0.0, -math.inf) == levels.offset_of(0.1, -math.inf) == 0.0
 
 
 def test_one_guard_for_all_signals() -> None:

@@ -52,19 +52,38 @@ def test_clipped_share_is_the_slow_one_wherever_it_is_cut(samples: NDArray, plac
 
 
 @given(waveforms, cuts)
-def test_level_and_peak_are_those_of_the_whole_bit_for_bit(samples: NDArray, places: list[int]) -> None:
-    meter = level(samples, places)
+def test_level_and_peak_are_those_of_the_whole_wherever_it_is_cut(
+    samples: NDArray, places: list[int]
+) -> None:
+    meter, whole = level(samples, places), level(samples)
     assert meter.frames == len(samples)
     assert meter.peak == levels.peak(samples)
-    assert meter.active_level_db == levels.active_level_db(samples, RATE)
+    assert (meter.active_level_db, meter.mean) == (whole.active_level_db, whole.mean)  # bit for bit
+    assert meter.active_level_db == pytest.approx(levels.active_level_db(samples.astype(float), RATE))
 
 
-def test_level_of_a_long_recording_bit_for_bit() -> None:
+@given(waveforms, st.sampled_from([-0.25, 0.125, 0.5]))
+def test_an_offset_moves_no_streamed_level(samples: NDArray, offset: float) -> None:
+    shifted = level(samples.astype(np.float64) + offset)
+    assert shifted.active_level_db == pytest.approx(level(samples).active_level_db, abs=1e-6)
+
+
+def test_a_noted_offset_and_the_peak_without_it() -> None:
+    meter = level(np.tile([0.35, 0.15], 500).astype(np.float32), [3, 40])
+    assert meter.offset == meter.mean == pytest.approx(0.25)
+    assert meter.peak_without_offset == pytest.approx(0.1)
+    assert (meter.peak, meter.active_level_db) == (pytest.approx(0.35), pytest.approx(-20.0))
+    negligible = level(np.tile([0.1001, -0.0999], 500))
+    assert negligible.offset == 0.0
+    assert negligible.peak_without_offset == negligible.peak
+
+
+def test_level_of_a_long_recording() -> None:
     samples = (0.1 * np.random.default_rng(0).standard_normal(300_007)).astype(np.float32)
     meter = LevelMeter(16_000)
     for first in range(0, len(samples), 65_536):
         meter.add(samples[first : first + 65_536])
-    assert meter.active_level_db == levels.active_level_db(samples, 16_000)
+    assert meter.active_level_db == pytest.approx(levels.active_level_db(samples.astype(float), 16_000))
 
 
 def test_silence_is_judged_around_an_offset() -> None:

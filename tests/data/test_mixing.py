@@ -291,3 +291,27 @@ def test_settings_are_checked() -> None:
 def test_a_split_without_noise_is_refused(mixed_corpus: Path) -> None:
     with pytest.raises(UserError, match="there is no noise in this split"):
         Material(Corpus.load(mixed_corpus).split("train").kind("clean"))
+
+
+@pytest.mark.parametrize(("on_speech", "on_noise"), [(0.0, 0.0), (0.1, 0.0), (0.0, 0.1), (-0.2, 0.3)])
+@pytest.mark.parametrize("snr_on", ["active", "rms"])
+def test_an_offset_changes_neither_snr_nor_level_nor_speech(
+    tmp_path: Path, on_speech: float, on_noise: float, snr_on: str
+) -> None:
+    for kind, sound, offset in (("clean", speech, on_speech), ("noise", noise, on_noise)):
+        for number in range(2):
+            save(tmp_path / f"{kind}/train/{number}.wav", sound(3, number) + offset)
+    summary = prepare(tmp_path / "corpus", clean=tmp_path / "clean", noise=tmp_path / "noise", workers=1)
+    files = 2 * bool(on_speech) + 2 * bool(on_noise)
+    assert summary.corpus.facts["files_with_offset"] == files
+    assert (f"{files} files, the largest" in summary.text()) == bool(files)
+    material = Material(Corpus.load(tmp_path / "corpus").split("train"))
+    settings = MixingSettings(snr_db_low=10, snr_db_high=10, snr_on=snr_on, clip_seconds=2, level_spread_db=0)
+    for index in range(3):
+        mixture = make_mixture(0, 0, index, material, settings)
+        hiss, clean = mixture.noisy - mixture.clean, mixture.clean
+        level = levels.rms_db if snr_on == "rms" else lambda x: levels.active_level_db(x, RATE)
+        assert level(clean) - level(hiss) == pytest.approx(10.0, abs=0.02)
+        assert levels.active_level_db(clean, RATE) == pytest.approx(-26.0, abs=0.02)
+        assert abs(mixture.clean.mean()) < 1e-3  # the offset itself is in neither
+        assert abs(mixture.noisy.mean()) < 2e-3
