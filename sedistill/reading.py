@@ -14,6 +14,9 @@ from typing import TypedDict
 
 from sedistill.errors import UserError
 
+LARGEST_TEXT = 2**30
+"""Bytes of a text file that is read whole."""
+
 
 class _TextWithNames(TypedDict):
     encoding: str
@@ -114,3 +117,30 @@ def named_reading_errors(path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"{shown(path)} {why_unreadable(error)}.") from error
+
+
+def read_text(path: Path | str, remedy: str, largest: int = LARGEST_TEXT, names: bool = False) -> str:
+    """The text of a file in UTF-8; with `names` it may hold names that are not.
+
+    Raises UserError, ending with `remedy`, for what is no such file.
+    """
+    path = require_file(path, remedy)
+    with named_reading_errors(path):
+        size = path.stat().st_size
+        if size > largest:
+            raise UserError(
+                f"{shown(path)} has {size:,} bytes, more than the {largest:,} of such a file{ending(remedy)}"
+            )
+        content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig", NAMES["errors"] if names else "strict")
+    except UnicodeDecodeError:
+        raise UserError(f"{shown(path)} is not a text file in UTF-8{ending(remedy)}") from None
+    if "\0" in text:
+        raise UserError(f"{shown(path)} is not a text file (it holds NUL bytes){ending(remedy)}")
+    return text
+
+
+def ending(remedy: str) -> str:
+    """How a sentence with a remedy, or without one, ends."""
+    return f"; {remedy}." if remedy else "."

@@ -1,22 +1,45 @@
 """Settings: typed, readable from YAML, overridable by `key=value`, and refused in one clear sentence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from sedistill.errors import UserError, nearest
+from sedistill.paths import written_out
+from sedistill.reading import printable, require_file
+from sedistill.yaml_files import parse_yaml, read_yaml
 
 
-class Settings(BaseModel):
+class _Group(BaseModel):
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, given: Any) -> Any:
+        """pydantic would take true for 1."""
+        for key, value in given.items() if isinstance(given, Mapping) else ():
+            field = cls.model_fields.get(key)
+            if field and _holds_bool(value) and bool not in _types_in(field.annotation):
+                raise PydanticCustomError(
+                    "bool", "it must not be true or false", {"key": key, "value": value}
+                )
+        return given
+
+
+class Settings(_Group):
     """A group of settings. Unknown keys are errors, and values do not change after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-S = TypeVar("S", bound=Settings)
+class Record(_Group):
+    """What a file that this program wrote has to hold. Keys that other versions add are let through."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+S = TypeVar("S", bound=_Group)
 
 
 def load_settings(kind: type[S], path: Path | str, overrides: Sequence[str] = ()) -> S:
@@ -25,9 +48,9 @@ def load_settings(kind: type[S], path: Path | str, overrides: Sequence[str] = ()
     A file may name another one to start from, relative to itself: `base: base.yaml`; what it says itself
     then wins, group by group. Raises UserError naming file, key and remedy.
     """
-    mapping = read_yaml(Path(path))
+    mapping = read_with_base(Path(path))
     for override in overrides:
-        _apply_override(mapping, override)
+        apply_override(mapping, override)
     return check_settings(kind, mapping, str(path))
 
 
@@ -36,26 +59,47 @@ def check_settings(kind: type[S], mapping: Mapping[str, Any], where: str) -> S:
     try:
         return kind.model_validate(mapping)
     except ValidationError as error:
-        raise UserError(f"{where}: {_first_fault(kind, error)}") from None
+        raise UserError(f"{where}: {first_fault(kind, error, mapping)}") from None
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML mapping, with its `base` (if any) merged underneath. Raises UserError."""
-    if not path.is_file():
-        fault = "is a folder" if path.is_dir() else "does not exist"
-        raise UserError(f"{path} {fault}; give the path of a YAML file.")
+def settings_of_texts(kind: type[S], overrides: Sequence[str], what: str) -> S:
+    """Settings of any kind from texts "key=value". Raises UserError that calls them `what`."""
+    mapping: dict[str, Any] = {}
+    for override in overrides:
+        apply_override(mapping, override)
+    return check_settings(kind, mapping, what)
+
+
+def read_record(kind: type[Record], path: Path | str, remedy: str) -> dict[str, Any]:
+    """What a YAML file of this program's own says, checked against `kind`, keys of other versions included.
+
+    Raises UserError naming file and key, ending with `remedy`.
+    """
+    mapping = read_yaml(path, remedy)
     try:
-        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not a text file"
-        raise UserError(f"{path}{line} is not readable YAML: {problem}.") from None
-    mapping = {} if mapping is None else mapping
-    if not isinstance(mapping, dict):
-        raise UserError(f"{path} must hold `key: value` lines, not a {type(mapping).__name__}.")
+        return kind.model_validate(mapping).model_dump()
+    except ValidationError as error:
+        fault = first_fault(kind, error, mapping).rstrip(".").removesuffix("; give it a value")
+        raise UserError(f"{path}: {fault}; {remedy}.") from None
+
+
+def read_with_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read one YAML mapping, with its `base` (if any) merged underneath. Raises UserError."""
+    require_file(path, "give the path of a YAML file")
+    place = path.resolve()
+    if place in above:
+        raise UserError(f"{path}: `base` leads back to it; take one `base` out.")
+    mapping = read_yaml(path)
     base = mapping.pop("base", None)
-    return mapping if base is None else _merge(read_yaml(path.parent / base), mapping)
+    if base is None:
+        return mapping
+    if not isinstance(base, str):
+        raise UserError(f"{path}: base = {value_text(base)}: it must be the path of a YAML file.")
+    try:
+        under = path.parent / written_out(base)
+    except ValueError as error:
+        raise UserError(f"{path}: base: {error}") from None
+    return _merge(read_with_base(under, (*above, place)), mapping)
 
 
 def _merge(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,47 +110,62 @@ def _merge(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _apply_override(mapping: dict[str, Any], override: str) -> None:
+def apply_override(mapping: dict[str, Any], override: str) -> None:
+    """Change one key of a mapping by a text such as "optimiser.batch_size=4". Raises UserError."""
     key, equals, text = override.partition("=")
-    if not equals or not key:
+    parts = [part.strip() for part in key.split(".")]
+    if not equals or not all(parts):
         raise UserError(f"'{override}' is not an override; write key=value, for example seed=1.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError(f"the value in '{override}' is not readable; quote it for the shell.") from None
+    if not text.strip():
+        raise UserError(f"'{override}' gives no value; write {key}=VALUE, or {key}=null for none.")
+    value = parse_yaml(text, f"the value in '{override}'", "quote it for the shell")
     group: Any = mapping
-    *parents, last = key.split(".")
-    for parent in parents:
-        group = _descend(group, parent, override)
+    *parents, last = parts
+    for place, parent in enumerate(parents):
+        group = _descend(group, parent, parts[place + 1], override)
     if isinstance(group, list):
         group[_list_index(group, last, override)] = value
     else:
         group[last] = value
 
 
-def _descend(group: Any, key: str, override: str) -> Any:
+def _descend(group: Any, key: str, inner: str, override: str) -> Any:
     if isinstance(group, list):
-        return group[_list_index(group, key, override)]
-    child = group.setdefault(key, {})
-    if child is None:
-        child = group[key] = {}
+        child = group[_list_index(group, key, override)]
+    else:
+        child = group.get(key)
+        if child is None and _is_position(inner):
+            raise UserError(f"'{override}': {key} has no entry {inner}; give the whole list, {key}='[...]'.")
+        if child is None:
+            child = group[key] = {}
     if not isinstance(child, dict | list):
-        raise UserError(f"'{override}': {key} is a single value, not a group of settings.")
+        raise UserError(f"'{override}': {key} is a single value, not a group of settings; change it whole.")
     return child
 
 
 def _list_index(group: list[Any], key: str, override: str) -> int:
-    if not key.isdigit() or int(key) >= len(group):
-        raise UserError(f"'{override}': {key} must be a position from 0 to {len(group) - 1}.")
-    return int(key)
+    if _is_position(key) and int(key) < len(group):
+        return int(key)
+    known = (
+        f"must be a position from 0 to {len(group) - 1}" if group else "is of an empty list; give it whole"
+    )
+    raise UserError(f"'{override}': {key} {known}.")
 
 
-def _first_fault(kind: type[BaseModel], error: ValidationError) -> str:
-    fault = error.errors()[0]
-    location, group = _resolve(kind, fault["loc"])
-    key = ".".join(str(part) for part in location)
+def _is_position(key: str) -> bool:
+    return key.isascii() and key.isdecimal() and len(key) < 10
+
+
+def first_fault(kind: Any, error: ValidationError, given: Any) -> str:
+    """One sentence about the first fault that pydantic found in `given`."""
+    fault: Any = error.errors(include_url=False)[0]
+    if fault["type"] == "bool":
+        fault["loc"] += (fault["ctx"]["key"],)
+        fault["input"] = fault["ctx"]["value"]
+    location = _keys_in(fault, given)
+    key = ".".join(map(value_text, location))
     if fault["type"] == "extra_forbidden":
-        return f"unknown key {key}{nearest(location[-1], sorted(group.model_fields) if group else [])}"
+        return f"unknown key {key}{_nearest_key(kind, location)}"
     if fault["type"] == "missing":
         return f"{key} is missing; give it a value."
     if fault["type"].startswith("union_tag"):
@@ -114,8 +173,44 @@ def _first_fault(kind: type[BaseModel], error: ValidationError) -> str:
     message = fault["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     if fault["type"] == "value_error":
         return f"{key}: {message}" if key else message
-    shown = fault["input"] if isinstance(fault["input"], str | int | float | bool | None) else "this value"
-    return f"{key} = {shown}: {message[0].lower()}{message[1:]}."
+    return f"{key} = {value_text(fault['input'])}: {_PLAINER.get(fault['type']) or _lowered(message)}."
+
+
+_PLAINER = {
+    "string_type": "it must be text; quote what YAML takes for something else",
+    "path_type": "it must be a path",
+    "list_type": "it must be a list, [...]",
+    "tuple_type": "it must be a list, [...]",
+    "dict_type": "it must be a group of settings, `key: value`",
+    "model_type": "it must be a group of settings, `key: value`",
+    "model_attributes_type": "it must be a group of settings, `key: value`",
+    "invalid_key": "a key must be text; quote it",
+    "int_from_float": "it must be a whole number",
+    "int_parsing": "it must be a whole number",
+    "int_parsing_size": "it is too large",
+    "int_type": "it must be a whole number",
+    "float_parsing": "it must be a number",
+    "float_type": "it must be a number",
+    "finite_number": "it must be a number, and not an infinite one",
+    "bool_parsing": "it must be true or false",
+    "bool_type": "it must be true or false",
+}
+
+
+def _lowered(message: str) -> str:
+    return message[0].lower() + message[1:]
+
+
+def value_text(value: Any) -> str:
+    """A value as a sentence shows it: short, and on one line."""
+    text = str(value) if isinstance(value, str | int | float | bool | None) else f"this {_kind_of(value)}"
+    text = printable(text, keep="")
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _kind_of(value: Any) -> str:
+    names: dict[type, str] = {dict: "group", list: "list", tuple: "list"}
+    return names.get(type(value), type(value).__name__)
 
 
 def _unknown_kind(key: str, fault: Any) -> str:
@@ -124,43 +219,54 @@ def _unknown_kind(key: str, fault: Any) -> str:
     if tag is None:
         return f"{key}.{selector} is missing; give it a value."
     known = [name.strip(" '") for name in fault["ctx"]["expected_tags"].split(",")]
-    return f"{key}.{selector} = {tag} is unknown{nearest(tag, sorted(known))}"
+    return f"{key}.{selector} = {value_text(tag)} is unknown{nearest(tag, sorted(known))}"
 
 
-def _resolve(kind: Any, raw: Sequence[Any]) -> tuple[list[Any], Any]:
-    """The keys a user wrote, from a location of pydantic's, and the Settings class that holds the last one.
+def _keys_in(fault: Any, given: Any) -> list[Any]:
+    """The keys a user wrote, from a location of pydantic's.
 
-    pydantic puts the names of alternatives it tried ("str", a class, the tag of a kind) into its locations.
+    pydantic puts the names of alternatives it tried ("str", a class, the tag of a kind) into its locations;
+    what is no key of what was given is one of them.
     """
-    location: list[Any] = []
-    groups, holder = _groups_in(kind), None
-    for part in raw:
-        if isinstance(part, int):
-            location.append(part)
-            continue
-        tagged = [group for group in groups if part in _tags(group)]
-        if tagged:
-            groups = tagged
-            continue
-        if part in {"str", "int", "float", "bool"} or not str(part).isidentifier():
-            continue
-        location.append(part)
-        holder = next(
-            (group for group in groups if part in group.model_fields), groups[0] if groups else None
-        )
-        field = holder.model_fields.get(part) if holder else None
-        groups = _groups_in(field.annotation) if field else []
-    return location, holder
+    keys: list[Any] = []
+    *path, last = fault["loc"] or (None,)
+    for part in (*path, last):
+        inside = given.get(part) if isinstance(given, Mapping) else None
+        if isinstance(given, Mapping) and part in given:
+            keys.append(part)
+            given = inside
+        elif isinstance(given, list | tuple) and isinstance(part, int) and part < len(given):
+            keys.append(part)
+            given = given[part]
+    if fault["type"] == "missing" or (not keys and last is not None):
+        keys.append(last)
+    return keys
 
 
-def _tags(group: type[BaseModel]) -> tuple[Any, ...]:
-    """The values that choose this kind of group, where it is one of several told apart by a key."""
-    return tuple(
-        value
-        for field in group.model_fields.values()
-        if get_origin(field.annotation) is Literal and field.is_required()
-        for value in get_args(field.annotation)
-    )
+def _nearest_key(kind: Any, location: Sequence[Any]) -> str:
+    """What an unknown key may have been meant for: one beside it, or one of another group."""
+    groups: list[Any] = [kind]
+    for key in location[:-1]:
+        if isinstance(key, int):
+            continue
+        fields = (group.model_fields.get(key) for group in groups)
+        groups = [inner for field in fields if field for inner in _groups_in(field.annotation)]
+    known = sorted({name for group in groups for name in group.model_fields})
+    wanted = str(location[-1]).replace("-", "_")
+    everywhere = list(_paths(kind))
+    elsewhere = [path for path in everywhere if path.rpartition(".")[2] == wanted.lower()]
+    if wanted not in known and elsewhere:
+        return f"; did you mean {elsewhere[0]}?"
+    return nearest(wanted, known)
+
+
+def _paths(kind: Any, above: str = "", depth: int = 0) -> Iterator[str]:
+    """Every key of a group and of the groups in it, with dots."""
+    for name, field in kind.model_fields.items():
+        yield f"{above}{name}"
+        if depth < 3 and get_origin(field.annotation) not in (list, dict):
+            for group in _groups_in(field.annotation):
+                yield from _paths(group, f"{above}{name}.", depth + 1)
 
 
 def _groups_in(annotation: Any) -> list[Any]:
@@ -168,3 +274,18 @@ def _groups_in(annotation: Any) -> list[Any]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [group for inner in get_args(annotation) for group in _groups_in(inner)]
+
+
+def _types_in(annotation: Any) -> set[Any]:
+    if annotation is Any:
+        return {bool}  # anything goes
+    if get_origin(annotation) is Literal:
+        return {type(value) for value in get_args(annotation)}
+    inner = {kind for one in get_args(annotation) for kind in _types_in(one)}
+    return inner | ({annotation} if isinstance(annotation, type) else set())
+
+
+def _holds_bool(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_holds_bool(inner) for inner in value)
+    return isinstance(value, bool)

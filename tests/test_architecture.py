@@ -12,10 +12,11 @@ import sedistill
 ROOT = Path(sedistill.__file__).parent
 # From the ground up; a module may import its own storey's folder and anything below, never beside or above.
 STOREYS = [
-    ["errors", "csv_files"],
+    ["errors"],
     ["reading"],
-    ["writing", "settings", "progress", "devices", "interpreters"],
-    ["locking"],
+    ["writing", "paths", "yaml_files", "progress", "devices", "interpreters", "markdown"],
+    ["settings", "locking"],
+    ["csv_files"],
     ["audio"],
     ["data", "models", "distill"],
     ["teachers", "enhancing", "report"],

@@ -3,9 +3,10 @@
 import math
 from typing import Any
 
+from sedistill.csv_files import csv_text
 from sedistill.evaluation.comparison import Comparison, Difference
 from sedistill.evaluation.quality import METRICS
-from sedistill.evaluation.scores import csv_text, number_text
+from sedistill.evaluation.scores import number_text
 from sedistill.evaluation.significance import PairedTest
 
 TEST_COLUMNS = ("low", "high", "t", "p_t", "p_t_holm", "p_wilcoxon", "p_wilcoxon_holm", "d_z")

@@ -16,10 +16,10 @@ from pydantic import BeforeValidator, Field, field_validator
 from sedistill.data.corpus import Corpus
 from sedistill.data.draws import GRIDS, philox, stream_of
 from sedistill.data.material import Material, Piece
-from sedistill.data.mixing import MixturePlan, plan_noise, render_one_of, settings_of_texts
+from sedistill.data.mixing import MixturePlan, plan_noise, render_one_of
 from sedistill.data.set_files import FACTS, FixedSetSummary, Row, row_of_mixture, write_pair, write_set
 from sedistill.errors import UserError
-from sedistill.settings import Settings
+from sedistill.settings import Settings, settings_of_texts
 from sedistill.writing import refuse_existing
 
 

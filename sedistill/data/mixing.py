@@ -7,10 +7,9 @@ whatever process makes it and in whatever order.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -20,7 +19,7 @@ from sedistill.data.corpus import Corpus
 from sedistill.data.draws import philox
 from sedistill.data.material import Material, Piece
 from sedistill.errors import UserError
-from sedistill.settings import Settings, check_settings
+from sedistill.settings import Settings, settings_of_texts
 
 # A segment whose RMS lies further below its recording's active level is nearly all pause: draw again.
 QUIETEST_SPEECH_DB = 10.0
@@ -56,23 +55,6 @@ class MixingSettings(Settings):
 def mixing_settings(overrides: Sequence[str]) -> MixingSettings:
     """Settings from texts such as "snr_db_low=-5"; the rest is default. Raises UserError."""
     return settings_of_texts(MixingSettings, overrides, "mixing setting")
-
-
-S = TypeVar("S", bound=Settings)
-
-
-def settings_of_texts(kind: type[S], overrides: Sequence[str], what: str) -> S:
-    """Settings of any kind from texts "key=value". Raises UserError that calls them `what`."""
-    values = {}
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key:
-            raise UserError(f"'{override}' is not a setting; write key=value, for example snr_db_low=-5.")
-        try:
-            values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise UserError(f"the value in '{override}' is not readable; quote it for the shell.") from None
-    return check_settings(kind, values, what)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """The scores of an evaluation: one row a clip and model, their means, and the files they are kept in."""
 
 import csv
-import io
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from sedistill.csv_files import csv_text
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import METRICS
 
@@ -204,13 +204,6 @@ def _read_clip(row: dict[str, str], metrics: list[str]) -> ClipScore:
         row["model"], row["clip"], _number(row["seconds"]), _number(row["snr_db"]), row["noise_class"],
         {metric: _number(row[metric]) for metric in metrics}, reasons,
     )  # fmt: skip
-
-
-def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def number_text(value: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from sedistill.csv_files import csv_text
 from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.scores import (
     ALL_CLIPS,
@@ -16,9 +17,9 @@ from sedistill.evaluation.scores import (
     SetScores,
     Statistic,
     clips_csv,
-    csv_text,
     number_text,
 )
+from sedistill.markdown import markdown_table, markdown_text
 
 SUMMARY, SUMMARY_TEXT = "summary.csv", "summary.md"
 SUMMARY_COLUMNS = (
@@ -64,7 +65,7 @@ def summary_text(scores: SetScores) -> str:
     explanation = f"Mean ± standard deviation over clips; in brackets the mean improvement over {NOISY}."
     facts = yaml.safe_dump(scores.facts, sort_keys=False, allow_unicode=True)
     parts = [
-        f"# {scores.name}",
+        f"# {markdown_text(scores.name)}",
         explanation,
         _means_table(scores),
         count_text(scores),
@@ -82,7 +83,7 @@ def _means_table(scores: SetScores) -> str:
     rows = [
         [model, *(full_cell(scores, model, metric) for metric in scores.metrics)] for model in scores.models
     ]
-    return _markdown_table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _snr_table(scores: SetScores, metric: str) -> str:
@@ -95,7 +96,7 @@ def _snr_table(scores: SetScores, metric: str) -> str:
         [model, *(mean_cell(scores.statistic(model, metric, snr), metric) for snr in scores.snr_bins)]
         for model in scores.models
     ]
-    return _markdown_table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _noise_table(scores: SetScores, metric: str) -> str:
@@ -104,8 +105,8 @@ def _noise_table(scores: SetScores, metric: str) -> str:
     for noise_class in scores.noise_classes:
         statistics = [scores.statistic(model, metric, ALL_CLIPS, noise_class) for model in scores.models]
         cells = (mean_cell(statistic, metric) for statistic in statistics)
-        rows.append([f"{noise_class.replace('|', '/')} (n = {statistics[0].of})", *cells])
-    return _markdown_table([scores.label(metric), *scores.models], rows)
+        rows.append([f"{noise_class} (n = {statistics[0].of})", *cells])
+    return markdown_table([scores.label(metric), *scores.models], rows)
 
 
 def full_cell(scores: SetScores, model: str, metric: str) -> str:
@@ -138,8 +139,3 @@ def count_text(scores: SetScores) -> str:
         f"n = {total} clips, fewer where a cell says so; {CLIPS} has the reasons (the first: "
         f"{METRICS[metric].label} of {row.model} on {row.clip}: {row.reasons[metric].rstrip('.')})."
     )
-
-
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *("---:" for _ in header[1:])]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))

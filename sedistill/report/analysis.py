@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 
-from sedistill.report.comparison import TextTable, markdown_table
+from sedistill.markdown import markdown_table, markdown_text
+from sedistill.report.comparison import TextTable
 from sedistill.report.figures import GapPanel, gap_svg, require_drawing
 from sedistill.report.patches import (
     CategoryCurves,
@@ -76,13 +77,15 @@ def render_page(report: AnalysisReport, figures: Mapping[str, str]) -> str:
 
 def markdown(report: AnalysisReport, figure_files: Mapping[str, str]) -> str:
     """The same as Markdown; `figure_files` gives the file of each figure, relative to the text."""
-    parts = [f"# {report.title}", report.summary, *(f"- {text}" for text in report.reading)]
+    parts = [f"# {markdown_text(report.title)}", markdown_text(report.summary)]
+    parts += [f"- {markdown_text(text)}" for text in report.reading]
     for section in report.sections:
-        parts += [f"## {section.title}", section.note]
+        parts += [f"## {markdown_text(section.title)}", markdown_text(section.note)]
         for figure in section.figures:
-            parts += [f"![{figure.heading}]({figure_files[figure.key]})"]
-            parts += [" ".join(text for text in (f"**{figure.heading}.**", figure.caption) if text)]
+            heading, caption = markdown_text(figure.heading), markdown_text(figure.caption)
+            parts += [f"![{heading}]({figure_files[figure.key]})"]
+            parts += [" ".join(text for text in (f"**{heading}.**", caption) if text)]
         for table in section.tables:
-            parts += [table.note, markdown_table(table)]
-    facts = [f"- {name}: {value}" for name, value in report.facts]
+            parts += [markdown_text(table.note), markdown_table(table.header, table.rows)]
+    facts = [f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in report.facts]
     return "\n\n".join(part for part in [*parts, "## How this came about", "\n".join(facts)] if part) + "\n"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
+from sedistill.markdown import markdown_table, markdown_text
 from sedistill.report.figures import COLOURS, require_drawing
 from sedistill.report.forest import ForestFigure, forest_svg
 
@@ -57,19 +58,15 @@ def render_page(report: ComparisonReport, figures: Mapping[str, str]) -> str:
 
 def markdown(report: ComparisonReport, figure_files: Mapping[str, str]) -> str:
     """The same as Markdown; `figure_files` gives the file of each figure, relative to the text."""
-    parts = [f"# {report.title}", report.summary, *(f"- {text}" for text in report.reading)]
+    parts = [f"# {markdown_text(report.title)}", markdown_text(report.summary)]
+    parts += [f"- {markdown_text(text)}" for text in report.reading]
     for section in report.sections:
-        parts.append(f"## {section.title}")
+        title = markdown_text(section.title)
+        parts.append(f"## {title}")
         if section.key in figure_files:
-            parts.append(f"![{section.title}]({figure_files[section.key]})")
+            parts.append(f"![{title}]({figure_files[section.key]})")
         for table in section.tables:
-            parts += [part for part in (table.note, markdown_table(table)) if part]
-    facts = [f"- {name}: {value}" for name, value in report.facts]
+            note = markdown_text(table.note)
+            parts += [part for part in (note, markdown_table(table.header, table.rows)) if part]
+    facts = [f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in report.facts]
     return "\n\n".join([*parts, "## How this came about", "\n".join(facts)]) + "\n"
-
-
-def markdown_table(table: TextTable) -> str:
-    """A table alone; a bar in a cell does not end it."""
-    rule = ["---", *("---:" for _ in table.header[1:])]
-    rows = [[cell.replace("|", "\\|") for cell in row] for row in (table.header, *table.rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedistill.evaluation.scores import SetScores, csv_text, number_text
+from sedistill.csv_files import csv_text
+from sedistill.evaluation.scores import SetScores, number_text
 from sedistill.evaluation.significance import paired_test
 from sedistill.reproducing.numbers import Block, Scores, factor_of, rows_of
 from sedistill.reproducing.table import Row, Table, View

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sedistill.csv_files import csv_text
 from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.scores import (
@@ -15,7 +16,6 @@ from sedistill.evaluation.scores import (
     ClipScore,
     SetScores,
     Statistic,
-    csv_text,
     number_text,
 )
 from sedistill.reproducing.table import NOISY_ROW, Row, Table, View

@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from sedistill.errors import UserError
-from sedistill.report.comparison import markdown_table
+from sedistill.markdown import markdown_table, markdown_text
 from sedistill.report.figures import COLOURS, standing_alone
 from sedistill.report.printing import print_tables
 from sedistill.reproducing.words import Result
@@ -38,12 +38,15 @@ def write_result(folder: Path, result: Result, numbers: Mapping[str, str]) -> No
 
 def markdown(result: Result) -> str:
     """The result as Markdown."""
-    parts = [f"# {result.title}", *(["**Small scale.**"] if result.small else []), result.summary]
+    parts = [f"# {markdown_text(result.title)}", *(["**Small scale.**"] if result.small else [])]
+    parts.append(markdown_text(result.summary))
     for title, table in result.tables:
-        parts += [f"## {title}", *([table.note] if table.note else []), markdown_table(table)]
-    parts += [f"![{figure.caption}]({figure.key}.svg)" for figure in result.figures]
-    parts += ["## How to read it", "\n".join(f"- {text}" for text in result.reading)]
-    facts = "\n".join(f"- {name}: {value}" for name, value in result.facts)
+        note = markdown_text(table.note)
+        rows = markdown_table(table.header, table.rows)
+        parts += [f"## {markdown_text(title)}", *([note] if note else []), rows]
+    parts += [f"![{markdown_text(figure.caption)}]({figure.key}.svg)" for figure in result.figures]
+    parts += ["## How to read it", "\n".join(f"- {markdown_text(text)}" for text in result.reading)]
+    facts = "\n".join(f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in result.facts)
     return "\n\n".join([*parts, "## How this came about", facts]) + "\n"
 
 

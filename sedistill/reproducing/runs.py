@@ -9,7 +9,7 @@ from typing import Any
 from sedistill.errors import UserError
 from sedistill.evaluation.methods import nearest
 from sedistill.reproducing.table import NOISY_ROW, Row, Scale, Table
-from sedistill.settings import read_yaml
+from sedistill.settings import read_with_base
 
 _SAVED = re.compile(r"runs/(?P<name>.+)/seed-(?P<seed>\d+)/student")
 
@@ -98,7 +98,7 @@ def resolved(name: str, paper: Path, scale: Scale) -> dict[str, Any]:
     """A recipe as the scale changes it. Raises UserError where its name is not that of its file."""
     inside = name.removeprefix(f"{paper.name}/")
     path = paper / f"{inside}.yaml"
-    recipe = read_yaml(path)
+    recipe = read_with_base(path)
     if recipe.get("name") != name:
         raise UserError(f"{path}: its name is {recipe.get('name')}; name it {name}, as its file.")
     preset = recipe.get("student")

@@ -4,13 +4,13 @@ import html.parser
 
 import pytest
 
+from sedistill.markdown import markdown_table
 from sedistill.report.comparison import (
     ComparisonReport,
     ComparisonSection,
     TextTable,
     figures_of,
     markdown,
-    markdown_table,
     render_page,
 )
 from sedistill.report.figures import standing_alone
@@ -30,7 +30,7 @@ def report() -> ComparisonReport:
 
 
 def test_a_table_as_markdown() -> None:
-    assert markdown_table(TABLE) == "|  | SI-SDR |\n| --- | ---: |\n| a\\|b | +0.1 |"
+    assert markdown_table(TABLE.header, TABLE.rows) == "|  | SI-SDR |\n| --- | ---: |\n| a\\|b | +0.1 |"
 
 
 def test_the_text_holds_everything_in_order(report: ComparisonReport) -> None:
@@ -39,7 +39,7 @@ def test_the_text_holds_everything_in_order(report: ComparisonReport) -> None:
         "# One & all",
         "In short.",
         "- One.",
-        "## Summary <all>",
+        "## Summary &lt;all>",
         "A note.",
         "| a\\|b |",
         "## SI-SDR on test",

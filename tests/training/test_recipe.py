@@ -143,7 +143,7 @@ def test_what_is_not_a_mapping_is_refused(tmp_path: Path, text: str) -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.yaml does not exist"):
         load_settings(Recipe, tmp_path / "none.yaml")
-    with pytest.raises(UserError, match="is a folder; give the path of a YAML file"):
+    with pytest.raises(UserError, match="is a folder, not a file; give the path of a YAML file"):
         load_settings(Recipe, tmp_path)
 
 

@@ -1,0 +1,12 @@
+"""Cells stay cells, whatever is in them."""
+
+from sedistill.markdown import markdown_table, markdown_text
+
+
+def test_cells_of_markdown_stay_cells() -> None:
+    table = markdown_table(["", "a|b"], [["<script>\nx", "`c` \\| d"]])
+    assert table.splitlines() == ["|  | a\\|b |", "| --- | ---: |", "| &lt;script> x | \\`c\\` \\\\\\| d |"]
+
+
+def test_a_sentence_of_markdown_holds_no_html() -> None:
+    assert markdown_text("a <b>\n&lt; R&B `code`") == "a &lt;b> &amp;lt; R&B `code`"
