@@ -280,7 +280,7 @@ def test_settings_are_checked() -> None:
         (["crossfade_ms=51"], "crossfade_ms = 51"),
         (["level_db=.nan"], "level_db = nan"),
         (["snr_low=3"], "did you mean snr_db_low"),
-        (["snr_db_low"], "'snr_db_low' is not a setting"),
+        (["snr_db_low"], "'snr_db_low' is not an override"),
         (["snr_db_low=loud"], "snr_db_low = loud"),
         (["snr_db_low=["], "is not readable"),
     ):
