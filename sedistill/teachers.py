@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from sedistill.data.batches import FixedDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
+from sedistill.integrity import file_digest, file_hash
 from sedistill.models.saving import load_model, model_hash
 from sedistill.progress import ProgressBar
 from sedistill.writing import atomic_path, named_disk_errors
@@ -142,28 +143,46 @@ class TeacherOutputs:
         card = self.folder / "outputs.yaml"
         if not card.exists():
             return ""
-        written = yaml.safe_load(card.read_text(encoding="utf-8")) or {}
+        try:
+            written = dict(yaml.safe_load(card.read_text(encoding="utf-8")))
+        except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError):
+            return f"{card.name} is damaged"
         if any(written.get(name) != value for name, value in self.key.items()):
             return "they belong to another teacher or another set"
         if not self.path.exists() or self.path.stat().st_size != self._bytes(len(self.dataset)):
             return "the file is incomplete"
-        if written.get("checksum") != _checksum(self.path):
+        if written.get("checksum") != file_hash(self.path):
             return "the file was changed or damaged"
         return None
 
     def _forget(self) -> None:
-        for path in (self.folder / "outputs.yaml", self.path, self._unfinished):
+        for path in (self.folder / "outputs.yaml", self.path, self._unfinished, self._progress):
             path.unlink(missing_ok=True)
 
     @property
     def _unfinished(self) -> Path:
         return self.folder / "outputs.f16.unfinished"
 
+    @property
+    def _progress(self) -> Path:
+        """How many bytes of the unfinished file are done, and their hash."""
+        return self.folder / "outputs.f16.progress"
+
+    def _done(self) -> int:
+        """Clips of an interrupted computation that are there, as they were written; 0 starts afresh."""
+        try:
+            size, written = self._progress.read_text(encoding="utf-8").split()
+            os.truncate(self._unfinished, int(size))
+            sound = file_hash(self._unfinished) == written and self._unfinished.stat().st_size == int(size)
+            return int(size) // self._bytes(1) if sound else 0
+        except (OSError, ValueError):
+            return 0
+
     def _compute(self, device: str, batch_size: int) -> None:
-        done = 0
-        if self._unfinished.exists():
-            done = self._unfinished.stat().st_size // self._bytes(1) // batch_size * batch_size
-            os.truncate(self._unfinished, self._bytes(done))
+        done = self._done()
+        if not done:
+            self._unfinished.unlink(missing_ok=True)
+        digest = file_digest(self._unfinished) if done else hashlib.sha256()
         network_device = next(self.teacher.network.parameters()).device
         self.teacher.network.to(device)
         with (
@@ -177,13 +196,17 @@ class TeacherOutputs:
                 outputs = self.teacher.raw(torch.from_numpy(noisy).to(device)).cpu().numpy()
                 if not np.isfinite(outputs).all() or np.abs(outputs).max() > np.finfo(np.float16).max:
                     raise UserError(f"the teacher {self.teacher.folder} gives NaN or infinite output.")
-                file.write(outputs.astype(np.float16).tobytes())
+                data = outputs.astype(np.float16).tobytes()
+                file.write(data)
                 file.flush()
+                digest.update(data)
+                self._progress.write_text(f"{self._bytes(stop)} {digest.hexdigest()}", encoding="utf-8")
                 bar.advance(stop - start)
         self.teacher.network.to(network_device)
         os.replace(self._unfinished, self.path)
+        self._progress.unlink(missing_ok=True)
         with atomic_path(self.folder / "outputs.yaml") as temporary:
-            card = {**self.key, "samples": self.samples, "checksum": _checksum(self.path)}
+            card = {**self.key, "samples": self.samples, "checksum": digest.hexdigest()}
             temporary.write_text(yaml.safe_dump(card), encoding="utf-8")
 
     def _bytes(self, clips: int) -> int:
@@ -263,11 +286,3 @@ def _common_length(dataset: FixedSet) -> int:
             "make it with `sedistill mix`."
         )
     return int(lengths[0])
-
-
-def _checksum(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

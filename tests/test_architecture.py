@@ -12,7 +12,7 @@ import sedistill
 ROOT = Path(sedistill.__file__).parent
 # From the ground up; a module may import its own storey's folder and anything below, never beside or above.
 STOREYS = [
-    ["errors"],
+    ["errors", "integrity"],
     ["reading"],
     ["writing", "paths", "yaml_files", "progress", "devices", "interpreters", "markdown"],
     ["settings", "locking"],

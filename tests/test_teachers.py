@@ -153,6 +153,27 @@ def test_damaged_outputs_are_named_and_computed_again(
     assert reason in capsys.readouterr().out
 
 
+def test_any_flipped_bit_in_kept_outputs_is_noticed(
+    teacher: Teacher, clips: FixedSet, tmp_path: Path
+) -> None:
+    """40 places each at the beginning, in the middle and at the end; some in the card as well."""
+    kept = TeacherOutputs(tmp_path / "kept", clips, teacher)
+    kept.open()
+    card, random = kept.folder / "outputs.yaml", np.random.default_rng(0)
+    whole, end = kept.path.read_bytes(), kept.path.stat().st_size
+    for first, last in ((0, 100), (100, end - 100), (end - 100, end)):
+        for position in random.integers(first, last, 40).tolist():
+            changed = bytearray(whole)
+            changed[position] ^= 1 << int(random.integers(8))
+            kept.path.write_bytes(changed)
+            assert kept._fault() == "the file was changed or damaged"
+    kept.path.write_bytes(whole)
+    text = card.read_bytes()
+    for position in range(0, text.index(b"samples"), 5):
+        card.write_bytes(text[:position] + bytes([text[position] ^ 1]) + text[position + 1 :])
+        assert kept._fault()
+
+
 def test_interrupted_computation_goes_on_where_it_stopped(
     teacher: Teacher, clips: FixedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,12 +14,13 @@ from typing import Any
 import safetensors
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from sedistill import __version__
 from sedistill.errors import UserError
+from sedistill.integrity import CHECKSUM, bytes_hash, facts_checksum
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model, network_class
@@ -27,6 +28,16 @@ from sedistill.writing import atomic_folder
 
 WEIGHTS, CARD = "model.safetensors", "card.yaml"
 GIVEN_FIELDS = ("output_gain", "metrics", "training", "licences")
+
+WEIGHTS_HASH = "weights_sha256"
+DECISIVE_FIELDS = ("class", "settings", "sample_rate", "output_gain", WEIGHTS_HASH)
+"""What decides the output; the card's checksum is over these. All else is for readers and may be edited."""
+EDITED = "edited"
+"""A person's word, in the place of the checksum, that a change of these is meant."""
+_ABOUT_CHECKSUM = (
+    f"# {CHECKSUM} is over {', '.join(DECISIVE_FIELDS)}; all else may be edited freely. To change one of\n"
+    f"# these by hand, write `{CHECKSUM}: {EDITED}`.\n"
+)
 
 
 def save_model(
@@ -47,10 +58,13 @@ def save_model(
         raise UserError(f"{folder} exists and is not a saved model; choose another place.")
     card = _card(model, card_extra or {})
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    data = to_bytes(weights)
+    card[WEIGHTS_HASH] = bytes_hash(data)
+    card[CHECKSUM] = _checksum(card)
     with atomic_folder(folder, overwrite=overwrite) as temporary:
-        (temporary / WEIGHTS).write_bytes(to_bytes(weights))
+        (temporary / WEIGHTS).write_bytes(data)
         text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
-        (temporary / CARD).write_text(text, encoding="utf-8")
+        (temporary / CARD).write_text(text + _ABOUT_CHECKSUM, encoding="utf-8")
 
 
 def load_model(folder: Path | str, device: str | torch.device = "cpu") -> SpeechEnhancer:
@@ -59,13 +73,15 @@ def load_model(folder: Path | str, device: str | torch.device = "cpu") -> Speech
     Raises UserError, naming file and fault, for anything that is not a whole saved model.
     """
     folder = Path(folder)
-    card = read_card(folder)
+    card = _card_in(folder)
     try:
         model = build_model({"class": card["class"], **card["settings"]})
     except UserError as error:
         raise UserError(f"{folder / CARD}: {error}") from None
-    weights = _read_weights(folder / WEIGHTS)
+    _refuse_changed(folder / CARD, card)
+    weights, found = _read_weights(folder / WEIGHTS)
     _check_fit(weights, model.state_dict(), folder)
+    _refuse_other_weights(folder, card, found)
     model.load_state_dict(weights)
     model.card = card
     model.output_gain = card["output_gain"]
@@ -73,8 +89,13 @@ def load_model(folder: Path | str, device: str | torch.device = "cpu") -> Speech
 
 
 def read_card(folder: Path | str) -> dict[str, Any]:
-    """Read a saved model's card alone; raises UserError when it is not one."""
-    folder = Path(folder)
+    """Read a saved model's card alone; raises UserError when it is not one, or not as it was written."""
+    card = _card_in(Path(folder))
+    _refuse_changed(Path(folder) / CARD, card)
+    return card
+
+
+def _card_in(folder: Path) -> dict[str, Any]:
     for name in (CARD, WEIGHTS):
         if not (folder / name).is_file():
             raise UserError(f"{folder} is not a saved model: {name} is missing.")
@@ -92,14 +113,30 @@ def read_card(folder: Path | str) -> dict[str, Any]:
     return card
 
 
+def _checksum(card: Mapping[str, Any]) -> str:
+    return facts_checksum({name: card.get(name) for name in DECISIVE_FIELDS})
+
+
+def _refuse_changed(path: Path, card: Mapping[str, Any]) -> None:
+    """A card from before there were checksums holds neither of the two, and is believed."""
+    written = card.get(CHECKSUM)
+    if (written is None and WEIGHTS_HASH not in card) or written in (EDITED, _checksum(card)):
+        return
+    raise UserError(
+        f"{path} was changed since it was written: {', '.join(DECISIVE_FIELDS)} do not fit its {CHECKSUM}; "
+        f"put a good copy in its place or, where the change is meant, write `{CHECKSUM}: {EDITED}`."
+    )
+
+
 def model_hash(model: SpeechEnhancer | Path | str) -> str:
     """SHA-256 over names, types, shapes and bytes of all weights; the same for a model and its saved folder.
 
     The output gain is not part of it.
     """
     if isinstance(model, Path | str):
-        read_card(model)
-        weights = _read_weights(Path(model) / WEIGHTS)
+        card = read_card(model)
+        weights, found = _read_weights(Path(model) / WEIGHTS)
+        _refuse_other_weights(Path(model), card, found)
     else:
         weights = model.state_dict()
     digest = hashlib.sha256()
@@ -150,13 +187,23 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else str(value)
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
+    """The weights, and the hash of their file."""
+    data = path.read_bytes()
     try:
-        return load_file(path)
+        return from_bytes(data), bytes_hash(data)
     except safetensors.SafetensorError as error:
         raise UserError(
             f"{path} is damaged ({error}); it may have been cut short, copy or train it again."
         ) from None
+
+
+def _refuse_other_weights(folder: Path, card: Mapping[str, Any], found: str) -> None:
+    if card.get(WEIGHTS_HASH, found) != found:
+        raise UserError(
+            f"{folder / WEIGHTS} is damaged, or belongs to another {CARD}: its bytes are not those that "
+            f"{CARD} was written for; copy or train it again."
+        )
 
 
 def _check_fit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], folder: Path) -> None:

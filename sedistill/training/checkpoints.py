@@ -9,28 +9,34 @@ from typing import Any
 import torch
 
 from sedistill.errors import UserError
+from sedistill.integrity import read_sealed_zip, seal
 from sedistill.writing import atomic_path
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors, numbers, strings, nested dicts) and the states of torch's generators."""
+    """Write `state` (tensors, numbers, strings, nested dicts) and torch's random states, sealed."""
     random = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         random["cuda"] = torch.cuda.get_rng_state()
     buffer = io.BytesIO()  # so that a full disk is the file system's error, not one of torch's writer
     torch.save({**state, "random": random}, buffer)
+    buffer.write(seal(buffer.getbuffer()))
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read what `save_checkpoint` wrote; no code from the file runs. Raises UserError when it is damaged."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile, OSError):
-        raise UserError(
-            f"the checkpoint {path} is damaged or cut short; delete it to start this run afresh."
-        ) from None
+    data = read_sealed_zip(path)
+    if data is not None:
+        try:
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile):
+            pass
+    raise UserError(
+        f"the checkpoint {path} is {'damaged or cut short' if path.exists() else 'missing'}; put a good copy "
+        f"in its place, or delete {path.parent} to train afresh."
+    )
 
 
 def restore_random_states(state: dict[str, Any]) -> None:

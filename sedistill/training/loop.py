@@ -262,6 +262,8 @@ class Loop:
 
     def _restore(self) -> None:
         state = load_checkpoint(self.last_path)
+        if state["progress"]["best_loss"] < float("inf"):
+            load_checkpoint(self.best_path)  # a damaged one had better be known now than after a night
         self.network.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step.load_state_dict(state["step"])

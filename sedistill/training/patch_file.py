@@ -1,5 +1,6 @@
 """What a run remembers of the patches of its fixed clips: patches.npz, and everything in it."""
 
+import io
 import json
 import zipfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from sedistill.distill.patch_trends import PatchTrends, ThinnedRecords
 from sedistill.errors import UserError
+from sedistill.integrity import read_sealed_zip, seal
 from sedistill.writing import atomic_path
 
 NAME = "patches.npz"
@@ -87,8 +89,11 @@ def write_patch_record(folder: Path, record: PatchRecord) -> None:
     }
     if record.distilled is not None:
         arrays["distilled"] = record.distilled
-    with atomic_path(folder / NAME) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    buffer.write(seal(buffer.getbuffer()))
+    with atomic_path(folder / NAME) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read_patch_record(folder: Path | str) -> PatchRecord:
@@ -101,8 +106,11 @@ def read_patch_record(folder: Path | str) -> PatchRecord:
             f"{folder} has no {NAME}; train the run with the recipe key patch_record, for example "
             "`patch_record: {clips: 4, every_steps: 1000}`."
         )
+    data = read_sealed_zip(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        if data is None:
+            raise ValueError
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         facts = json.loads(str(arrays["facts"]))
         version = facts.pop("format_version")

@@ -228,6 +228,52 @@ def test_a_card_cannot_run_code(saved: Path, tmp_path: Path, attack: str) -> Non
 
 def test_card_without_gain_means_one(saved: Path) -> None:
     card = yaml.safe_load((saved / "card.yaml").read_text())
-    del card["output_gain"]
+    del card["output_gain"], card["checksum"], card["weights_sha256"]
     (saved / "card.yaml").write_text(yaml.safe_dump(card))
     assert load_model(saved).output_gain == 1.0
+
+
+def test_any_flipped_bit_in_the_weights_is_noticed(saved: Path) -> None:
+    """40 places each in the header, the tensors and the end."""
+    path = saved / "model.safetensors"
+    data = path.read_bytes()
+    random = np.random.default_rng(1)
+    for first, last in ((0, 300), (300, len(data) - 300), (len(data) - 300, len(data))):
+        for position in random.integers(first, last, 40).tolist():
+            changed = bytearray(data)
+            changed[position] ^= 1 << int(random.integers(8))
+            path.write_bytes(changed)
+            with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
+                model_hash(saved)
+    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("field", ["class", "settings", "sample_rate", "output_gain", "weights_sha256"])
+def test_a_changed_card_is_refused_where_it_decides_and_nowhere_else(saved: Path, field: str) -> None:
+    path = saved / "card.yaml"
+    card = yaml.safe_load(path.read_text())
+    described = {**card, "licences": {"weights": "CC BY 4.0"}, "note": "for the paper"}
+    path.write_text(yaml.safe_dump(described))
+    load_model(saved)
+    others = {"class": "DPTNet", "settings": {**card["settings"], "blocks": 3}, "sample_rate": 8000,
+              "output_gain": 0.7312, "weights_sha256": "0" * 64}  # fmt: skip
+    path.write_text(yaml.safe_dump({**card, field: others[field]}))
+    with pytest.raises(UserError, match=r"card\.yaml was changed since .* `checksum: edited`"):
+        read_card(saved)
+
+
+def test_a_gain_changed_on_purpose_is_taken(saved: Path) -> None:
+    path = saved / "card.yaml"
+    text = path.read_text()
+    assert "write `checksum: edited`" in text
+    path.write_text(yaml.safe_dump({**yaml.safe_load(text), "output_gain": 0.5, "checksum": "edited"}))
+    assert load_model(saved).output_gain == 0.5
+
+
+def test_a_model_from_before_checksums_is_taken(saved: Path) -> None:
+    path = saved / "card.yaml"
+    card = yaml.safe_load(path.read_text())
+    del card["checksum"], card["weights_sha256"]
+    path.write_text(yaml.safe_dump(card))
+    load_model(saved)

@@ -226,6 +226,11 @@ def test_unreadable_records_are_named(tmp_path: Path) -> None:
         read_patch_record(tmp_path)
     recorder(tmp_path, Scaled()).after_step(0)
     path = tmp_path / "patches.npz"
-    path.write_bytes(path.read_bytes()[:-500])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-500])
     with pytest.raises(UserError, match="damaged"):
         read_patch_record(tmp_path)
+    for position in range(0, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 16]) + whole[position + 1 :])
+        with pytest.raises(UserError, match="damaged"):
+            read_patch_record(tmp_path)
