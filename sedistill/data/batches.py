@@ -45,6 +45,7 @@ class MixtureDataset(Dataset):
     ) -> None:  # fmt: skip
         corpus = corpus if isinstance(corpus, Corpus) else Corpus.load(corpus)
         part = corpus.split(split)
+        part.contents()  # refuses recordings that are not those that were prepared
         self.mixing, self.seed = mixing or MixingSettings(), seed
         if self.mixing.clip_seconds is None:
             raise UserError(

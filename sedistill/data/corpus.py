@@ -8,7 +8,7 @@ import csv
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 
 from sedistill.audio.files import read_blocks, read_mono, to_mono
 from sedistill.csv_files import csv_writer
+from sedistill.data.contents import FILES, Contents, as_written, contents_hash, look, write_contents
 from sedistill.errors import UserError
+from sedistill.integrity import CHECKSUM, bytes_hash, facts_checksum, file_hash
 from sedistill.reading import NAMES
 from sedistill.writing import atomic_path
 
 FORMAT_VERSION = 1
 MANIFEST, FACTS = "corpus.csv", "corpus.yaml"
+PREPARE_AGAIN = "prepare the corpus again"
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ class Clip:
 
 _COLUMNS = {field.name: field.type for field in fields(Clip)}
 _ADDED_LATER = {"recording": "", "offset": 0.0}  # what a manifest written before has instead
+_DECISIVE_COLUMNS = (
+    "root", "path", "kind", "split", "group", "start", "frames", "active_level_db", "peak", "offset", "pair",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class Corpus:
         sample_rate: Hz, of every clip as it is read.
         roots: where the audio lies, by name.
         facts: all of corpus.yaml (layout, seed, hours, ...).
+        whole: the table that this one is a part of, None for all of it.
     """
 
     folder: Path
@@ -82,6 +89,7 @@ class Corpus:
     roots: Mapping[str, Path]
     table: NDArray[np.void]
     facts: Mapping[str, Any]
+    whole: NDArray[np.void] | None = None
 
     @classmethod
     def load(cls, folder: Path | str) -> "Corpus":
@@ -95,7 +103,9 @@ class Corpus:
                     f"{folder / FACTS}: the audio of root '{name}' should lie in {place}, which does not "
                     "exist; correct the path there or prepare the corpus again."
                 )
-        return cls(folder, facts["sample_rate"], roots, _read_manifest(folder / MANIFEST), facts)
+        table = _read_manifest(folder / MANIFEST)
+        _refuse_changed(folder, facts)
+        return cls(folder, facts["sample_rate"], roots, table, facts)
 
     @classmethod
     def from_clips(
@@ -113,16 +123,46 @@ class Corpus:
         return cls(Path(folder), sample_rate, dict(roots), table, {**own, **(facts or {})})
 
     def save(self, folder: Path | str) -> None:
-        """Write corpus.csv and corpus.yaml into an existing folder."""
+        """Write corpus.csv, corpus.yaml and what the files hold (files.csv) into an existing folder."""
         folder = Path(folder)
         with atomic_path(folder / MANIFEST) as path, path.open("w", newline="", **NAMES) as file:
             writer = csv_writer(file)
             writer.writerow(_COLUMNS)
             for row in self.table:
                 writer.writerow(_to_text(value) for value in row)
-        facts = yaml.safe_dump(dict(self.facts), sort_keys=False, allow_unicode=True)
+        contents = look(replace(self, folder=folder).files())
+        write_contents(folder / FILES, contents)
+        hashes = {"manifest_sha256": file_hash(folder / MANIFEST), "files_hash": contents_hash(contents)}
+        facts = {**self.facts, **hashes}
+        facts[CHECKSUM] = _checksum(facts)
+        text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
         with atomic_path(folder / FACTS) as path:
-            path.write_text(facts, encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
+
+    def files(self) -> dict[str, Path]:
+        """Every audio file by its name in the corpus: its root and the path below that."""
+        return {
+            f"{row['root'].decode()}/{row['path'].decode()}": self.folder / self._place(row)
+            for row in np.unique(self.table[["root", "path"]])
+        }
+
+    def contents(self) -> Contents:
+        """What every file of this corpus, or part of one, holds.
+
+        Raises UserError when a file of the corpus, in this part or not, is not what was prepared.
+        """
+        if not (self.folder / FACTS).is_file():  # only in memory
+            return look(self.files())
+        whole = self if self.whole is None else replace(self, table=self.whole)
+        written_hash = _read_facts(self.folder).get("files_hash")
+        contents = as_written(self.folder, whole.files(), written_hash, PREPARE_AGAIN)
+        return {name: contents[name] for name in self.files() if name in contents}
+
+    @property
+    def rows_hash(self) -> str:
+        """Of what decides which mixtures are drawn from the clips: levels, splits, pairs, paths."""
+        lines = ("\t".join(_to_text(row[name]) for name in _DECISIVE_COLUMNS) for row in self.table)
+        return bytes_hash("\n".join([str(self.sample_rate), *lines]).encode("utf-8", "surrogateescape"))
 
     @property
     def hash(self) -> str:
@@ -198,7 +238,24 @@ class Corpus:
 
     def take(self, chosen: NDArray[Any]) -> "Corpus":
         """The clips of these rows (numbers or marks), in that order."""
-        return Corpus(self.folder, self.sample_rate, self.roots, self.table[chosen], self.facts)
+        return replace(self, table=self.table[chosen], whole=self.table if self.whole is None else self.whole)
+
+
+def _checksum(facts: Mapping[str, Any]) -> str:
+    """Over all facts but the places of the roots, which may be corrected by hand."""
+    return facts_checksum({name: value for name, value in facts.items() if name != "roots"})
+
+
+def _refuse_changed(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Corpora from before there were checksums are believed."""
+    sound = {FACTS: facts.get(CHECKSUM) in (None, _checksum(facts)),
+             MANIFEST: facts.get("manifest_sha256") in (None, file_hash(folder / MANIFEST))}  # fmt: skip
+    for name, fine in sound.items():
+        if not fine:
+            raise UserError(
+                f"{folder / name} was changed since it was written (only the `roots` in {FACTS} may be); "
+                f"put back what was there, or {PREPARE_AGAIN}."
+            )
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Fixed sets of noisy/clean pairs on the disk: written once, the same for every run and every model."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sedistill.audio import levels
 from sedistill.audio.files import AudioFileError, probe, read_mono
+from sedistill.data.contents import Content, Contents, as_written, look
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, make_crop
 from sedistill.data.material import Material
@@ -20,6 +21,7 @@ from sedistill.data.partners import NO_PARTNER, Pair, find_partners
 from sedistill.data.set_files import (
     FACTS,
     FORMAT_VERSION,
+    SIDES,
     TABLE,
     FixedSetSummary,
     Row,
@@ -32,7 +34,10 @@ from sedistill.data.set_files import (
     write_set,
 )
 from sedistill.errors import UserError
+from sedistill.integrity import file_hash, is_as_written
 from sedistill.writing import refuse_existing
+
+WRITE_AGAIN = "write the set again"
 
 
 def write_fixed_set(
@@ -148,6 +153,22 @@ class FixedSet:
         pairs = tuple((self.name(i), *self.paths(i)) for i in range(len(self)))
         return _hash_of_pairs(pairs, self.sample_rate)
 
+    def files(self) -> dict[str, Path]:
+        """Every audio file by its name in the set, such as noisy/000000.flac."""
+        paths = [
+            (side, path) for i in range(len(self)) for side, path in zip(SIDES, self.paths(i), strict=True)
+        ]
+        return {f"{side}/{path.relative_to(self.folder / side).as_posix()}": path for side, path in paths}
+
+    def contents(self, known: Mapping[str, Content] | None = None) -> Contents:
+        """What every file holds. Raises UserError when a written set is not as it was written.
+
+        known: what is known of the files of a plain folder, so that they need not be read again.
+        """
+        if not self.facts:
+            return look(self.files(), known)
+        return as_written(self.folder, self.files(), self.facts.get("files_hash"), WRITE_AGAIN)
+
     def _matched_files(self) -> list[Pair]:
         sides = []
         for side in ("noisy", "clean"):
@@ -220,9 +241,22 @@ class FixedSet:
                 f"{self.folder} was changed since it was written: {FACTS} tells of {expected[0]} clips and "
                 f"{expected[1]} bytes, there are {present[0]} and {present[1]}; write the set again."
             )
+        self._refuse_changed(path)
         self.lengths = np.array([int(row["frames"]) for row in rows.values()], dtype=np.int64)
         self.snr_db = np.array([float(row["snr_db"] or "nan") for row in rows.values()])
         self.noise_classes = np.array([row["noise_class"].encode() for row in rows.values()], dtype=np.bytes_)
+
+    def _refuse_changed(self, path: Path) -> None:
+        table = self.folder / TABLE
+        sound = {path: is_as_written(self.facts),
+                 table: self.facts.get("table_sha256") in (None, file_hash(table))}  # fmt: skip
+        for file, fine in sound.items():
+            if not fine:
+                raise UserError(
+                    f"{file} was changed since it was written; put back what was there, or {WRITE_AGAIN}."
+                )
+        if "files_hash" in self.facts:
+            self.contents()
 
 
 def _write_one(

@@ -17,14 +17,17 @@ from numpy.typing import NDArray
 
 import sedistill
 from sedistill.audio.files import SUFFIXES, read_mono, write
+from sedistill.data.contents import FILES, Contents, content_of, contents_hash, write_contents
 from sedistill.data.corpus import Corpus
 from sedistill.data.distinct import count_distinct, distinct_text, few_warning
 from sedistill.data.material import Material
 from sedistill.data.mixing import Mixture
 from sedistill.data.parallel import parallel_map
+from sedistill.integrity import file_hash, with_checksum
 from sedistill.writing import atomic_folder
 
 FACTS, TABLE = "set.yaml", "mixtures.csv"
+SIDES = ("noisy", "clean")
 FORMAT_VERSION = 1
 
 Item = TypeVar("Item")
@@ -100,11 +103,14 @@ def write_set(
             with (folder of the set, file name, item).
     """
     started = time.monotonic()
+    corpus.contents()  # refuses recordings that are not those that were prepared
     with atomic_folder(output, overwrite) as folder:
         job = partial(_write_numbered, write_one, folder, corpus.sample_rate)
         written = parallel_map(job, list(enumerate(items)), workers, "Mixing", "clips")
-        rows = [row for row, _ in written]
+        rows = [row for row, _, _ in written]
         _write_table(folder / TABLE, rows)
+        contents = {name: content for _, _, both in written for name, content in both.items()}
+        write_contents(folder / FILES, contents)
         frames = sum(row.frames for row in rows)
         whole = {
             "format_version": FORMAT_VERSION,
@@ -116,9 +122,12 @@ def write_set(
             "distinct": count_distinct(rows),
             "hours": round(frames / corpus.sample_rate / 3600, 5),
             "bytes": total_bytes(listed(folder / "noisy")) + total_bytes(listed(folder / "clean")),
-            "hash": joint_hash(digest for _, digest in written),
+            "hash": joint_hash(digest for _, digest, _ in written),
             "code_version": sedistill.__version__,
+            "files_hash": contents_hash(contents),
+            "table_sha256": file_hash(folder / TABLE),
         }
+        whole = with_checksum(whole)
         (folder / FACTS).write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
     snr_db = np.array([row.snr_db for row in rows])
     return FixedSetSummary(output, whole, snr_db, time.monotonic() - started)
@@ -156,12 +165,14 @@ def row_of_mixture(name: str, mixture: Mixture, material: Material) -> Row:
 
 def _write_numbered(
     write_one: Callable[[Path, str, Item], Row], folder: Path, sample_rate: int, numbered: tuple[int, Item]
-) -> tuple[Row, bytes]:
-    """The row of one clip and the hash of its audio."""
+) -> tuple[Row, bytes, Contents]:
+    """The row of one clip, the hash of its audio, and what its files hold."""
     number, item = numbered
     name = f"{number:06d}.flac"
     row = write_one(folder, name, item)
-    return row, pair_digest(name, folder / "noisy" / name, folder / "clean" / name, sample_rate)
+    paths = {side: folder / side / name for side in SIDES}
+    contents = {f"{side}/{name}": content_of(path) for side, path in paths.items()}
+    return row, pair_digest(name, paths["noisy"], paths["clean"], sample_rate), contents
 
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:

@@ -12,6 +12,7 @@ from sedistill.data.mixing import MixingSettings
 from sedistill.data.prepare import prepare
 from sedistill.data.set_files import Row
 
+from .from_before import without_hashes
 from .sounds import noise, save, speech
 
 
@@ -81,6 +82,8 @@ def test_corpora_and_sets_from_before_are_still_read(mixed_corpus: Path, tmp_pat
             writer.writerows(rows)
     facts = yaml.safe_load((mixed_corpus / "corpus.yaml").read_text())
     (tmp_path / "old/corpus.yaml").write_text(yaml.safe_dump(facts))
+    without_hashes(tmp_path / "old")
+    without_hashes(folder)
     old = Corpus.load(tmp_path / "old")
     assert old.hash == Corpus.load(mixed_corpus).hash
     assert old[0].recording == ""

@@ -51,6 +51,8 @@ def test_any_number_of_workers_writes_the_same_files(mixed_corpus: Path, tmp_pat
         hashes.append(summary.facts["hash"])
     assert hashes[0] == hashes[1]
     for path in (tmp_path / "1").rglob("*.*"):
+        if path.name == "files.csv":
+            continue  # it tells when the files were written
         assert path.read_bytes() == (tmp_path / "2" / path.relative_to(tmp_path / "1")).read_bytes()
 
 

@@ -355,6 +355,7 @@ def test_overwriting_replaces_the_whole_corpus(tmp_path: Path) -> None:
         "corpus.csv",
         "corpus.yaml",
         "excluded.csv",
+        "files.csv",
     ]
 
 
