@@ -6,13 +6,16 @@ the folder, and a copy or a move of everything costs one reading.
 
 import csv
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from sedistill.csv_files import csv_writer
 from sedistill.data.parallel import parallel_map
 from sedistill.errors import UserError
 from sedistill.integrity import file_hash, joint_hash
+from sedistill.reading import NAMES, shown
 from sedistill.writing import atomic_path
 
 FILES = "files.csv"
@@ -60,10 +63,12 @@ def content_of(path: Path | str) -> Content:
 
 
 def stamp_of(path: Path | str) -> Stamp | None:
-    """None where there is no such file."""
+    """None where there is no such file, or something that is no file and might be waited for."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
         return None
     return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
@@ -91,6 +96,7 @@ def differences(before: Mapping[str, Content], now: Mapping[str, Content]) -> li
 
 def shortened(told: list[str]) -> str:
     """The first few of a list, and how many more there are."""
+    told = [shown(one) for one in told]
     more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return ", ".join(told[:_SHOWN]) + more
 
@@ -99,9 +105,9 @@ def write_contents(path: Path, contents: Mapping[str, Content]) -> None:
     """Write contents as CSV, whole or not at all."""
     with (
         atomic_path(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        temporary.open("w", newline="", **NAMES) as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(_COLUMNS)
         writer.writerows((name, *content.stamp, content.sha256) for name, content in contents.items())
 
@@ -109,7 +115,7 @@ def write_contents(path: Path, contents: Mapping[str, Content]) -> None:
 def read_contents(path: Path, written_hash: str | None = None) -> Contents | None:
     """What `write_contents` wrote; None where it is missing, damaged or not what `written_hash` is of."""
     try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with path.open(newline="", **NAMES) as file:
             reader = csv.reader(file)
             if tuple(next(reader, ())) != _COLUMNS:
                 return None
