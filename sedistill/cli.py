@@ -53,7 +53,8 @@ app = typer.Typer(
 Output = Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at the output already.")]
 Workers = Annotated[
-    int | None, typer.Option("--workers", help="How many at a time.", show_default="one a core")
+    int | None,
+    typer.Option("--workers", min=1, max=1024, help="How many at a time.", show_default="one a core"),
 ]
 RawLevel = Annotated[bool, typer.Option("--raw-level", help="Leave level and sign as the network made them.")]
 
@@ -82,7 +83,9 @@ def prepare(
     sample_rate: Annotated[
         int, typer.Option(help="Rate in Hz to train at; other files are converted.")
     ] = 16_000,
-    seed: Annotated[int, typer.Option(help="Decides the split where no folders do.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Decides the split where no folders do.")
+    ] = 0,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -104,8 +107,10 @@ def mix(
     split: Annotated[
         str, typer.Option(help="train, valid, test or another of the corpus, such as test_with_reverb.")
     ] = "test",
-    count: Annotated[int | None, typer.Option(min=1, help="Number of mixtures.", show_default="300")] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, other mixtures.")] = 0,
+    count: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Number of mixtures.", show_default="300")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Another seed, other mixtures.")] = 0,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -295,11 +300,11 @@ def reproduce(
         typer.Option("--output", "-o", help="Where all lands.", show_default="reproduced/PAPER-SCALE"),
     ] = None,
     scale: Annotated[str, typer.Option(help="full: as in the paper; small: for two CPU cores.")] = "full",
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of every row.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, max=10_000, help="Seeds of every row.")] = 1,
     only: Annotated[
         list[str] | None, typer.Option(help="A row's key; repeat for more.", show_default="all rows")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, max=1024, help="Trainings at a time.")] = 1,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="key=value", help="Change every recipe; for rehearsals."),

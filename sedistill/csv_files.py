@@ -6,20 +6,24 @@ front, which the readers here take off again. Numbers stay numbers.
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Annotated, Any, TextIO, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from sedistill.errors import UserError
 from sedistill.reading import read_text, shown
-from sedistill.settings import first_fault
+from sedistill.settings import plain_fault, value_text
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)")
+
+Number = Annotated[float, BeforeValidator(lambda cell: math.nan if cell == "" else cell)]
+"""A number of which a cell may be empty."""
 
 R = TypeVar("R")
 
@@ -82,20 +86,45 @@ def read_csv(path: Path | str, kind: type[R], remedy: str) -> list[R]:
     """
     path = Path(path)
     header, rows = read_cells(path, remedy)
-    known = {field.name: field.default is MISSING for field in fields(kind)}  # type: ignore[arg-type]
-    missing = [name for name, needed in known.items() if needed and name not in header]
+    types = get_type_hints(kind, include_extras=True)
+    needed = {field.name: field.default is MISSING for field in fields(kind)}  # type: ignore[arg-type]
+    missing = [name for name, has_no_default in needed.items() if has_no_default and name not in header]
     if missing:
         raise UserError(f"{shown(path)} has no column '{missing[0]}'; {remedy}.")
-    places = {name: header.index(name) for name in known if name in header}
-    adapter = TypeAdapter(kind)
-    read = []
-    for line, row in rows:
+    columns = {}
+    for name in (name for name in needed if name in header):
+        place = header.index(name)
         try:
-            read.append(adapter.validate_python({name: row[place] for name, place in places.items()}))
+            columns[name] = _checked([row[place] for _, row in rows], types[name])
+        except _CellError as error:
+            line, row = rows[error.row]
+            cell = value_text(row[place])
+            raise UserError(f"{shown(path)}, line {line}: {name} = {cell}: {error}; {remedy}.") from None
+    return [kind(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+
+
+class _CellError(Exception):
+    def __init__(self, row: int, fault: str) -> None:
+        super().__init__(fault.rstrip("."))
+        self.row = row
+
+
+def _checked(cells: list[str], kind: Any) -> list[Any]:
+    """A column as its type has it."""
+    base, *checks = get_args(kind) if get_origin(kind) is Annotated else (kind,)
+    if base is not str:
+        try:
+            return TypeAdapter(list[kind]).validate_python(cells)
         except ValidationError as error:
-            fault = first_fault(kind, error, {}).rstrip(".")
-            raise UserError(f"{shown(path)}, line {line}: {fault}; {remedy}.") from None
-    return read
+            fault = error.errors(include_url=False)[0]
+            raise _CellError(int(fault["loc"][0]), plain_fault(fault)) from None
+    for check in checks:  # not by pydantic, which takes no text that holds a name in other bytes than UTF-8
+        for row, cell in enumerate(cells):
+            try:
+                check.func(cell)
+            except ValueError as error:
+                raise _CellError(row, str(error)) from None
+    return cells
 
 
 def read_cells(path: Path, remedy: str) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from sedistill.errors import UserError, nearest
@@ -28,9 +28,9 @@ class _Group(BaseModel):
 
 
 class Settings(_Group):
-    """A group of settings. Unknown keys are errors, and values do not change after reading."""
+    """A group of settings. Unknown keys are errors, numbers are finite, values stay as they were read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class Record(_Group):
@@ -38,6 +38,9 @@ class Record(_Group):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
+
+Count = Annotated[int, Field(ge=1, le=10**9)]
+"""Of steps, epochs and the like: at least one, and no more than anybody waits for."""
 
 S = TypeVar("S", bound=_Group)
 
@@ -70,12 +73,18 @@ def settings_of_texts(kind: type[S], overrides: Sequence[str], what: str) -> S:
     return check_settings(kind, mapping, what)
 
 
-def read_record(kind: type[Record], path: Path | str, remedy: str) -> dict[str, Any]:
+def read_record(
+    kind: type[Record], path: Path | str, remedy: str, version: int | None = None
+) -> dict[str, Any]:
     """What a YAML file of this program's own says, checked against `kind`, keys of other versions included.
 
+    version: what the key `format_version` has to say, where files of the kind have it.
     Raises UserError naming file and key, ending with `remedy`.
     """
     mapping = read_yaml(path, remedy)
+    if version is not None and mapping.get("format_version", version) != version:
+        written = value_text(mapping["format_version"])
+        raise UserError(f"{path} has format version {written}, this program reads {version}; {remedy}.")
     try:
         return kind.model_validate(mapping).model_dump()
     except ValidationError as error:
@@ -170,10 +179,18 @@ def first_fault(kind: Any, error: ValidationError, given: Any) -> str:
         return f"{key} is missing; give it a value."
     if fault["type"].startswith("union_tag"):
         return _unknown_kind(key, fault)
-    message = fault["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    message = plain_fault(fault)
     if fault["type"] == "value_error":
         return f"{key}: {message}" if key else message
-    return f"{key} = {value_text(fault['input'])}: {_PLAINER.get(fault['type']) or _lowered(message)}."
+    return f"{key} = {value_text(fault['input'])}: {message}."
+
+
+def plain_fault(fault: Any) -> str:
+    """What pydantic says of one value, in plain words."""
+    if fault["type"] in _PLAINER:
+        return _PLAINER[fault["type"]]
+    message = fault["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    return message if fault["type"] == "value_error" else message[0].lower() + message[1:]
 
 
 _PLAINER = {
@@ -195,10 +212,6 @@ _PLAINER = {
     "bool_parsing": "it must be true or false",
     "bool_type": "it must be true or false",
 }
-
-
-def _lowered(message: str) -> str:
-    return message[0].lower() + message[1:]
 
 
 def value_text(value: Any) -> str:

@@ -4,29 +4,38 @@ In memory the list is one numpy array, so that data workers share it instead of 
 are copied page by page as soon as a forked worker counts a reference to them.
 """
 
-import csv
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
 
 from sedistill.audio.files import read_blocks, read_mono, to_mono
-from sedistill.csv_files import csv_writer
+from sedistill.csv_files import csv_writer, read_csv
 from sedistill.data.contents import FILES, Contents, as_written, contents_hash, look, write_contents
 from sedistill.errors import UserError
 from sedistill.integrity import CHECKSUM, bytes_hash, facts_checksum, file_hash
+from sedistill.paths import PathInside
 from sedistill.reading import NAMES
+from sedistill.settings import Record, read_record
 from sedistill.writing import atomic_path
 
 FORMAT_VERSION = 1
 MANIFEST, FACTS = "corpus.csv", "corpus.yaml"
 PREPARE_AGAIN = "prepare the corpus again"
+MOST_FRAMES = 2**40  # samples: two years at 16 kHz
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in ("clean", "noise", "noisy"):
+        raise ValueError("it must be clean, noise or noisy")
+    return kind
 
 
 @dataclass(frozen=True)
@@ -42,12 +51,12 @@ class Clip:
     """
 
     root: str
-    path: str
-    kind: str
+    path: PathInside
+    kind: Annotated[str, AfterValidator(_known_kind)]
     split: str
     group: str
-    start: int
-    frames: int
+    start: Annotated[int, Field(ge=0, le=MOST_FRAMES)]
+    frames: Annotated[int, Field(ge=1, le=MOST_FRAMES)]
     active_level_db: float
     peak: float
     clipped_share: float
@@ -65,11 +74,18 @@ class Clip:
         return self.recording or self.source or f"{self.root}/{self.path}"
 
 
-_COLUMNS = {field.name: field.type for field in fields(Clip)}
-_ADDED_LATER = {"recording": "", "offset": 0.0}  # what a manifest written before has instead
+_COLUMNS = get_type_hints(Clip)  # without bounds
 _DECISIVE_COLUMNS = (
     "root", "path", "kind", "split", "group", "start", "frames", "active_level_db", "peak", "offset", "pair",
 )  # fmt: skip
+
+
+class _Facts(Record):
+    """What corpus.yaml has to hold."""
+
+    sample_rate: Annotated[int, Field(ge=1, le=10_000_000)]
+    roots: dict[str, str]
+    hash: str
 
 
 @dataclass(frozen=True)
@@ -103,7 +119,7 @@ class Corpus:
                     f"{folder / FACTS}: the audio of root '{name}' should lie in {place}, which does not "
                     "exist; correct the path there or prepare the corpus again."
                 )
-        table = _read_manifest(folder / MANIFEST)
+        table = _read_manifest(folder / MANIFEST, roots)
         _refuse_changed(folder, facts)
         return cls(folder, facts["sample_rate"], roots, table, facts)
 
@@ -264,40 +280,15 @@ def _read_facts(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{folder} is not a prepared corpus (it has no {FACTS}); make one with `sedistill prepare`."
         )
-    try:
-        facts = yaml.safe_load(path.read_text(encoding="utf-8"))
-        version, _ = facts["format_version"], facts["hash"]
-        if not (isinstance(facts["sample_rate"], int) and isinstance(facts["roots"], dict)):
-            raise TypeError
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
-        raise UserError(f"{path} is damaged; prepare the corpus again.") from None
-    if version != FORMAT_VERSION:
-        raise UserError(
-            f"{path} has format version {version}, this program reads {FORMAT_VERSION}; "
-            "prepare the corpus again."
-        )
-    return facts
+    return read_record(_Facts, path, PREPARE_AGAIN, FORMAT_VERSION)
 
 
-def _read_manifest(path: Path) -> NDArray[np.void]:
-    if not path.is_file():
-        raise UserError(f"{path} is missing; prepare the corpus again.")
-    with path.open(newline="", **NAMES) as file:
-        reader = csv.reader(file)
-        header, rows = next(reader, []), list(reader)
-    missing = [name for name in _COLUMNS if name not in header and name not in _ADDED_LATER]
-    if missing:
-        raise UserError(f"{path} has no column '{missing[0]}'; prepare the corpus again.")
-    places = {name: header.index(name) for name in _COLUMNS if name in header}
-    try:
-        return _to_table(
-            [
-                [row[places[name]] if name in places else _ADDED_LATER[name] for name in _COLUMNS]
-                for row in rows
-            ]
-        )
-    except (ValueError, IndexError) as error:
-        raise UserError(f"{path} is damaged ({error}); prepare the corpus again.") from None
+def _read_manifest(path: Path, roots: Iterable[str]) -> NDArray[np.void]:
+    clips = read_csv(path, Clip, PREPARE_AGAIN)
+    strange = next((clip.root for clip in clips if clip.root not in roots), None)
+    if strange is not None:
+        raise UserError(f"{path}: {FACTS} has no root '{strange}'; {PREPARE_AGAIN}.")
+    return _to_table([[getattr(clip, name) for name in _COLUMNS] for clip in clips])
 
 
 def _hash(table: NDArray[np.void], sample_rate: int) -> str:
@@ -310,7 +301,7 @@ def _to_table(rows: list[list[Any]]) -> NDArray[np.void]:
     columns: dict[str, NDArray] = {}
     for place, (name, kind) in enumerate(_COLUMNS.items()):
         values = [row[place] for row in rows]
-        if kind is str:
+        if kind not in (int, float):
             columns[name] = np.array([os.fsencode(str(value)) for value in values], dtype=np.bytes_)
         elif kind is int:
             columns[name] = np.array([int(value) for value in values], dtype=np.int64)

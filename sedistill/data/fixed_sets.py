@@ -1,17 +1,16 @@
 """Fixed sets of noisy/clean pairs on the disk: written once, the same for every run and every model."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from sedistill.audio import levels
 from sedistill.audio.files import AudioFileError, probe, read_mono
+from sedistill.csv_files import read_csv
 from sedistill.data.contents import Content, Contents, as_written, look
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, make_crop
@@ -21,10 +20,12 @@ from sedistill.data.partners import NO_PARTNER, Pair, find_partners
 from sedistill.data.set_files import (
     FACTS,
     FORMAT_VERSION,
+    MOST_CLIPS,
     SIDES,
     TABLE,
     FixedSetSummary,
     Row,
+    SetFacts,
     joint_hash,
     listed,
     pair_digest,
@@ -35,6 +36,7 @@ from sedistill.data.set_files import (
 )
 from sedistill.errors import UserError
 from sedistill.integrity import file_hash, is_as_written
+from sedistill.settings import read_record
 from sedistill.writing import refuse_existing
 
 WRITE_AGAIN = "write the set again"
@@ -59,8 +61,8 @@ def write_fixed_set(
     Raises UserError when the split has nothing to mix, for an output that exists, and when the disk is full.
     """
     output, mixing = Path(output), mixing or MixingSettings()
-    if count < 1:
-        raise UserError(f"count is {count}; give 1 or more.")
+    if not 1 <= count <= MOST_CLIPS:
+        raise UserError(f"count is {count}; give a number from 1 to {MOST_CLIPS:,}.")
     refuse_existing(output, overwrite, marker=FACTS)
     corpus = Corpus.load(corpus_folder)
     part = corpus.split(split)
@@ -219,32 +221,20 @@ class FixedSet:
 
     def _load_written(self) -> None:
         noisy, clean = (listed(self.folder / side) for side in ("noisy", "clean"))
-        path = self.folder / FACTS
-        try:
-            self.facts = yaml.safe_load(path.read_text(encoding="utf-8"))
-            version = self.facts["format_version"]
-            expected = (self.facts["count"], self.facts["bytes"])
-            self.sample_rate = int(self.facts["sample_rate"])
-            with (self.folder / TABLE).open(newline="", encoding="utf-8") as file:
-                rows = {row["name"]: row for row in csv.DictReader(file)}
-        except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
-            raise UserError(
-                f"{self.folder}: {FACTS} or {TABLE} is missing or damaged; write the set again."
-            ) from None
-        if version != FORMAT_VERSION:
-            raise UserError(
-                f"{path} has format version {version}, this program reads {FORMAT_VERSION}; write it again."
-            )
+        self.facts = read_record(SetFacts, self.folder / FACTS, WRITE_AGAIN, FORMAT_VERSION)
+        self.sample_rate = self.facts["sample_rate"]
+        rows = read_csv(self.folder / TABLE, Row, WRITE_AGAIN)
+        expected = (self.facts["count"], self.facts["bytes"])
         present = (len(noisy), total_bytes(noisy) + total_bytes(clean))
-        if expected != present or list(rows) != list(noisy):
+        if expected != present or [row.name for row in rows] != list(noisy):
             raise UserError(
                 f"{self.folder} was changed since it was written: {FACTS} tells of {expected[0]} clips and "
                 f"{expected[1]} bytes, there are {present[0]} and {present[1]}; write the set again."
             )
-        self._refuse_changed(path)
-        self.lengths = np.array([int(row["frames"]) for row in rows.values()], dtype=np.int64)
-        self.snr_db = np.array([float(row["snr_db"] or "nan") for row in rows.values()])
-        self.noise_classes = np.array([row["noise_class"].encode() for row in rows.values()], dtype=np.bytes_)
+        self._refuse_changed(self.folder / FACTS)
+        self.lengths = np.array([row.frames for row in rows], dtype=np.int64)
+        self.snr_db = np.array([row.snr_db for row in rows])
+        self.noise_classes = np.array([row.noise_class.encode() for row in rows], dtype=np.bytes_)
 
     def _refuse_changed(self, path: Path) -> None:
         table = self.folder / TABLE

@@ -1,7 +1,6 @@
 """A fixed set on the disk: noisy/ and clean/ of equal file names, `set.yaml` (what made them) and
 `mixtures.csv` (what is in each)."""
 
-import csv
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,28 +8,43 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from pydantic import Field
 
 import sedistill
 from sedistill.audio.files import SUFFIXES, read_mono, write
+from sedistill.csv_files import Number, csv_writer
 from sedistill.data.contents import FILES, Contents, content_of, contents_hash, write_contents
-from sedistill.data.corpus import Corpus
+from sedistill.data.corpus import MOST_FRAMES, Corpus
 from sedistill.data.distinct import count_distinct, distinct_text, few_warning
 from sedistill.data.material import Material
 from sedistill.data.mixing import Mixture
 from sedistill.data.parallel import parallel_map
 from sedistill.integrity import file_hash, with_checksum
+from sedistill.paths import PathInside
+from sedistill.reading import NAMES
+from sedistill.settings import Record
 from sedistill.writing import atomic_folder
 
 FACTS, TABLE = "set.yaml", "mixtures.csv"
 SIDES = ("noisy", "clean")
 FORMAT_VERSION = 1
+MOST_CLIPS = 1_000_000  # file names have six digits
 
 Item = TypeVar("Item")
+
+
+class SetFacts(Record):
+    """What set.yaml has to hold."""
+
+    sample_rate: Annotated[int, Field(ge=1, le=10_000_000)]
+    count: Annotated[int, Field(ge=1)]
+    bytes: Annotated[int, Field(ge=0)]
+    hash: str
 
 
 @dataclass(frozen=True)
@@ -44,16 +58,16 @@ class Row:
     level of clean above that of noisy - clean.
     """
 
-    name: str
-    frames: int
-    snr_db: float
-    clean: str
+    name: PathInside
+    frames: Annotated[int, Field(ge=1, le=MOST_FRAMES)]
+    snr_db: Number
+    clean: PathInside
     clean_start: int
     clean_offset: int
     noise: str = ""
     noise_start: str = ""
     noise_class: str = ""
-    level_db: float | str = ""
+    level_db: Number | str = ""
     guard: float = 1.0
     speaker: str = ""
     clean_recording: str = ""
@@ -176,10 +190,10 @@ def _write_numbered(
 
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(asdict(rows[0])), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    with path.open("w", newline="", **NAMES) as file:
+        writer = csv_writer(file)
+        writer.writerow(asdict(rows[0]))
+        writer.writerows(asdict(row).values() for row in rows)
 
 
 def listed(folder: Path) -> dict[str, int]:

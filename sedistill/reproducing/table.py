@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sedistill.data.grids import GridSettings
 from sedistill.data.layouts import LAYOUTS
 from sedistill.data.mixing import MixingSettings
+from sedistill.data.set_files import MOST_CLIPS
 from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import METRICS
+from sedistill.paths import Name, PlainName
 from sedistill.settings import Settings, load_settings
 
 TABLE = "table.yaml"
@@ -23,7 +25,7 @@ class CorpusSettings(Settings):
     """A corpus, looked for under its name in the folder that `--data` names."""
 
     layout: str = Field(description="As `sedistill prepare --layout`.")
-    hours: PositiveFloat = Field(description="Clean training speech as published; plans count on it.")
+    hours: float = Field(gt=0, le=1e6, description="Clean training speech as published; plans count on it.")
 
     @field_validator("layout")
     @classmethod
@@ -40,8 +42,8 @@ class SetSettings(Settings):
     corpus: str | None = None
     pairs: str | None = Field(None, description="A folder with noisy/ and clean/ below `--data`.")
     split: str = "test"
-    count: PositiveInt = Field(description="Clips; of a grid and of pairs, what is expected.")
-    seed: int = Field(0, ge=0, description="Another seed, other mixtures.")
+    count: int = Field(ge=1, le=MOST_CLIPS, description="Clips; of a grid and of pairs, what is expected.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Another seed, other mixtures.")
     mixing: MixingSettings | None = None
     grid: GridSettings | None = None
     optional: bool = Field(False, description="Leave out what is scored on it where it is not there.")
@@ -64,8 +66,8 @@ class Scale(Settings):
     what `recipes` says of the recipe (by its name). A `student` given there takes the place of the old one.
     """
 
-    corpora: dict[str, CorpusSettings] = Field(default_factory=dict)
-    sets: dict[str, SetSettings] = Field(default_factory=dict)
+    corpora: dict[PlainName, CorpusSettings] = Field(default_factory=dict)
+    sets: dict[PlainName, SetSettings] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
     networks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     recipes: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -137,12 +139,12 @@ class Row(Settings):
 
     key: str = Field(description="Names it on the command line.", pattern=r"^[a-z0-9][a-z0-9.+-]*$")
     label: str
-    recipe: str | None = Field(
+    recipe: Name | None = Field(
         None, description="Recipe below the paper's folder, without .yaml; none: noisy, or only quoted."
     )
     baseline: str | None = Field(None, description="Key of the row over which this one is to be a gain.")
     network: str | None = Field(None, description="A preset, to show the size of a row that is only quoted.")
-    seeds: PositiveInt | None = Field(None, description="At most so many seeds; teachers have one.")
+    seeds: int | None = Field(None, ge=1, le=10_000, description="At most so many seeds; teachers have one.")
     paper: dict[str, list[float | None]] = Field(
         default_factory=dict, description="The paper's numbers by view, one a column, null where none."
     )
@@ -155,7 +157,7 @@ class Table(Settings):
     title: str
     paper: str
     note: str = ""
-    views: dict[str, View]
+    views: dict[PlainName, View]
     rows: list[Row]
     scales: dict[ScaleName, Scale] = Field(default_factory=dict)
 

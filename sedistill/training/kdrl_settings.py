@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
 from sedistill.distill.kdrl import PAPER_INPUT, SHORTEST_INPUT
 from sedistill.errors import UserError
@@ -10,6 +10,7 @@ from sedistill.settings import Settings
 
 DistanceName = Literal["mse", "si_snr"]
 DEFAULT_FLOORS: dict[DistanceName, float] = {"mse": 1e-8, "si_snr": 1.0}
+LONGEST_INPUT = 1_000_000  # samples, a minute: its policy network has 256 M parameters
 DEFAULT_RATIO = 0.75  # the best of the paper's fixed ratios (table 4)
 
 
@@ -32,18 +33,26 @@ class KDRLSettings(Settings):
     delta_by: Literal["before", "after"] = Field(
         "before", description="Rewards are relative to the student's distance before or after its step."
     )
-    floor: PositiveFloat | None = Field(
-        None, description="Least size of that distance; default 1e-8 for mse, 1 (dB) for si_snr."
+    floor: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="Least size of that distance; default 1e-8 for mse, 1 (dB) for si_snr.",
     )
     reference_optimiser: Literal["copied", "own", "fresh"] = Field(
         "copied",
         description="Adam's moments of the references: the student's (only so are they the extremes of the "
         "student's own step), kept for themselves, or none.",
     )
-    policy_learning_rate: PositiveFloat = Field(1e-6, description="At the first step; decays geometrically.")
-    policy_learning_rate_end: PositiveFloat = Field(1e-8, description="At the last step.")
+    policy_learning_rate: float = Field(
+        1e-6, gt=0, le=1, description="At the first step; decays geometrically."
+    )
+    policy_learning_rate_end: float = Field(1e-8, gt=0, le=1, description="At the last step.")
     policy_input_length: int = Field(
-        PAPER_INPUT, ge=SHORTEST_INPUT, description="Samples of a clip for which the policy network is sized."
+        PAPER_INPUT,
+        ge=SHORTEST_INPUT,
+        le=LONGEST_INPUT,
+        description="Samples of a clip for which the policy network is sized.",
     )
 
     @model_validator(mode="after")

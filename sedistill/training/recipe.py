@@ -1,52 +1,62 @@
 """What a training recipe may say: every key with its type, default and meaning."""
 
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sedistill.data.mixing import MixingSettings
 from sedistill.errors import nearest
-from sedistill.settings import Settings
+from sedistill.paths import Name, UserPath, written_out
+from sedistill.settings import Count, Settings
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.kdrl_settings import KDRLSettings
 from sedistill.training.objectives import ObjectiveSettings
 from sedistill.training.patch_settings import PatchRecordSettings
 
+MOST_MIXTURES = 10_000_000  # an epoch: more would be more than a year of sound
+
 
 class DataSettings(Settings):
     """Where the sound comes from."""
 
-    train: Path = Field(
+    train: UserPath = Field(
         description="A prepared corpus (mixtures on the fly) or a set written by `sedistill mix` (fixed)."
     )
-    valid: Path = Field(description="A fixed set: `sedistill mix CORPUS --split valid -o SET`.")
+    valid: UserPath = Field(description="A fixed set: `sedistill mix CORPUS --split valid -o SET`.")
     mixing: MixingSettings = Field(MixingSettings(), description="For mixtures made on the fly.")
-    epoch_mixtures: PositiveInt | None = Field(
-        None, description="Mixtures an epoch on the fly; default: hours of clean speech / clip length."
+    epoch_mixtures: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_MIXTURES,
+        description="Mixtures an epoch on the fly; default: hours of clean speech / clip length.",
     )
-    crop_seconds: PositiveFloat | None = Field(
-        None, description="Of a fixed set of whole sentences take crops of this length, new ones each epoch."
+    crop_seconds: float | None = Field(
+        None,
+        ge=0.1,
+        le=600,
+        description="Of a fixed set of whole sentences take crops of this length, new ones each epoch.",
     )
-    workers: int = Field(0, ge=0, description="Processes that prepare batches; 0 = the training process.")
+    workers: int = Field(
+        0, ge=0, le=128, description="Processes that prepare batches; 0 = the training process."
+    )
 
 
 class OptimiserSettings(Settings):
     """Adam, its schedule, and when to stop. The defaults are DISPatch's (section 3.2)."""
 
-    learning_rate: PositiveFloat = Field(1e-3, description="The highest of the schedule.")
-    batch_size: PositiveInt = 16
-    clip_norm: PositiveFloat = Field(5.0, description="Largest L2 norm of the whole gradient.")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="The highest of the schedule.")
+    batch_size: int = Field(16, ge=1, le=65_536)
+    clip_norm: float = Field(5.0, gt=0, le=1e9, description="Largest L2 norm of the whole gradient.")
     schedule: Literal["plateau", "cosine", "one_cycle"] = Field(
         "plateau",
         description="plateau: halve when validation stalls; cosine: down to 1 % over max_steps; one_cycle: "
         "up from a 25th in 0.3 of max_steps, then down to nearly 0; Adam's beta1 from 0.95 to 0.85 and back.",
     )
-    halve_after: PositiveInt = Field(3, description="Epochs without improvement before the rate is halved.")
-    stop_after: PositiveInt = Field(10, description="Epochs without improvement before training stops.")
-    warmup_steps: int = Field(0, ge=0, description="Steps of linear rise; one_cycle has its own.")
-    max_epochs: PositiveInt = 100
-    max_steps: PositiveInt | None = Field(None, description="Stop after so many steps, if sooner.")
+    halve_after: Count = Field(3, description="Epochs without improvement before the rate is halved.")
+    stop_after: Count = Field(10, description="Epochs without improvement before training stops.")
+    warmup_steps: int = Field(0, ge=0, le=10**9, description="Steps of linear rise; one_cycle has its own.")
+    max_epochs: Count = 100
+    max_steps: Count | None = Field(None, description="Stop after so many steps, if sooner.")
 
     def steps_at_most(self, batches_an_epoch: int) -> int:
         """Steps of a run that nothing stops early."""
@@ -65,7 +75,7 @@ class OptimiserSettings(Settings):
 class TwoStepSettings(Settings):
     """Two-step distillation: the objectives alone, then the student's own loss alone."""
 
-    kd_steps: PositiveInt = Field(description="Steps of the first stage.")
+    kd_steps: Count = Field(description="Steps of the first stage.")
     keep_optimiser: bool = Field(False, description="Whether Adam's moments live on into the second stage.")
 
 
@@ -75,8 +85,8 @@ class HardwareSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     compile: bool = Field(False, description="torch.compile the student; pays on CUDA, rarely on CPU.")
-    threads: PositiveInt | None = Field(
-        None, description="CPU threads of torch; default: one a core that it may use."
+    threads: int | None = Field(
+        None, ge=1, le=1024, description="CPU threads of torch; default: one a core that it may use."
     )
 
 
@@ -89,17 +99,19 @@ class TeacherSettings(Settings):
     cache: Literal["auto", "never"] = Field(
         "auto", description="auto: with a fixed training set its outputs are computed once and kept."
     )
-    cache_folder: Path | None = Field(None, description="Default: teacher-outputs/ inside the set's folder.")
+    cache_folder: UserPath | None = Field(
+        None, description="Default: teacher-outputs/ inside the set's folder."
+    )
 
 
 class LoggingSettings(Settings):
     """What is written down, and how often."""
 
-    every_steps: PositiveInt = 20
-    gradients_every_steps: PositiveInt = Field(
+    every_steps: Count = 20
+    gradients_every_steps: Count = Field(
         50, description="How often the gradients of the SE and KD terms are measured apart."
     )
-    checkpoint_minutes: PositiveFloat = Field(2.0, description="How much work a kill -9 may cost.")
+    checkpoint_minutes: float = Field(2.0, gt=0, le=10_000, description="How much work a kill -9 may cost.")
 
 
 class LicenceSettings(Settings):
@@ -112,8 +124,8 @@ class LicenceSettings(Settings):
 class Recipe(Settings):
     """One training run, plain (no teacher) or distilled."""
 
-    name: str = Field(description="Names the run's folder: runs/NAME/seed-N.", min_length=1)
-    seed: int = Field(0, ge=0, description="Decides initial weights and the order of batches.")
+    name: Name = Field(description="Names the run's folder: runs/NAME/seed-N.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Decides initial weights and the order of batches.")
     student: str | dict[str, Any] = Field(
         description="A preset's name, `class:` with settings, or the folder of a saved model to go on from."
     )
@@ -122,7 +134,7 @@ class Recipe(Settings):
         description="Turn a new student's polarity to that of the speech, early in training. SI-SNR is blind "
         "to it, losses that look at phases are not: an inverted student flees from them into silence.",
     )
-    teacher: Path | None = Field(None, description="The folder of a saved model; none = plain training.")
+    teacher: UserPath | None = Field(None, description="The folder of a saved model; none = plain training.")
     data: DataSettings
     se_loss: str | None = Field(
         None, description="The student's enhancement loss; default: that of its network's paper."
@@ -130,10 +142,11 @@ class Recipe(Settings):
     se_weight: float = Field(
         0.5,
         ge=0,
+        le=1e9,
         description="Weight of the network's own enhancement loss; the same with and without objectives, "
         "so that under one clip_norm plain and distilled runs are comparable.",
     )
-    kd_weight: float = Field(0.5, ge=0, description="Weight of the sum of the objectives.")
+    kd_weight: float = Field(0.5, ge=0, le=1e9, description="Weight of the sum of the objectives.")
     objectives: list[ObjectiveSettings] = Field(default_factory=list, description="None = plain training.")
     two_step: TwoStepSettings | None = Field(
         None, description="Distil first and supervise afterwards instead of both at once."
@@ -143,6 +156,8 @@ class Recipe(Settings):
     )
     kd_level_db: float | None = Field(
         -12.0,
+        ge=-100,
+        le=40,
         description="Objectives see each clip scaled so that its clean speech has this RMS (dB full scale); "
         "null = as it is. Decides how L2 and phase terms balance.",
     )
@@ -154,6 +169,11 @@ class Recipe(Settings):
     hardware: HardwareSettings = HardwareSettings()
     logging: LoggingSettings = LoggingSettings()
     licences: LicenceSettings = LicenceSettings()
+
+    @field_validator("student")
+    @classmethod
+    def _student_may_be_a_path(cls, student: str | dict[str, Any]) -> str | dict[str, Any]:
+        return written_out(student) if isinstance(student, str) else student
 
     @field_validator("se_loss")
     @classmethod

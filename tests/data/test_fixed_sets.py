@@ -161,8 +161,8 @@ def test_a_set_that_was_changed_is_refused(written: Path, tmp_path: Path) -> Non
     for name, match in {
         "other": "was changed since it was written",
         "fewer": "tells of 6 clips and .* there are 5",
-        "no_table": "is missing or damaged",
-        "yaml": "is missing or damaged",
+        "no_table": "mixtures.csv does not exist; write the set again",
+        "yaml": "set.yaml, line 1, is not readable YAML",
     }.items():
         with pytest.raises(UserError, match=match):
             FixedSet(tmp_path / name)

@@ -406,12 +406,12 @@ def test_damaged_corpora_are_refused(mixed_corpus: Path, tmp_path: Path) -> None
     manifest = (mixed_corpus / "corpus.csv").read_text()
     for name, new_facts, new_manifest, match in (
         ("none", None, None, "not a prepared corpus"),
-        ("yaml", "a: [", manifest, "is damaged"),
-        ("text", "hello", manifest, "is damaged"),
+        ("yaml", "a: [", manifest, "line 1, is not readable YAML: .*prepare the corpus again"),
+        ("text", "hello", manifest, "must hold `key: value` lines, not a str; prepare"),
         ("version", facts.replace("format_version: 1", "format_version: 9"), manifest, "format version 9"),
         ("column", facts, manifest.replace("active_level_db", "level"), "no column 'active_level_db'"),
-        ("cut", facts, manifest[: len(manifest) // 2], "is damaged"),
-        ("no_manifest", facts, None, "corpus.csv is missing"),
+        ("cut", facts, manifest[: len(manifest) // 2], "cells, not .*prepare the corpus again"),
+        ("no_manifest", facts, None, "corpus.csv does not exist; prepare the corpus again"),
     ):
         folder = tmp_path / name
         folder.mkdir()

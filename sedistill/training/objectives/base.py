@@ -13,7 +13,9 @@ class ObjectiveBase(Settings):
     """One term of the distillation loss."""
 
     loss: str
-    weight: float = Field(1.0, ge=0, description="Weight among the objectives; kd_weight scales their sum.")
+    weight: float = Field(
+        1.0, ge=0, le=1e9, description="Weight among the objectives; kd_weight scales their sum."
+    )
 
     def build(self, student: nn.Module, teacher: nn.Module | None) -> Objective:
         """The loss; the networks are looked at only by objectives that compare their insides."""

@@ -26,7 +26,7 @@ class AttentionSettings(WithoutPatches):
     """How two attention maps are compared."""
 
     why_no_patches: ClassVar[str] = NO_PATCHES
-    map_power: float = Field(2.0, ge=1, description="Exponent of the activations in a map.")
+    map_power: float = Field(2.0, ge=1, le=16, description="Exponent of the activations in a map.")
     distance: Literal["l1", "l2", "mse"] = Field("l1", description="Between two maps.")
     reduction: Literal["mean", "sum"] = Field("mean", description="Over time; sum is equation 2 literally.")
     interpolate_to: Literal["student", "teacher"] = Field("student", description="Whose frames are kept.")
@@ -90,9 +90,15 @@ class GramObjective(WithoutPatches):
     loss: Literal["gram"]
     pairs: Pairs = Field(description=PAIRS, min_length=1)
     gram: Literal["frames", "batch"] = Field("frames", description="Among what similarity is taken.")
-    frames: int | None = Field(256, ge=2, description="At most so many frames, by averaging; null = all.")
-    student_time_dim: int = Field(-1, description="Which dimension of the student's features is time.")
-    teacher_time_dim: int = Field(-1, description="Which dimension of the teacher's features is time.")
+    frames: int | None = Field(
+        256, ge=2, le=10**6, description="At most so many frames, by averaging; null = all."
+    )
+    student_time_dim: int = Field(
+        -1, ge=-4, le=3, description="Which dimension of the student's features is time."
+    )
+    teacher_time_dim: int = Field(
+        -1, ge=-4, le=3, description="Which dimension of the teacher's features is time."
+    )
 
     def build(self, student: nn.Module, teacher: nn.Module | None) -> GramSimilarity:
         given(teacher, self.loss)
@@ -108,10 +114,16 @@ class LayerAttentionObjective(WithoutPatches):
     loss: Literal["layer_attention"]
     student_layers: list[str] = Field(min_length=1, description="Modules of the student, dotted names.")
     teacher_layers: list[str] = Field(min_length=1, description="Modules of the teacher, dotted names.")
-    width: int = Field(64, ge=2, description="Channels to which all layers are projected.")
-    frames: int | None = Field(256, ge=2, description="At most so many frames, by averaging; null = all.")
-    student_time_dim: int = Field(-1, description="Which dimension of the student's features is time.")
-    teacher_time_dim: int = Field(-1, description="Which dimension of the teacher's features is time.")
+    width: int = Field(64, ge=2, le=8192, description="Channels to which all layers are projected.")
+    frames: int | None = Field(
+        256, ge=2, le=10**6, description="At most so many frames, by averaging; null = all."
+    )
+    student_time_dim: int = Field(
+        -1, ge=-4, le=3, description="Which dimension of the student's features is time."
+    )
+    teacher_time_dim: int = Field(
+        -1, ge=-4, le=3, description="Which dimension of the teacher's features is time."
+    )
 
     def build(self, student: nn.Module, teacher: nn.Module | None) -> LayerAttention:
         of_student = features_of(student, self.student_layers, "student")

@@ -1,7 +1,6 @@
 """Objectives that compare what comes out of the networks: spectrograms and waveforms."""
 
-from pathlib import Path
-from typing import ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Literal, cast
 
 from pydantic import Field, model_validator
 from torch import nn
@@ -15,6 +14,7 @@ from sedistill.distill.frame_kl import FrameKL
 from sedistill.distill.patches import MultiScalePatches, UniformPatches
 from sedistill.distill.subband import SubbandKD
 from sedistill.distill.waveform import SISNRTarget, WaveformDistance, WaveformL1, WaveformL2
+from sedistill.paths import UserPath
 from sedistill.training.objectives.base import ObjectiveBase, WithoutPatches
 
 Target = Literal["teacher", "clean"]
@@ -123,7 +123,7 @@ class FrameKLObjective(WithoutPatches):
     distribution: Literal["softmax", "normalised"] = Field(
         "softmax", description="How magnitudes become a distribution: softmax, or divided by their sum."
     )
-    temperature: float | None = Field(None, gt=0, description="Of the softmax; default 1.")
+    temperature: float | None = Field(None, gt=0, le=1e6, description="Of the softmax; default 1.")
 
     @model_validator(mode="after")
     def _temperature_needs_a_softmax(self) -> "FrameKLObjective":
@@ -178,11 +178,13 @@ class SubbandObjective(WithoutPatches):
     target: Literal["band_teachers", "teacher", "clean"] = Field(
         "band_teachers", description="A teacher for each band, the run's one for all, or clean speech."
     )
-    bands: int | list[float] = Field(
+    bands: Annotated[int, Field(ge=1, le=257)] | list[Annotated[float, Field(gt=0)]] = Field(
         4, description="How many of equal width, or the rising frequencies in Hz between them."
     )
-    bands_used: list[int] | None = Field(None, description="Numbers from 0; default: all of them.")
-    teachers: list[Path] = Field(
+    bands_used: list[Annotated[int, Field(ge=0, le=256)]] | None = Field(
+        None, description="Numbers from 0; default: all of them."
+    )
+    teachers: list[UserPath] = Field(
         default_factory=list, description="band_teachers: a saved model for each band."
     )
 
