@@ -1,15 +1,33 @@
-"""`python -m sedistill` is the `sedistill` command, which imports nothing from the current folder."""
+"""The `sedistill` command, also as `python -m sedistill`.
+
+It imports nothing from the current folder, and listens to signals before it loads anything heavy.
+"""
 
 import os
 import sys
 
-if sys.path and sys.path[0] in ("", os.getcwd()):
+try:
+    HERE = os.getcwd()
+except FileNotFoundError:
+    sys.exit("sedistill: the current folder was removed; change to another and run the same command again.")
+
+if sys.path and sys.path[0] in ("", HERE):
     del sys.path[0]  # before anything else is imported
 
 from sedistill.interpreters import import_path
 
 sys.path[:] = import_path()
 
-from sedistill.cli import main  # noqa: E402
+from sedistill.interruption import heard  # noqa: E402
 
-main()
+
+def main() -> None:
+    """What `sedistill` runs."""
+    with heard():
+        from sedistill.cli import main as run
+
+        run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,16 +1,20 @@
 """Every command of `sedistill`, in one file. What a command needs is imported when it runs."""
 
-import io
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 import sedistill
+from sedistill.console import prepare_streams
 from sedistill.errors import UserError
+from sedistill.interruption import came, finished, heard, safe_moment
 from sedistill.reading import printable
 
 # What Ctrl-C left behind, and so how to go on.
@@ -24,21 +28,56 @@ WAYS_ON = {
 
 
 class Commands(TyperGroup):
-    """Turns a user's mistake into one sentence and exit code 2, and Ctrl-C into 130 and how to go on.
+    """Says in one sentence what ended a command, and how to go on.
 
-    Typer would turn Ctrl-C into a silent exit before it gets to `main`.
+    A user's mistake, and what the system refuses, is exit code 2; an interruption 128 and the signal's
+    number, as shells have it. Typer would turn Ctrl-C into a silent exit before it gets to `main`.
     """
 
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
+        with ends_in_words(None):
+            return super().make_context(*arguments, **named)
+
     def invoke(self, ctx: Any) -> None:
-        try:
+        with ends_in_words(ctx):
+            safe_moment()
             super().invoke(ctx)
+
+
+@contextmanager
+def ends_in_words(ctx: Any) -> Iterator[None]:
+    """Whatever ends the work in here is told, and the process exits."""
+    with heard():
+        try:
+            yield
         except UserError as error:
-            print(f"sedistill: {printable(str(error))}", file=sys.stderr)
-            sys.exit(2)
+            end_with(f"sedistill: {printable(str(error))}", 2)
         except KeyboardInterrupt:
-            way_on = WAYS_ON.get(ctx.invoked_subcommand or "", NOTHING_KEPT)
-            print(f"\nsedistill: interrupted; {way_on}.", file=sys.stderr)
-            sys.exit(130)
+            end_interrupted(ctx)
+        except Exception as error:
+            if came() is not None:  # an interrupted library may say so in many ways
+                end_interrupted(ctx)
+            if not isinstance(error, OSError) or error.errno is None:
+                raise
+            from sedistill.writing.disk_errors import reason_in_words
+
+            where = "" if error.filename is None else f"{printable(os.fsdecode(error.filename))}: "
+            end_with(f"sedistill: {where}{reason_in_words(error)}.", 2)
+
+
+def end_interrupted(ctx: Any) -> NoReturn:
+    """Say how to go on after Ctrl-C, a plain kill or a closed terminal."""
+    command = getattr(ctx, "invoked_subcommand", None) or ""
+    way_on = f"{finished()} is written, and whole" if finished() else NOTHING_KEPT
+    number = came() or signal.SIGINT
+    by = "" if number == signal.SIGINT else f" ({signal.Signals(number).name})"
+    end_with(f"\nsedistill: interrupted{by}; {WAYS_ON.get(command, way_on)}.", 128 + number)
+
+
+def end_with(sentence: str, code: int) -> NoReturn:
+    with suppress(OSError, ValueError):  # the terminal may be gone
+        print(sentence, file=sys.stderr, flush=True)
+    sys.exit(code)
 
 
 app = typer.Typer(
@@ -377,7 +416,20 @@ def main() -> None:
     """The `sedistill` command."""
     # Threads that spin while they wait cost tenfold as soon as something else runs on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # no console's encoding ends a command
-    app()
+    prepare_streams()
+    with heard():
+        try:
+            app()
+        finally:
+            flush_output()
+
+
+def flush_output() -> None:
+    """What was printed and cannot be delivered, to a full disk say, is not lost in silence."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        from sedistill.writing.disk_errors import reason_in_words
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+        end_with(f"sedistill: what was to be printed could not be: {reason_in_words(error)}.", 2)

@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
+from sedistill.interruption import safe_moment
+
 T = TypeVar("T")
 
 PLAIN_LINE_EVERY_SECONDS = 10.0
@@ -37,6 +39,7 @@ class ProgressBar:
         self.live = sys.stderr.isatty()
 
     def __enter__(self) -> "ProgressBar":
+        safe_moment()
         self.started = self.last_line = time.monotonic()
         if self.live:
             self._start_live_bar()
@@ -50,6 +53,7 @@ class ProgressBar:
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Count `count` more items as done; `note` is a short text such as the current loss."""
+        safe_moment()
         self.done += count
         if self.live:
             self.bar.update(self.task, completed=self.done, rate=self._rate_text(), note=note)

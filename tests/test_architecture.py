@@ -13,9 +13,9 @@ ROOT = Path(sedistill.__file__).parent
 # From the ground up; a module may import its own storey's folder and anything below, never beside or above.
 STOREYS = [
     ["errors", "integrity"],
-    ["reading"],
-    ["writing", "paths", "yaml_files", "progress", "devices", "interpreters", "markdown"],
-    ["settings", "locking"],
+    ["reading", "interruption", "console", "interpreters"],
+    ["writing", "paths", "yaml_files", "progress", "devices", "markdown"],
+    ["settings"],
     ["csv_files"],
     ["audio"],
     ["data", "models", "distill"],

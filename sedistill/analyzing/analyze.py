@@ -21,7 +21,7 @@ from sedistill.report.analysis import figures_of, markdown, render_page
 from sedistill.report.figures import standing_alone
 from sedistill.report.printing import print_tables
 from sedistill.training.patch_file import read_patch_record
-from sedistill.writing import atomic_folder, refuse_existing
+from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
 
 FACTS, SHARES, CURVES, TEXT, PAGE, FIGURES = (
     "analysis.yaml", "shares.csv", "curves.csv", "analysis.md", "analysis.html", "figures",
@@ -72,21 +72,22 @@ def analyze(
     """
     output = Path(output)
     refuse_existing(output, overwrite, marker=FACTS)
-    folders = ordered([Path(run) for run in runs], None if teacher is None else Path(teacher))
-    threshold = THRESHOLD
-    if bin_reduction == "mean":
-        threshold /= read_patch_record(folders[0]).facts["patch_size"]
-    sorting = Sorting(
-        -threshold if converging_below is None else converging_below,
-        threshold if exploding_above is None else exploding_above,
-        bin_reduction,
-        include_init,
-    )
-    analysis = analyse_runs(read_runs(folders, sorting), named=teacher is not None)
-    facts = facts_about(analysis, sorting)
-    report = analysis_report(analysis.runs, analysis.gaps, _shown_facts(facts))
-    figures = figures_of(report)
-    with atomic_folder(output, overwrite=overwrite) as temporary:
+    refuse_inside(output, map(Path, runs))
+    with atomic_folder(output, overwrite, marker=FACTS) as temporary:
+        folders = ordered([Path(run) for run in runs], None if teacher is None else Path(teacher))
+        threshold = THRESHOLD
+        if bin_reduction == "mean":
+            threshold /= read_patch_record(folders[0]).facts["patch_size"]
+        sorting = Sorting(
+            -threshold if converging_below is None else converging_below,
+            threshold if exploding_above is None else exploding_above,
+            bin_reduction,
+            include_init,
+        )
+        analysis = analyse_runs(read_runs(folders, sorting), named=teacher is not None)
+        facts = facts_about(analysis, sorting)
+        report = analysis_report(analysis.runs, analysis.gaps, _shown_facts(facts))
+        figures = figures_of(report)
         (temporary / FIGURES).mkdir()
         places = {key: f"{FIGURES}/{key}.svg" for key in figures}
         for key, svg in figures.items():

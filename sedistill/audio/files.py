@@ -127,17 +127,18 @@ def write_blocks(
     subtype: str | None = None,
     channels: int = 1,
     format_name: str | None = None,
+    overwrite: bool = True,
 ) -> None:
     """Write what `write` does, as it comes: blocks (frames,) or (frames, channels).
 
-    An error raised by `blocks` leaves no file, or the old one. `format_name` is libsndfile's, for a file
-    whose suffix is not to name the format.
+    An error raised by `blocks` leaves no file, or the old one. Without `overwrite` one that appears meanwhile
+    stays. `format_name` is libsndfile's, for a file whose suffix is not to name the format.
     """
     if format_name is None:
         format_name, subtype = writable_coding(Path(path), subtype)
     subtype = subtype or soundfile.default_subtype(format_name)
     frames = 0
-    with atomic_path(path) as temporary:
+    with atomic_path(path, overwrite) as temporary:
         try:
             # By its name: libsndfile calling back into Python to write would swallow Ctrl-C.
             with _Sequential(

@@ -21,7 +21,7 @@ from sedistill.report.comparison import (
 )
 from sedistill.report.figures import standing_alone
 from sedistill.report.printing import print_tables
-from sedistill.writing import atomic_folder, refuse_existing
+from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
 
 FACTS, NUMBERS, TEXT, PAGE, FIGURES = (
     "comparison.yaml", "comparison.csv", "comparison.md", "comparison.html", "figures",
@@ -60,11 +60,12 @@ def compare(
     """
     output = Path(output)
     refuse_existing(output, overwrite, marker=FACTS)
-    comparison = compare_methods(align(evaluations, metrics), baseline, teacher, methods)
-    facts = facts_about(comparison, evaluations)
-    report = comparison_report(comparison, _shown_facts(facts))
-    figures = figures_of(report)
-    with atomic_folder(output, overwrite=overwrite) as temporary:
+    refuse_inside(output, map(Path, evaluations))
+    with atomic_folder(output, overwrite, marker=FACTS) as temporary:
+        comparison = compare_methods(align(evaluations, metrics), baseline, teacher, methods)
+        facts = facts_about(comparison, evaluations)
+        report = comparison_report(comparison, _shown_facts(facts))
+        figures = figures_of(report)
         (temporary / FIGURES).mkdir()
         places = {key: f"{FIGURES}/{key}.svg" for key in figures}
         for key, svg in figures.items():

@@ -21,6 +21,7 @@ from sedistill.data.material import Material
 from sedistill.data.mixing import MixingSettings, make_mixture
 from sedistill.errors import UserError
 from sedistill.interpreters import importing_safely
+from sedistill.interruption import children_begin, left_to_parent
 
 Key = int | tuple[int, int]
 """An example's number, or (epoch, number); a plain number is of epoch 0."""
@@ -211,7 +212,7 @@ class Batches(DataLoader):
     """A loader whose workers import nothing from the current folder."""
 
     def __iter__(self) -> Any:
-        with importing_safely():
+        with importing_safely(), children_begin():
             return super().__iter__()
 
 
@@ -220,13 +221,14 @@ def _loader(dataset: Dataset, batches: Sampler, workers: int) -> DataLoader:
         dataset,
         batch_sampler=batches,
         num_workers=workers,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_begin,
         # A loader draws a number when it starts; from its own generator, the global one stays untouched.
         generator=torch.Generator().manual_seed(0),
     )
 
 
-def _one_thread(_worker: int) -> None:
+def _begin(_worker: int) -> None:
+    left_to_parent()
     torch.set_num_threads(1)
 
 

@@ -37,7 +37,7 @@ from sedistill.data.set_files import (
 from sedistill.errors import UserError
 from sedistill.integrity import file_hash, is_as_written
 from sedistill.settings import read_record
-from sedistill.writing import refuse_existing
+from sedistill.writing import refuse_existing, refuse_inside
 
 WRITE_AGAIN = "write the set again"
 
@@ -65,6 +65,7 @@ def write_fixed_set(
         raise UserError(f"count is {count}; give a number from 1 to {MOST_CLIPS:,}.")
     refuse_existing(output, overwrite, marker=FACTS)
     corpus = Corpus.load(corpus_folder)
+    refuse_inside(output, [Path(corpus_folder)])
     part = corpus.split(split)
     chosen: Sequence[int] = range(count)
     if part.has_pairs and mixing.clip_seconds is None:

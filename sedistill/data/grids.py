@@ -20,7 +20,7 @@ from sedistill.data.mixing import MixturePlan, plan_noise, render_one_of
 from sedistill.data.set_files import FACTS, FixedSetSummary, Row, row_of_mixture, write_pair, write_set
 from sedistill.errors import UserError
 from sedistill.settings import Settings, settings_of_texts
-from sedistill.writing import refuse_existing
+from sedistill.writing import refuse_existing, refuse_inside
 
 
 def _listed(value: Any) -> Any:
@@ -82,6 +82,7 @@ def write_grid_set(
     output = Path(output)
     refuse_existing(output, overwrite, marker=FACTS)
     corpus = Corpus.load(corpus_folder)
+    refuse_inside(output, [Path(corpus_folder)])
     opened = Grid.open(corpus, split, grid)
     facts = {"split": split, "seed": seed, "pairs": False, "grid": grid.model_dump(mode="json")}
     write_one = partial(_write_one, str(corpus_folder), split, seed, grid)

@@ -2,17 +2,19 @@
 
 import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from typing import TypeVar
 
 from sedistill.devices import usable_cores
 from sedistill.interpreters import importing_safely
+from sedistill.interruption import children_begin, left_to_parent, safe_moment
 from sedistill.progress import ProgressBar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 WORTH_A_POOL = 64  # below this many items, starting processes costs more than it saves
+HEARD_WITHIN_SECONDS = 0.5
 
 
 def parallel_map(
@@ -27,10 +29,10 @@ def parallel_map(
     if workers == 1 or len(items) < WORTH_A_POOL:
         return _one_by_one(function, items, description, unit)
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers)
+    pool = ProcessPoolExecutor(workers, initializer=left_to_parent)
     try:
         # Everything is submitted, and so every process forked, before the bar starts its thread.
-        with importing_safely():
+        with importing_safely(), children_begin():
             futures = [pool.submit(_several, function, part) for part in _parts(items, workers)]
         return _gather(futures, len(items), description, unit)
     except BaseException:  # Ctrl-C too: the pool alone would wait for what is under way and for some more
@@ -65,6 +67,8 @@ def _gather(futures: list[Future[list[Result]]], total: int, description: str, u
     results: list[Result] = []
     with ProgressBar(description, total, unit) as bar:
         for future in futures:
+            while not wait([future], timeout=HEARD_WITHIN_SECONDS).done:
+                safe_moment()
             results += future.result()
             bar.advance(len(results) - bar.done)
     return results

@@ -17,7 +17,7 @@ from sedistill.data.published import LeftOut, compare
 from sedistill.data.splitting import assign_splits, find_leaks
 from sedistill.data.summary import AUDIO_ROOT, EXCLUDED, Excluded, PrepareSummary
 from sedistill.errors import UserError
-from sedistill.writing import atomic_folder, is_empty_folder, refuse_existing
+from sedistill.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
 
 SPLIT_ORDER = ("train", "valid", "test", "test_with_reverb", SIMILAR)
 
@@ -61,8 +61,8 @@ def prepare(
         None if folder is None else Path(folder) for folder in (root, clean, noise, noisy)
     )
     listing = find_sources(layout, root, clean, noise, noisy, valid_speakers)
-    _refuse_inside(output, listing)
-    with atomic_folder(output, overwrite) as folder:
+    refuse_inside(output, listing.roots.values())
+    with atomic_folder(output, overwrite, marker=FACTS) as folder:
         jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate)
         findings = parallel_map(check, jobs, workers, "Checking", "files")
         summary = _summarise(output, listing, sources, findings, sample_rate, seed)
@@ -77,15 +77,6 @@ def _check_numbers(sample_rate: int, workers: int | None) -> None:
         raise UserError(f"sample_rate is {sample_rate} Hz; give 4000 to 192000 Hz, usually 16000.")
     if workers is not None and workers < 1:
         raise UserError(f"workers is {workers}; give 1 or more.")
-
-
-def _refuse_inside(output: Path, listing: Listing) -> None:
-    for place in listing.roots.values():
-        written, read = output.resolve(), place.resolve()
-        if written.is_relative_to(read) or read.is_relative_to(written):
-            raise UserError(
-                f"the output {output} and the audio in {place} lie one in the other; choose another."
-            )
 
 
 def _jobs(listing: Listing, converted: Path, sample_rate: int) -> tuple[list[Job], list[tuple[Source, ...]]]:

@@ -118,7 +118,7 @@ def write_set(
     """
     started = time.monotonic()
     corpus.contents()  # refuses recordings that are not those that were prepared
-    with atomic_folder(output, overwrite) as folder:
+    with atomic_folder(output, overwrite, marker=FACTS) as folder:
         job = partial(_write_numbered, write_one, folder, corpus.sample_rate)
         written = parallel_map(job, list(enumerate(items)), workers, "Mixing", "clips")
         rows = [row for row, _, _ in written]

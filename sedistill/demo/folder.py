@@ -13,13 +13,13 @@ import yaml
 
 import sedistill
 from sedistill.errors import UserError
-from sedistill.writing import atomic_path, is_empty_folder, named_disk_errors
+from sedistill.writing import alone, atomic_path, refuse_foreign_folder
 
 RECIPES = Path(__file__).parent / "recipes"
 STATIONS = 7
 SEED = 0
 METRICS = ("si_sdr", "pesq_wb", "stoi")
-MARKER = "demo.yaml"
+MARKER, LOCK = "demo.yaml", ".demo.lock"
 
 # Clips about as long as the sentences, in noise heavy enough that minutes of training can be heard.
 SNR_DB = (0.0, 15.0)
@@ -49,13 +49,18 @@ class Demo:
             f"{key}={json.dumps(str(path))}" for key, path in paths.items()
         ]
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other demo is at work in the folder, which is a demo's or new."""
+        refuse_foreign_folder(self.folder, MARKER)
+        with alone(self.place(LOCK), "sedistill demo"):
+            yield
+
     def claim(self, overwrite: bool) -> None:
         """Take the folder: a new or empty one, or an earlier demo of the same code to go on with."""
         marker = self.place(MARKER)
-        if self.folder.exists() and not marker.exists() and not is_empty_folder(self.folder):
-            raise UserError(f"{self.folder} exists and is no demo; choose another place with --output.")
         if overwrite and marker.exists():
-            shutil.rmtree(self.folder)
+            self._clear()
         if marker.exists():
             written = yaml.safe_load(marker.read_text(encoding="utf-8"))
             if written["made_by"] != made_by():
@@ -78,8 +83,17 @@ class Demo:
             self.minutes[title] = round(self.minutes.get(title, 0.0) + taken, 3)
             self._save()
 
+    def _clear(self) -> None:
+        """Remove all but the lock; the marker last, so that what a kill leaves is still known for a demo."""
+        places = sorted(self.folder.iterdir(), key=lambda place: place.name == MARKER)
+        for place in places:
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            elif place.name != LOCK:
+                place.unlink()
+
     def _save(self) -> None:
-        with named_disk_errors(self.folder), atomic_path(self.place(MARKER)) as temporary:
+        with atomic_path(self.place(MARKER)) as temporary:
             facts = {"made_by": made_by(), "seed": SEED, "minutes": self.minutes}
             temporary.write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
 

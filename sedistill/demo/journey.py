@@ -19,13 +19,14 @@ def run_demo(output: Path | str = "demo", overwrite: bool = False) -> Path:
     """
     require_packages()
     demo = Demo(Path(output))
-    demo.claim(overwrite)
-    make_corpus(demo)
-    mix_sets(demo)
-    train_networks(demo)
-    evaluate(demo)
-    enhance_one(demo)
-    return write_report(demo)
+    with demo.alone():
+        demo.claim(overwrite)
+        make_corpus(demo)
+        mix_sets(demo)
+        train_networks(demo)
+        evaluate(demo)
+        enhance_one(demo)
+        return write_report(demo)
 
 
 def require_packages() -> None:

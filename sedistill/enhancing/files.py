@@ -24,7 +24,7 @@ from sedistill.enhancing.chunks import Block
 from sedistill.errors import UserError
 from sedistill.models.saving import load_model
 from sedistill.progress import ProgressBar
-from sedistill.writing import refuse_existing
+from sedistill.writing import refuse_existing, refuse_impossible, refuse_inside
 
 UNLIMITED_SUBTYPES = {"FLOAT", "DOUBLE"}
 """Codings that hold samples beyond full scale; in all others such samples are limited to it."""
@@ -64,6 +64,8 @@ def enhance_files(
     reported and left out, and at the end UserError says so. Raises UserError at once, before anything is
     written, for a missing input, an output that exists or is the input, and a folder that is no saved model.
     """
+    refuse_impossible(Path(output))
+    refuse_inside(Path(output), [Path(model)], replaced=False)
     jobs = plan([Path(path) for path in inputs], Path(output))
     refuse_targets(jobs, overwrite)
     limit_threads()
@@ -76,7 +78,7 @@ def enhance_files(
         seconds = SecondsCounter(bar)
         for job, info in infos.items():
             try:
-                notes.add(job, info, enhance_file(network, job, info, correct_level, seconds))
+                notes.add(job, info, enhance_file(network, job, info, correct_level, seconds, overwrite))
             except AudioFileError as error:
                 failures.add(error)
     if notes.files:
@@ -177,14 +179,19 @@ class SecondsCounter:
 
 
 def enhance_file(
-    network: nn.Module, job: Job, info: AudioInfo, correct_level: bool, seconds: SecondsCounter
+    network: nn.Module,
+    job: Job,
+    info: AudioInfo,
+    correct_level: bool,
+    seconds: SecondsCounter,
+    overwrite: bool,
 ) -> int:
     """Enhance one file as a stream; returns how many samples beyond full scale were limited to it."""
     noisy = _finite_blocks(job.source, info, seconds)
     clean = enhanced(network, noisy, info.sample_rate, info.channels, info.frames, correct_level)
     format_name, subtype = output_coding(job, info)
     limited = _Limited(clean, subtype)
-    write_blocks(job.target, limited, info.sample_rate, subtype, info.channels, format_name)
+    write_blocks(job.target, limited, info.sample_rate, subtype, info.channels, format_name, overwrite)
     return limited.clipped
 
 

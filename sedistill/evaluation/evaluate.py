@@ -35,7 +35,7 @@ from sedistill.evaluation.summaries import write_scores
 from sedistill.evaluation.tables import print_scores
 from sedistill.models.saving import load_model, model_hash
 from sedistill.progress import ProgressBar
-from sedistill.writing import atomic_folder, refuse_existing
+from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,13 @@ def evaluate_models(
     """
     output = Path(output)
     refuse_existing(output, overwrite, marker=f"*/{FACTS}")
+    refuse_inside(output, map(Path, [*models, *sets]))
     chosen = metrics_named(metrics)
     pair_sets = [FixedSet(folder) for folder in sets]
     names = distinct_labels([pairs.folder for pairs in pair_sets], what="set")
     systems = [NOISY_SYSTEM, *systems_of(models, correct_level)]
     results: dict[str, SetScores] = {}
-    with atomic_folder(output, overwrite=overwrite) as temporary:
+    with atomic_folder(output, overwrite, marker=f"*/{FACTS}") as temporary:
         for name, pairs in zip(names, pair_sets, strict=True):
             results[name] = score_set(name, pairs, systems, chosen, worker_count(workers))
             place = temporary / name.replace("/", "-")

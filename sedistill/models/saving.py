@@ -24,7 +24,7 @@ from sedistill.integrity import CHECKSUM, bytes_hash, facts_checksum
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model, network_class
-from sedistill.writing import atomic_folder
+from sedistill.writing import atomic_folder, is_empty_folder
 
 WEIGHTS, CARD = "model.safetensors", "card.yaml"
 GIVEN_FIELDS = ("output_gain", "metrics", "training", "licences")
@@ -54,14 +54,14 @@ def save_model(
     holds something other than a saved model.
     """
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / CARD).is_file():
+    if not is_empty_folder(folder) and folder.exists() and not (folder / CARD).is_file():
         raise UserError(f"{folder} exists and is not a saved model; choose another place.")
     card = _card(model, card_extra or {})
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     data = to_bytes(weights)
     card[WEIGHTS_HASH] = bytes_hash(data)
     card[CHECKSUM] = _checksum(card)
-    with atomic_folder(folder, overwrite=overwrite) as temporary:
+    with atomic_folder(folder, overwrite, marker=CARD) as temporary:
         (temporary / WEIGHTS).write_bytes(data)
         text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
         (temporary / CARD).write_text(text + _ABOUT_CHECKSUM, encoding="utf-8")

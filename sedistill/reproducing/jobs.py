@@ -1,26 +1,21 @@
 """Trainings side by side: each a `sedistill train` of its own, teachers before their students."""
 
-import ctypes
 import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from sedistill.interpreters import module_command, python_environment
+from sedistill.interruption import end_with_parent, heard
 from sedistill.models.saving import CARD, read_card
 from sedistill.reproducing.runs import Run
 
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 30.0
 """How long an interrupted training may take to write its checkpoint before it is killed."""
-
-PARENT_DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 
 
 @dataclass
@@ -54,7 +49,7 @@ class Trainings:
         self.total, self.ended, self.began = len(waiting), 0, time.monotonic()
         active: list[Training] = []
         try:
-            with _terminated_as_interrupted():
+            with heard():
                 while waiting or active:
                     self._start_what_can(waiting, active)
                     self._collect(active)
@@ -85,7 +80,7 @@ class Trainings:
             self.command(run), cwd=self.output, env=environment, stdin=subprocess.DEVNULL,
             stdout=log, stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches them through here only, and once
-            preexec_fn=_ends_with_parent(),
+            preexec_fn=end_with_parent(signal.SIGTERM),  # else the same command would train beside it
         )  # fmt: skip
         return Training(run, process, log)
 
@@ -159,31 +154,3 @@ def _end(active: Sequence[Training]) -> None:
             training.process.kill()
             training.process.wait()
         training.log.close()
-
-
-def _ends_with_parent() -> Callable[[], None] | None:
-    """For a new process: where its parent is killed outright, it is terminated (Linux; elsewhere it goes on).
-
-    Else the same command, given again, would train beside it in one folder.
-    """
-    if not sys.platform.startswith("linux"):
-        return None
-    set_option = ctypes.CDLL(None).prctl
-    return lambda: set_option(PARENT_DEATH_SIGNAL, signal.SIGTERM)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """A plain kill ends trainings as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -13,7 +13,6 @@ import yaml
 from sedistill.devices import usable_cores
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import metrics_named
-from sedistill.locking import alone
 from sedistill.reproducing.jobs import Trainings, is_finished, train_command
 from sedistill.reproducing.planning import make_plan, print_plan
 from sedistill.reproducing.runs import Run, Work, needs, plan_work, recipe_name, resolved
@@ -23,7 +22,7 @@ from sedistill.reproducing.table import Row, Scale, ScaleName, Table
 from sedistill.settings import load_settings
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import refuse_another_recipe
-from sedistill.writing import atomic_path
+from sedistill.writing import alone, atomic_path, refuse_impossible, refuse_inside
 
 RECIPES, LOCK = "recipes", ".reproduce.lock"
 
@@ -50,6 +49,9 @@ class Session:
         self.work: Work = plan_work(self.folder, self.table, self.scale, self.seeds, self.only)
         default = Path("reproduced") / f"{self.folder.parent.name}-{self.scale_name}"
         self.output = Path(self.place) if self.place is not None else default
+        refuse_impossible(self.output)
+        if self.data is not None:
+            refuse_inside(self.output, [Path(self.data)], replaced=False)
         self.sources = Sources(self._data_folder(), self.output, self.scale)
         for metrics in self.scored_sets.values():
             metrics_named(metrics)

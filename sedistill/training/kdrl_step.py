@@ -172,6 +172,8 @@ class KDRLStep:
         """What there is besides the student and its optimiser."""
         if self.policy is None:
             return {}
+        if self.ratio_log is not None:
+            self.ratio_log.table.flush()  # what a checkpoint says was logged is on the disk before it
         references = [reference.state_dict() for reference in self.references]
         return {"steps": self.steps_done, "policy": self.policy.state_dict(), "references": references}
 

@@ -1,41 +1,43 @@
 """What a run writes down: one tidy table, metrics.csv, and the same as TensorBoard events."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from sedistill.training.tables import GrowingTable, complete_rows
+from sedistill.writing import named_disk_errors
+
 COLUMNS = ("step", "epoch", "name", "value")
 
 
 class RunLog:
-    """Appends rows (step, epoch, name, value) to metrics.csv and to TensorBoard.
-
-    When a run resumes at `first_step`, rows after it (work that was lost) are dropped first, so the table is
-    that of an uninterrupted run.
-    """
+    """Appends rows (step, epoch, name, value) to metrics.csv and to TensorBoard, from `first_step` on."""
 
     def __init__(self, folder: Path, first_step: int = 0) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.path = folder / "metrics.csv"
-        _keep_rows_until(self.path, first_step)
-        self.file = self.path.open("a", newline="", encoding="utf-8")
-        self.writer = csv.writer(self.file)
-        self.tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+        self.folder = folder
+        self.table = GrowingTable(folder / "metrics.csv", COLUMNS, first_step)
+        with named_disk_errors(folder):
+            self.tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
 
     def write(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """Log named values at a step (counted from 1)."""
-        for name, value in values.items():
-            self.writer.writerow((step, epoch, name, f"{value:.8g}"))
-            self.tensorboard.add_scalar(name, value, step)
-        self.file.flush()
+        self.table.append((step, epoch, name, f"{value:.8g}") for name, value in values.items())
+        with named_disk_errors(self.folder):
+            for name, value in values.items():
+                self.tensorboard.add_scalar(name, value, step)
+
+    def flush(self) -> None:
+        """What a checkpoint says was logged is on the disk before the checkpoint is."""
+        self.table.flush()
 
     def close(self) -> None:
-        self.file.close()
-        self.tensorboard.close()
+        self.table.close()
+        with named_disk_errors(self.folder):
+            self.tensorboard.close()
 
 
 class Means:
@@ -68,19 +70,6 @@ class Means:
 def read_metrics(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """The curves of a run: name -> [(step, value), ...] from its metrics.csv."""
     curves: dict[str, list[tuple[int, float]]] = {}
-    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            curves.setdefault(row["name"], []).append((int(row["step"]), float(row["value"])))
+    for step, _, name, value in complete_rows(folder / "metrics.csv", COLUMNS):
+        curves.setdefault(name, []).append((int(step), float(value)))
     return curves
-
-
-def _keep_rows_until(path: Path, step: int) -> None:
-    rows: list[list[str]] = []
-    if path.exists() and step > 0:
-        with path.open(newline="", encoding="utf-8") as file:
-            complete = (row for row in csv.reader(file) if len(row) == len(COLUMNS))
-            rows = [row for row in complete if row[0].isdigit() and int(row[0]) <= step]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)

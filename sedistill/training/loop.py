@@ -1,14 +1,11 @@
 """The one training loop: steps, validation, checkpoints. Interrupted anywhere, it goes on exactly there."""
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol, cast
 
 import torch
@@ -18,6 +15,7 @@ from torch.utils.data import DataLoader
 from sedistill.data.batches import EpochBatches
 from sedistill.devices import peak_memory_mb
 from sedistill.errors import UserError
+from sedistill.interruption import deferred
 from sedistill.progress import ProgressBar
 from sedistill.training.checkpoints import load_checkpoint, restore_random_states, save_checkpoint
 from sedistill.training.learning_rates import adam_beta1, learning_rate
@@ -26,7 +24,6 @@ from sedistill.training.polarity import Polarity
 from sedistill.training.recipe import LoggingSettings, OptimiserSettings
 from sedistill.training.stages import Stage, stage_of
 from sedistill.training.steps import Step
-from sedistill.writing import named_disk_errors
 
 
 @dataclass
@@ -102,9 +99,8 @@ class Loop:
             self._restore()
         self.last_saved = time.monotonic()
         with (
-            named_disk_errors(self.folder),
             closing(RunLog(self.folder, first_step=self.progress.step)) as self.log,
-            Interruption() as self.interruption,
+            deferred() as self.is_interrupted,
         ):
             if self.progress.step == 0:
                 self._look_on()
@@ -239,7 +235,7 @@ class Loop:
         return float(torch.cat(values).mean())
 
     def _checkpoint_if_due(self) -> None:
-        if self.interruption.wanted:
+        if self.is_interrupted():
             self._save_last()
             print(f"\nstopped after step {self.progress.step}, which is saved.", flush=True)
             raise KeyboardInterrupt
@@ -257,6 +253,7 @@ class Loop:
             "progress": asdict(self.progress),
             "watchers": [watcher.state_dict() for watcher in self.watchers],
         }
+        self.log.flush()
         save_checkpoint(self.last_path, state)
         self.last_saved = time.monotonic()
 
@@ -282,23 +279,3 @@ class Loop:
 def to_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     """The tensors of a batch on the device."""
     return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-
-
-class Interruption:
-    """Ctrl-C and SIGTERM are granted after the current step; a second one at once."""
-
-    def __enter__(self) -> "Interruption":
-        self.wanted = False
-        self.previous = {}
-        if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be caught
-            self.previous = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.wanted:
-            raise KeyboardInterrupt
-        self.wanted = True

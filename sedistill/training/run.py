@@ -12,7 +12,6 @@ import yaml
 
 import sedistill
 from sedistill.errors import UserError
-from sedistill.locking import alone, refuse_if_taken
 from sedistill.models.saving import save_model
 from sedistill.report.figures import standing_alone
 from sedistill.report.ratios import RatioFigure, ratios_svg
@@ -25,7 +24,7 @@ from sedistill.training.loop import Loop, Progress
 from sedistill.training.preparing import PreparedRun, prepare_run
 from sedistill.training.ratio_log import read_ratios
 from sedistill.training.recipe import Recipe
-from sedistill.writing import atomic_path, named_disk_errors
+from sedistill.writing import alone, atomic_path, refuse_foreign_folder, refuse_if_taken
 
 LOCK, COMMAND = ".train.lock", "sedistill train"
 
@@ -43,6 +42,7 @@ def train(
     """
     recipe = load_settings(Recipe, recipe_path, overrides)
     folder = output or Path("runs") / recipe.name / f"seed-{recipe.seed}"
+    refuse_foreign_folder(folder, "config.yaml")
     if is_finished(recipe, folder):
         return folder / "student"
     if plan_only:
@@ -96,9 +96,9 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
             "teacher_hash": run.teacher.hash if run.teacher else None,
         },
     }
-    save_model(student.cpu(), folder / "student", card)
     if (folder / "ratios.csv").exists():
         draw_ratios(recipe, folder)
+    save_model(student.cpu(), folder / "student", card)  # last: with it, the run counts as finished
     print(
         f"finished: best validation loss {progress.best_loss:#.4g} at step {progress.best_step} of "
         f"{progress.step}, {progress.seconds / 60:.1f} min of training; the student is {folder / 'student'}."
@@ -113,7 +113,7 @@ def draw_ratios(recipe: Recipe, folder: Path) -> None:
     except ImportError:
         print("note: ratios.csv was not drawn; `pip install 'sedistill[report]'` brings what draws.")
         return
-    with named_disk_errors(folder), atomic_path(folder / "ratios.svg") as temporary:
+    with atomic_path(folder / "ratios.svg") as temporary:
         temporary.write_text(svg, encoding="utf-8")
 
 
@@ -152,6 +152,6 @@ def write_config(recipe: Recipe, folder: Path) -> None:
         "sedistill": sedistill.__version__,
         "torch": str(torch.__version__),
     }
-    with named_disk_errors(folder), atomic_path(folder / "config.yaml") as temporary:
+    with atomic_path(folder / "config.yaml") as temporary:
         text = yaml.safe_dump({"made_by": made_by, "recipe": recipe.model_dump(mode="json")}, sort_keys=False)
         temporary.write_text(text, encoding="utf-8")

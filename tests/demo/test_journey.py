@@ -96,7 +96,7 @@ def test_both_students_differ_in_nothing_but_the_teacher() -> None:
 def test_a_folder_that_is_no_demo_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("three years")
     for overwrite in (False, True):
-        with pytest.raises(UserError, match="is no demo"):
+        with pytest.raises(UserError, match="holds something else"):
             demo.run_demo(tmp_path, overwrite=overwrite)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

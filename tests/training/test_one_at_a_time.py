@@ -11,9 +11,9 @@ from filelock import FileLock
 
 from sedistill.cli import main
 from sedistill.errors import UserError
-from sedistill.locking import alone
 from sedistill.training import run as run_module
 from sedistill.training.run import LOCK, train
+from sedistill.writing.locking import alone
 from tests.training.runs import same, train_until_ctrl_c, weights
 
 Write = Callable[..., Path]

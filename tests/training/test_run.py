@@ -205,7 +205,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_checkpoint(
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match="disk is full"):
         train(write_recipe(), output=world / "out")
-    assert list((world / "out" / "checkpoints").iterdir()) == []
+    assert not (world / "out" / "checkpoints").exists()
 
 
 def test_whole_sentences_are_trained_on_in_crops(write_recipe: Write, world: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from sedistill.errors import UserError
-from sedistill.locking import alone, refuse_if_taken
+from sedistill.writing.locking import alone, refuse_if_taken
 
 HOLD = """
 import sys
 from pathlib import Path
-from sedistill.locking import alone
+from sedistill.writing.locking import alone
 with alone(Path(sys.argv[1]), "sedistill train"):
     print("held", flush=True)
     sys.stdin.read()

@@ -1,0 +1,51 @@
+"""Tables that grow while a run goes on: a row a line, the step first. A kill may cut the last line short."""
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from sedistill.writing import atomic_path, named_disk_errors
+
+
+class GrowingTable:
+    """Appends rows to a CSV file with these columns, of which the first is the step.
+
+    When a run resumes at `first_step`, rows after it (work that was lost) are dropped first, so the table is
+    that of an uninterrupted run.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], first_step: int = 0) -> None:
+        self.path = path
+        rows = complete_rows(path, columns) if first_step > 0 else []
+        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(row for row in rows if int(row[0]) <= first_step)
+        with named_disk_errors(path):
+            self.file = path.open("a", newline="", encoding="utf-8")
+
+    def append(self, rows: Iterable[Sequence[object]]) -> None:
+        """Add rows; a kill loses none of them."""
+        with named_disk_errors(self.path):
+            csv.writer(self.file).writerows(rows)
+            self.file.flush()
+
+    def flush(self) -> None:
+        """A power cut loses none of what is there so far."""
+        with named_disk_errors(self.path):
+            os.fsync(self.file.fileno())
+
+    def close(self) -> None:
+        with named_disk_errors(self.path):
+            self.file.close()
+
+
+def complete_rows(path: Path, columns: Sequence[str]) -> list[list[str]]:
+    """The rows that are whole, without the header; none where there is no file."""
+    if not path.exists():
+        return []
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    whole = text[: text.rfind("\n") + 1].replace("\0", "")
+    rows = csv.reader(whole.splitlines())
+    return [row for row in rows if len(row) == len(columns) and row[0].isdecimal()]

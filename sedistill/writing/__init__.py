@@ -1,0 +1,17 @@
+"""Files and folders are written whole or not at all, and nothing of the user's is lost on the way."""
+
+from sedistill.writing.atomic import atomic_folder, atomic_path
+from sedistill.writing.disk_errors import named_disk_errors
+from sedistill.writing.locking import alone, refuse_if_taken
+from sedistill.writing.outputs import (
+    is_empty_folder,
+    refuse_existing,
+    refuse_foreign_folder,
+    refuse_impossible,
+    refuse_inside,
+)
+
+__all__ = [
+    "alone", "atomic_folder", "atomic_path", "is_empty_folder", "named_disk_errors", "refuse_existing",
+    "refuse_foreign_folder", "refuse_if_taken", "refuse_impossible", "refuse_inside",
+]  # fmt: skip
