@@ -119,6 +119,19 @@ def prepare(
             show_default="p226,p287 of the 28, a tenth of the 56",
         ),
     ] = None,
+    speaker_from: Annotated[
+        str | None,
+        typer.Option(
+            help="A regular expression whose group is the speaker in a path, such as '^([^_]+)_'.",
+            show_default="by names and folders",
+        ),
+    ] = None,
+    noise_from: Annotated[
+        str | None,
+        typer.Option(
+            help="The same for the recording that a noise file is cut from.", show_default="by names"
+        ),
+    ] = None,
     sample_rate: Annotated[
         int, typer.Option(help="Rate in Hz to train at; other files are converted.")
     ] = 16_000,
@@ -135,6 +148,7 @@ def prepare(
         output, root=root, clean=clean, noise=noise, noisy=noisy, layout=layout,
         valid_speakers=[name.strip() for name in valid_speakers.split(",")] if valid_speakers else None,
         sample_rate=sample_rate, seed=seed, workers=workers, overwrite=overwrite,
+        speaker_from=speaker_from, noise_from=noise_from,
     )  # fmt: skip
     typer.echo(summary.text())
 

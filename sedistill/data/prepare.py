@@ -34,13 +34,16 @@ def prepare(
     workers: int | None = None,
     overwrite: bool = False,
     valid_speakers: Sequence[str] | None = None,
+    speaker_from: str | None = None,
+    noise_from: str | None = None,
 ) -> PrepareSummary:
     """Check every file of a corpus and write corpus.csv, excluded.csv and corpus.yaml into `output`.
 
     Give `root` (a corpus in a known layout), or `clean` with `noise`, or `clean` with `noisy`. Good files at
     `sample_rate` and in mono are referred to where they are; others are converted once into `output`.
-    Sub-folders named train, valid and test are taken as splits; without them, groups (sub-folders: speakers
-    or classes; in a flat folder, the files) are split 80/10/10 by a hash seeded with `seed`.
+    Folders named as splits (train-clean-100, dev, test, cv, ...) are these; without them, groups (speakers by
+    the names of known corpora, by folder or by the beginnings of names; classes of noise; cuts of one
+    recording) are split 80/10/10 by a hash seeded with `seed`.
 
     Left out, with the reason: what is not audio, damaged, of zero length, too short (clean 0.5 s, noise
     0.1 s), silent, NaN, an exact copy of another file, and clean speech with more than 0.1 % of its samples
@@ -49,7 +52,9 @@ def prepare(
 
     A corpus in a known layout is held against its published counts, hours and rates: what is missing, extra,
     doubled or at another rate is told in the summary and stops nothing. `valid_speakers` names those of
-    VoiceBank+DEMAND to validate with; None takes the customary ones.
+    VoiceBank+DEMAND to validate with; None takes the customary ones. `speaker_from` and `noise_from` are
+    regular expressions with a group that tells the speaker, or the recording of a noise, in a path below its
+    folder.
 
     Raises UserError for missing or empty folders, test speakers in a training folder, when a needed kind has
     no usable file, and for an output that exists.
@@ -60,7 +65,7 @@ def prepare(
     root, clean, noise, noisy = (
         None if folder is None else Path(folder) for folder in (root, clean, noise, noisy)
     )
-    listing = find_sources(layout, root, clean, noise, noisy, valid_speakers)
+    listing = find_sources(layout, root, clean, noise, noisy, valid_speakers, speaker_from, noise_from)
     refuse_inside(output, listing.roots.values())
     with atomic_folder(output, overwrite, marker=FACTS) as folder:
         jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate)
@@ -129,7 +134,7 @@ def _summarise(
         {"published": published} if published else {}
     )
     corpus = Corpus.from_clips(output, clips, sample_rate, roots, facts)
-    warnings = [*listing.warnings, *rates, *warnings, *find_leaks(clips)]
+    warnings = [*listing.warnings, *rates, *warnings, *find_leaks(clips, listing.unknown)]
     warnings += _missing_splits(clips, listing.noise_only)
     clipped = sum(clip.clipped_share > 0.001 for clip in clips)
     return PrepareSummary(output, corpus, excluded, converted, clipped, warnings, published, listing.notes)
@@ -189,6 +194,7 @@ def _clip(source: Source, finding: Finding) -> Clip:
         pair=source.pair,
         source=f"{source.root}/{source.path}" if finding.was_converted else "",
         offset=finding.offset,
+        recording=source.recording,
     )
 
 

@@ -3,6 +3,7 @@
 A layout only looks at names; whether a file is usable is found out by `checking`.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,8 +27,11 @@ def find_sources(
     noise: Path | None,
     noisy: Path | None,
     valid_speakers: Sequence[str] | None = None,
+    speaker_from: str | None = None,
+    noise_from: str | None = None,
 ) -> Listing:
     """List a corpus. Raises UserError for missing or empty folders and contradicting choices."""
+    patterns = compiled(speaker_from, "speaker_from"), compiled(noise_from, "noise_from")
     if layout not in LAYOUTS:
         raise UserError(f"unknown layout '{layout}'; choose one of {', '.join(LAYOUTS)}.")
     for folder in (root, clean, noise, noisy):
@@ -44,23 +48,62 @@ def find_sources(
             "folder called valid."
         )
     if root is not None:
-        return _list_root(layout, root, valid_speakers)
-    return _list_named(layout, clean, noise, noisy)
+        return _list_root(layout, root, valid_speakers, patterns)
+    return _list_named(layout, clean, noise, noisy, patterns)
 
 
-def _list_named(layout: str, clean: Path | None, noise: Path | None, noisy: Path | None) -> Listing:
+Patterns = tuple[re.Pattern[str] | None, re.Pattern[str] | None]
+"""What tells the speaker, and the recording of a noise."""
+
+
+def compiled(pattern: str | None, name: str) -> re.Pattern[str] | None:
+    """A regular expression with a group. Raises UserError, calling it `name`, for what is none."""
+    if pattern is None:
+        return None
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UserError(
+            f"{name}: '{pattern}' is no regular expression ({error}); write one such as '^([^_]+)_'."
+        ) from None
+    if not expression.groups:
+        raise UserError(
+            f"{name}: '{pattern}' has no group; put what is meant into round brackets, as in '^([^_]+)_'."
+        )
+    return expression
+
+
+def _refuse_patterns(layout: str, patterns: Patterns) -> None:
+    if any(patterns):
+        raise UserError(
+            f"layout {layout} knows its speakers and noises by itself; take speaker_from and noise_from out."
+        )
+
+
+def _list_named(
+    layout: str, clean: Path | None, noise: Path | None, noisy: Path | None, patterns: Patterns
+) -> Listing:
     if layout in (*VOICEBANK, "dns2020"):
         raise UserError(f"layout {layout} is one folder; give it in place of --clean, --noise and --noisy.")
     if clean and noise and not noisy and layout == "timit-noisex92":
+        _refuse_patterns(layout, patterns)
         return list_timit_noisex92(clean, noise)
     if clean and noise and not noisy and layout in ("auto", "folders"):
-        return list_folders(clean, noise)
+        return list_folders(clean, noise, *patterns)
     if clean and noisy and not noise and layout in ("auto", "pairs"):
-        return list_pairs(clean, noisy)
+        return _list_pairs(clean, noisy, patterns)
     raise UserError("give --clean with --noise (to mix), --clean with --noisy (ready pairs), or one folder.")
 
 
-def _list_root(layout: str, root: Path, valid_speakers: Sequence[str] | None) -> Listing:
+def _list_pairs(clean: Path, noisy: Path, patterns: Patterns) -> Listing:
+    if patterns[1] is not None:
+        raise UserError("noise_from is for folders of noise; ready pairs have none, so take it out.")
+    return list_pairs(clean, noisy, patterns[0])
+
+
+def _list_root(layout: str, root: Path, valid_speakers: Sequence[str] | None, patterns: Patterns) -> Listing:
+    if layout not in ("folders", "pairs"):
+        _refuse_patterns(layout, patterns)
     if layout in VOICEBANK:
         return list_voicebank_demand(root, VOICEBANK[layout], valid_speakers)
     if layout == "dns2020":
@@ -72,8 +115,8 @@ def _list_root(layout: str, root: Path, valid_speakers: Sequence[str] | None) ->
         if not folder.is_dir():
             raise UserError(f"{folder} does not exist; layout {layout} needs clean/ and {second}/ in {root}.")
     if layout == "folders":
-        return list_folders(root / "clean", root / "noise")
-    return list_pairs(root / "clean", root / "noisy")
+        return list_folders(root / "clean", root / "noise", *patterns)
+    return _list_pairs(root / "clean", root / "noisy", patterns)
 
 
 def _recognise(root: Path) -> str:

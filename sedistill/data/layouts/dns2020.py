@@ -12,6 +12,7 @@ from sedistill.data.layouts.listing import (
     group_of,
     match_pairs,
 )
+from sedistill.data.layouts.recordings import certain_recordings
 from sedistill.data.published import Part
 from sedistill.errors import UserError
 
@@ -34,8 +35,10 @@ def list_dns2020(root: Path) -> Listing:
         raise UserError(f"{root} does not hold datasets/clean and datasets/noise, as DNS2020 does.")
     listing = Listing("dns2020", {"clean": clean.absolute(), "noise": noise.absolute()})
     for kind, folder in (("clean", clean), ("noise", noise)):
-        for file in audio_files(folder):
-            listing.sources.append(Source(kind, file.as_posix(), kind, "", _group(file)))
+        files = list(audio_files(folder))
+        recordings = certain_recordings(files) if kind == "noise" else [""] * len(files)
+        for file, recording in zip(files, recordings, strict=True):
+            listing.sources.append(Source(kind, file.as_posix(), kind, "", _group(file), recording=recording))
         listing.parts.append(Part(f"dns2020-{kind}", frozenset((kind,)), kind))
     for split, (published, names) in TEST_SETS.items():
         place = _test_folder(datasets, names)

@@ -1,79 +1,106 @@
-"""Anybody's own folders: clean speech with noise to be mixed, or noisy and clean files of equal names."""
+"""Anybody's own folders: clean speech with noise to be mixed, or ready pairs of noisy and clean files."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from sedistill.data.layouts.listing import (
-    TEN_PERCENT_EACH,
-    VALID_ONLY,
-    Listing,
-    Source,
-    audio_files,
-    group_of,
-    match_pairs,
-)
+from sedistill.data.layouts.listing import VALID_ONLY, Listing, Source, audio_files, match_pairs
+from sedistill.data.layouts.recordings import find_recordings
+from sedistill.data.layouts.speakers import Grouping, by_folder, find_speakers
+from sedistill.data.layouts.split_names import SplitFolders, find_split_folders
 
-SPLIT_NAMES = {
-    "train": "train", "training": "train",
-    "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid",
-    "test": "test",
-}  # fmt: skip
+OUTSIDE = "outside of the train/valid/test folders"
+Pattern = re.Pattern[str] | None
 
 
-def list_folders(clean: Path, noise: Path) -> Listing:
-    """Plain folders of clean speech and of noise, to be mixed."""
+def list_folders(
+    clean: Path, noise: Path, speaker_from: Pattern = None, noise_from: Pattern = None
+) -> Listing:
+    """Plain folders of clean speech and of noise, to be mixed.
+
+    Args:
+        speaker_from, noise_from: what tells the speaker, or the recording of a noise, in a path.
+    """
     listing = Listing("folders", {"clean": clean.absolute(), "noise": noise.absolute()})
     for kind, folder in (("clean", clean), ("noise", noise)):
         files = list(audio_files(folder))
-        splits = _splits_named(files)
-        for file in files:
-            split, group = _place(file, splits)
+        places = find_split_folders(files, kind)
+        below = [places.below[file] for file in files]
+        if kind == "clean":
+            groups = _speakers(listing, kind, below, speaker_from)
+            recordings = [""] * len(files)
+        else:
+            classes = by_folder(below, range(len(below)))
+            groups = [classes.get(index, file.stem) for index, file in enumerate(below)]
+            found = find_recordings(below, noise_from)
+            recordings = found.names
+            listing.warnings += found.warnings
+        for file, group, recording in zip(files, groups, recordings, strict=True):
+            split = _split(places, file)
             if split is None:
-                listing.left_out.append((str(folder / file), "outside of the train/valid/test folders"))
+                listing.left_out.append((str(folder / file), OUTSIDE))
             else:
-                listing.sources.append(Source(kind, file.as_posix(), kind, split, group))
-        _cut_what_is_missing(listing, kind, splits)
+                source = Source(kind, file.as_posix(), kind, split, group, recording=recording)
+                listing.sources.append(source)
+        _cut_what_is_missing(listing, kind, places)
     return listing
 
 
-def list_pairs(clean: Path, noisy: Path) -> Listing:
-    """Two folders with equal file names below them (suffixes may differ)."""
+def list_pairs(clean: Path, noisy: Path, speaker_from: Pattern = None) -> Listing:
+    """Two folders whose files are partners by their names."""
     listing = Listing("pairs", {"clean": clean.absolute(), "noisy": noisy.absolute()})
     noisy_files, clean_files = list(audio_files(noisy)), list(audio_files(clean))
-    splits = _splits_named(noisy_files)
     pairs = match_pairs(listing, ("noisy", noisy, noisy_files), ("clean", clean, clean_files))
-    for name, noisy_file, clean_file in pairs:
-        split, group = _place(noisy_file, splits)
+    noisy_files = [noisy_file for _, noisy_file, _ in pairs]
+    places = find_split_folders(noisy_files, "noisy")
+    groups = _speakers_of_pairs(listing, places, [clean_file for _, _, clean_file in pairs], speaker_from)
+    for (name, noisy_file, clean_file), group in zip(pairs, groups, strict=True):
+        split = _split(places, noisy_file)
         if split is None:
-            reason = "outside of the train/valid/test folders"
-            listing.left_out += [(str(noisy / noisy_file), reason), (str(clean / clean_file), reason)]
+            listing.left_out += [(str(noisy / noisy_file), OUTSIDE), (str(clean / clean_file), OUTSIDE)]
         else:
             listing.add_pair("noisy", noisy_file, "clean", clean_file, split, group, name)
-    _cut_what_is_missing(listing, "noisy", splits)
+    _cut_what_is_missing(listing, "noisy", places)
     return listing
 
 
-def _splits_named(files: Iterable[Path]) -> set[str]:
-    """The splits that first-level sub-folders stand for; none unless there is one for training."""
-    tops = {file.parts[0].lower() for file in files if len(file.parts) > 1}
-    splits = {SPLIT_NAMES[top] for top in tops if top in SPLIT_NAMES}
-    return splits if "train" in splits else set()
+def _speakers_of_pairs(
+    listing: Listing, places: SplitFolders, clean_files: Sequence[Path], pattern: Pattern
+) -> list[str]:
+    """By the names of the noisy files, or where these tell less, by those of the clean ones."""
+    below = list(places.below.values())
+    if find_speakers(below, "noisy", pattern).unknown:
+        below_clean = find_split_folders(clean_files, "clean").below
+        others = [below_clean[file] for file in clean_files]
+        if not find_speakers(others, "noisy", pattern).unknown:
+            below = others
+    return _speakers(listing, "noisy", below, pattern)
 
 
-def _place(file: Path, splits: set[str]) -> tuple[str | None, str]:
-    """(split, group) of a file; split "" where folders name none, None outside of those they name."""
-    if not splits:
-        return "", group_of(file.parts)
-    split = SPLIT_NAMES.get(file.parts[0].lower()) if len(file.parts) > 1 else None
-    if split == "train" and "valid" not in splits:
-        split = ""
-    return split, group_of(file.parts[1:])
+def _speakers(listing: Listing, kind: str, files: Sequence[Path], pattern: Pattern) -> list[str]:
+    found: Grouping = find_speakers(files, kind, pattern)
+    listing.unknown[kind] = found.unknown
+    listing.notes += found.notes
+    listing.warnings += found.warnings
+    return found.groups
 
 
-def _cut_what_is_missing(listing: Listing, kind: str, splits: set[str]) -> None:
-    if not splits:
-        listing.shares[kind] = TEN_PERCENT_EACH
-    elif "valid" not in splits:
+def _split(places: SplitFolders, file: Path) -> str | None:
+    """The split of a file; "" where it is still to be decided, None outside of the folders that say it."""
+    split = places.split_of.get(file)
+    if split is None:
+        return None if "train" in places.splits else ""
+    return "" if split == "train" and "valid" not in places.splits else split
+
+
+def _cut_what_is_missing(listing: Listing, kind: str, places: SplitFolders) -> None:
+    """Which splits the files without one are shared out to."""
+    listing.notes += places.notes
+    listing.warnings += places.warnings
+    splits = places.splits
+    if "train" in splits:
         listing.shares[kind] = VALID_ONLY
-    if splits and "test" not in splits:
+    else:
+        listing.shares[kind] = {split: 0.1 for split in ("valid", "test") if split not in splits}
+    if splits and "test" not in splits and "train" in splits:
         listing.warnings.append(f"{kind}: there is a train folder but no test folder")

@@ -23,6 +23,7 @@ class Source:
     split: str
     group: str
     pair: str = ""
+    recording: str = ""
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Listing:
         shares: for each kind, which splits to cut from the sources without one, and their shares.
         in_time: kinds of which every recording is cut in time by those shares, whatever its group.
         noise_only: splits that are meant to hold noise alone, for the speech of another split.
+        unknown: for each kind, the groups that are single files, because names did not tell more.
         warnings, notes: sentences for the summary; notes are nothing to worry about.
         parts: what published figures are held against.
     """
@@ -47,6 +49,7 @@ class Listing:
     shares: dict[str, Mapping[str, float]] = field(default_factory=dict)
     in_time: frozenset[str] = frozenset()
     noise_only: frozenset[str] = frozenset()
+    unknown: dict[str, set[str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)

@@ -72,8 +72,8 @@ def _add_set(listing: Listing, noisy: Path, split: str) -> None:
         raise UserError(f"{noisy} has no partner {clean}; both folders are needed.")
     listing.roots |= {noisy.name: noisy.absolute(), clean.name: clean.absolute()}
     both = (noisy.name, noisy, list(audio_files(noisy))), (clean.name, clean, list(audio_files(clean)))
-    for _, noisy_file, clean_file in match_pairs(listing, *both):
-        pair = f"{noisy.name}/{noisy_file.stem}"  # unpacked twice, files lie in a folder more
+    for name, noisy_file, clean_file in match_pairs(listing, *both):
+        pair = f"{noisy.name}/{name}"
         listing.add_pair(noisy.name, noisy_file, clean.name, clean_file, split, _speaker(noisy_file), pair)
     key = "voicebank-test" if split == "test" else f"voicebank-train-{_speakers_named(noisy)}"
     listing.parts.append(Part(key, frozenset((noisy.name, clean.name)), "noisy"))
