@@ -1,5 +1,6 @@
 """Fixed sets of noisy/clean pairs on the disk: written once, the same for every run and every model."""
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from sedistill.audio import levels
 from sedistill.audio.files import AudioFileError, probe, read_mono
+from sedistill.audio.listing import Unread, audio_below
 from sedistill.csv_files import read_csv
 from sedistill.data.contents import Content, Contents, as_written, look
 from sedistill.data.corpus import Corpus
@@ -36,6 +38,7 @@ from sedistill.data.set_files import (
 )
 from sedistill.errors import UserError
 from sedistill.integrity import file_hash, is_as_written
+from sedistill.reading import require_folder
 from sedistill.settings import read_record
 from sedistill.writing import refuse_existing, refuse_inside
 
@@ -105,8 +108,8 @@ class FixedSet:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         pairs = self._matched_files()
-        self.names = np.array([pair.noisy.encode() for pair in pairs], dtype=np.bytes_)
-        self.clean_names = np.array([pair.clean.encode() for pair in pairs], dtype=np.bytes_)
+        self.names = np.array([os.fsencode(pair.noisy) for pair in pairs], dtype=np.bytes_)
+        self.clean_names = np.array([os.fsencode(pair.clean) for pair in pairs], dtype=np.bytes_)
         self.snr_db = np.full(len(pairs), np.nan)
         self.noise_classes = np.full(len(pairs), b"", dtype=np.bytes_)
         self.facts: dict[str, Any] = {}
@@ -120,7 +123,7 @@ class FixedSet:
 
     def name(self, index: int) -> str:
         """File of clip `index` below noisy/."""
-        return self.names[index].decode()
+        return os.fsdecode(self.names[index])
 
     def clip_id(self, index: int) -> str:
         """What clip `index` is called in tables: its file without the suffix, which no other clip shares."""
@@ -128,9 +131,8 @@ class FixedSet:
 
     def paths(self, index: int) -> tuple[Path, Path]:
         """The noisy and the clean file of clip `index`."""
-        return self.folder / "noisy" / self.name(index), self.folder / "clean" / self.clean_names[
-            index
-        ].decode()
+        noisy, clean = self.name(index), os.fsdecode(self.clean_names[index])
+        return self.folder / "noisy" / noisy, self.folder / "clean" / clean
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(noisy, clean), float32 (T,) each."""
@@ -142,6 +144,15 @@ class FixedSet:
                 f"{self.folder}: {self.name(index)} has {len(noisy)} noisy, {len(clean)} clean samples."
             )
         return noisy, clean
+
+    @property
+    def unread(self) -> list[Unread]:
+        """Every file in the folder that is none of the set's, with the reason."""
+        found = audio_below(self.folder)
+        outside = [file for file in found.files if file.parts[0] not in ("noisy", "clean")]
+        strays = [Unread(self.folder / file, "not used", "not in noisy/ or clean/") for file in outside]
+        own = (FACTS, TABLE)
+        return strays + [one for one in found.unread if one.path.name not in own]
 
     @property
     def seconds(self) -> float:
@@ -176,8 +187,7 @@ class FixedSet:
         sides = []
         for side in ("noisy", "clean"):
             place = self.folder / side
-            if not place.is_dir():
-                raise UserError(f"{place} does not exist; a set is a folder with noisy/ and clean/ in it.")
+            require_folder(place, "a set is a folder with noisy/ and clean/ in it")
             sides.append(list(listed(place)))
         if not any(sides):
             raise UserError(f"{self.folder} holds no audio files in noisy/ and clean/.")
@@ -235,7 +245,7 @@ class FixedSet:
         self._refuse_changed(self.folder / FACTS)
         self.lengths = np.array([row.frames for row in rows], dtype=np.int64)
         self.snr_db = np.array([row.snr_db for row in rows])
-        self.noise_classes = np.array([row.noise_class.encode() for row in rows], dtype=np.bytes_)
+        self.noise_classes = np.array([os.fsencode(row.noise_class) for row in rows], dtype=np.bytes_)
 
     def _refuse_changed(self, path: Path) -> None:
         table = self.folder / TABLE

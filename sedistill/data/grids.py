@@ -3,6 +3,7 @@
 Only the place where the noise is cut is drawn, and it is a function of (seed, split, number of the mixture).
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -121,7 +122,7 @@ class Grid:
         material = Material(part, noise)
         groups = material.noise.table["group"]
         chosen = settings.noises or known
-        return cls(material, settings, tuple(np.flatnonzero(groups == name.encode()) for name in chosen))
+        return cls(material, settings, tuple(np.flatnonzero(groups == os.fsencode(name)) for name in chosen))
 
     def __len__(self) -> int:
         return len(self.material.speech) * len(self.recordings) * len(self.settings.snr_db)

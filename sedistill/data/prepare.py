@@ -1,6 +1,5 @@
 """From folders of audio to a checked corpus: every file is decoded, and what is unusable is named."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import sedistill
 from sedistill.audio.resampling import RESAMPLER
+from sedistill.csv_files import csv_writer
 from sedistill.data.checking import SHORTEST_SECONDS, Finding, Job, check
 from sedistill.data.corpus import FACTS, Clip, Corpus
 from sedistill.data.layouts import Listing, Source, find_sources
@@ -16,7 +16,9 @@ from sedistill.data.parallel import parallel_map
 from sedistill.data.published import LeftOut, compare
 from sedistill.data.splitting import assign_splits, find_leaks
 from sedistill.data.summary import AUDIO_ROOT, EXCLUDED, Excluded, PrepareSummary
+from sedistill.data.unused import unused_files
 from sedistill.errors import UserError
+from sedistill.reading import NAMES
 from sedistill.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
 
 SPLIT_ORDER = ("train", "valid", "test", "test_with_reverb", SIMILAR)
@@ -66,11 +68,15 @@ def prepare(
         None if folder is None else Path(folder) for folder in (root, clean, noise, noisy)
     )
     listing = find_sources(layout, root, clean, noise, noisy, valid_speakers, speaker_from, noise_from)
+    unused = [
+        Excluded(str(one.path), one.reason, one.detail)
+        for one in unused_files(filter(None, (root, clean, noise, noisy)), listing)
+    ]
     refuse_inside(output, listing.roots.values())
     with atomic_folder(output, overwrite, marker=FACTS) as folder:
         jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate)
         findings = parallel_map(check, jobs, workers, "Checking", "files")
-        summary = _summarise(output, listing, sources, findings, sample_rate, seed)
+        summary = _summarise(output, listing, sources, findings, sample_rate, seed, unused)
         _remove_unused(folder / AUDIO_ROOT, summary.corpus)
         summary.corpus.save(folder)
         _write_excluded(folder / EXCLUDED, summary.excluded)
@@ -109,7 +115,7 @@ def _converted_path(source: Source) -> str:
 
 def _summarise(
     output: Path, listing: Listing, sources: Sequence[tuple[Source, ...]],
-    findings: Sequence[tuple[Finding, ...]], sample_rate: int, seed: int,
+    findings: Sequence[tuple[Finding, ...]], sample_rate: int, seed: int, unused: Sequence[Excluded],
 ) -> PrepareSummary:  # fmt: skip
     excluded = [Excluded(path, _short_reason(reason), reason) for path, reason in listing.left_out]
     clips: list[Clip] = []
@@ -130,6 +136,7 @@ def _summarise(
     converted = len({(clip.root, clip.path) for clip in clips if clip.source})
     roots = listing.roots | ({AUDIO_ROOT: Path(AUDIO_ROOT)} if converted else {})
     published, rates = compare(listing.parts, clips, _by_root(listing, excluded), sample_rate)
+    excluded += unused
     facts = _facts(listing, clips, excluded, sample_rate, seed) | (
         {"published": published} if published else {}
     )
@@ -303,7 +310,7 @@ def _split_rank(split: str) -> int:
 
 
 def _write_excluded(path: Path, excluded: Iterable[Excluded]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with path.open("w", newline="", **NAMES) as file:
+        writer = csv_writer(file)
         writer.writerow(["path", "reason", "detail"])
         writer.writerows((one.path, one.reason, one.detail) for one in excluded)

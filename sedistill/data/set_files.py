@@ -2,6 +2,7 @@
 `mixtures.csv` (what is in each)."""
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import sedistill
-from sedistill.audio.files import SUFFIXES, read_mono, write
+from sedistill.audio.files import read_mono, write
+from sedistill.audio.listing import audio_below
 from sedistill.csv_files import Number, csv_writer
 from sedistill.data.contents import FILES, Contents, content_of, contents_hash, write_contents
 from sedistill.data.corpus import MOST_FRAMES, Corpus
@@ -198,12 +200,7 @@ def _write_table(path: Path, rows: Sequence[Row]) -> None:
 
 def listed(folder: Path) -> dict[str, int]:
     """{file: bytes} of the audio files below `folder`, sorted."""
-    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES}
-    return {
-        file.as_posix(): path.stat().st_size
-        for file, path in sorted(files.items())
-        if path.is_file() and not any(part.startswith(".") for part in file.parts)
-    }
+    return {file.as_posix(): (folder / file).stat().st_size for file in audio_below(folder).files}
 
 
 def total_bytes(files: Mapping[str, int]) -> int:
@@ -213,7 +210,7 @@ def total_bytes(files: Mapping[str, int]) -> int:
 
 def pair_digest(name: str, noisy: Path, clean: Path, sample_rate: int) -> bytes:
     """Hash of a clip's name and audio."""
-    digest = hashlib.sha256(name.encode())
+    digest = hashlib.sha256(os.fsencode(name))
     for path in (noisy, clean):
         digest.update(read_mono(path, sample_rate).astype("<f4").tobytes())
     return digest.digest()

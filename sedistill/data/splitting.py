@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -161,7 +162,7 @@ def _by_kind(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
 
 
 def _split_groups(groups: Iterable[str], shares: Mapping[str, float], salt: str) -> dict[str, str]:
-    ranked = sorted(groups, key=lambda group: hashlib.sha256(f"{salt} {group}".encode()).digest())
+    ranked = sorted(groups, key=lambda group: hashlib.sha256(os.fsencode(f"{salt} {group}")).digest())
     split_of: dict[str, str] = {}
     first = 0
     for split, share in shares.items():

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from sedistill.audio.listing import NO_AUDIO, OTHER_FORMAT, Unread, told_by_suffix
 from sedistill.audio.resampling import RESAMPLER
 from sedistill.data.corpus import Corpus
 from sedistill.reading import shown
@@ -74,11 +75,18 @@ class PrepareSummary:
         ]
 
     def _left_out_lines(self) -> list[str]:
-        if not self.excluded:
-            return ["Left out: nothing"]
-        counts = Counter(one.reason for one in self.excluded)
-        reasons = [f"  {count:6d}  {reason}" for reason, count in counts.most_common()]
-        return [f"Left out: {len(self.excluded)} files, listed in {self.folder / EXCLUDED}", *reasons]
+        audio = [one for one in self.excluded if one.reason != NO_AUDIO]
+        others = told_by_suffix(Unread(Path(one.path), one.reason, one.detail) for one in self.excluded)
+        listed = f"listed in {self.folder / EXCLUDED}"
+        lines = [f"Left out: {len(audio)} files, {listed}" if audio else "Left out: nothing"]
+        for reason, count in Counter(one.reason for one in audio).most_common():
+            remedy = f" ({self._formats()}); convert them, as by ffmpeg" if reason == OTHER_FORMAT else ""
+            lines.append(f"  {count:6d}  {reason}{remedy}")
+        return [*lines, f"Beside them {others}; {listed}"] if others else lines
+
+    def _formats(self) -> str:
+        of_other = (Path(one.path).suffix for one in self.excluded if one.reason == OTHER_FORMAT)
+        return ", ".join(f"{shown(suffix)} {count}" for suffix, count in Counter(of_other).most_common())
 
 
 def _count_lines(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -10,7 +10,6 @@ import soundfile
 from torch import nn
 
 from sedistill.audio.files import (
-    SUFFIXES,
     AudioFileError,
     AudioInfo,
     probe,
@@ -18,12 +17,14 @@ from sedistill.audio.files import (
     writable_coding,
     write_blocks,
 )
+from sedistill.audio.listing import AudioBelow, Unread, audio_below, none_found, told
 from sedistill.devices import choose_device, limit_threads
 from sedistill.enhancing.arrays import enhanced, level_factor, rate_of, refuse_not_finite
 from sedistill.enhancing.chunks import Block
 from sedistill.errors import UserError
 from sedistill.models.saving import load_model
 from sedistill.progress import ProgressBar
+from sedistill.reading import require_folder
 from sedistill.writing import refuse_existing, refuse_impossible, refuse_inside
 
 UNLIMITED_SUBTYPES = {"FLOAT", "DOUBLE"}
@@ -60,13 +61,14 @@ def enhance_files(
         correct_level: multiply by the model's measured factor onto clean speech.
         overwrite: replace files that are there already.
 
-    Returns the files written, and prints what was done. A file that cannot be read, or has NaN in it, is
+    Returns the files written, and prints what was done, and of every other file in the folders why it is none
+    to enhance. A file that cannot be read, or has NaN in it, is
     reported and left out, and at the end UserError says so. Raises UserError at once, before anything is
     written, for a missing input, an output that exists or is the input, and a folder that is no saved model.
     """
     refuse_impossible(Path(output))
     refuse_inside(Path(output), [Path(model)], replaced=False)
-    jobs = plan([Path(path) for path in inputs], Path(output))
+    jobs, unread = plan([Path(path) for path in inputs], Path(output))
     refuse_targets(jobs, overwrite)
     limit_threads()
     network = load_model(model, choose_device(device))
@@ -83,35 +85,41 @@ def enhance_files(
                 failures.add(error)
     if notes.files:
         print(notes.text(network, Path(model), Path(output), correct_level))
+    for line in told(unread):
+        print(line)
     failures.raise_if_any()
     return [job.target for job in infos]
 
 
-def plan(inputs: list[Path], output: Path) -> list[Job]:
-    """Which file becomes which. Raises UserError for missing and empty inputs and for name clashes."""
+def plan(inputs: list[Path], output: Path) -> tuple[list[Job], list[Unread]]:
+    """Which file becomes which, and which files of folders are none to enhance.
+
+    Raises UserError for missing and empty inputs and for name clashes.
+    """
     if not inputs:
         raise UserError("nothing to enhance; name audio files or folders of them.")
     one_file = len(inputs) == 1 and inputs[0].is_file()
     if one_file and output.suffix and not output.is_dir():
-        jobs = [Job(inputs[0], output)]
+        jobs, unread = [Job(inputs[0], output)], []
     else:
-        jobs = [Job(source, output / name) for path in inputs for source, name in _audio_in(path, output)]
+        found = [_audio_in(path, output) for path in inputs]
+        jobs = [Job(one.folder / file, output / file) for one in found for file in one.files]
+        unread = [other for one in found for other in one.unread]
     _refuse_clashes(jobs)
-    return jobs
+    return jobs, unread
 
 
-def _audio_in(path: Path, output: Path) -> list[tuple[Path, Path]]:
-    """The audio files of an input, with the name each has relative to it."""
+def _audio_in(path: Path, output: Path) -> AudioBelow:
+    """The audio files of an input, which is one itself or a folder of them."""
     if path.is_file():
-        return [(path, Path(path.name))]
-    if not path.is_dir():
-        raise UserError(f"{path} does not exist; name an audio file or a folder of them.")
+        return AudioBelow(path.parent, [Path(path.name)])
+    require_folder(path, "name an audio file or a folder of them")
     if output.resolve().is_relative_to(path.resolve()):
         raise UserError(f"the output {output} lies inside the input {path}; choose a place outside of it.")
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    if not found:
-        raise UserError(f"{path} holds no audio file (of {', '.join(sorted(SUFFIXES))}).")
-    return [(file, file.relative_to(path)) for file in found]
+    found = audio_below(path)
+    if not found.files:
+        raise none_found(found)
+    return found
 
 
 def _refuse_clashes(jobs: list[Job]) -> None:

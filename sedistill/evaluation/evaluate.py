@@ -7,6 +7,7 @@ cores are busy whichever of the two takes longer, and the numbers do not depend 
 
 import contextlib
 import importlib.metadata
+import os
 import queue
 import shlex
 import sys
@@ -23,6 +24,7 @@ from torch import nn
 
 import sedistill
 from sedistill.audio import levels
+from sedistill.audio.listing import told
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.devices import usable_cores
 from sedistill.enhancing.arrays import enhance, level_factor, rate_of, refuse_not_finite
@@ -120,6 +122,8 @@ def evaluate_models(
             write_scores(place, results[name])
             if show:
                 print_scores(results[name])
+                for line in told(pairs.unread):
+                    print(line)
     if show:
         print(f"Every clip and the summaries are in {output}.")
     return results
@@ -200,7 +204,7 @@ def score_clip(
         clip=pairs.clip_id(index),
         seconds=float(pairs.lengths[index]) / pairs.sample_rate,
         snr_db=snr_db,
-        noise_class=pairs.noise_classes[index].decode(),
+        noise_class=os.fsdecode(pairs.noise_classes[index]),
         values={name: np.nan if isinstance(score, str) else score for name, score in scores.items()},
         reasons={name: score for name, score in scores.items() if isinstance(score, str)},
     )

@@ -52,6 +52,7 @@ def test_every_bad_file_is_listed_with_its_reason_and_the_rest_is_used(tmp_path:
         "copy.flac": "exact copy",
         "cut.flac": "damaged",
         "speech.flac": "exact copy",
+        "notes.txt": "no audio",
     }
     corpus = Corpus.load(tmp_path / "corpus")
     assert (len(corpus.kind("clean")), len(corpus.kind("noise"))) == (8, 8)

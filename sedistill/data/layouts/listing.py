@@ -1,13 +1,12 @@
 """What a layout says about a folder, and the looking at names that layouts share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sedistill.audio.files import SUFFIXES
+from sedistill.audio.listing import audio_below, none_found
 from sedistill.data.partners import NO_PARTNER, find_partners
 from sedistill.data.published import Part
-from sedistill.errors import UserError
 
 TEN_PERCENT_EACH = {"valid": 0.1, "test": 0.1}
 VALID_ONLY = {"valid": 0.1}
@@ -62,17 +61,12 @@ class Listing:
         self.sources.append(Source(clean_root, clean.as_posix(), "clean", split, group, name))
 
 
-def audio_files(folder: Path) -> Iterator[Path]:
-    """Files with the suffix of an audio format, relative to `folder`, sorted; not hidden ones."""
-    found = False
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
-            found = True
-            yield relative
-    if not found:
-        raise UserError(f"{folder} holds no audio files (.wav, .flac, ...).")
+def audio_files(folder: Path) -> list[Path]:
+    """Files to read below `folder`, relative to it and sorted. Raises UserError when there are none."""
+    found = audio_below(folder)
+    if not found.files:
+        raise none_found(found)
+    return found.files
 
 
 def group_of(parts: tuple[str, ...]) -> str:

@@ -1,0 +1,150 @@
+"""Which files below a folder are audio to read, and of every other file there why it is not.
+
+Links to files and folders are followed. A folder that lies in itself, by a link, is not entered again.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sedistill.audio.files import SUFFIXES
+from sedistill.errors import UserError
+from sedistill.reading import require_folder, shown, why_no_file, why_unreadable
+
+NO_AUDIO, OTHER_FORMAT, HIDDEN, NO_FILE = "no audio", "format not read", "hidden", "not a readable file"
+"""The kinds of reasons. What is no audio at all is summed up by suffix, all else is told by name."""
+
+OTHER_FORMATS = frozenset({
+    ".3ga", ".3gp", ".aac", ".ac3", ".ac4", ".aax", ".adts", ".alac", ".amr", ".ape", ".asf", ".avi", ".awb",
+    ".dff", ".dsf", ".dts", ".eac3", ".ec3", ".f4a", ".flv", ".gsm", ".m2a", ".m4a", ".m4b", ".m4p", ".m4r",
+    ".m4v", ".mka", ".mkv", ".mlp", ".mov", ".mp1", ".mp2", ".mp4", ".mpa", ".mpc", ".mpeg", ".mpg", ".mpga",
+    ".mts", ".ogv", ".ogx", ".ofr", ".qcp", ".qt", ".ra", ".ram", ".rm", ".rmvb", ".shn", ".spx", ".swf",
+    ".tak", ".thd", ".ts", ".tta", ".vob", ".vox", ".weba", ".webm", ".wma", ".wmv", ".wv",
+})  # fmt: skip
+"""Suffixes of sound, and of films with sound, that libsndfile does not read and ffmpeg does."""
+WITHOUT_HEADER = frozenset(
+    {".raw", ".pcm", ".s16", ".s16le", ".f32", ".f32le", ".alaw", ".ulaw", ".g722", ".dat"}
+)
+"""Suffixes of samples without a header, of which nobody but their maker knows the rate."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A file (or folder) that is not used: where it lies, the kind of reason, and the whole of it."""
+
+    path: Path
+    reason: str
+    detail: str
+
+
+@dataclass
+class AudioBelow:
+    """What lies below a folder: `files` to read, relative to it and sorted, and all that is not read."""
+
+    folder: Path
+    files: list[Path] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+
+
+def audio_below(folder: Path | str) -> AudioBelow:
+    """Every file below `folder`, as audio to read or with the reason why not.
+
+    Whether what has the suffix of an audio format can be decoded is not looked at here. Raises UserError
+    when `folder` itself cannot be looked through.
+    """
+    found = AudioBelow(require_folder(folder, "give a folder of audio files"))
+    _look_into(found, Path(), [_identity(found.folder)])
+    found.files.sort()
+    found.unread.sort(key=lambda one: one.path)
+    return found
+
+
+def _look_into(found: AudioBelow, place: Path, above: list[tuple[int, int]]) -> None:
+    """Sort what is in a folder (`place` below the first one) into `found`; `above`: it and its parents."""
+    try:
+        entries = sorted(os.scandir(found.folder / place), key=lambda entry: entry.name)
+    except OSError as error:
+        found.unread.append(Unread(found.folder / place, NO_FILE, f"the folder {why_unreadable(error)}"))
+        return
+    for entry in entries:
+        path = found.folder / place / entry.name
+        if entry.name.startswith("."):
+            found.unread.append(Unread(path, HIDDEN, _why_hidden(entry.name)))
+        elif _is_folder(entry):
+            identity = _identity(path)
+            if identity in above:
+                detail = "a link that leads back to a folder it lies in"
+                found.unread.append(Unread(path, NO_FILE, detail))
+            else:
+                _look_into(found, place / entry.name, [*above, identity])
+        elif unread := _why_unread(path, fault="" if entry.is_file() else why_no_file(path)):
+            found.unread.append(unread)
+        else:
+            found.files.append(place / entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _why_unread(path: Path, fault: str) -> Unread | None:
+    """None for a file with the suffix of a format that is read."""
+    if fault:
+        return Unread(path, NO_FILE, fault)
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return None
+    if suffix in OTHER_FORMATS:
+        return Unread(path, OTHER_FORMAT, f"{suffix} is not read; convert it, as by ffmpeg -i FILE FILE.flac")
+    if suffix in WITHOUT_HEADER:
+        detail = f"{suffix} has no header; convert it, as by ffmpeg -f s16le -ar RATE -i FILE FILE.flac"
+        return Unread(path, OTHER_FORMAT, detail)
+    named = f"has the suffix {shown(suffix)}" if suffix else "has no suffix"
+    return Unread(path, NO_AUDIO, f"{named}, which is none of an audio format")
+
+
+def none_found(found: AudioBelow) -> UserError:
+    """What to raise where a folder has nothing to read: with what lies there instead."""
+    sentences = [f"{shown(found.folder)} holds no audio files (.wav, .flac, ...)"]
+    named = [one for one in found.unread if one.reason != NO_AUDIO]
+    if named:
+        more = f", and {len(named) - 1} more" if len(named) > 1 else ""
+        sentences.append(f"{shown(named[0].path.relative_to(found.folder))}: {named[0].detail}{more}")
+    if line := told_by_suffix(found.unread):
+        sentences.append(line)
+    return UserError(f"{'; '.join(sentences)}.")
+
+
+def told(unread: Sequence[Unread]) -> Iterator[str]:
+    """Lines for the terminal: each file by its name and reason; files that are no audio in one line."""
+    for one in unread:
+        if one.reason != NO_AUDIO:
+            yield f"Left out: {shown(one.path)}: {one.detail}."
+    if line := told_by_suffix(unread):
+        yield f"{line}."
+
+
+def told_by_suffix(unread: Iterable[Unread]) -> str:
+    """ "12 files are no audio: .txt 10, .csv 2"; "" without any."""
+    counts = Counter(shown(one.path.suffix) or "no suffix" for one in unread if one.reason == NO_AUDIO)
+    total = sum(counts.values())
+    if not total:
+        return ""
+    suffixes = ", ".join(f"{suffix} {count}" for suffix, count in counts.most_common())
+    return f"{total} {'file is' if total == 1 else 'files are'} no audio: {suffixes}"
+
+
+def _why_hidden(name: str) -> str:
+    if name.startswith("._"):
+        return "hidden: what macOS keeps beside a file of that name"
+    return "hidden: its name begins with a dot"
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
