@@ -55,34 +55,37 @@ def audio_below(folder: Path | str) -> AudioBelow:
     when `folder` itself cannot be looked through.
     """
     found = AudioBelow(require_folder(folder, "give a folder of audio files"))
-    _look_into(found, Path(), [_identity(found.folder)])
+    # Folders to look into, each with the identities of all it lies in.
+    places: list[tuple[Path, tuple[tuple[int, int], ...]]] = [(Path(), (_identity(found.folder),))]
+    while places:
+        place, above = places.pop()
+        for entry in _entries(found, place):
+            path = found.folder / place / entry.name
+            if entry.name.startswith("."):
+                found.unread.append(Unread(path, HIDDEN, _why_hidden(entry.name)))
+            elif _is_folder(entry):
+                identity = _identity(path)
+                if identity in above:
+                    detail = "a link that leads back to a folder it lies in"
+                    found.unread.append(Unread(path, NO_FILE, detail))
+                else:
+                    places.append((place / entry.name, (*above, identity)))
+            elif unread := _why_unread(path, is_plain=not entry.is_symlink() and entry.is_file()):
+                found.unread.append(unread)
+            else:
+                found.files.append(place / entry.name)
     found.files.sort()
     found.unread.sort(key=lambda one: one.path)
     return found
 
 
-def _look_into(found: AudioBelow, place: Path, above: list[tuple[int, int]]) -> None:
-    """Sort what is in a folder (`place` below the first one) into `found`; `above`: it and its parents."""
+def _entries(found: AudioBelow, place: Path) -> list[os.DirEntry[str]]:
     try:
-        entries = sorted(os.scandir(found.folder / place), key=lambda entry: entry.name)
+        with os.scandir(found.folder / place) as entries:
+            return list(entries)
     except OSError as error:
         found.unread.append(Unread(found.folder / place, NO_FILE, f"the folder {why_unreadable(error)}"))
-        return
-    for entry in entries:
-        path = found.folder / place / entry.name
-        if entry.name.startswith("."):
-            found.unread.append(Unread(path, HIDDEN, _why_hidden(entry.name)))
-        elif _is_folder(entry):
-            identity = _identity(path)
-            if identity in above:
-                detail = "a link that leads back to a folder it lies in"
-                found.unread.append(Unread(path, NO_FILE, detail))
-            else:
-                _look_into(found, place / entry.name, [*above, identity])
-        elif unread := _why_unread(path, fault="" if entry.is_file() else why_no_file(path)):
-            found.unread.append(unread)
-        else:
-            found.files.append(place / entry.name)
+        return []
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -92,9 +95,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _why_unread(path: Path, fault: str) -> Unread | None:
+def _why_unread(path: Path, is_plain: bool) -> Unread | None:
     """None for a file with the suffix of a format that is read."""
-    if fault:
+    if not is_plain and (fault := why_no_file(path)):
         return Unread(path, NO_FILE, fault)
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:

@@ -14,6 +14,7 @@ import yaml
 from sedistill.csv_files import csv_text
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import METRICS
+from sedistill.reading import NAMES
 
 NOISY = "noisy"
 ALL_CLIPS = "all"
@@ -191,7 +192,7 @@ def _load_set(place: Path) -> SetScores:
     try:
         facts = yaml.safe_load((place / FACTS).read_text(encoding="utf-8"))
         metrics = list(facts["metrics"])
-        with (place / CLIPS).open(newline="", encoding="utf-8") as file:
+        with (place / CLIPS).open(newline="", **NAMES) as file:
             clips = [_read_clip(row, metrics) for row in csv.DictReader(file)]
         return SetScores(facts.pop("name"), metrics, clips, facts)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:

@@ -20,6 +20,7 @@ from sedistill.evaluation.scores import (
     number_text,
 )
 from sedistill.markdown import markdown_table, markdown_text
+from sedistill.reading import NAMES, printable
 
 SUMMARY, SUMMARY_TEXT = "summary.csv", "summary.md"
 SUMMARY_COLUMNS = (
@@ -30,9 +31,9 @@ SUMMARY_COLUMNS = (
 
 def write_scores(folder: Path, scores: SetScores) -> None:
     """Write clips.csv, summary.csv, summary.md and evaluation.yaml into an existing folder."""
-    (folder / CLIPS).write_text(clips_csv(scores), encoding="utf-8")
-    (folder / SUMMARY).write_text(csv_text(_summary_rows(scores)), encoding="utf-8")
-    (folder / SUMMARY_TEXT).write_text(summary_text(scores), encoding="utf-8")
+    (folder / CLIPS).write_text(clips_csv(scores), **NAMES)
+    (folder / SUMMARY).write_text(csv_text(_summary_rows(scores)), **NAMES)
+    (folder / SUMMARY_TEXT).write_text(printable(summary_text(scores)), encoding="utf-8")
     facts = {"name": scores.name, **scores.facts}
     (folder / FACTS).write_text(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
