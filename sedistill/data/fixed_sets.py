@@ -13,7 +13,7 @@ from sedistill.audio import levels
 from sedistill.audio.files import AudioFileError, probe, read_mono
 from sedistill.audio.listing import Unread, audio_below
 from sedistill.csv_files import read_csv
-from sedistill.data.contents import Content, Contents, as_written, look
+from sedistill.data.contents import FILES, Content, Contents, as_written, look
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, make_crop
 from sedistill.data.material import Material
@@ -151,7 +151,7 @@ class FixedSet:
         found = audio_below(self.folder)
         outside = [file for file in found.files if file.parts[0] not in ("noisy", "clean")]
         strays = [Unread(self.folder / file, "not used", "not in noisy/ or clean/") for file in outside]
-        own = (FACTS, TABLE)
+        own = (FACTS, TABLE, FILES)
         return strays + [one for one in found.unread if one.path.name not in own]
 
     @property
