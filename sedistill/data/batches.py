@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sedistill.data.corpus import Corpus
-from sedistill.data.crops import Pairs, crop_in_memory, make_crop
+from sedistill.data.crops import Crop, Pairs, crop_in_memory, cut_segment, filled_up, make_crop, segments_of
 from sedistill.data.draws import ORDER, philox
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.material import Material
@@ -23,31 +23,39 @@ from sedistill.errors import UserError
 from sedistill.interpreters import importing_safely
 from sedistill.interruption import children_begin, left_to_parent
 
+PAIRS_IN_TURN = 2**32
+"""The attempt, beyond all that are made, under which the order of pairs is drawn."""
+
 Key = int | tuple[int, int]
 """An example's number, or (epoch, number); a plain number is of epoch 0."""
 
 
 class MixtureDataset(Dataset):
-    """Mixtures made on the fly from one split, or random crops where the split holds ready pairs.
+    """Mixtures made on the fly from one split; where it holds ready pairs, clips cut from them.
+
+    Of ready pairs every one is taken once before any is taken again: cut once, where its speech does not
+    pause and each epoch elsewhere, or (stride_seconds) into all its segments.
 
     Args:
         corpus: a prepared corpus, or its folder.
         split: its name.
         mixing: how to mix; only clip_seconds matters for ready pairs, and it must be set.
         seed: another seed, other mixtures.
-        length: examples in an epoch; None takes as many as cover the speech once.
+        length: examples in an epoch; None takes as many as cover the speech once, or every pair or segment.
+        stride_seconds: of ready pairs take all segments of clip_seconds that begin this far apart, the last
+            filled up with silence.
 
-    Raises UserError when the split has nothing to mix.
+    Raises UserError when the split has nothing to mix, and for segments of what is not ready pairs.
     """
 
     def __init__(
         self, corpus: Corpus | Path | str, split: str = "train", mixing: MixingSettings | None = None,
-        seed: int = 0, length: int | None = None,
+        seed: int = 0, length: int | None = None, stride_seconds: float | None = None,
     ) -> None:  # fmt: skip
         corpus = corpus if isinstance(corpus, Corpus) else Corpus.load(corpus)
         part = corpus.split(split)
         part.contents()  # refuses recordings that are not those that were prepared
-        self.mixing, self.seed = mixing or MixingSettings(), seed
+        self.mixing, self.seed, self.sample_rate = mixing or MixingSettings(), seed, corpus.sample_rate
         if self.mixing.clip_seconds is None:
             raise UserError(
                 "clip_seconds is null, but mixtures made on the fly need one length; give seconds."
@@ -55,10 +63,24 @@ class MixtureDataset(Dataset):
         if length is not None and length < 1:
             raise UserError(f"an epoch of {length} mixtures is none; give 1 or more.")
         self.source: Pairs | Material = Pairs(part) if part.has_pairs else Material(part)
-        speech = self.source.noisy if isinstance(self.source, Pairs) else self.source.speech
-        self.sample_rate = corpus.sample_rate
-        self.seconds_of_speech = speech.seconds
-        self.length = length or max(1, round(speech.seconds / self.mixing.clip_seconds))
+        self.segments: NDArray[np.int64] | None = None
+        if isinstance(self.source, Pairs):
+            self.seconds_of_speech = self.source.noisy.seconds
+            if stride_seconds is not None:
+                self.segments = _segments(
+                    self.source.noisy.frames, self.mixing.clip_seconds, stride_seconds, self.sample_rate
+                )
+            count = len(self.source) if self.segments is None else len(self.segments)
+            self.order = philox(seed, self.source.stream, 0, 0, PAIRS_IN_TURN).permutation(count)
+        else:
+            if stride_seconds is not None:
+                raise UserError(
+                    f"{corpus.folder} is speech and noise to be mixed, of which there are no segments to "
+                    "take in turn; take out segment_stride_seconds."
+                )
+            self.seconds_of_speech = self.source.speech.seconds
+            count = max(1, round(self.seconds_of_speech / self.mixing.clip_seconds))
+        self.length = length or count
 
     def __len__(self) -> int:
         return self.length
@@ -67,12 +89,20 @@ class MixtureDataset(Dataset):
         epoch, index = _split_key(key)
         if not 0 <= index < self.length:
             raise IndexError(index)
-        if isinstance(self.source, Pairs):
-            assert self.mixing.clip_seconds is not None
-            made: Any = make_crop(self.seed, epoch, index, self.source, self.mixing.clip_seconds)
-        else:
-            made = make_mixture(self.seed, epoch, index, self.source, self.mixing)
+        made: Any = (
+            self._from_pairs(epoch, index, self.source)
+            if isinstance(self.source, Pairs)
+            else make_mixture(self.seed, epoch, index, self.source, self.mixing)
+        )
         return {"noisy": made.noisy, "clean": made.clean, "index": index}
+
+    def _from_pairs(self, epoch: int, index: int, pairs: Pairs) -> Crop:
+        assert self.mixing.clip_seconds is not None
+        turn = int(self.order[(epoch * self.length + index) % len(self.order)])
+        if self.segments is None:
+            return make_crop(self.seed, epoch, index, pairs, turn, self.mixing.clip_seconds)
+        pair, start = self.segments[turn].tolist()
+        return cut_segment(pairs, pair, start, round(self.mixing.clip_seconds * self.sample_rate))
 
 
 class FixedDataset(Dataset):
@@ -98,27 +128,54 @@ class FixedDataset(Dataset):
 class CropDataset(Dataset):
     """Crops of one length from the clips of a fixed set: every clip once an epoch, each time elsewhere.
 
-    For training on sets of whole sentences, whose lengths differ.
+    For training on sets of whole sentences, whose lengths differ. With `stride_seconds` each clip is cut into
+    all its segments that begin this far apart instead, the last filled up with silence; each once an epoch.
 
-    Raises UserError when clip_seconds is not positive.
+    Raises UserError when clip_seconds is not positive, and for a stride that would leave samples out.
     """
 
-    def __init__(self, fixed_set: FixedSet | Path | str, clip_seconds: float, seed: int = 0) -> None:
+    def __init__(
+        self, fixed_set: FixedSet | Path | str, clip_seconds: float, seed: int = 0,
+        stride_seconds: float | None = None,
+    ) -> None:  # fmt: skip
         self.set = fixed_set if isinstance(fixed_set, FixedSet) else FixedSet(fixed_set)
         self.sample_rate, self.seed = self.set.sample_rate, seed
         self.frames = round(clip_seconds * self.sample_rate)
         if self.frames < 1:
             raise UserError(f"clip_seconds is {clip_seconds:g}; give the seconds of a training clip.")
+        self.segments = (
+            None
+            if stride_seconds is None
+            else _segments(self.set.lengths, clip_seconds, stride_seconds, self.sample_rate)
+        )
 
     def __len__(self) -> int:
-        return len(self.set)
+        return len(self.set) if self.segments is None else len(self.segments)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
         epoch, index = _split_key(key)
-        noisy, clean = crop_in_memory(
-            self.seed, epoch, index, *self.set[index], self.frames, self.sample_rate
-        )
+        if self.segments is None:
+            noisy, clean = crop_in_memory(
+                self.seed, epoch, index, *self.set[index], self.frames, self.sample_rate
+            )
+        else:
+            clip, start = self.segments[index].tolist()
+            noisy, clean = (
+                filled_up(side[start : start + self.frames], self.frames) for side in self.set[clip]
+            )
         return {"noisy": noisy, "clean": clean, "index": index}
+
+
+def _segments(
+    lengths: NDArray[np.int64], clip_seconds: float, stride_seconds: float, sample_rate: int
+) -> NDArray[np.int64]:
+    frames, stride = round(clip_seconds * sample_rate), round(stride_seconds * sample_rate)
+    if not 1 <= stride <= frames:
+        raise UserError(
+            f"segment_stride_seconds = {stride_seconds:g}: segments of {clip_seconds:g} s that begin so far "
+            f"apart do not cover the sound; give a time above 0 and up to {clip_seconds:g} s."
+        )
+    return segments_of(lengths, frames, stride)
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):

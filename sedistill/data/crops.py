@@ -55,11 +55,39 @@ class Pairs:
         return Crop(self.noisy.read(pair), self.clean.read(pair), pair, 0)
 
 
-def make_crop(seed: int, epoch: int, index: int, pairs: Pairs, clip_seconds: float) -> Crop:
-    """Crop `index` of `epoch`: a pair drawn by its length, cut at random where the speech does not pause."""
-    frames = round(clip_seconds * pairs.sample_rate)
+def segments_of(lengths: NDArray[np.int64], frames: int, stride: int) -> NDArray[np.int64]:
+    """Rows (clip, start) of all segments of `frames` samples, `stride` apart, that cover clips of `lengths`.
+
+    A clip has ceil((length - frames) / stride) + 1 of them, or one where it is shorter, so that the last may
+    end behind it. As in MANNER's published code.
+    """
+    counts = np.maximum(0, -(-(np.asarray(lengths) - frames) // stride)) + 1
+    clips = np.repeat(np.arange(len(counts)), counts)
+    starts = (np.arange(len(clips)) - np.repeat(np.cumsum(counts) - counts, counts)) * stride
+    return np.stack([clips, starts], axis=1)
+
+
+def cut_segment(pairs: Pairs, pair: int, start: int, frames: int) -> Crop:
+    """A segment of a pair from `start` on; what lies behind its end is silence."""
+    known = min(frames, int(pairs.noisy.frames[pair]) - start)
+    noisy, clean = (side.read(pair, start, known) for side in (pairs.noisy, pairs.clean))
+    return Crop(filled_up(noisy, frames), filled_up(clean, frames), pair, start)
+
+
+def filled_up(samples: NDArray, frames: int) -> NDArray:
+    """(T,) to (frames,) with zeros at the end."""
+    return np.pad(samples, (0, frames - len(samples)))
+
+
+def drawn_pair(seed: int, epoch: int, index: int, pairs: Pairs) -> int:
+    """A pair for crop `index` of `epoch`, drawn by its length."""
     pick = philox(seed, pairs.stream, epoch, index).random()
-    pair = min(int(np.searchsorted(pairs.steps, pick, side="right")), len(pairs) - 1)
+    return min(int(np.searchsorted(pairs.steps, pick, side="right")), len(pairs) - 1)
+
+
+def make_crop(seed: int, epoch: int, index: int, pairs: Pairs, pair: int, clip_seconds: float) -> Crop:
+    """Crop `index` of `epoch`: cut from a pair at random where the speech does not pause."""
+    frames = round(clip_seconds * pairs.sample_rate)
     length = int(pairs.noisy.frames[pair])
     if length <= frames:
         before = int(philox(seed, pairs.stream, epoch, index, 1).random() * (frames - length + 1))

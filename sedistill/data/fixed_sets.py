@@ -15,7 +15,7 @@ from sedistill.audio.listing import Unread, audio_below
 from sedistill.csv_files import read_csv
 from sedistill.data.contents import FILES, Content, Contents, as_written, look
 from sedistill.data.corpus import Corpus
-from sedistill.data.crops import Crop, Pairs, make_crop
+from sedistill.data.crops import Crop, Pairs, drawn_pair, make_crop
 from sedistill.data.material import Material
 from sedistill.data.mixing import MixingSettings, make_mixture
 from sedistill.data.partners import NO_PARTNER, Pair, find_partners
@@ -268,7 +268,7 @@ def _write_one(
         crop = (
             source.whole(index)
             if mixing.clip_seconds is None
-            else make_crop(seed, 0, index, source, mixing.clip_seconds)
+            else make_crop(seed, 0, index, source, drawn_pair(seed, 0, index, source), mixing.clip_seconds)
         )
         write_pair(folder, name, crop.noisy, crop.clean, source.sample_rate)
         return _row_of_crop(name, crop, source)

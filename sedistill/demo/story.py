@@ -18,6 +18,7 @@ from sedistill.models.saving import load_model, read_card
 from sedistill.report.figures import Curve, CurveFigure, GapPanel, Role, SpectrogramPanel
 from sedistill.report.page import Metric, Player, ReportData, Score, System, Track, human_count
 from sedistill.settings import load_settings
+from sedistill.training.announcement import clip_text
 from sedistill.training.logs import read_metrics
 from sedistill.training.objectives.signals import BinObjective
 from sedistill.training.recipe import Recipe
@@ -244,7 +245,7 @@ def _facts(demo: Demo, scores: SetScores, recipe: Recipe) -> list[tuple[str, str
     gains = ", ".join(f"{NAMES[run]} {cards[run]['output_gain']:.2f}" for run in cards)
     sets = ", ".join(f"{split} {count} × {seconds:g} s" for split, (count, seconds) in SETS.items())
     minutes = ", ".join(f"{title.lower()} {taken:.1f}" for title, taken in demo.minutes.items())
-    se_weight, kd_weight, clip_norm = recipe.se_weight, recipe.kd_weight, recipe.optimiser.clip_norm
+    se_weight, kd_weight = recipe.se_weight, recipe.kd_weight
     return [
         ("command", f"sedistill demo --output {demo.folder}"),
         ("seed", str(SEED)),
@@ -252,7 +253,7 @@ def _facts(demo: Demo, scores: SetScores, recipe: Recipe) -> list[tuple[str, str
         ("splits", "no voice and no recording of noise in two of them; four kinds of noise in test only"),
         ("training steps", f"{steps}; batches of {recipe.optimiser.batch_size}"),
         ("weights", f"enhancement loss {se_weight:g}, distillation {kd_weight:g}"),
-        ("gradient norm", f"at most {clip_norm:g}"),
+        ("gradients", clip_text(recipe.optimiser)),
         ("level factor", f"{gains} (onto clean speech, applied)"),
         ("minutes", f"{sum(demo.minutes.values()):.1f}: {minutes}"),
         ("hardware", hardware()),

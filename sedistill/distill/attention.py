@@ -25,9 +25,11 @@ class AttentionTransfer(PairedFeatures):
 
     pairs: (student's module, teacher's module), whose outputs must begin with (batch, channels).
     map_power: at least 1.
-    distance: "l1", or "l2" (the norm of the difference), or "mse" (its square, as in much public code).
-    reduction: how "l1" and "mse" go over time: "mean", or "sum" as equation 2 prints. The sum grows with the
-        square root of t, which without a weight of its own would outweigh most enhancement losses.
+    distance: "l1" or "l2" (p = 1 or 2 in equation 2), or "mse" (the square of "l2", as in much public code).
+    reduction: how the p-th powers of the difference go over time before the p-th root is drawn: "sum" gives
+        the norms that equation 2 prints, "mean" the mean size and the root of the mean square. So l1 and l2
+        of one reduction are on one footing. The sum of l1 grows with the square root of t, which without a
+        weight would outweigh most enhancement losses; the code that the maps come from averages.
     interpolate_to: whose number of frames is used where they differ; the other's map is interpolated
         linearly before it is brought to unit norm.
 
@@ -48,10 +50,6 @@ class AttentionTransfer(PairedFeatures):
         check_choice("distance", self.distance, ("l1", "l2", "mse"))
         check_choice("reduction", self.reduction, ("mean", "sum"))
         check_choice("interpolate_to", self.interpolate_to, ("student", "teacher"))
-        if self.distance == "l2" and self.reduction == "sum":
-            raise UserError(
-                "reduction = 'sum' says nothing with distance = 'l2', a norm; leave it out or take 'mse'."
-            )
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The distance in each clip, (B,), between activations (B, C, ...)."""
@@ -60,7 +58,8 @@ class AttentionTransfer(PairedFeatures):
             ours, theirs = self._of_one_length(ours, theirs)
         difference = _unit_norm(ours.flatten(1)) - _unit_norm(theirs.flatten(1))
         if self.distance == "l2":
-            return difference.norm(dim=1)
+            norm = difference.norm(dim=1)  # whose gradient at 0 is 0, unlike that of a root of a mean
+            return norm if self.reduction == "sum" else norm / difference.shape[1] ** 0.5
         values = difference.abs() if self.distance == "l1" else difference.square()
         return values.mean(dim=1) if self.reduction == "mean" else values.sum(dim=1)
 

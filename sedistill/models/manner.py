@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer, one_of, whole_number
 from sedistill.models.demucs import fitting_length
-from sedistill.models.multi_view_attention import Gate, MultiViewAttention
+from sedistill.models.multi_view_attention import SLOW_MOMENTUM, Gate, MultiViewAttention
 
 KERNEL, STRIDE = 8, 4
 
@@ -31,6 +31,8 @@ class MANNER(SpeechEnhancer):
 
     The clip is brought to a deviation of about 1 and back, so the output follows the input's level. In
     training a batch must hold more than one value of each channel in the deepest layer, as batch norm needs.
+    As in the authors' code some batch norms remember ten times as long as the others (momentum 0.01): those
+    of the attention's branches, joint, shortcut and local weights, and each block's last and its shortcut's.
 
     Differs from the authors' code in that weights begin as PyTorch's layers do, not rescaled.
 
@@ -138,9 +140,11 @@ class ResidualConformer(nn.Module):
             nn.BatchNorm1d(outputs),
             nn.SiLU(),
             nn.Conv1d(outputs, outputs, 1, bias=False),
-            nn.BatchNorm1d(outputs),
+            nn.BatchNorm1d(outputs, momentum=SLOW_MOMENTUM),
         )
-        self.shortcut = nn.Sequential(nn.Conv1d(inputs, outputs, 1, bias=False), nn.BatchNorm1d(outputs))
+        self.shortcut = nn.Sequential(
+            nn.Conv1d(inputs, outputs, 1, bias=False), nn.BatchNorm1d(outputs, momentum=SLOW_MOMENTUM)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.body(x) + self.shortcut(x))

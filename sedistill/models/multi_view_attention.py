@@ -7,6 +7,8 @@ from torch.nn import functional as F
 from sedistill.models.chunking import chunked, overlap_added
 
 VIEWS = ("channel", "global", "local")
+SLOW_MOMENTUM = 0.01
+"""Of the batch norms that are one layer with a convolution in the authors' code (BasicConv)."""
 
 
 class MultiViewAttention(nn.Module):
@@ -105,5 +107,6 @@ class LocalAttention(nn.Module):
 
 
 def _conv_norm(inputs: int, outputs: int, kernel: int, relu: bool) -> nn.Sequential:
-    layers = [nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2, bias=False), nn.BatchNorm1d(outputs)]
+    convolution = nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+    layers = [convolution, nn.BatchNorm1d(outputs, momentum=SLOW_MOMENTUM)]
     return nn.Sequential(*layers, nn.ReLU()) if relu else nn.Sequential(*layers)

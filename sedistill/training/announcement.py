@@ -14,7 +14,7 @@ from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.teachers import level_warning
 from sedistill.training.kdrl_settings import KDRLSettings
 from sedistill.training.objectives import objective_names
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe import OptimiserSettings, Recipe
 
 if TYPE_CHECKING:
     from sedistill.training.preparing import PreparedRun
@@ -119,13 +119,20 @@ def _level_text(recipe: Recipe) -> str:
 
 def _optimiser_text(recipe: Recipe) -> str:
     settings = recipe.optimiser
+    over = f"{settings.max_epochs} epochs" if settings.max_steps is None else f"{settings.max_steps} steps"
     ends = {
         "plateau": f"halved after {settings.halve_after} epochs without improvement, "
         f"stopped after {settings.stop_after}",
-        "cosine": f"cosine over {settings.max_steps} steps",
-        "one_cycle": f"peak of one cycle over {settings.max_steps} steps",
+        "cosine": f"cosine over {over}",
+        "one_cycle": f"peak of one cycle over {over}",
     }
+    return f"Adam {settings.learning_rate:g}, {ends[settings.schedule]}, {clip_text(settings)}"
+
+
+def clip_text(settings: OptimiserSettings) -> str:
+    """What becomes of large gradients."""
     return (
-        f"Adam {settings.learning_rate:g}, {ends[settings.schedule]}, "
-        f"gradient norm at most {settings.clip_norm:g}"
+        "gradients not clipped"
+        if settings.clip_norm is None
+        else (f"gradient norm at most {settings.clip_norm:g}")
     )

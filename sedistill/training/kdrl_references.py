@@ -26,12 +26,16 @@ class Reference:
         self.named = {name: self.twins[p] for name, p in student.named_parameters() if p.requires_grad}
         self.optimiser = type(optimiser)(self._groups())  # type: ignore[call-arg]
 
-    def step(self, gradients: Sequence[Tensor], clip_norm: float) -> None:
-        """Start from the student's weights and take one step by `gradients` (one a parameter that learns)."""
+    def step(self, gradients: Sequence[Tensor], clip_norm: float | None) -> None:
+        """Start from the student's weights and take one step by `gradients` (one a parameter that learns).
+
+        clip_norm: the largest norm of all gradients together; None for no limit.
+        """
         self._copy_student()
         for twin, gradient in zip(self.twins.values(), gradients, strict=True):
             twin.grad = gradient
-        nn.utils.clip_grad_norm_(list(self.twins.values()), clip_norm)
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(list(self.twins.values()), clip_norm)
         self.optimiser.step()
 
     def __call__(self, noisy: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sedistill.audio.si_snr import negative_si_snr
 from sedistill.distill.kdrl import loss_weights, reward
@@ -18,6 +18,7 @@ from sedistill.training.kdrl_references import Reference
 from sedistill.training.kdrl_settings import DistanceName, KDRLSettings
 from sedistill.training.ratio_log import RatioLog
 from sedistill.training.stages import Stage
+from sedistill.training.steps import clip_gradients
 from sedistill.training.tasks import gradient_balance
 
 DISTANCES: dict[DistanceName, Distance] = {
@@ -48,7 +49,7 @@ class KDRLStep:
         self,
         student: SpeechEnhancer,
         optimiser: torch.optim.Optimizer,
-        clip_norm: float,
+        clip_norm: float | None,
         settings: KDRLSettings,
         teacher: Callable[[Tensor], Tensor],
         epochs: int,
@@ -139,9 +140,9 @@ class KDRLStep:
     def _step_student(self, gradient: list[Tensor]) -> dict[str, Tensor]:
         for parameter, part in zip(self.parameters, gradient, strict=True):
             parameter.grad = part
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        log = clip_gradients(self.parameters, self.clip_norm)
         self.optimiser.step()
-        return {"gradient/norm": norm, "gradient/clipped_share": (norm > self.clip_norm).float()}
+        return log
 
     def _distance_now(self, network: Callable[[Tensor], Tensor], noisy: Tensor, clean: Tensor) -> Tensor:
         with evaluating(self.student), self.precision:

@@ -13,8 +13,8 @@ START_DIVISOR, END_DIVISOR = 25.0, 1e4
 HIGH_BETA1, LOW_BETA1 = 0.95, 0.85
 
 
-def learning_rate(settings: OptimiserSettings, peak: float, step: int, length: int | None) -> float:
-    """The rate of a step, counted from 1, in a stage of `length` steps (None: an end that is not known).
+def learning_rate(settings: OptimiserSettings, peak: float, step: int, length: int) -> float:
+    """The rate of a step, counted from 1, in a stage of `length` steps, which only plateau may end sooner.
 
     peak: the recipe's rate, or what the plateau rule has made of it.
 
@@ -27,12 +27,11 @@ def learning_rate(settings: OptimiserSettings, peak: float, step: int, length: i
         return peak * (step / settings.warmup_steps)
     if settings.schedule == "plateau":
         return peak
-    assert length is not None, "cosine comes with max_steps"
     share = (step - settings.warmup_steps) / max(length - settings.warmup_steps, 1)
     return peak * (COSINE_END + (1 - COSINE_END) * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def adam_beta1(settings: OptimiserSettings, step: int, length: int | None) -> float | None:
+def adam_beta1(settings: OptimiserSettings, step: int, length: int) -> float | None:
     """Adam's beta1 for a step, counted as above; None where the schedule leaves it as it is.
 
     In a cycle it is low where the rate is high, so that large steps do not carry on for long.
@@ -42,9 +41,8 @@ def adam_beta1(settings: OptimiserSettings, step: int, length: int | None) -> fl
     return _one_cycle(step, length, HIGH_BETA1, LOW_BETA1, HIGH_BETA1)
 
 
-def _one_cycle(step: int, length: int | None, start: float, middle: float, end: float) -> float:
+def _one_cycle(step: int, length: int, start: float, middle: float, end: float) -> float:
     """Half a cosine from `start` at step 1 to `middle`, and another to `end` at the last step."""
-    assert length is not None, "one_cycle comes with max_steps"
     done, turn, last = step - 1, RISE_SHARE * length - 1, length - 1  # the turn may lie between two steps
     if done <= turn:
         return _half_cosine(start, middle, done / turn)

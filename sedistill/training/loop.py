@@ -180,7 +180,8 @@ class Loop:
     def _set_learning_rate(self) -> None:
         """As the schedule has it; in each stage it begins afresh."""
         settings, stage = self.settings, self.stages[self.progress.stage]
-        step, length = self.progress.step - stage.start, stage.length(settings.max_steps)
+        step = self.progress.step - stage.start
+        length = stage.length(settings.planned_steps(self.batches_an_epoch))
         rate = learning_rate(settings, self.peak_rate, step, length)
         beta1 = adam_beta1(settings, step, length)
         for group in self.optimiser.param_groups:

@@ -7,6 +7,7 @@ from torch.utils.data import Dataset
 
 from sedistill.data.batches import CropDataset, FixedDataset, MixtureDataset
 from sedistill.data.corpus import Corpus
+from sedistill.data.crops import Pairs
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
 from sedistill.training.recipe import Recipe
@@ -33,14 +34,25 @@ def open_training_data(recipe: Recipe, sample_rate: int) -> TrainingData:
             )
         corpus = Corpus.load(path)
         refuse_other_rate(path, corpus.sample_rate, sample_rate, "data.train")
-        dataset = MixtureDataset(corpus, "train", data.mixing, recipe.seed, length=data.epoch_mixtures)
+        dataset = MixtureDataset(
+            corpus, "train", data.mixing, recipe.seed, data.epoch_mixtures, data.segment_stride_seconds
+        )
         refuse_too_few(len(dataset), recipe, path)
-        return TrainingData(dataset, "mixtures made on the fly", data.mixing.clip_seconds or 0.0, corpus.hash)
+        kind = "mixtures made on the fly"
+        if isinstance(dataset.source, Pairs):
+            kind = "crops of ready pairs" if dataset.segments is None else "segments of ready pairs"
+        return TrainingData(dataset, kind, data.mixing.clip_seconds or 0.0, corpus.hash)
     fixed = open_fixed_set(path, sample_rate, "data.train")
     refuse_too_few(len(fixed), recipe, path)
     if data.crop_seconds is not None:
-        crops = CropDataset(fixed, data.crop_seconds, recipe.seed)
-        return TrainingData(crops, "crops of a fixed set", data.crop_seconds, fixed.hash)
+        crops = CropDataset(fixed, data.crop_seconds, recipe.seed, data.segment_stride_seconds)
+        kind = "crops of a fixed set" if crops.segments is None else "segments of a fixed set"
+        return TrainingData(crops, kind, data.crop_seconds, fixed.hash)
+    if data.segment_stride_seconds is not None:
+        raise UserError(
+            f"data.segment_stride_seconds is for clips to be cut, but {path} is a fixed set used as it is; "
+            "give data.crop_seconds too, or take it out."
+        )
     seconds = float(fixed.lengths.mean()) / sample_rate
     return TrainingData(FixedDataset(fixed), "a fixed set", seconds, fixed.hash, fixed)
 

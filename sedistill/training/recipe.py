@@ -28,7 +28,8 @@ class DataSettings(Settings):
         None,
         ge=1,
         le=MOST_MIXTURES,
-        description="Mixtures an epoch on the fly; default: hours of clean speech / clip length.",
+        description="Mixtures an epoch on the fly; default: hours of clean speech / clip length, and of "
+        "ready pairs every one once, cut elsewhere each epoch.",
     )
     crop_seconds: float | None = Field(
         None,
@@ -39,6 +40,13 @@ class DataSettings(Settings):
     workers: int = Field(
         0, ge=0, le=128, description="Processes that prepare batches; 0 = the training process."
     )
+    segment_stride_seconds: float | None = Field(
+        None,
+        ge=0.01,
+        le=600,
+        description="Of ready pairs and of crops take, instead of one cut at random, all segments of that "
+        "length that begin so far apart, each once an epoch, the last filled up with silence (MANNER: 1 s).",
+    )
 
 
 class OptimiserSettings(Settings):
@@ -46,17 +54,24 @@ class OptimiserSettings(Settings):
 
     learning_rate: float = Field(1e-3, gt=0, le=10, description="The highest of the schedule.")
     batch_size: int = Field(16, ge=1, le=65_536)
-    clip_norm: float = Field(5.0, gt=0, le=1e9, description="Largest L2 norm of the whole gradient.")
+    clip_norm: float | None = Field(
+        5.0, gt=0, le=1e9, description="Largest L2 norm of the whole gradient; null = as it is, never clipped."
+    )
     schedule: Literal["plateau", "cosine", "one_cycle"] = Field(
         "plateau",
-        description="plateau: halve when validation stalls; cosine: down to 1 % over max_steps; one_cycle: "
-        "up from a 25th in 0.3 of max_steps, then down to nearly 0; Adam's beta1 from 0.95 to 0.85 and back.",
+        description="plateau: halve when validation stalls; cosine: down to 1 % over max_steps, or else "
+        "max_epochs; one_cycle: up from a 25th in 0.3 of these steps, then down to nearly 0; Adam's beta1 "
+        "from 0.95 to 0.85 and back.",
     )
     halve_after: Count = Field(3, description="Epochs without improvement before the rate is halved.")
     stop_after: Count = Field(10, description="Epochs without improvement before training stops.")
     warmup_steps: int = Field(0, ge=0, le=10**9, description="Steps of linear rise; one_cycle has its own.")
     max_epochs: Count = 100
     max_steps: Count | None = Field(None, description="Stop after so many steps, if sooner.")
+
+    def planned_steps(self, batches_an_epoch: int) -> int:
+        """Steps over which a cosine or a cycle goes: `max_steps` as given, else those of all epochs."""
+        return self.max_steps or self.max_epochs * batches_an_epoch
 
     def steps_at_most(self, batches_an_epoch: int) -> int:
         """Steps of a run that nothing stops early."""
@@ -65,8 +80,6 @@ class OptimiserSettings(Settings):
 
     @model_validator(mode="after")
     def _schedule_makes_sense(self) -> "OptimiserSettings":
-        if self.schedule != "plateau" and self.max_steps is None:
-            raise ValueError(f"schedule: {self.schedule} needs max_steps; give a number of steps.")
         if self.schedule == "one_cycle" and self.warmup_steps:
             raise ValueError("schedule: one_cycle has a rise of its own; take out warmup_steps.")
         return self

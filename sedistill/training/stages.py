@@ -13,10 +13,9 @@ class Stage:
     se_weight: float
     kd_weight: float
 
-    def length(self, max_steps: int | None) -> int | None:
-        """Steps of this stage, None where only the stopping rule ends it."""
-        end = self.end if self.end is not None else max_steps
-        return None if end is None else end - self.start
+    def length(self, planned_steps: int) -> int:
+        """Steps of this stage in a run of so many; a stopping rule may end it sooner."""
+        return (planned_steps if self.end is None else self.end) - self.start
 
 
 def one_stage(se_weight: float, kd_weight: float) -> list[Stage]:

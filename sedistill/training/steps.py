@@ -1,6 +1,6 @@
 """One update of the student, which the loop repeats: losses, gradients, clip, optimiser."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -35,6 +35,17 @@ class Step(Protocol):
         """Take back what `state_dict` gave."""
 
 
+def clip_gradients(parameters: Sequence[nn.Parameter], clip_norm: float | None) -> dict[str, Tensor]:
+    """Scale the gradients down to a common L2 norm of `clip_norm`; None leaves them as they are.
+
+    Returns what to log: their norm before, and, where there is a limit, whether it was passed (1 or 0).
+    """
+    if clip_norm is None:
+        return {"gradient/norm": nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])}
+    norm = nn.utils.clip_grad_norm_(parameters, clip_norm)
+    return {"gradient/norm": norm, "gradient/clipped_share": (norm > clip_norm).float()}
+
+
 class PlainStep:
     """Adds the weighted terms of a task, differentiates once, clips and steps."""
 
@@ -43,7 +54,7 @@ class PlainStep:
         task: Task,
         student: nn.Module,
         optimiser: torch.optim.Optimizer,
-        clip_norm: float,
+        clip_norm: float | None,
         precision: torch.autocast,
     ) -> None:
         self.task, self.optimiser = task, optimiser
@@ -60,9 +71,9 @@ class PlainStep:
             log |= self._backward_apart(losses.se, losses.kd)
         else:
             losses.total.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        log |= clip_gradients(self.parameters, self.clip_norm)
         self.optimiser.step()
-        return log | {"gradient/norm": norm, "gradient/clipped_share": (norm > self.clip_norm).float()}
+        return log
 
     def _backward_apart(self, se: Tensor, kd: Tensor) -> dict[str, Tensor]:
         """The gradients of both terms on their own: their balance is returned, their sum goes to the step."""

@@ -20,6 +20,7 @@ from sedistill.data.batches import (
     fixed_loader,
     train_loader,
 )
+from sedistill.data.crops import Pairs, segments_of
 from sedistill.data.fixed_sets import write_fixed_set
 from sedistill.data.mixing import MixingSettings
 from sedistill.errors import UserError
@@ -147,6 +148,99 @@ def test_crops_of_a_set_of_sentences_share_a_length_and_hang_on_the_key(tmp_path
     assert batch["noisy"].shape == (3, 8000)
     with pytest.raises(UserError, match="clip_seconds is 0"):
         CropDataset(tmp_path, clip_seconds=0)
+
+
+def place_in(clip: np.ndarray, whole: np.ndarray) -> int | None:
+    """Where a clip was cut out of a recording; None where it was not."""
+    found = (np.lib.stride_tricks.sliding_window_view(whole, len(clip)) == clip).all(axis=1)
+    return int(found.argmax()) if found.any() else None
+
+
+def origins(dataset: MixtureDataset, epoch: int) -> list[int]:
+    """Which ready pair each example of an epoch was cut from."""
+    whole = [dataset.source.noisy.read(pair) for pair in range(len(dataset.source))]  # type: ignore[union-attr]
+    examples = [dataset[epoch, index]["noisy"] for index in range(len(dataset))]
+    return [next(p for p, one in enumerate(whole) if place_in(clip, one) is not None) for clip in examples]
+
+
+def test_every_ready_pair_is_cut_once_an_epoch(pairs_corpus: Path) -> None:
+    dataset = MixtureDataset(pairs_corpus, "train", HALF_SECOND, seed=2)
+    count = len(dataset.source)  # type: ignore[arg-type]
+    assert len(dataset) == count > 3
+    first = origins(dataset, 0)
+    assert sorted(first) == list(range(count))
+    assert origins(dataset, 1) == first, "an example keeps its number"
+    assert not np.array_equal(dataset[0, 0]["noisy"], dataset[1, 0]["noisy"]), "but is cut elsewhere"
+    half = MixtureDataset(pairs_corpus, "train", HALF_SECOND, seed=2, length=count // 2)
+    seen = origins(half, 0) + origins(half, 1)
+    assert len(set(seen)) == 2 * (count // 2), "none comes again before all the others came"
+    twice = MixtureDataset(pairs_corpus, "train", HALF_SECOND, seed=2, length=2 * count)
+    assert sorted(origins(twice, 3)) == sorted(2 * list(range(count)))
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(1, 20), st.data())
+def test_segments_cover_every_sample_and_none_is_to_spare(
+    lengths: list[int], frames: int, data: st.DataObject
+) -> None:
+    stride = data.draw(st.integers(1, frames))
+    rows = segments_of(np.array(lengths), frames, stride)
+    for clip, length in enumerate(lengths):
+        starts = rows[rows[:, 0] == clip, 1].tolist()
+        assert starts == [stride * number for number in range(len(starts))]
+        assert starts[-1] + frames >= length
+        assert len(starts) == 1 or starts[-2] + frames < length
+
+
+def test_segments_of_ready_pairs_are_taken_each_once_an_epoch(pairs_corpus: Path) -> None:
+    """Of 2 s, 0.75 s long and 0.5 s apart: at 0, 0.5, 1 and 1.5 s, the last with 0.25 s of silence."""
+    assert segments_of(np.array([4, 5, 9]), 4, 2).tolist() == [
+        [0, 0],
+        [1, 0],
+        [1, 2],
+        [2, 0],
+        [2, 2],
+        [2, 4],
+        [2, 6],
+    ]
+    settings = MixingSettings(clip_seconds=0.75)
+    dataset = MixtureDataset(pairs_corpus, "train", settings, seed=2, stride_seconds=0.5)
+    source = dataset.source
+    assert isinstance(source, Pairs)
+    expected = {}
+    for pair, length in enumerate(source.noisy.frames.tolist()):
+        whole = np.pad(source.noisy.read(pair), (0, 12_000)), np.pad(source.clean.read(pair), (0, 12_000))
+        for start in range(0, max(1, length - 12_000 + 8000), 8000):
+            expected[pair, start] = [side[start : start + 12_000] for side in whole]
+    assert len(dataset) == len(expected) > len(source)
+    examples = [dataset[3, index] for index in range(len(dataset))]
+    for noisy, clean in expected.values():
+        same = [one for one in examples if np.array_equal(one["noisy"], noisy)]
+        assert len(same) == 1
+        assert np.array_equal(same[0]["clean"], clean)
+    assert np.array_equal(dataset[0, 1]["noisy"], dataset[9, 1]["noisy"])
+
+
+def test_segments_of_a_set_of_sentences(tmp_path: Path) -> None:
+    pairs(tmp_path, count=3, seconds=0.4)
+    dataset, whole = CropDataset(tmp_path, 0.5, stride_seconds=0.1), FixedDataset(tmp_path)
+    assert whole.lengths.tolist() == [6400, 8400, 10_400]
+    assert len(dataset) == 1 + 2 + 3
+    assert np.array_equal(dataset[2]["noisy"], np.pad(whole[1]["noisy"][1600:], (0, 1200)))
+    assert np.array_equal(dataset[0]["clean"], np.pad(whole[0]["clean"], (0, 1600)))
+    assert next(iter(train_loader(dataset, 6, seed=0)))["noisy"].shape == (6, 8000)
+
+
+@pytest.mark.parametrize("stride", [0.0, 0.6, 1e-6])
+def test_segments_that_would_leave_something_out_are_refused(
+    stride: float, pairs_corpus: Path, mixed_corpus: Path, tmp_path: Path
+) -> None:
+    pairs(tmp_path, count=1)
+    with pytest.raises(UserError, match=r"do not cover the sound; give a time above 0 and up to 0\.5 s"):
+        CropDataset(tmp_path, 0.5, stride_seconds=stride)
+    with pytest.raises(UserError, match="do not cover the sound"):
+        MixtureDataset(pairs_corpus, "train", HALF_SECOND, stride_seconds=stride)
+    with pytest.raises(UserError, match="speech and noise to be mixed"):
+        MixtureDataset(mixed_corpus, "train", HALF_SECOND, stride_seconds=0.25)
 
 
 def test_crops_avoid_pauses(tmp_path: Path) -> None:

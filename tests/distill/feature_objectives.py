@@ -18,6 +18,7 @@ EVERY_FEATURE_OBJECTIVE = [
     AttentionTransfer(PAIRS, map_power=1.5, interpolate_to="teacher"),
     AttentionTransfer(PAIRS, distance="l1", reduction="sum"),
     AttentionTransfer(PAIRS, distance="l2"),
+    AttentionTransfer(PAIRS, distance="l2", reduction="sum"),
     AttentionTransfer(PAIRS, distance="mse"),
     MultiViewAttentionTransfer(LAYERS),
     MultiViewAttentionTransfer(LAYERS, views=["local"], tap="after", single_view_pairs=[("a", "x")]),

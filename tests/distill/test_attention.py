@@ -24,7 +24,8 @@ def distance(student: torch.Tensor, teacher: torch.Tensor, **settings: Any) -> f
         # F = (4, 1, 0) and (1, 1, 1), so Q = (4, 1, 0) / sqrt(17) and (1, 1, 1) / sqrt(3)
         ({}, 0.434986),
         ({"reduction": "sum"}, 1.304957),
-        ({"distance": "l2"}, 0.774416),
+        ({"distance": "l2", "reduction": "sum"}, 0.774416),
+        ({"distance": "l2"}, 0.774416 / 3**0.5),
         ({"distance": "mse", "reduction": "sum"}, 0.774416**2),
         ({"distance": "mse"}, 0.774416**2 / 3),
         # F = (2, 1, 0): Q = (2, 1, 0) / sqrt(5)
@@ -86,6 +87,19 @@ def test_bounds_of_the_literal_sum(frames: int, seed: int) -> None:
     assert 0 <= distance(student[None], teacher[None], reduction="sum") <= 2 * math.sqrt(frames) + 1e-5
 
 
+@given(frames=st.integers(1, 30), seed=st.integers(0, 999))
+def test_l1_and_l2_stand_on_one_footing(frames: int, seed: int) -> None:
+    """As norms the first is never below the second (nor above sqrt(t) times it), as means never above it."""
+    torch.manual_seed(seed)
+    maps = torch.randn(2, 1, 3, frames, dtype=torch.float64)
+    norms = [distance(*maps, distance=one, reduction="sum") for one in ("l1", "l2")]
+    means = [distance(*maps, distance=one, reduction="mean") for one in ("l1", "l2")]
+    assert norms[1] <= norms[0] + 1e-12
+    assert norms[0] <= math.sqrt(frames) * norms[1] + 1e-12
+    assert means[0] <= means[1] + 1e-12
+    assert means == pytest.approx([norms[0] / frames, norms[1] / math.sqrt(frames)], abs=1e-12)
+
+
 def test_pairs_add_up() -> None:
     features = {name: torch.randn(2, 3, 8) for name in "stu"}
     both = AttentionTransfer([["s", "t"], ["s", "u"]])  # lists, as a recipe gives them
@@ -104,7 +118,8 @@ def test_spectral_maps_are_compared_over_all_bins() -> None:
 
 
 def test_gradient() -> None:
-    for settings in ({}, {"distance": "l2"}, {"distance": "mse"}, {"interpolate_to": "teacher"}):
+    norm = {"distance": "l2", "reduction": "sum"}
+    for settings in ({}, {"distance": "l2"}, norm, {"distance": "mse"}, {"interpolate_to": "teacher"}):
         kd = AttentionTransfer([("s", "t")], **settings)
         teacher = {"t": torch.randn(2, 3, 7, dtype=torch.float64)}
         student = torch.randn(2, 2, 5, dtype=torch.float64, requires_grad=True)
@@ -121,7 +136,6 @@ def test_gradient() -> None:
         ({"distance": "l3"}, "distance"),
         ({"reduction": "man"}, "did you mean mean"),
         ({"interpolate_to": "clean"}, "interpolate_to"),
-        ({"distance": "l2", "reduction": "sum"}, "a norm"),
         ({"pairs": []}, "pairs is empty"),
         ({"pairs": ["encoder.3"]}, "no pair"),
         ({"pairs": [("a", "b", "c")]}, "no pair"),

@@ -35,6 +35,22 @@ def test_published_parameters_and_macs(size: str) -> None:
     assert macs_per_second(model) / 1e9 == pytest.approx(giga, abs=5e-4)
 
 
+@pytest.mark.parametrize(("size", "slow", "all_norms"), [("S-1.5GF", 30, 57), ("B", 88, 129)])
+def test_some_batch_norms_remember_longer(size: str, slow: int, all_norms: int) -> None:
+    """As in the authors' code: 0.01 behind the convolutions of its BasicConv, torch's 0.1 elsewhere."""
+    with torch.device("meta"):
+        model = MANNER(*SIZES[size][0])  # type: ignore[misc]
+    momenta = {name: m.momentum for name, m in model.named_modules() if isinstance(m, nn.BatchNorm1d)}
+    assert len(momenta) == all_norms
+    assert sum(momentum == 0.01 for momentum in momenta.values()) == slow
+    assert sum(momentum == 0.1 for momentum in momenta.values()) == all_norms - slow
+    deepest = f"encoder.{SIZES[size][0][1]}"
+    assert momenta[f"{deepest}.block.shortcut.1"] == momenta[f"{deepest}.block.body.10"] == 0.01
+    assert momenta[f"{deepest}.attention.local.weigh.1"] == momenta[f"{deepest}.attention.join.1"] == 0.01
+    for own in ("block.body.1", "block.body.4", "block.body.7", "down.1", "attention.local.neighbours.1"):
+        assert momenta[f"{deepest}.{own}"] == 0.1
+
+
 def randomised(module: nn.Module) -> nn.Module:
     """In float64 and eval mode, with norms that do something."""
     torch.manual_seed(0)

@@ -102,6 +102,17 @@ def test_the_step_is_that_of_three_networks_side_by_side(
         assert error <= 0.01 * way  # where the student itself always wins, the policy stays
 
 
+@pytest.mark.parametrize("settings", [{"method": "C"}, {"method": "fixed"}], ids=str)
+def test_without_a_limit_on_gradients_it_steps_as_with_a_wide_one(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    steps = [make_step(make_student("batch-norm"), tmp_path, **settings) for _ in range(2)]
+    steps[0].clip_norm, steps[1].clip_norm = None, 1e9
+    logs = [one(make_batch(), False) for one in steps]
+    assert same(*(one.parameters for one in steps))
+    assert logs[0] == {key: value for key, value in logs[1].items() if key != "gradient/clipped_share"}
+
+
 @EVERY_STUDENT
 def test_nobody_moves_but_who_is_meant_to(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     teacher = NormedStudent().eval()

@@ -102,6 +102,20 @@ def test_a_run_follows_the_cycle_and_resumes_in_it(write_recipe: Write, world: P
     assert seen == pytest.approx(rates, rel=1e-6)
 
 
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
+def test_without_a_number_of_steps_the_schedule_goes_over_all_epochs(
+    write_recipe: Write, world: Path, schedule: str
+) -> None:
+    by_epochs = {"schedule": schedule, "max_epochs": 3, "max_steps": None}
+    train(write_recipe("epochs", optimiser=by_epochs, logging={"every_steps": 1}), output=world / "out")
+    seen = [value for _, value in read_metrics(world / "out")["learning_rate"]]
+    steps = len(seen)
+    assert steps % 3 == 0
+    same = settings_for(schedule, steps)
+    assert seen == pytest.approx([learning_rate(same, 1e-3, step, steps) for step in range(1, steps + 1)])
+    assert seen[-1] <= 0.0100001e-3, "at its end, not in the middle"
+
+
 def test_each_stage_has_its_cycle(write_recipe: Write, world: Path) -> None:
     recipe = write_recipe(
         teacher=str(world / "teacher"),

@@ -10,21 +10,23 @@ from sedistill.distill.dispatch import DISPatch
 from sedistill.models.presets import build_model
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.stages import one_stage, stage_of, two_stages
-from sedistill.training.steps import PlainStep
+from sedistill.training.steps import PlainStep, clip_gradients
 from sedistill.training.tasks import Guides, Task, gradients
 
 STUDENT = {"preset": "convtasnet-tiny", "filters": 8, "blocks": 2, "repeats": 1}
 EXACT = torch.autocast("cpu", enabled=False)
 
 
-def stepped(measure_balance: bool, steps: int = 3) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+def stepped(
+    measure_balance: bool, steps: int = 3, clip_norm: float | None = 5.0
+) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
     """The weights after a few steps of distillation, and the log of the last."""
     torch.manual_seed(0)
     student = build_model(STUDENT)
     kd = {"l2": (1.0, DISPatch(MagnitudeL2()))}
     task = Task(student, ENHANCEMENT_LOSSES["si_snr"], 0.5, kd, 0.5, Guides(), None)
     optimiser = torch.optim.Adam(student.parameters(), lr=1e-3, fused=True)
-    step = PlainStep(task, student, optimiser, 5.0, EXACT)
+    step = PlainStep(task, student, optimiser, clip_norm, EXACT)
     log: dict[str, torch.Tensor] = {}
     for _ in range(steps):
         clean = 0.1 * torch.randn(2, 1000)
@@ -39,6 +41,21 @@ def test_looking_at_the_balance_does_not_change_the_step() -> None:
     assert "gradient/kd_over_se" in log
     for a, b in zip(plain, measured, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def test_without_a_limit_gradients_stay_as_they_are_and_their_norm_is_logged() -> None:
+    weights = torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(1))
+    weights[0].grad, weights[1].grad = torch.tensor([3.0, 0.0]), torch.tensor([4.0])
+    assert clip_gradients(weights, None) == {"gradient/norm": torch.tensor(5.0)}
+    assert (weights[0].grad.tolist(), weights[1].grad.tolist()) == ([3.0, 0.0], [4.0])
+    assert clip_gradients(weights, 1.0) == {"gradient/norm": 5.0, "gradient/clipped_share": 1.0}
+    assert weights[1].grad.tolist() == pytest.approx([0.8])
+    free, log = stepped(False, clip_norm=None)
+    wide, clipped = stepped(False, clip_norm=1e9)
+    assert all(torch.equal(a, b) for a, b in zip(free, wide, strict=True))
+    assert log["gradient/norm"] == clipped["gradient/norm"] > 0
+    assert "gradient/clipped_share" in clipped
+    assert "gradient/clipped_share" not in log
 
 
 def test_gradients_lie_in_memory_as_their_parameters_do() -> None:
@@ -62,6 +79,6 @@ def test_every_step_belongs_to_one_stage(step: int, kd_steps: int) -> None:
     assert (stage.se_weight, stage.kd_weight) == ((0.0, 0.7) if step <= kd_steps else (0.3, 0.0))
 
 
-@pytest.mark.parametrize(("number", "max_steps", "length"), [(0, None, 4), (1, None, None), (1, 10, 6)])
-def test_length_of_a_stage(number: int, max_steps: int | None, length: int | None) -> None:
-    assert two_stages(4, 1, 1)[number].length(max_steps) == length
+@pytest.mark.parametrize(("number", "planned", "length"), [(0, 10, 4), (1, 10, 6)])
+def test_length_of_a_stage(number: int, planned: int, length: int) -> None:
+    assert two_stages(4, 1, 1)[number].length(planned) == length

@@ -28,7 +28,9 @@ class AttentionSettings(WithoutPatches):
     why_no_patches: ClassVar[str] = NO_PATCHES
     map_power: float = Field(2.0, ge=1, le=16, description="Exponent of the activations in a map.")
     distance: Literal["l1", "l2", "mse"] = Field("l1", description="Between two maps.")
-    reduction: Literal["mean", "sum"] = Field("mean", description="Over time; sum is equation 2 literally.")
+    reduction: Literal["mean", "sum"] = Field(
+        "mean", description="Over time, of |.|^p before its root; sum gives the norms of equation 2."
+    )
     interpolate_to: Literal["student", "teacher"] = Field("student", description="Whose frames are kept.")
 
     def _of_maps(self) -> dict[str, Any]:
