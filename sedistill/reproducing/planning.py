@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from rich.table import Table as RichTable
 
+from sedistill.data.batches import MixtureDataset
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
-from sedistill.data.corpus import Corpus
 from sedistill.models.complexity import parameters
 from sedistill.models.presets import build_model
 from sedistill.report.printing import console_for
@@ -126,13 +126,15 @@ def epoch_of(recipe: Recipe, sources: Sources) -> tuple[int, float]:
     kind, name = data.train.parts[0], data.train.name
     if kind == CORPORA:
         seconds = data.mixing.clip_seconds or TYPICAL_CLIP_SECONDS
-        hours = sources.scale.corpora[name].hours
         if (sources.corpus(name) / CORPUS_FACTS).exists():
-            counts = Corpus.load(sources.corpus(name)).facts.get("counts", {})
-            hours = next(
-                (counts[key]["hours"] for key in ("train clean", "train noisy") if key in counts), hours
+            stride = data.segment_stride_seconds
+            dataset = MixtureDataset(
+                sources.corpus(name), "train", data.mixing, 0, data.epoch_mixtures, stride
             )
-        return data.epoch_mixtures or max(1, round(hours * 3600 / seconds)), seconds
+            return len(dataset), seconds
+        published = sources.scale.corpora[name]
+        clips = published.clips or max(1, round(published.hours * 3600 / seconds))
+        return data.epoch_mixtures or clips, seconds
     settings = sources.scale.sets[name]
     seconds = data.crop_seconds or (settings.mixing and settings.mixing.clip_seconds) or TYPICAL_CLIP_SECONDS
     return settings.count, seconds

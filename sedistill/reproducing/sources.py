@@ -1,14 +1,16 @@
 """The corpora and sets of a table, made once in the output folder and afterwards only checked."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
+from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet, write_fixed_set
 from sedistill.data.grids import write_grid_set
 from sedistill.data.prepare import prepare
@@ -64,6 +66,7 @@ class Sources:
         for name in corpora:
             if not (self.corpus(name) / CORPUS_FACTS).exists():
                 prepare_corpus(self.origin(name), self.corpus(name), self.scale.corpora[name])
+            refuse_other_speakers(self.corpus(name), self.scale.corpora[name].valid_speakers)
         for name in sets:
             if not (self.set(name) / SET_FACTS).exists() and not self.set(name).is_symlink():
                 self._write_set(name, self.scale.sets[name])
@@ -102,7 +105,9 @@ class Sources:
                 temporary.write_text(yaml.safe_dump({**known, **wanted}, sort_keys=False), encoding="utf-8")
 
     def _corpus_origin(self, name: str) -> dict[str, Any]:
-        return {"from": str(self.origin(name).resolve()), "layout": self.scale.corpora[name].layout}
+        settings = self.scale.corpora[name]
+        speakers = {} if settings.valid_speakers is None else {"valid_speakers": settings.valid_speakers}
+        return {"from": str(self.origin(name).resolve()), "layout": settings.layout, **speakers}
 
 
 def prepare_corpus(origin: Path, output: Path, settings: CorpusSettings) -> None:
@@ -119,7 +124,22 @@ def prepare_corpus(origin: Path, output: Path, settings: CorpusSettings) -> None
             )
         print(prepare(output, clean=folders[0], noise=folders[1]).text(), flush=True)
     else:
-        print(prepare(output, root=origin, layout=settings.layout).text(), flush=True)
+        speakers = settings.valid_speakers
+        summary = prepare(output, root=origin, layout=settings.layout, valid_speakers=speakers)
+        print(summary.text(), flush=True)
+
+
+def refuse_other_speakers(corpus: Path, wanted: Sequence[str] | None) -> None:
+    """Raises UserError where a corpus, perhaps prepared by hand, lets others validate than the table says."""
+    if wanted is None:
+        return
+    found = sorted(text.decode() for text in np.unique(Corpus.load(corpus).split("valid").table["group"]))
+    if found != sorted(wanted):
+        raise UserError(
+            f"{corpus} was prepared with {', '.join(found)} to validate, and this table has "
+            f"{', '.join(wanted)}; prepare it again with --valid-speakers {','.join(wanted)}, or give the "
+            "corpus as downloaded."
+        )
 
 
 def link(place: Path, target: Path) -> None:

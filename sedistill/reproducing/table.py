@@ -13,7 +13,7 @@ from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import METRICS
 from sedistill.paths import Name, PlainName
-from sedistill.settings import Settings, load_settings
+from sedistill.settings import Count, Settings, load_settings
 
 TABLE = "table.yaml"
 NOISY_ROW = "noisy"
@@ -26,6 +26,12 @@ class CorpusSettings(Settings):
 
     layout: str = Field(description="As `sedistill prepare --layout`.")
     hours: float = Field(gt=0, le=1e6, description="Clean training speech as published; plans count on it.")
+    clips: Count | None = Field(
+        None, description="Of ready pairs, how many are published for training; plans count on it."
+    )
+    valid_speakers: list[str] | None = Field(
+        None, min_length=1, description="Of VoiceBank+DEMAND, who validates; default: as the layout has it."
+    )
 
     @field_validator("layout")
     @classmethod

@@ -14,7 +14,7 @@ from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.teachers import level_warning
 from sedistill.training.kdrl_settings import KDRLSettings
 from sedistill.training.objectives import objective_names
-from sedistill.training.recipe import OptimiserSettings, Recipe
+from sedistill.training.recipe import LOSS, OptimiserSettings, Recipe
 
 if TYPE_CHECKING:
     from sedistill.training.preparing import PreparedRun
@@ -126,7 +126,8 @@ def _optimiser_text(recipe: Recipe) -> str:
         "cosine": f"cosine over {over}",
         "one_cycle": f"peak of one cycle over {over}",
     }
-    return f"Adam {settings.learning_rate:g}, {ends[settings.schedule]}, {clip_text(settings)}"
+    best = "" if settings.best_by == LOSS else f", the best by validation {settings.best_by}"
+    return f"Adam {settings.learning_rate:g}, {ends[settings.schedule]}, {clip_text(settings)}{best}"
 
 
 def clip_text(settings: OptimiserSettings) -> str:

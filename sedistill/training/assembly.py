@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from sedistill.data.batches import FixedDataset, fixed_loader, train_loader
 from sedistill.errors import UserError
+from sedistill.evaluation.evaluate import worker_count
 from sedistill.models.modes import evaluating
 from sedistill.teachers import KeptEstimates, TeacherOutputs, WithTeachers
 from sedistill.training.kdrl_settings import KDRLSettings
@@ -20,10 +21,11 @@ from sedistill.training.loop import Loop
 from sedistill.training.patch_record import PatchRecorder, Selection
 from sedistill.training.polarity import Polarity
 from sedistill.training.preparing import PreparedRun, is_saved_model
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe import LOSS, Recipe
 from sedistill.training.stages import Stage, one_stage, two_stages
 from sedistill.training.steps import PlainStep, Step
 from sedistill.training.tasks import Task, clip_losses
+from sedistill.training.validation import ValidationMetric
 from sedistill.training.watched_clips import clips_to_watch
 
 
@@ -50,6 +52,7 @@ def build_loop(run: PreparedRun, folder: Path) -> Loop:
         device=run.device,
         keep_optimiser=recipe.two_step is not None and recipe.two_step.keep_optimiser,
         polarity=build_polarity(run, step),
+        metric=build_metric(run),
         watchers=build_watchers(run, step, len(batches), folder),
     )
 
@@ -127,6 +130,12 @@ def build_stages(recipe: Recipe, batches: int) -> list[Stage]:
             "for the second stage; lower it or raise optimiser.max_epochs."
         )
     return two_stages(recipe.two_step.kd_steps, recipe.se_weight, recipe.kd_weight)
+
+
+def build_metric(run: PreparedRun) -> ValidationMetric | None:
+    """The metric that decides which weights are the best, if the recipe names one."""
+    name, threads = run.recipe.optimiser.best_by, run.recipe.hardware.threads
+    return None if name == LOSS else ValidationMetric(name, run.valid_set, worker_count(threads))
 
 
 def build_polarity(run: PreparedRun, step: Step) -> Polarity | None:

@@ -24,17 +24,22 @@ from sedistill.training.polarity import Polarity
 from sedistill.training.recipe import LoggingSettings, OptimiserSettings
 from sedistill.training.stages import Stage, stage_of
 from sedistill.training.steps import Step
+from sedistill.training.validation import ValidationMetric
 
 
 @dataclass
 class Progress:
-    """How far a run is. `batch` counts the batches of the current epoch that are done."""
+    """How far a run is. `batch` counts the batches of the current epoch that are done.
+
+    best_loss, best_metric: of the best weights; best_metric is None where the loss alone decides.
+    """
 
     step: int = 0
     epoch: int = 0
     batch: int = 0
     stage: int = 0
     best_loss: float = float("inf")
+    best_metric: float | None = None
     best_epoch: int = -1
     best_step: int = 0
     seconds: float = 0.0
@@ -65,6 +70,7 @@ class Loop:
     validation_loss: a batch on the device -> the enhancement loss of every clip, (B,).
     keep_optimiser: whether the optimiser's moments live on into the next stage.
     polarity: who keeps a new student upright; None leaves it as it is.
+    metric: what decides which weights are the best; None: the validation loss.
     """
 
     network: nn.Module
@@ -79,6 +85,7 @@ class Loop:
     device: torch.device
     keep_optimiser: bool = False
     polarity: Polarity | None = None
+    metric: ValidationMetric | None = None
     watchers: Sequence[Watcher] = ()
     progress: Progress = field(default_factory=Progress)
     means: Means = field(default_factory=Means)
@@ -152,7 +159,8 @@ class Loop:
         if number == self.progress.stage:
             return
         self.progress.stage = number
-        self.progress.best_loss, self.progress.best_epoch = float("inf"), self.progress.epoch
+        self.progress.best_loss, self.progress.best_metric = float("inf"), None
+        self.progress.best_epoch = self.progress.epoch
         if not self.keep_optimiser:
             self.optimiser.state.clear()
         self._start_rate()
@@ -190,15 +198,16 @@ class Loop:
                 group["betas"] = (beta1, group["betas"][1])
 
     def _validate(self) -> None:
-        loss = self._validation_loss()
+        loss, metric = self._validation_loss(), self._validation_metric()
         progress, settings = self.progress, self.settings
-        if loss < progress.best_loss:
-            progress.best_loss, progress.best_epoch, progress.best_step = loss, progress.epoch, progress.step
+        if self._is_better(loss, metric):
+            progress.best_loss, progress.best_metric = loss, metric
+            progress.best_epoch, progress.best_step = progress.epoch, progress.step
             save_checkpoint(self.best_path, {"student": self.network.state_dict()})
         if settings.schedule == "plateau":
             for group in self.optimiser.param_groups:
                 group["lr"] = self.peak_rate
-            self.plateau.step(loss)
+            self.plateau.step(loss if metric is None else -metric)
             self.peak_rate = self.optimiser.param_groups[0]["lr"]
         self.log.write(
             progress.step,
@@ -206,12 +215,13 @@ class Loop:
             {
                 "valid/se": loss,
                 "valid/best": progress.best_loss,
+                **({} if self.metric is None or metric is None else {f"valid/{self.metric.name}": metric}),
                 "seconds": progress.seconds,
                 "memory_mb": peak_memory_mb(self.device),
             },
         )
         print(
-            f"epoch {progress.epoch + 1}: validation loss {loss:#.4g} (best {progress.best_loss:#.4g}), "
+            f"epoch {progress.epoch + 1}: {self._validation_text(loss, metric)}, "
             f"step {progress.step}, {progress.seconds / 60:.1f} min",
             flush=True,
         )
@@ -223,6 +233,31 @@ class Loop:
         stalled = stalled and settings.schedule == "plateau" and last_stage
         progress.finished = stalled or out_of_steps or progress.epoch >= settings.max_epochs
         self._save_last()
+
+    def _validation_text(self, loss: float, metric: float | None) -> str:
+        if self.metric is None or metric is None:
+            return f"validation loss {loss:#.4g} (best {self.progress.best_loss:#.4g})"
+        best = self.progress.best_metric
+        return f"{self.metric.name} {metric:#.4g} (best {best:#.4g}), validation loss {loss:#.4g}"
+
+    def _is_better(self, loss: float, metric: float | None) -> bool:
+        if metric is None:
+            return loss < self.progress.best_loss
+        best = self.progress.best_metric
+        return math.isfinite(loss) and (best is None or metric > best)
+
+    def _validation_metric(self) -> float | None:
+        """The mean of the metric that decides, if one does."""
+        if self.metric is None:
+            return None
+        self.network.eval()
+        try:
+            return self.metric.mean(self.network, self.is_interrupted)
+        except KeyboardInterrupt:
+            self._checkpoint_if_due()  # the epoch's steps are done and saved; it is validated on resuming
+            raise
+        finally:
+            self.network.train()
 
     @torch.no_grad()
     def _validation_loss(self) -> float:

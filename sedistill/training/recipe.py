@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from sedistill.data.mixing import MixingSettings
 from sedistill.errors import nearest
+from sedistill.evaluation.quality import METRICS
 from sedistill.paths import Name, UserPath, written_out
 from sedistill.settings import Count, Settings
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
@@ -14,6 +15,8 @@ from sedistill.training.objectives import ObjectiveSettings
 from sedistill.training.patch_settings import PatchRecordSettings
 
 MOST_MIXTURES = 10_000_000  # an epoch: more would be more than a year of sound
+LOSS = "loss"
+"""The criterion that is no metric."""
 
 
 class DataSettings(Settings):
@@ -55,7 +58,7 @@ class OptimiserSettings(Settings):
     learning_rate: float = Field(1e-3, gt=0, le=10, description="The highest of the schedule.")
     batch_size: int = Field(16, ge=1, le=65_536)
     clip_norm: float | None = Field(
-        5.0, gt=0, le=1e9, description="Largest L2 norm of the whole gradient; null = as it is, never clipped."
+        5.0, gt=0, le=1e9, description="Largest L2 norm of the whole gradient; null = never clipped."
     )
     schedule: Literal["plateau", "cosine", "one_cycle"] = Field(
         "plateau",
@@ -63,11 +66,26 @@ class OptimiserSettings(Settings):
         "max_epochs; one_cycle: up from a 25th in 0.3 of these steps, then down to nearly 0; Adam's beta1 "
         "from 0.95 to 0.85 and back.",
     )
-    halve_after: Count = Field(3, description="Epochs without improvement before the rate is halved.")
-    stop_after: Count = Field(10, description="Epochs without improvement before training stops.")
+    best_by: str = Field(
+        "loss",
+        description="Which epoch's weights are kept: that of the lowest validation loss, or of the highest "
+        "mean over data.valid of a metric of `sedistill evaluate`, such as pesq_wb; clips on which that is "
+        "undefined are left out.",
+    )
+    halve_after: Count = Field(
+        3, description="Epochs without improvement of best_by before the rate is halved."
+    )
+    stop_after: Count = Field(10, description="Epochs without improvement of best_by before training stops.")
     warmup_steps: int = Field(0, ge=0, le=10**9, description="Steps of linear rise; one_cycle has its own.")
     max_epochs: Count = 100
     max_steps: Count | None = Field(None, description="Stop after so many steps, if sooner.")
+
+    @field_validator("best_by")
+    @classmethod
+    def _best_by_is_known(cls, name: str) -> str:
+        if name != LOSS and name not in METRICS:
+            raise ValueError(f"'{name}' is unknown{nearest(name, [LOSS, *METRICS])}")
+        return name
 
     def planned_steps(self, batches_an_epoch: int) -> int:
         """Steps over which a cosine or a cycle goes: `max_steps` as given, else those of all epochs."""

@@ -84,6 +84,7 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
         "licences": recipe.licences.model_dump(),
         "metrics": {
             "validation_loss": float(f"{progress.best_loss:.6g}"),
+            **_validation_metric(recipe, progress),
             "output_gain_5_to_95_percent": [round(level.low, 4), round(level.high, 4)],
         },
         "training": {
@@ -100,9 +101,22 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
         draw_ratios(recipe, folder)
     save_model(student.cpu(), folder / "student", card)  # last: with it, the run counts as finished
     print(
-        f"finished: best validation loss {progress.best_loss:#.4g} at step {progress.best_step} of "
+        f"finished: best {_criterion_text(recipe, progress)} at step {progress.best_step} of "
         f"{progress.step}, {progress.seconds / 60:.1f} min of training; the student is {folder / 'student'}."
     )
+
+
+def _validation_metric(recipe: Recipe, progress: Progress) -> dict[str, float]:
+    """What decided which weights are the best, where it was not the loss; for the card."""
+    if progress.best_metric is None:
+        return {}
+    return {f"validation_{recipe.optimiser.best_by}": float(f"{progress.best_metric:.6g}")}
+
+
+def _criterion_text(recipe: Recipe, progress: Progress) -> str:
+    if progress.best_metric is None:
+        return f"validation loss {progress.best_loss:#.4g}"
+    return f"validation {recipe.optimiser.best_by} {progress.best_metric:#.4g}"
 
 
 def draw_ratios(recipe: Recipe, folder: Path) -> None:

@@ -27,7 +27,7 @@ TABLES = {
     "dispatch": ("table1", "table2", "table3", "figure2"),
     "dfkd": ("table1", "table2"),
     "mv-at": ("table1", "table2", "table3"),
-    "kdrl": ("table2", "table4", "table5-8", "table9-11", "table12-14", "table15", "figure7"),
+    "kdrl": ("table2", "table4", "table5-8", "table9-11", "table12-14", "table15", "figure6", "figure7"),
 }
 FOLDERS = [RECIPES / paper / table for paper, tables in TABLES.items() for table in tables]
 NAMES = sorted(
@@ -147,7 +147,32 @@ def test_settings_are_the_papers() -> None:
     assert recipe("dfkd/table2/dptnet-tiny-dfkd", "full").data.mixing.clip_seconds == 6
     manner = recipe("mv-at/table1/s-8.1gf-mv-at-kd", "full")
     assert (manner.optimiser.batch_size, manner.optimiser.max_epochs) == (4, 350)
+    assert (manner.optimiser.max_steps, manner.optimiser.best_by) == (None, "pesq_wb")
+    assert (manner.data.mixing.clip_seconds, manner.data.segment_stride_seconds) == (4, 1)
     assert [o.name for o in manner.objectives] == ["multi_view_attention", "clean_and_noise"]
+    assert scales_of("mv-at")["full"].corpora["voicebank-demand-28"].valid_speakers == ["p282", "p287"]
+    for name in (name for name in NAMES if name.startswith("mv-at/")):
+        one = recipe(name, "full")
+        assert (one.kd_level_db, recipe(name, "small").kd_level_db) == (None, None)
+        assert (one.optimiser.clip_norm, one.optimiser.max_epochs) == (None, 350)
+    dns = recipe("mv-at/table2/s-5.3gf-mv-at", "full")
+    fixed = scales_of("mv-at")["full"].sets[dns.data.train.name]
+    assert fixed.mixing is not None
+    assert fixed.count * fixed.mixing.clip_seconds == 50 * 3600, "a fixed 50 h"  # type: ignore[operator]
+    footings = {
+        row.key: recipe(f"mv-at/{row.recipe}", "full")
+        .objectives[0]
+        .model_dump(include={"distance", "reduction"})
+        for row in load_table(RECIPES / "mv-at" / "table3").rows
+        if row.key in ("mv-at", "mv-at-l2", "mv-at-l1-norm", "mv-at-l2-norm")
+    }
+    assert footings == {
+        "mv-at": {"distance": "l1", "reduction": "mean"},
+        "mv-at-l2": {"distance": "l2", "reduction": "mean"},
+        "mv-at-l1-norm": {"distance": "l1", "reduction": "sum"},
+        "mv-at-l2-norm": {"distance": "l2", "reduction": "sum"},
+    }
+    assert all(recipe(n, "full").optimiser.clip_norm is None for n in NAMES if n.startswith("kdrl/"))
     kdrl = recipe("kdrl/table12-14/method-c-fast", "full")
     assert kdrl.kdrl is not None
     assert (kdrl.kdrl.policy_learning_rate, kdrl.kdrl.policy_learning_rate_end) == (1e-5, 1e-6)

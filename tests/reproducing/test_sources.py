@@ -2,13 +2,22 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile as sf
 
+from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.prepare import prepare
 from sedistill.errors import UserError
-from sedistill.reproducing.sources import Sources, corpora_of, sources_of
-from sedistill.reproducing.table import Scale, load_table
+from sedistill.reproducing.sources import (
+    Sources,
+    corpora_of,
+    prepare_corpus,
+    refuse_other_speakers,
+    sources_of,
+)
+from sedistill.reproducing.table import CorpusSettings, Scale, load_table
 from sedistill.settings import check_settings
 
 
@@ -39,6 +48,33 @@ def test_a_prepared_corpus_is_used_where_it_lies(recordings: Path, scale: Scale,
         sources.prepare(["speech"], ["valid"])
         assert sources.corpus("speech").resolve() == tmp_path / "corpora" / "speech"
         assert len(FixedSet(sources.set("valid"))) == 2
+
+
+def test_the_speakers_that_validate_are_the_tables(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for speaker in ("p226", "p282", "p287", "p230"):
+        for side in ("clean", "noisy"):
+            place = tmp_path / "vbd" / f"{side}_trainset_28spk_wav" / f"{speaker}_001.wav"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            sf.write(place, 0.1 * random.standard_normal(16_000), 16_000)
+    settings = {"layout": "voicebank-demand-28", "hours": 1, "valid_speakers": ["p282", "p287"]}
+    prepare_corpus(tmp_path / "vbd", tmp_path / "out", check_settings(CorpusSettings, settings, "corpus"))
+    corpus = Corpus.load(tmp_path / "out")
+    assert {clip.group for clip in corpus.split("valid")} == {"p282", "p287"}
+    assert {clip.group for clip in corpus.split("train")} == {"p226", "p230"}
+
+
+def test_a_corpus_with_other_speakers_to_validate_is_refused(
+    recordings: Path, scale: Scale, tmp_path: Path
+) -> None:
+    prepare(tmp_path / "corpus", clean=recordings / "clean", noise=recordings / "noise")
+    speakers = sorted({clip.group for clip in Corpus.load(tmp_path / "corpus").split("valid")})
+    refuse_other_speakers(tmp_path / "corpus", None)
+    refuse_other_speakers(tmp_path / "corpus", speakers[::-1])
+    with pytest.raises(
+        UserError, match="and this table has p282, p287; prepare it again with --valid-speakers p2"
+    ):
+        refuse_other_speakers(tmp_path / "corpus", ["p282", "p287"])
 
 
 def test_pairs_are_used_where_they_lie(recordings: Path, scale: Scale, tmp_path: Path) -> None:
