@@ -86,10 +86,11 @@ def read_record(
         written = value_text(mapping["format_version"])
         raise UserError(f"{path} has format version {written}, this program reads {version}; {remedy}.")
     try:
-        return kind.model_validate(mapping).model_dump()
+        checked = kind.model_validate(mapping).model_dump(by_alias=True, exclude_unset=True)
     except ValidationError as error:
         fault = first_fault(kind, error, mapping).rstrip(".").removesuffix("; give it a value")
         raise UserError(f"{path}: {fault}; {remedy}.") from None
+    return {key: checked[key] for key in mapping}
 
 
 def read_with_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from sedistill.integrity import file_digest, file_hash
 from sedistill.models.saving import load_model, model_hash
 from sedistill.progress import ProgressBar
 from sedistill.writing import atomic_path, named_disk_errors
+from sedistill.yaml_files import read_yaml
 
 LEVEL_WARNING = 0.10  # a factor further than this from 1, or a negative one, is worth a word
 
@@ -144,8 +145,8 @@ class TeacherOutputs:
         if not card.exists():
             return ""
         try:
-            written = dict(yaml.safe_load(card.read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError):
+            written = read_yaml(card)
+        except UserError:
             return f"{card.name} is damaged"
         if any(written.get(name) != value for name, value in self.key.items()):
             return "they belong to another teacher or another set"

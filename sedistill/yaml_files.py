@@ -96,6 +96,9 @@ class _PlainData(yaml.SafeLoader):
 def _apart(value: Any) -> Any:
     """The same with every repeated part as a part of its own, so that changing one leaves the others."""
     if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(f"the key {key} is not text; quote it")
         return {key: _apart(inner) for key, inner in value.items()}
     return [_apart(inner) for inner in value] if isinstance(value, list) else value
 

@@ -4,14 +4,13 @@ Size and times are looked at first, and what is in a file only where they differ
 the folder, and a copy or a move of everything costs one reading.
 """
 
-import csv
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sedistill.csv_files import csv_writer
+from sedistill.csv_files import csv_writer, read_cells
 from sedistill.data.parallel import parallel_map
 from sedistill.errors import UserError
 from sedistill.integrity import file_hash, joint_hash
@@ -115,15 +114,14 @@ def write_contents(path: Path, contents: Mapping[str, Content]) -> None:
 def read_contents(path: Path, written_hash: str | None = None) -> Contents | None:
     """What `write_contents` wrote; None where it is missing, damaged or not what `written_hash` is of."""
     try:
-        with path.open(newline="", **NAMES) as file:
-            reader = csv.reader(file)
-            if tuple(next(reader, ())) != _COLUMNS:
-                return None
-            contents = {
-                name: Content(Stamp(int(size), int(modified), int(changed)), sha256)
-                for name, size, modified, changed, sha256 in reader
-            }
-    except (OSError, ValueError, csv.Error):
+        header, rows = read_cells(path, "")
+        if tuple(header) != _COLUMNS:
+            return None
+        contents = {
+            name: Content(Stamp(int(size), int(modified), int(changed)), sha256)
+            for _, (name, size, modified, changed, sha256) in rows
+        }
+    except (UserError, ValueError):
         return None
     return contents if written_hash in (None, contents_hash(contents)) else None
 

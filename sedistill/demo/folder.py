@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import yaml
+from pydantic import Field
 
 import sedistill
 from sedistill.errors import UserError
+from sedistill.paths import as_is
+from sedistill.settings import Record, read_record
 from sedistill.writing import alone, atomic_path, refuse_foreign_folder
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -24,6 +28,13 @@ MARKER, LOCK = "demo.yaml", ".demo.lock"
 # Clips about as long as the sentences, in noise heavy enough that minutes of training can be heard.
 SNR_DB = (0.0, 15.0)
 SETS = {"train": (800, 2.0), "valid": (40, 3.0), "test": (60, 3.0)}  # clips, seconds each
+
+
+class _Marker(Record):
+    """What demo.yaml has to hold."""
+
+    made_by: dict[str, str]
+    minutes: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
 
 
 @dataclass
@@ -46,7 +57,7 @@ class Demo:
         if run == "distilled":
             paths["teacher"] = self.student("teacher")
         return self.place(f"recipes/{run}.yaml"), [
-            f"{key}={json.dumps(str(path))}" for key, path in paths.items()
+            f"{key}={json.dumps(as_is(path))}" for key, path in paths.items()
         ]
 
     @contextmanager
@@ -62,7 +73,7 @@ class Demo:
         if overwrite and marker.exists():
             self._clear()
         if marker.exists():
-            written = yaml.safe_load(marker.read_text(encoding="utf-8"))
+            written = read_record(_Marker, marker, "say --overwrite to make the demo anew")
             if written["made_by"] != made_by():
                 raise UserError(f"{self.folder} is a demo of other code; say --overwrite to make it anew.")
             self.minutes = written["minutes"]

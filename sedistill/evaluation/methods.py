@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sedistill.errors import UserError, nearest
+from sedistill.yaml_files import read_yaml
 
 SEED_FOLDER = re.compile(r"seed-(\d+)")
 STUDENT_FOLDER, CARD = "student", "card.yaml"
@@ -80,7 +79,7 @@ def _training_on_card(folder: str | None) -> Mapping[str, Any]:
     if not folder:
         return {}
     try:
-        card = yaml.safe_load((Path(folder) / CARD).read_text(encoding="utf-8"))
-        return dict(card["training"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
+        training = read_yaml(Path(folder) / CARD).get("training")
+    except UserError:
         return {}
+    return training if isinstance(training, Mapping) else {}

@@ -1,20 +1,19 @@
 """The scores of an evaluation: one row a clip and model, their means, and the files they are kept in."""
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+from pydantic import Field
 
-from sedistill.csv_files import csv_text
+from sedistill.csv_files import Number, csv_text, read_csv
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import METRICS
-from sedistill.reading import NAMES
+from sedistill.settings import Record, read_record
 
 NOISY = "noisy"
 ALL_CLIPS = "all"
@@ -24,7 +23,26 @@ MOST_SINGLE_SNRS = 8
 """A set mixed at no more SNRs than this is shown by each of them, any other by ranges."""
 
 CLIPS, FACTS = "clips.csv", "evaluation.yaml"
+AGAIN = "evaluate again"
 CLIP_COLUMNS = ("model", "clip", "seconds", "snr_db", "noise_class")
+
+
+class _Model(Record):
+    """What is known of a model, as far as others read it."""
+
+    folder: str | None = None
+    recipe: str | None = None
+    seed: int | None = None
+    hash: str | None = None
+
+
+class _Facts(Record):
+    """What evaluation.yaml has to hold."""
+
+    name: str
+    metrics: dict[str, str]
+    models: dict[str, _Model] = Field(default_factory=dict)
+    set: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass
@@ -189,28 +207,43 @@ def load_scores(folder: Path | str) -> dict[str, SetScores]:
 
 
 def _load_set(place: Path) -> SetScores:
-    try:
-        facts = yaml.safe_load((place / FACTS).read_text(encoding="utf-8"))
-        metrics = list(facts["metrics"])
-        with (place / CLIPS).open(newline="", **NAMES) as file:
-            clips = [_read_clip(row, metrics) for row in csv.DictReader(file)]
-        return SetScores(facts.pop("name"), metrics, clips, facts)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{place} is not a whole evaluation ({error!r}); evaluate again.") from None
+    facts = read_record(_Facts, place / FACTS, AGAIN)
+    metrics = list(facts["metrics"])
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown:
+        raise UserError(f"{place / FACTS}: there is no metric '{unknown[0]}' here; {AGAIN}.")
+    columns = {
+        "model": str, "clip": str, "seconds": Number, "snr_db": Number, "noise_class": str, "undefined": str,
+        **dict.fromkeys(metrics, Number),
+    }  # fmt: skip
+    row_kind: Any = make_dataclass("Row", columns.items())
+    rows: list[Any] = read_csv(place / CLIPS, row_kind, AGAIN)
+    clips = [_clip_score(row, metrics, place) for row in rows]
+    _refuse_incomplete(clips, place)
+    return SetScores(facts.pop("name"), metrics, clips, facts)
 
 
-def _read_clip(row: dict[str, str], metrics: list[str]) -> ClipScore:
-    reasons = dict(part.split(": ", 1) for part in row["undefined"].split(" | ") if part)
-    return ClipScore(
-        row["model"], row["clip"], _number(row["seconds"]), _number(row["snr_db"]), row["noise_class"],
-        {metric: _number(row[metric]) for metric in metrics}, reasons,
-    )  # fmt: skip
+def _clip_score(row: Any, metrics: list[str], place: Path) -> ClipScore:
+    reasons: list[Any] = [part.split(": ", 1) for part in row.undefined.split(" | ") if part]
+    if any(len(reason) < 2 for reason in reasons):
+        raise UserError(f"{place / CLIPS}: the reasons of {row.model} on {row.clip} are damaged; {AGAIN}.")
+    values = {metric: getattr(row, metric) for metric in metrics}
+    return ClipScore(row.model, row.clip, row.seconds, row.snr_db, row.noise_class, values, dict(reasons))
+
+
+def _refuse_incomplete(clips: list[ClipScore], place: Path) -> None:
+    """Every model has every clip, the unprocessed input too, or a table was cut short."""
+    of_model: dict[str, list[str]] = defaultdict(list)
+    for row in clips:
+        of_model[row.model].append(row.clip)
+    noisy = sorted(of_model[NOISY])
+    lacking = next((model for model, of in of_model.items() if sorted(of) != noisy), None)
+    if lacking is not None or not noisy:
+        raise UserError(
+            f"{place / CLIPS} is not whole: {lacking or NOISY} lacks clips that others have; {AGAIN}."
+        )
 
 
 def number_text(value: float) -> str:
     """A number in full, empty for NaN."""
     return repr(float(value)) if math.isfinite(value) else ""
-
-
-def _number(text: str) -> float:
-    return float(text) if text else math.nan

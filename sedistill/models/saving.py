@@ -5,15 +5,15 @@ Loading looks the class up by name among the known ones and reads plain data: no
 
 import hashlib
 import json
-import math
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors
 import torch
 import yaml
+from pydantic import AfterValidator, Field
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
@@ -24,6 +24,7 @@ from sedistill.integrity import CHECKSUM, bytes_hash, facts_checksum
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model, network_class
+from sedistill.settings import Record, read_record
 from sedistill.writing import atomic_folder, is_empty_folder
 
 WEIGHTS, CARD = "model.safetensors", "card.yaml"
@@ -38,6 +39,21 @@ _ABOUT_CHECKSUM = (
     f"# {CHECKSUM} is over {', '.join(DECISIVE_FIELDS)}; all else may be edited freely. To change one of\n"
     f"# these by hand, write `{CHECKSUM}: {EDITED}`.\n"
 )
+
+
+def _not_zero(gain: float) -> float:
+    if gain == 0:
+        raise ValueError("it must be a number other than 0")
+    return gain
+
+
+class _Card(Record):
+    """What card.yaml has to hold. `training` tells what else reads it."""
+
+    network: Annotated[str, Field(alias="class")]
+    settings: dict[str, Any]
+    output_gain: Annotated[float, Field(allow_inf_nan=False), AfterValidator(_not_zero)] = 1.0
+    training: dict[str, Any] = Field(default_factory=dict)
 
 
 def save_model(
@@ -99,18 +115,8 @@ def _card_in(folder: Path) -> dict[str, Any]:
     for name in (CARD, WEIGHTS):
         if not (folder / name).is_file():
             raise UserError(f"{folder} is not a saved model: {name} is missing.")
-    path = folder / CARD
-    try:
-        card = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = getattr(error, "problem", None) or "not a text file"
-        raise UserError(f"{path} is not a readable card: {problem}.") from None
-    if not isinstance(card, dict) or not isinstance(card.get("settings"), dict) or "class" not in card:
-        raise UserError(f"{path} is not a model's card: it must hold `class` and `settings`.")
-    gain = card.setdefault("output_gain", 1.0)
-    if isinstance(gain, bool) or not isinstance(gain, int | float) or not math.isfinite(gain) or gain == 0:
-        raise UserError(f"{path}: output_gain = {gain!r} must be a number other than 0.")
-    return card
+    remedy = "put a good copy in its place, or train it again"
+    return {"output_gain": 1.0, **read_record(_Card, folder / CARD, remedy)}
 
 
 def _checksum(card: Mapping[str, Any]) -> str:

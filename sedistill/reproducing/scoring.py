@@ -77,9 +77,11 @@ def _is_current(
         scores = known.get(name)
         if scores is None or not set(metrics) <= set(scores.metrics):
             return False
-        if scores.facts["set"]["hash"] != FixedSet(output / "sets" / name).hash:
+        if scores.facts.get("set", {}).get("hash") != FixedSet(output / "sets" / name).hash:
             return False
-        if weights is not None and weights not in [one["hash"] for one in scores.facts["models"].values()]:
+        if weights is not None and weights not in [
+            one.get("hash") for one in scores.facts.get("models", {}).values()
+        ]:
             return False
     return True
 

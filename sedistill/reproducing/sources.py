@@ -18,6 +18,7 @@ from sedistill.data.set_files import FACTS as SET_FACTS
 from sedistill.errors import UserError
 from sedistill.reproducing.table import CorpusSettings, Scale, SetSettings
 from sedistill.writing import atomic_path
+from sedistill.yaml_files import read_yaml
 
 CORPORA, SETS, ORIGINS = "corpora", "sets", "reproduce.yaml"
 
@@ -93,7 +94,7 @@ class Sources:
         wanted = {f"{CORPORA}/{name}": self._corpus_origin(name) for name in corpora}
         wanted |= {f"{SETS}/{name}": _plain(self.scale.sets[name]) for name in sets}
         path = self.output / ORIGINS
-        known = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+        known = read_yaml(path, "choose another place with --output") if path.exists() else {}
         for name, origin in wanted.items():
             if name in known and known[name] != origin:
                 raise UserError(

@@ -1,8 +1,8 @@
 """Everything a run needs to go on as if it had not stopped, in one file written whole or not at all."""
 
 import io
-import pickle
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 
 from sedistill.errors import UserError
 from sedistill.integrity import read_sealed_zip, seal
+from sedistill.reading import printable
 from sedistill.writing import atomic_path
 
 
@@ -25,14 +26,34 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """While what a checkpoint holds is taken back: a part that is missing or of another shape is said."""
+    try:
+        yield
+    except KeyError as error:
+        raise _misfit(path, f"it has no {error.args[0] if error.args else 'such part'}") from None
+    except (TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+        raise _misfit(path, printable(str(error), keep="").strip()[:200] or type(error).__name__) from None
+
+
+def _misfit(path: Path, fault: str) -> UserError:
+    return UserError(
+        f"the checkpoint {path} does not fit this run ({fault}): it is of another recipe or version; put the "
+        f"right one in its place, or delete {path.parent} to train afresh."
+    )
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read what `save_checkpoint` wrote; no code from the file runs. Raises UserError when it is damaged."""
     data = read_sealed_zip(path)
     if data is not None:
         try:
-            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile):
-            pass
+            state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        except Exception:  # a file that is no checkpoint may raise anything
+            state = None
+        if isinstance(state, dict):
+            return state
     raise UserError(
         f"the checkpoint {path} is {'damaged or cut short' if path.exists() else 'missing'}; put a good copy "
         f"in its place, or delete {path.parent} to train afresh."

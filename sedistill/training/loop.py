@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -17,7 +18,7 @@ from sedistill.devices import peak_memory_mb
 from sedistill.errors import UserError
 from sedistill.interruption import deferred
 from sedistill.progress import ProgressBar
-from sedistill.training.checkpoints import load_checkpoint, restore_random_states, save_checkpoint
+from sedistill.training.checkpoints import fitting, load_checkpoint, restore_random_states, save_checkpoint
 from sedistill.training.learning_rates import adam_beta1, learning_rate
 from sedistill.training.logs import Means, RunLog
 from sedistill.training.polarity import Polarity
@@ -295,19 +296,20 @@ class Loop:
 
     def _restore(self) -> None:
         state = load_checkpoint(self.last_path)
-        if state["progress"]["best_loss"] < float("inf"):
-            load_checkpoint(self.best_path)  # a damaged one had better be known now than after a night
-        self.network.load_state_dict(state["student"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step.load_state_dict(state["step"])
-        self.plateau.load_state_dict(state["plateau"])
-        self.peak_rate = state["peak_rate"]
-        self.means.load_state_dict(state["means"], self.device)
-        self.progress = Progress(**state["progress"])
-        for watcher, seen in zip(self.watchers, state.get("watchers", []), strict=True):
-            watcher.load_state_dict(seen)
-        self.step.enter(self.stages[self.progress.stage])
-        restore_random_states(state)
+        with fitting(self.last_path):
+            if state["progress"]["best_loss"] < float("inf"):
+                load_checkpoint(self.best_path)  # a damaged one had better be known now than after a night
+            self.network.load_state_dict(state["student"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step.load_state_dict(state["step"])
+            self.plateau.load_state_dict(state["plateau"])
+            self.peak_rate = state["peak_rate"]
+            self.means.load_state_dict(state["means"], self.device)
+            self.progress = TypeAdapter(Progress).validate_python(state["progress"])
+            for watcher, seen in zip(self.watchers, state.get("watchers", []), strict=True):
+                watcher.load_state_dict(seen)
+            self.step.enter(self.stages[self.progress.stage])
+            restore_random_states(state)
         if not self.progress.finished:
             print(f"resuming at step {self.progress.step} (epoch {self.progress.epoch + 1}) of {self.folder}")
 

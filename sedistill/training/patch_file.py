@@ -2,18 +2,19 @@
 
 import io
 import json
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from sedistill.distill.patch_trends import PatchTrends, ThinnedRecords
 from sedistill.errors import UserError
 from sedistill.integrity import read_sealed_zip, seal
+from sedistill.settings import Record
 from sedistill.writing import atomic_path
 
 NAME = "patches.npz"
@@ -119,16 +120,52 @@ def read_patch_record(folder: Path | str) -> PatchRecord:
                 f"{path} has format version {version}, this program reads {FORMAT_VERSION}; train it again."
             )
         values = {name: _scalar_or_array(arrays[name]) for name in _PLAIN}
-        return PatchRecord(
-            facts=facts,
+        record = PatchRecord(
             clips=facts.pop("clips"),
+            facts=_Facts.model_validate(facts).model_dump(),
             trends=PatchTrends(**{name: _scalar_or_array(arrays[f"trends_{name}"]) for name in _TRENDS}),
             past=ThinnedRecords(**{name: _scalar_or_array(arrays[f"past_{name}"]) for name in _PAST}),
             distilled=arrays.get("distilled"),
             **values,
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        _refuse_other_shapes(record)
+        return record
+    except UserError:
+        raise
+    except Exception:  # a file that is no record may raise anything
         raise UserError(f"{path} is damaged or cut short; train the run again.") from None
+
+
+class _Facts(Record):
+    """What a record says of itself, as far as it is read."""
+
+    run: str = ""
+    seed: int = 0
+    teacher: str | None = None
+    patch_size: Annotated[int, Field(ge=1)]
+    sample_rate: Annotated[int, Field(ge=1)]
+    window_length: Annotated[int, Field(ge=2)]
+    hop_length: Annotated[int, Field(ge=1)]
+    every_steps: Annotated[int, Field(ge=1)]
+    clips_hash: str
+
+
+def _refuse_other_shapes(record: PatchRecord) -> None:
+    """Raise ValueError where the parts do not fit each other."""
+    patches, frames = record.untrained.shape
+    bins = record.facts["window_length"] // 2 + 1
+    waves = [(int(record.samples.sum()),)]
+    sums = [getattr(record.trends, name).shape for name in ("sums", "moments", "last")]
+    fits = (
+        len(record.clips) == len(record.frames) == len(record.samples)
+        and int(record.frames.sum()) == frames
+        and [record.noisy.shape, record.clean.shape, record.estimate.shape] == waves * 3
+        and sums == [(patches, frames)] * 3
+        and record.past.errors.shape == (len(record.past.steps), patches, frames)
+        and (record.distilled is None or record.distilled.shape == (bins, frames))
+    )
+    if not fits:
+        raise ValueError
 
 
 def _scalar_or_array(values: NDArray) -> Any:

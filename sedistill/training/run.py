@@ -15,11 +15,11 @@ from sedistill.errors import UserError
 from sedistill.models.saving import save_model
 from sedistill.report.figures import standing_alone
 from sedistill.report.ratios import RatioFigure, ratios_svg
-from sedistill.settings import load_settings
+from sedistill.settings import Record, load_settings, read_record
 from sedistill.teachers import level_warning, measure_level_factor
 from sedistill.training.announcement import announce
 from sedistill.training.assembly import build_loop
-from sedistill.training.checkpoints import load_checkpoint
+from sedistill.training.checkpoints import fitting, load_checkpoint
 from sedistill.training.loop import Loop, Progress
 from sedistill.training.preparing import PreparedRun, prepare_run
 from sedistill.training.ratio_log import read_ratios
@@ -30,6 +30,12 @@ LOCK, COMMAND = ".train.lock", "sedistill train"
 
 # Settings that do not touch the result, so a run may resume with others.
 FREE_TO_CHANGE = ("logging.", "data.workers", "hardware.threads")
+
+
+class _Config(Record):
+    """What config.yaml has to hold."""
+
+    recipe: dict[str, Any]
 
 
 def train(
@@ -73,7 +79,9 @@ def is_finished(recipe: Recipe, folder: Path) -> bool:
 def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> None:
     """Take the best weights, measure the factor onto clean, and save the student with its card."""
     recipe, student = run.recipe, run.student
-    student.load_state_dict(load_checkpoint(loop.best_path)["student"])
+    best = load_checkpoint(loop.best_path)
+    with fitting(loop.best_path):
+        student.load_state_dict(best["student"])
     student.eval()
     level = measure_level_factor(student, run.valid_set, str(run.device))
     warning = level_warning(level.factor)
@@ -136,7 +144,7 @@ def refuse_another_recipe(recipe: Recipe, folder: Path) -> None:
     path = folder / "config.yaml"
     if not path.exists():
         return
-    written = yaml.safe_load(path.read_text(encoding="utf-8"))["recipe"]
+    written = read_record(_Config, path, "give this run another place with --output")["recipe"]
     differing = [
         key
         for key in _differences(written, recipe.model_dump(mode="json"))

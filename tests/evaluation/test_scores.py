@@ -169,5 +169,5 @@ def test_a_folder_that_is_no_evaluation_is_named(tmp_path: Path, scores: SetScor
         load_scores(tmp_path)
     write_scores(tmp_path, scores)
     (tmp_path / "clips.csv").unlink()
-    with pytest.raises(UserError, match="is not a whole evaluation"):
+    with pytest.raises(UserError, match=r"clips\.csv does not exist; evaluate again"):
         load_scores(tmp_path)

@@ -183,13 +183,13 @@ def test_wrong_tensors(saved: Path, fault: str) -> None:
     ("changes", "sentence"),
     [
         ({"class": "ConvTasNett"}, "no network class 'ConvTasNett'; did you mean ConvTasNet"),
-        ({"class": ["a"]}, "no network class"),
+        ({"class": ["a"]}, "class = this list: it must be text"),
         ({"settings": {"filtres": 3}}, "no setting 'filtres'; did you mean filters"),
         ({"settings": {"filters": -1}}, "filters = -1"),
-        ({"settings": None}, "must hold `class` and `settings`"),
-        ({"output_gain": 0}, "output_gain = 0 must be"),
-        ({"output_gain": "loud"}, "output_gain = 'loud' must be"),
-        ({"output_gain": float("nan")}, "output_gain = nan must be"),
+        ({"settings": None}, "settings = None: it must be a group of settings"),
+        ({"output_gain": 0}, "output_gain: it must be a number other than 0"),
+        ({"output_gain": "loud"}, "output_gain = loud: it must be a number"),
+        ({"output_gain": float("nan")}, "output_gain = nan: it must be a number"),
     ],
 )
 def test_wrong_card(saved: Path, changes: dict[str, object], sentence: str) -> None:
