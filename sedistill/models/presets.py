@@ -1,6 +1,7 @@
 """Networks by name: the papers' configurations and small ones for work on a CPU."""
 
 import inspect
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -218,6 +219,17 @@ def build_model(name_or_settings: str | Mapping[str, Any]) -> SpeechEnhancer:
     model = network(**settings)
     model.preset = _preset_with(model)
     return model
+
+
+def full_settings(name_or_settings: str | Mapping[str, Any]) -> dict[str, Any]:
+    """What a description of a network means: its class and every setting, as plain data.
+
+    Takes what `build_model` takes and raises as it does for an unknown preset or class.
+    """
+    network, settings = _resolve(name_or_settings)
+    known = inspect.signature(network).parameters.values()
+    defaults = {one.name: one.default for one in known if one.default is not inspect.Parameter.empty}
+    return json.loads(json.dumps({"class": network.__name__, **defaults, **settings}, default=str))
 
 
 def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnhancer], dict[str, Any]]:

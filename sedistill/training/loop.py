@@ -72,6 +72,7 @@ class Loop:
     keep_optimiser: whether the optimiser's moments live on into the next stage.
     polarity: who keeps a new student upright; None leaves it as it is.
     metric: what decides which weights are the best; None: the validation loss.
+    refuse_changed_data: called before anything is saved; raises UserError when the data are others now.
     """
 
     network: nn.Module
@@ -88,6 +89,7 @@ class Loop:
     polarity: Polarity | None = None
     metric: ValidationMetric | None = None
     watchers: Sequence[Watcher] = ()
+    refuse_changed_data: Callable[[], None] = lambda: None
     progress: Progress = field(default_factory=Progress)
     means: Means = field(default_factory=Means)
 
@@ -201,6 +203,7 @@ class Loop:
     def _validate(self) -> None:
         loss, metric = self._validation_loss(), self._validation_metric()
         progress, settings = self.progress, self.settings
+        self.refuse_changed_data()
         if self._is_better(loss, metric):
             progress.best_loss, progress.best_metric = loss, metric
             progress.best_epoch, progress.best_step = progress.epoch, progress.step
@@ -280,6 +283,7 @@ class Loop:
             self._save_last()
 
     def _save_last(self) -> None:
+        self.refuse_changed_data()
         state: dict[str, Any] = {
             "student": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),

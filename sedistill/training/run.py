@@ -1,17 +1,21 @@
 """A run from its recipe to a saved student: read, announce, train, measure, save."""
 
+import re
 import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from pydantic import ValidationError
 
 import sedistill
 from sedistill.errors import UserError
+from sedistill.models.presets import full_settings
 from sedistill.models.saving import save_model
 from sedistill.report.figures import standing_alone
 from sedistill.report.ratios import RatioFigure, ratios_svg
@@ -20,6 +24,8 @@ from sedistill.teachers import level_warning, measure_level_factor
 from sedistill.training.announcement import announce
 from sedistill.training.assembly import build_loop
 from sedistill.training.checkpoints import fitting, load_checkpoint
+from sedistill.training.identity import FACTS as IDENTITY
+from sedistill.training.identity import hold_to_identity, refuse_another_identity, unchanged_since
 from sedistill.training.loop import Loop, Progress
 from sedistill.training.preparing import PreparedRun, prepare_run
 from sedistill.training.ratio_log import read_ratios
@@ -29,7 +35,9 @@ from sedistill.writing import alone, atomic_path, refuse_foreign_folder, refuse_
 LOCK, COMMAND = ".train.lock", "sedistill train"
 
 # Settings that do not touch the result, so a run may resume with others.
-FREE_TO_CHANGE = ("logging.", "data.workers", "hardware.threads")
+FREE_TO_CHANGE = ("logging.", "data.workers", "hardware.threads", "teacher_use.cache_folder")
+KNOWN_BY_HASH = re.compile(r"data\.(train|valid)|teacher|objectives\.\d+\.teachers\.\d+")
+"""Paths of what a run's identity.yaml holds the hashes of."""
 
 
 class _Config(Record):
@@ -57,10 +65,12 @@ def train(
 
     refuse_if_taken(folder / LOCK, COMMAND)
     prepared = prepare_run(recipe)
+    refuse_another_identity(recipe, folder)  # before hours go into a teacher's outputs
     announce(prepared, folder)
     loop = build_loop(prepared, folder)  # what cannot work is refused up to here, before anything is written
     with alone(folder / LOCK, COMMAND):
         if not is_finished(recipe, folder):  # another command may have been here meanwhile
+            loop.refuse_changed_data = unchanged_since(hold_to_identity(recipe, folder), recipe)
             write_config(recipe, folder)
             progress = loop.run()
             finish(prepared, loop, progress, folder)
@@ -72,6 +82,7 @@ def is_finished(recipe: Recipe, folder: Path) -> bool:
     refuse_another_recipe(recipe, folder)
     finished = (folder / "student" / "card.yaml").exists()
     if finished:
+        refuse_another_identity(recipe, folder)
         print(f"{folder} is finished; its student is {folder / 'student'}.")
     return finished
 
@@ -140,15 +151,17 @@ def draw_ratios(recipe: Recipe, folder: Path) -> None:
 
 
 def refuse_another_recipe(recipe: Recipe, folder: Path) -> None:
-    """A run's folder belongs to one recipe; another one in it would make neither reproducible."""
+    """A run's folder belongs to one recipe; another one in it would make neither reproducible.
+
+    What recipes mean is compared, not how they are spelt: a setting that came with a newer version has its
+    default, and paths are free where the run knows its data and teachers by their hashes.
+    """
     path = folder / "config.yaml"
     if not path.exists():
         return
     written = read_record(_Config, path, "give this run another place with --output")["recipe"]
     differing = [
-        key
-        for key in _differences(written, recipe.model_dump(mode="json"))
-        if not key.startswith(FREE_TO_CHANGE)
+        key for key in _differences(_meaning(written), _meaning_of(recipe)) if not _is_free(key, folder)
     ]
     if differing:
         raise UserError(
@@ -157,10 +170,32 @@ def refuse_another_recipe(recipe: Recipe, folder: Path) -> None:
         )
 
 
+def _meaning(written: Any) -> Any:
+    """A recipe as it was written down, with defaults for what it does not say."""
+    try:
+        return _meaning_of(Recipe.model_validate(written))
+    except ValidationError:  # of a version whose settings had other names
+        return written
+
+
+def _meaning_of(recipe: Recipe) -> Any:
+    described = recipe.model_dump(mode="json")
+    with suppress(UserError):  # of a saved model there is only its place to compare
+        described["student"] = full_settings(recipe.student)
+    return described
+
+
+def _is_free(key: str, folder: Path) -> bool:
+    known_by_hash = (folder / IDENTITY).exists() and KNOWN_BY_HASH.fullmatch(key)
+    return key.startswith(FREE_TO_CHANGE) or bool(known_by_hash)
+
+
 def _differences(a: Any, b: Any, key: str = "") -> list[str]:
     if isinstance(a, dict) and isinstance(b, dict):
         names = sorted(a.keys() | b.keys())
         return [d for n in names for d in _differences(a.get(n), b.get(n), f"{key}.{n}".lstrip("."))]
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        return [d for n, both in enumerate(zip(a, b, strict=True)) for d in _differences(*both, f"{key}.{n}")]
     return [] if a == b else [key]
 
 

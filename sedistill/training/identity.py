@@ -1,0 +1,228 @@
+"""What a run was begun with: its data and the networks it names, by their hashes. It goes on with no others.
+
+In the run's folder, identity.yaml holds one hash for each of them and identity.csv every file of the data.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sedistill.data.contents import (
+    Contents,
+    contents_hash,
+    differences,
+    look,
+    read_contents,
+    remember,
+    shortened,
+    write_contents,
+)
+from sedistill.data.corpus import FACTS as CORPUS_FACTS
+from sedistill.data.corpus import Corpus
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.errors import UserError
+from sedistill.integrity import facts_checksum, is_as_written, with_checksum
+from sedistill.models.saving import CARD, model_hash, read_card
+from sedistill.reading import shown
+from sedistill.training.recipe import Recipe
+from sedistill.writing import atomic_path, named_disk_errors
+
+FACTS, FILES = "identity.yaml", "identity.csv"
+FORMAT_VERSION = 1
+_REMEDY = "put back what was there, or train under another name or --output"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a run works with, by the recipe's keys.
+
+    Attributes:
+        data: for `data.train` and `data.valid`: path, number of files, hash of the files and, for a corpus,
+            of the rows of its manifest.
+        models: for `teacher`, `student` where it is a saved model, and the teachers of bands: path, weights,
+            settings, output_gain.
+        contents: every file of the data, by KEY/NAME.
+    """
+
+    data: dict[str, dict[str, Any]]
+    models: dict[str, dict[str, Any]]
+    contents: Contents
+
+    @classmethod
+    def of(cls, recipe: Recipe, known: Mapping[str, Any] | None = None, base: Path = Path()) -> "Identity":
+        """Of what a recipe names, as it is now. Raises UserError for what is not as it was written.
+
+        known: contents that are known already, so that their files need not be read.
+        base: what the recipe's paths are relative to.
+        """
+        data, contents = {}, {}
+        for key, path in (("data.train", recipe.data.train), ("data.valid", recipe.data.valid)):
+            facts, found = _of_data(key, base / path, known or {})
+            data[key] = {"path": str(path), **facts}
+            contents.update({f"{key}/{name}": content for name, content in found.items()})
+        models = {key: {"path": path, **_of_model(base / path)} for key, path in _models(recipe, base)}
+        return cls(data, models, contents)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Identity | None":
+        """What a run's folder says; None for a run from before there was any. Raises UserError: damaged."""
+        path = folder / FACTS
+        if not path.exists():
+            return None
+        try:
+            facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+            data, models = dict(facts["data"]), dict(facts["models"])
+            contents = read_contents(folder / FILES, facts["files_hash"])
+            if contents is None or not is_as_written(facts):
+                raise ValueError
+        except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+            raise UserError(
+                f"{shown(path)} or {FILES} is damaged, so that nobody can tell whether this run would go on "
+                "with the data it began with; put a good copy in its place, or delete both to go on anyway."
+            ) from None
+        return cls(data, models, contents)
+
+    def write(self, folder: Path) -> None:
+        """Write identity.yaml and identity.csv."""
+        facts = {
+            "format_version": FORMAT_VERSION,
+            "data": self.data,
+            "models": self.models,
+            "files_hash": contents_hash(self.contents),
+        }
+        with named_disk_errors(folder):
+            write_contents(folder / FILES, self.contents)
+            with atomic_path(folder / FACTS) as temporary:
+                text = yaml.safe_dump(with_checksum(facts), sort_keys=False, allow_unicode=True)
+                temporary.write_text(text, encoding="utf-8")
+
+    def told_differences(self, now: "Identity") -> list[str]:
+        """A few words on everything that is not what it was. Another path to the same is no difference."""
+        told = differences(self.contents, now.contents)
+        for key, before in self.data.items():
+            rows = before.get("rows_hash"), now.data[key].get("rows_hash")
+            if rows[0] != rows[1] and not told:
+                told.append(f"{key} (the clips in its corpus.csv are others or otherwise measured)")
+        for key in self.models.keys() | now.models.keys():
+            told += _told_of_model(key, self.models.get(key, {}), now.models.get(key, {}))
+        return told
+
+
+def hold_to_identity(recipe: Recipe, folder: Path, base: Path = Path()) -> Identity:
+    """What the run in `folder` works with now; written down where it is not yet. Nobody else may work there.
+
+    Raises UserError naming what is not what the run began with.
+    """
+    known = Identity.read(folder)
+    now = Identity.of(recipe, known.contents if known else None, base)
+    if known is None:
+        if (folder / "checkpoints" / "last.ckpt").exists():
+            print(f"note: {folder} is from before runs kept hashes of their data; it does from now on.")
+        now.write(folder)
+    else:
+        _refuse_differing(known, now, folder)
+    return now
+
+
+def refuse_another_identity(recipe: Recipe, folder: Path, base: Path = Path()) -> None:
+    """Raise UserError where a run began with others. Of a finished one data or teacher may be gone by now."""
+    known = Identity.read(folder)
+    if known is None:
+        return
+    places = [base / recipe.data.train, base / recipe.data.valid]
+    places += [base / path for _, path in _models(recipe, base)]
+    if missing := [str(path) for path in places if not path.exists()]:
+        print(
+            f"note: {', '.join(missing)} is no longer there, so it was not compared with what {folder} had."
+        )
+        return
+    _refuse_differing(known, Identity.of(recipe, known.contents, base), folder)
+
+
+def unchanged_since(identity: Identity, recipe: Recipe) -> Callable[[], None]:
+    """A look at the files of the data by size and time, and into those where they differ.
+
+    Calling it raises UserError when a file is not what it was when the run was started.
+    """
+    files = {f"{key}/{name}": path for key in identity.data for name, path in _files(key, recipe)}
+    known = dict(identity.contents)
+
+    def refuse_changed() -> None:
+        now = look(files, known)
+        if told := differences(known, now):
+            raise UserError(
+                f"the data changed while the training was running: {shortened(told)}; nothing learnt from it "
+                "was saved: put back what was there and give the same command again."
+            )
+        known.update(now)
+
+    return refuse_changed
+
+
+def _refuse_differing(known: Identity, now: Identity, folder: Path) -> None:
+    if told := known.told_differences(now):
+        raise UserError(
+            f"{shown(folder)} was begun with other data or teachers: {shortened(told)}; {_REMEDY}."
+        )
+    if now.contents != known.contents:  # a copy, say: the same with other times
+        remember(folder / FILES, now.contents)
+
+
+def _open(key: str, path: Path) -> Corpus | FixedSet:
+    if key == "data.train" and (path / CORPUS_FACTS).exists():
+        return Corpus.load(path).split("train")
+    return FixedSet(path)
+
+
+def _files(key: str, recipe: Recipe) -> Iterator[tuple[str, Path]]:
+    yield from _open(key, recipe.data.train if key == "data.train" else recipe.data.valid).files().items()
+
+
+def _of_data(key: str, path: Path, known: Mapping[str, Any]) -> tuple[dict[str, Any], Contents]:
+    opened = _open(key, path)
+    if isinstance(opened, Corpus):
+        contents, rows = opened.contents(), {"rows_hash": opened.rows_hash}
+    else:
+        start = f"{key}/"
+        own = {name.removeprefix(start): one for name, one in known.items() if name.startswith(start)}
+        contents, rows = opened.contents(own), {}
+    return {"files": len(contents), "files_hash": contents_hash(contents), **rows}, contents
+
+
+def _models(recipe: Recipe, base: Path) -> list[tuple[str, str]]:
+    """The saved models that a recipe names and looks at, by its keys."""
+    named: list[tuple[str, Any]] = []
+    if recipe.distils or recipe.kdrl is not None:
+        named.append(("teacher", recipe.teacher))
+        for number, objective in enumerate(recipe.objectives):
+            teachers = getattr(objective, "teachers", None) or ()
+            if objective.weight > 0:
+                named += [(f"objectives.{number}.teachers.{i}", path) for i, path in enumerate(teachers)]
+    if isinstance(recipe.student, str) and (base / recipe.student / CARD).exists():
+        named.append(("student", recipe.student))
+    return [(key, str(path)) for key, path in named if path is not None]
+
+
+def _of_model(folder: Path) -> dict[str, Any]:
+    card = read_card(folder)
+    network = {"class": card["class"], "settings": card["settings"]}
+    return {
+        "weights": model_hash(folder),
+        "network": facts_checksum(network),
+        "output_gain": float(card["output_gain"]),
+    }
+
+
+def _told_of_model(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    if not before or not now:
+        return [f"{key} ({'named only now' if now else 'no longer named'})"]
+    words = {"weights": "its weights were {}, are {}: trained again?", "network": "another network",
+             "output_gain": "its output_gain was {}, is {}"}  # fmt: skip
+    for name, text in words.items():
+        if before[name] != now[name]:
+            values = (str(one[name])[:12] for one in (before, now))
+            return [f"{key} {now['path']} ({text.format(*values)})"]
+    return []
