@@ -26,6 +26,9 @@ class _TextWithNames(TypedDict):
 NAMES = _TextWithNames(encoding="utf-8", errors="surrogateescape")
 """For `open` and `read_text` of files that hold names of files: what is read is what was written."""
 
+TO_BE_READ = _TextWithNames(encoding="utf-8", errors="backslashreplace")
+"""For `write_text` of pages and summaries, which people read: \\udce9 stands for what is no UTF-8."""
+
 _KINDS = {
     stat.S_IFDIR: "is a folder, not a file",
     stat.S_IFIFO: "is a named pipe (FIFO), not a file",

@@ -17,6 +17,7 @@ from sedistill.analyzing.numbers import curves_csv, shares_csv
 from sedistill.analyzing.trends import RunTrends, Sorting, read_runs
 from sedistill.analyzing.words import analysis_report
 from sedistill.errors import UserError
+from sedistill.reading import TO_BE_READ
 from sedistill.report.analysis import figures_of, markdown, render_page
 from sedistill.report.figures import standing_alone
 from sedistill.report.printing import print_tables
@@ -91,7 +92,7 @@ def analyze(
         (temporary / FIGURES).mkdir()
         places = {key: f"{FIGURES}/{key}.svg" for key in figures}
         for key, svg in figures.items():
-            (temporary / places[key]).write_text(standing_alone(svg), encoding="utf-8")
+            (temporary / places[key]).write_text(standing_alone(svg), **TO_BE_READ)
         texts = {
             SHARES: shares_csv(analysis.runs, analysis.gaps),
             CURVES: curves_csv(analysis.runs),
@@ -100,7 +101,7 @@ def analyze(
             FACTS: yaml.safe_dump(facts, sort_keys=False, allow_unicode=True),
         }
         for name, text in texts.items():
-            (temporary / name).write_text(text, encoding="utf-8")
+            (temporary / name).write_text(text, **TO_BE_READ)
     if show:
         print_tables(
             ((part.title, table) for part in report.sections for table in part.tables), report.reading

@@ -14,6 +14,7 @@ from sedistill.comparing.numbers import comparison_csv
 from sedistill.comparing.words import comparison_report
 from sedistill.evaluation.alignment import align
 from sedistill.evaluation.comparison import Comparison, compare_methods
+from sedistill.reading import NAMES, TO_BE_READ
 from sedistill.report.comparison import (
     figures_of,
     markdown,
@@ -69,10 +70,10 @@ def compare(
         (temporary / FIGURES).mkdir()
         places = {key: f"{FIGURES}/{key}.svg" for key in figures}
         for key, svg in figures.items():
-            (temporary / places[key]).write_text(standing_alone(svg), encoding="utf-8")
-        (temporary / NUMBERS).write_text(comparison_csv(comparison), encoding="utf-8")
-        (temporary / TEXT).write_text(markdown(report, places), encoding="utf-8")
-        (temporary / PAGE).write_text(render_page(report, figures), encoding="utf-8")
+            (temporary / places[key]).write_text(standing_alone(svg), **TO_BE_READ)
+        (temporary / NUMBERS).write_text(comparison_csv(comparison), **NAMES)
+        (temporary / TEXT).write_text(markdown(report, places), **TO_BE_READ)
+        (temporary / PAGE).write_text(render_page(report, figures), **TO_BE_READ)
         text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
         (temporary / FACTS).write_text(text, encoding="utf-8")
     if show:

@@ -158,7 +158,7 @@ class Corpus:
     def files(self) -> dict[str, Path]:
         """Every audio file by its name in the corpus: its root and the path below that."""
         return {
-            f"{row['root'].decode()}/{row['path'].decode()}": self.folder / self._place(row)
+            f"{os.fsdecode(row['root'])}/{os.fsdecode(row['path'])}": self.folder / self._place(row)
             for row in np.unique(self.table[["root", "path"]])
         }
 

@@ -4,6 +4,7 @@ A key is (seed, purpose, split, epoch, index, attempt). The number of processes,
 change nothing.
 """
 
+import os
 import threading
 import zlib
 
@@ -42,4 +43,4 @@ MIXTURES, CROPS, ORDER, GRIDS = 1, 2, 3, 4
 
 def stream_of(purpose: int, split: str) -> int:
     """The stream of a purpose in one split: with one seed, two splits are not the same draws again."""
-    return purpose + (zlib.crc32(split.encode()) << 8)
+    return purpose + (zlib.crc32(os.fsencode(split)) << 8)

@@ -1,8 +1,10 @@
 """From folders of audio to a checked corpus: every file is decoded, and what is unusable is named."""
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import sedistill
@@ -21,6 +23,8 @@ from sedistill.errors import UserError
 from sedistill.reading import NAMES
 from sedistill.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
 
+LONGEST_NAME = 140
+"""Bytes in the name of a converted file; longer ones are cut, and told apart by a hash."""
 SPLIT_ORDER = ("train", "valid", "test", "test_with_reverb", SIMILAR)
 
 
@@ -110,7 +114,12 @@ def _jobs(listing: Listing, converted: Path, sample_rate: int) -> tuple[list[Job
 
 
 def _converted_path(source: Source) -> str:
-    return f"{source.root}/{source.path}.flac"
+    path = PurePosixPath(source.path)
+    name = f"{path.name}.flac"
+    if len(os.fsencode(name)) > LONGEST_NAME:  # file systems end at 255 bytes, some before
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()
+        name = f"{os.fsdecode(os.fsencode(path.stem)[: LONGEST_NAME // 2])}-{digest[:16]}.flac"
+    return PurePosixPath(source.root, path.with_name(name)).as_posix()
 
 
 def _summarise(

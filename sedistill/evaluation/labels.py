@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sedistill.errors import UserError
+from sedistill.reading import shown
 
 
 def distinct_labels(folders: Sequence[Path], what: str, taken: str = "") -> list[str]:
@@ -23,7 +24,7 @@ def distinct_labels(folders: Sequence[Path], what: str, taken: str = "") -> list
     while taken in labels:
         depth += 1
         labels = ["/".join(folder.parts[-depth:]) for folder in resolved]
-    return labels
+    return [shown(label) for label in labels]
 
 
 def differing_parts(folders: Sequence[Path]) -> list[str]:

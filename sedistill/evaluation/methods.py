@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sedistill.errors import UserError, nearest
+from sedistill.reading import shown
 from sedistill.yaml_files import read_yaml
 
 SEED_FOLDER = re.compile(r"seed-(\d+)")
@@ -40,7 +41,7 @@ def trained(label: str, facts: Mapping[str, Any]) -> Trained:
     numbered = SEED_FOLDER.fullmatch(parts[-1]) if len(parts) > 1 else None
     if numbered:
         parts.pop()
-    return Trained(tuple(parts), int(numbered[1]) if numbered else None, from_recipe=False)
+    return Trained(tuple(map(shown, parts)), int(numbered[1]) if numbered else None, from_recipe=False)
 
 
 def method_names(models: Iterable[Trained]) -> dict[tuple[str, ...], str]:

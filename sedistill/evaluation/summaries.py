@@ -20,7 +20,7 @@ from sedistill.evaluation.scores import (
     number_text,
 )
 from sedistill.markdown import markdown_table, markdown_text
-from sedistill.reading import NAMES, printable
+from sedistill.reading import NAMES, TO_BE_READ
 
 SUMMARY, SUMMARY_TEXT = "summary.csv", "summary.md"
 SUMMARY_COLUMNS = (
@@ -33,7 +33,7 @@ def write_scores(folder: Path, scores: SetScores) -> None:
     """Write clips.csv, summary.csv, summary.md and evaluation.yaml into an existing folder."""
     (folder / CLIPS).write_text(clips_csv(scores), **NAMES)
     (folder / SUMMARY).write_text(csv_text(_summary_rows(scores)), **NAMES)
-    (folder / SUMMARY_TEXT).write_text(printable(summary_text(scores)), encoding="utf-8")
+    (folder / SUMMARY_TEXT).write_text(summary_text(scores), **TO_BE_READ)
     facts = {"name": scores.name, **scores.facts}
     (folder / FACTS).write_text(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), encoding="utf-8")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sedistill.reading import TO_BE_READ
 from sedistill.report.figures import (
     COLOURS,
     DYNAMIC_RANGE_DB,
@@ -94,7 +95,7 @@ def write_page(report: ReportData, path: Path | str) -> None:
     """Write the page to `path`. Raises UserError when jinja2 or matplotlib is not installed."""
     page = render(report)
     with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, **TO_BE_READ)
 
 
 def render(report: ReportData) -> str:

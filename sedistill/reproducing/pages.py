@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sedistill.errors import UserError
 from sedistill.markdown import markdown_table, markdown_text
+from sedistill.reading import TO_BE_READ
 from sedistill.report.figures import COLOURS, standing_alone
 from sedistill.report.printing import print_tables
 from sedistill.reproducing.words import Result
@@ -69,4 +70,4 @@ def print_result(result: Result) -> None:
 
 def _write(path: Path, text: str) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, **TO_BE_READ)

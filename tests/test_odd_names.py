@@ -1,0 +1,97 @@
+"""Names of files are bytes: whatever they are, files are used, and told in letters that every console has."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sedistill.audio.files import write
+from sedistill.comparing import compare
+from sedistill.data.corpus import Corpus
+from sedistill.data.fixed_sets import FixedSet, write_fixed_set
+from sedistill.data.prepare import prepare
+from sedistill.enhancing import enhance_files
+from sedistill.evaluation.evaluate import evaluate_models
+from sedistill.evaluation.scores import load_scores
+from sedistill.models import build_model, save_model
+from sedistill.reading import NAMES
+
+from .data.sounds import noise, speech
+from .training.conftest import TINY_NETWORK
+
+if sys.platform != "linux":
+    pytest.skip("names are text there", allow_module_level=True)
+
+ODD = [
+    os.fsdecode(name + b".wav")
+    for name in (b"caf\xe9", b"a\rb\nc", b'"q"', b"=1+1", b" ", "ü,é".encode(), b"\x1b[2J", b"l" * 251)
+]
+
+
+def odd_files(folder: Path, sound=speech, rate: int = 16_000) -> Path:
+    for number, name in enumerate(ODD):
+        write(folder / name, sound(0.6, number, rate), rate)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / os.fsdecode(b"mod\xe8le")
+    torch.manual_seed(0)
+    save_model(build_model(TINY_NETWORK), folder, {})
+    return folder
+
+
+@pytest.mark.parametrize("rate", [16_000, 22_050])  # of another rate files are written anew
+def test_a_corpus_and_its_mixtures(tmp_path: Path, rate: int) -> None:
+    clean = odd_files(tmp_path / os.fsdecode(b"cle\xe0n") / "train", rate=rate)
+    odd_files(tmp_path / "noise/train", noise)
+    (clean / os.fsdecode(b"\xff.m4a")).write_bytes(b"x")
+    prepare(tmp_path / "corpus", clean=clean.parent, noise=tmp_path / "noise", workers=1)
+    part = Corpus.load(tmp_path / "corpus").split("train").kind("clean")
+    told = [clip.source.split("/", 1)[1] if clip.source else clip.path for clip in part]
+    valid = Corpus.load(tmp_path / "corpus").kind("clean")
+    assert {Path(name).name for name in told} <= set(ODD)
+    assert len(valid) == len(ODD)
+    assert all(len(valid.read(index)) == valid.frames[index] for index in range(len(valid)))
+    with (tmp_path / "corpus/excluded.csv").open(newline="", **NAMES) as file:
+        assert os.fsdecode(b"\xff.m4a") in {Path(row["path"]).name for row in csv.DictReader(file)}
+    write_fixed_set(tmp_path / "corpus", tmp_path / "set", split="train", count=2, workers=1)
+    assert len(FixedSet(tmp_path / "set")) == 2
+
+
+def test_pairs_are_scored_and_compared(tmp_path: Path, model: Path) -> None:
+    pairs = tmp_path / os.fsdecode(b"s\xe9t")
+    for side in ("noisy", "clean"):
+        odd_files(pairs / side, speech if side == "clean" else noise)
+    evaluate_models([model], [pairs], tmp_path / "scores", metrics=["si_sdr"], workers=1, show=True)
+    (scores,) = load_scores(tmp_path / "scores").values()
+    assert {f"{clip.clip}.wav" for clip in scores.clips} == set(ODD)
+    compare([tmp_path / "scores"], tmp_path / "compared", baseline="noisy")
+
+
+def test_a_folder_is_enhanced(tmp_path: Path, model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    odd_files(tmp_path / "in")
+    (tmp_path / "in" / os.fsdecode(b"\xff\r.m4a")).write_bytes(b"x")
+    enhance_files(model, [tmp_path / "in"], tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(ODD)
+    assert r"\xff\r.m4a: .m4a is not read" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("console", ["ascii", "utf-8", "latin-1"])
+def test_no_console_ends_a_command(tmp_path: Path, console: str) -> None:
+    clean = odd_files(tmp_path / "clean/train")
+    odd_files(tmp_path / "noise/train", noise)
+    (clean / os.fsdecode(b"\xff\xc3\xa9.wav")).write_bytes(b"no audio")
+    command = [sys.executable, "-m", "sedistill", "prepare", "--noise", "noise", "-o", "corpus", "--clean"]
+    environment = os.environ | {"PYTHONIOENCODING": console, "LC_ALL": "C", "PYTHONPATH": os.getcwd()}
+    for folder, code in ((b"n\xf6ne\r", 2), (b"clean", 0)):
+        done = subprocess.run([*command, folder], cwd=tmp_path, env=environment, capture_output=True)
+        assert done.returncode == code, done.stderr.decode(console)
+        assert b"Traceback" not in done.stderr
+        if code:
+            assert b"n\\xf6ne\\r does not exist" in done.stderr
