@@ -17,6 +17,7 @@ from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model
 from sedistill.models.saving import read_card
 from sedistill.report.comparison import TextTable
+from sedistill.reproducing.drawing import charts, pictures
 from sedistill.reproducing.gains import gain_lines, gains_csv
 from sedistill.reproducing.jobs import is_finished
 from sedistill.reproducing.numbers import Block, Scores, block, numbers_csv
@@ -52,7 +53,7 @@ def gather(session: Session) -> tuple[Result, dict[str, str]]:
         small=session.is_small,
         reading=reading(session.table, session.scale_name, session.scale, blocks, session.teachers),
         tables=tables,
-        figures=figures(session),
+        figures=[*figures(session), *charts(session, blocks), *pictures(session)],
         facts=facts(session),
     )
     numbers = {"result": numbers_csv(blocks)}

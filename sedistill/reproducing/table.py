@@ -18,6 +18,7 @@ from sedistill.settings import Count, Settings, load_settings
 TABLE = "table.yaml"
 NOISY_ROW = "noisy"
 """The row of this key is the unprocessed input."""
+CLEAN_PANEL = "clean"
 ScaleName = Literal["full", "small"]
 
 
@@ -157,6 +158,28 @@ class Row(Settings):
     note: str = ""
 
 
+class Chart(Settings):
+    """Means of a view as lines over something in which rows differ, a drawing for each of its metrics."""
+
+    title: str
+    view: str
+    x_label: str
+    lines: dict[str, dict[float, str]] = Field(
+        min_length=1, max_length=4, description="By label: the key of the row at each place."
+    )
+
+
+class Picture(Settings):
+    """One clip of a set, its waveform and spectrogram, as it is and as the networks of rows make it."""
+
+    title: str
+    set: str
+    noise: str | None = Field(
+        None, description="Take the first clip with this noise; else, and where there is none, a noisy one."
+    )
+    panels: list[str] = Field(min_length=1, description="clean, noisy and keys of rows, from top to bottom.")
+
+
 class Table(Settings):
     """A table of a paper, as table.yaml describes it."""
 
@@ -165,6 +188,8 @@ class Table(Settings):
     note: str = ""
     views: dict[PlainName, View]
     rows: list[Row]
+    charts: list[Chart] = Field(default_factory=list)
+    pictures: list[Picture] = Field(default_factory=list)
     scales: dict[ScaleName, Scale] = Field(default_factory=dict)
 
     @property
@@ -194,7 +219,22 @@ class Table(Settings):
             if row.baseline is not None and row.baseline not in set(keys) - {row.key}:
                 raise ValueError(f"row {row.key}: its baseline {row.baseline} is no other row.")
             self._numbers_fit(row)
+        for chart in self.charts:
+            self._drawing_fits(chart.title, [key for line in chart.lines.values() for key in line.values()])
+            if chart.view not in self.views or self.views[chart.view].statistic != "mean":
+                raise ValueError(f"{chart.title}: there is no view {chart.view} of means.")
+        for picture in self.pictures:
+            self._drawing_fits(
+                picture.title, [k for k in picture.panels if k not in (CLEAN_PANEL, NOISY_ROW)]
+            )
+            if picture.set not in self.scales["full"].sets:
+                raise ValueError(f"{picture.title}: there is no set {picture.set} at full scale.")
         return self
+
+    def _drawing_fits(self, title: str, keys: list[str]) -> None:
+        unknown = [key for key in keys if key not in {row.key for row in self.rows}]
+        if unknown:
+            raise ValueError(f"{title}: there is no row {unknown[0]}.")
 
     def _view_fits(self, name: str, view: View, keys: list[str]) -> None:
         unknown = [key for key in (*(view.rows or ()), *filter(None, [view.against])) if key not in keys]

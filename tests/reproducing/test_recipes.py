@@ -27,7 +27,18 @@ TABLES = {
     "dispatch": ("table1", "table2", "table3", "figure2"),
     "dfkd": ("table1", "table2"),
     "mv-at": ("table1", "table2", "table3"),
-    "kdrl": ("table2", "table4", "table5-8", "table9-11", "table12-14", "table15", "figure6", "figure7"),
+    "kdrl": (
+        "table2",
+        "table4",
+        "table5-8",
+        "table9-11",
+        "table12-14",
+        "table15",
+        "figure6",
+        "figure7",
+        "figure8-9",
+        "figure10-11",
+    ),
 }
 FOLDERS = [RECIPES / paper / table for paper, tables in TABLES.items() for table in tables]
 NAMES = sorted(
