@@ -18,6 +18,7 @@ from sedistill.reproducing.jobs import is_finished
 from sedistill.reproducing.measuring import Stopwatch
 from sedistill.reproducing.runs import Run, Work, needs
 from sedistill.reproducing.sources import CORPORA, SETS, Sources
+from sedistill.reproducing.timing import Timing
 from sedistill.training.recipe import Recipe
 
 SECONDS_TO_SCORE = 0.4
@@ -30,16 +31,17 @@ TYPICAL_CLIP_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class RunCost:
-    """What one run takes. `seconds` on `threads` threads, or on the GPU."""
+    """What one run takes, on the plan's threads or on the GPU."""
 
     run: Run
     steps: int
-    step_seconds: float
+    step_seconds: Timing
     finished: bool
 
     @property
-    def hours(self) -> float:
-        return 0.0 if self.finished else self.steps * self.step_seconds / 3600
+    def hours(self) -> Timing:
+        """All steps, with the range of a step's times."""
+        return Timing() if self.finished else self.step_seconds * (self.steps / 3600)
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,14 @@ class Plan:
     threads: int
 
     @property
-    def training_hours(self) -> float:
-        return sum(cost.hours for cost in self.costs)
+    def training_hours(self) -> Timing:
+        return sum((cost.hours for cost in self.costs), start=Timing())
 
     @property
-    def hours(self) -> float:
+    def hours(self) -> Timing:
         """By the clock."""
-        return self.training_hours / self.jobs + self.scoring_hours
+        scoring = Timing(*3 * [self.scoring_hours])
+        return self.training_hours * (1 / self.jobs) + scoring
 
 
 def make_plan(
@@ -86,7 +89,7 @@ def _cost(run: Run, recipes: Mapping[str, Recipe], sources: Sources, stopwatch: 
     steps = recipe.optimiser.steps_at_most(max(1, clips // recipe.optimiser.batch_size))
     finished = is_finished(sources.output, run)
     if finished:
-        return RunCost(run, steps, 0.0, finished)
+        return RunCost(run, steps, Timing(), finished)
     needed = needs(recipe.model_dump(mode="json"))
     bands = sum(len(getattr(objective, "teachers", ())) for objective in recipe.objectives)
     teacher = network_of(recipes[needed[0].name], recipes) if needed and _is_guided(recipe) else None
@@ -172,25 +175,31 @@ def print_plan(plan: Plan, output: Path) -> None:
     for number, name in enumerate(("run", "steps at most", "s a step", "hours", "")):
         table.add_column(name, justify="right" if number in (1, 2, 3) else "left", no_wrap=not number)
     for cost in plan.costs:
-        measured = "" if cost.finished else f"{cost.step_seconds:.3g}"
-        hours = "" if cost.finished else hours_text(cost.hours)
+        measured = "" if cost.finished else range_text(cost.step_seconds)
+        hours = "" if cost.finished else range_text(cost.hours)
         table.add_row(str(cost.run), f"{cost.steps:,}", measured, hours, "finished" if cost.finished else "")
     console_for(table).print(table, highlight=False)
     unit = "GPU-hours" if torch.cuda.is_available() else f"hours on {_threads(plan.threads)} each"
     free = shutil.disk_usage(_existing(output)).free
     to_do = sum(not cost.finished for cost in plan.costs)
     print(
-        f"{to_do} of {len(plan.costs)} runs to train: {hours_text(plan.training_hours)} {unit}, from a few "
-        f"steps measured here; with --jobs {plan.jobs} and scoring (assumed, {SECONDS_TO_SCORE} s a "
-        f"clip) about {hours_text(plan.hours)} h by the clock."
+        f"{to_do} of {len(plan.costs)} runs to train: {range_text(plan.training_hours)} {unit}; with --jobs "
+        f"{plan.jobs} and scoring (assumed, {SECONDS_TO_SCORE} s a clip) about {range_text(plan.hours)} h by "
+        "the clock. Medians of the steps that were timed here, and in brackets where 80 % of them lie; what "
+        "else this machine does meanwhile comes on top. Large steps are in proportion to one of 1 s."
     )
     short = " That is too little." if free < plan.disk_bytes else ""
     print(f"Disk: about {_size(plan.disk_bytes)} in {output}, where {_size(free)} are free.{short}")
 
 
-def hours_text(hours: float) -> str:
+def range_text(time: Timing) -> str:
+    """4.69 (4.5 to 5.2): the median and the range."""
+    return f"{number_text(time.median)} ({number_text(time.low)} to {number_text(time.high)})"
+
+
+def number_text(value: float) -> str:
     """0.0332, 4.69 or 91,400."""
-    return f"{hours:.3g}" if hours < 100 else f"{hours:,.0f}"
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
 def _threads(count: int) -> str:

@@ -14,6 +14,7 @@ from sedistill.devices import usable_cores
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import metrics_named
 from sedistill.reproducing.jobs import Trainings, is_finished, train_command
+from sedistill.reproducing.missing import missing
 from sedistill.reproducing.planning import make_plan, print_plan
 from sedistill.reproducing.runs import Run, Work, needs, plan_work, recipe_name, resolved
 from sedistill.reproducing.scoring import evaluate_noisy, evaluate_run
@@ -118,14 +119,21 @@ class Session:
         return sorted({*corpora, *corpora_of(sets, self.scale)}), sets
 
     def print_plan(self) -> None:
-        """Print what is to be done and what it takes."""
+        """Print what is to be done, what it takes and what is missing. Raises UserError where data is."""
         print(self.headline)
         if not self.work.runs:
             return
-        _, sets = self.sources_needed()
+        corpora, sets = self.sources_needed()
         with TemporaryDirectory() as folder:  # nothing is written where the work will be
             recipes = self.checked_recipes(Path(folder))
         print_plan(make_plan(self.work, recipes, self.sources, sets, self.jobs, self.threads), self.output)
+        lacking = missing(self.sources, corpora, sets)
+        if lacking:
+            raise UserError(
+                f"{self.data} lacks what {self.name} needs at {self.scale_name} scale: {'; '.join(lacking)}. "
+                "Put or link it there by these names (docs/reproduce.md); until then the plan above counts "
+                "on what is published."
+            )
 
     def alone(self) -> AbstractContextManager[None]:
         """Nobody else works in the output folder meanwhile. Raises UserError when somebody does."""
