@@ -4,24 +4,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sedistill.evaluation.checks import MetricUndefined, at_rate, checked_pair, finite, optional
+from sedistill.evaluation.pesq_utterances import most_utterances, utterances
 
 PESQ_RATE = 16_000
 """The rate, in Hz, at which both PESQ variants are computed, except narrow-band PESQ of 8 kHz material."""
 
 PESQ_SHORTEST_SECONDS = 0.25
-PESQ_FRAME_SECONDS = 0.004
-PESQ_SHORTEST_UTTERANCE = PESQ_SHORTEST_GAP = 50  # frames
-PESQ_MOST_UTTERANCES = 40
-"""PESQ's reference code has room for 50 utterances and writes beyond it without a check: the process dies,
-or goes on with overwritten numbers. The count here lacks that code's filters, hence the margin."""
+PESQ_ROOM = 49
+"""Utterances: one less than the code holds, for it notes the start of a further one before it counts it."""
+PESQ_FILLED_SECONDS = PESQ_ROOM * 0.4
+"""An utterance and the gap after it are at least 0.2 s each."""
 
 
 def pesq_wb(clean: ArrayLike, estimate: ArrayLike, sample_rate: int) -> float:
     """Wide-band PESQ (ITU-T P.862.2), as MOS-LQO from about 1.0 to 4.64; higher is better.
 
     Computed by the `pesq` package at 16 kHz; other rates are resampled to it. Raises MetricUndefined below
-    16 kHz, on silence, on clips under 0.25 s or without an utterance, and on long clips with more utterances
-    than PESQ's reference code can hold.
+    16 kHz, on silence, on clips under 0.25 s or without an utterance, and on clips with more utterances than
+    PESQ's reference code can hold.
     """
     if sample_rate < PESQ_RATE:
         raise MetricUndefined(f"wide-band PESQ needs 16 kHz; the clip has {sample_rate} Hz")
@@ -48,9 +48,9 @@ def _pesq(clean: ArrayLike, estimate: ArrayLike, sample_rate: int, pesq_rate: in
     clean, estimate = (at_rate(side, sample_rate, pesq_rate) for side in checked_pair(clean, estimate))
     if len(clean) < PESQ_SHORTEST_SECONDS * pesq_rate:
         raise MetricUndefined(f"the clip is shorter than {PESQ_SHORTEST_SECONDS} s, too short for PESQ")
-    if most_utterances(clean, pesq_rate) > PESQ_MOST_UTTERANCES:
+    if not _has_room(clean, pesq_rate, mode):
         raise MetricUndefined(
-            "the clip is too long for PESQ, whose reference code has room for 50 utterances; cut it to 30 s"
+            "the clean reference has more utterances than PESQ's code has room for, 50; cut the clip"
         )
     try:
         score = pesq.pesq(pesq_rate, clean, estimate, mode)
@@ -61,27 +61,14 @@ def _pesq(clean: ArrayLike, estimate: ArrayLike, sample_rate: int, pesq_rate: in
     return finite(score, "PESQ")
 
 
-def most_utterances(clean: NDArray[np.float64], sample_rate: int) -> int:
-    """An upper estimate of how many utterances PESQ's voice activity detection may find in a clip.
-
-    An utterance is 200 ms of speech or more and ends with a gap of over 200 ms. Where PESQ puts its threshold
-    depends on its filters; the most crowded of all thresholds is counted here.
-    """
-    frame = int(PESQ_FRAME_SECONDS * sample_rate)
-    whole_frames = len(clean) // frame
-    energy = np.square(clean[: whole_frames * frame]).reshape(whole_frames, frame).mean(axis=1)
-    if whole_frames < PESQ_MOST_UTTERANCES * (PESQ_SHORTEST_UTTERANCE + PESQ_SHORTEST_GAP):
-        return whole_frames // (PESQ_SHORTEST_UTTERANCE + PESQ_SHORTEST_GAP) + 1
-    thresholds = energy.max() * 10 ** (-np.arange(0.0, 60.0) / 10)
-    return max(_utterances_above(energy, threshold) for threshold in thresholds)
-
-
-def _utterances_above(energy: NDArray[np.float64], threshold: float) -> int:
-    active = np.flatnonzero(energy >= threshold)
-    breaks = np.flatnonzero(np.diff(active) > PESQ_SHORTEST_GAP)
-    starts = active[np.concatenate(([0], breaks + 1))]
-    ends = active[np.concatenate((breaks, [len(active) - 1]))]
-    return int(np.sum(ends - starts + 1 >= PESQ_SHORTEST_UTTERANCE))
+def _has_room(clean: NDArray[np.float64], pesq_rate: int, mode: str) -> bool:
+    """Whether PESQ can hold the utterances of this clip; by an upper estimate where it cannot be asked."""
+    if len(clean) < PESQ_FILLED_SECONDS * pesq_rate:
+        return True
+    try:
+        return utterances(clean, pesq_rate, mode) <= PESQ_ROOM
+    except (AttributeError, ImportError, OSError, ValueError):
+        return most_utterances(clean, pesq_rate) <= PESQ_ROOM
 
 
 def _plain(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """The metrics of one clip: by hand, against slow versions and the packages themselves, and on bad clips."""
 
+import ctypes
 import doctest
 import importlib
 import math
@@ -15,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.errors import UserError
-from sedistill.evaluation import checks, quality
+from sedistill.evaluation import checks, pesq_mos, quality
 from sedistill.evaluation.checks import MetricUndefined
-from sedistill.evaluation.pesq_mos import most_utterances
+from sedistill.evaluation.pesq_utterances import most_utterances, utterances
 from sedistill.evaluation.quality import DEFAULT_METRICS, METRICS, metrics_named
 from tests.evaluation.signals import RATE, noise, speech_like
 
@@ -181,18 +182,81 @@ def test_si_sdr_is_undefined_where_it_is_infinite() -> None:
 
 def bursts(seconds: float, on: float = 0.3, off: float = 0.3) -> np.ndarray:
     time = np.arange(round(seconds * RATE)) / RATE
-    hum = np.where(np.arange(len(time)) % 2, 0.1, -0.1)
+    hum = 0.1 * np.sin(2 * np.pi * 1000 * time)
     return np.where(np.round(time % (on + off), 6) < on, hum, 1e-4 * hum).astype(np.float32)
 
 
-def test_more_utterances_than_pesq_can_hold_are_undefined_not_a_crash() -> None:
-    clean = bursts(40)  # 66 utterances: here the package would end the process
-    with pytest.raises(MetricUndefined, match="50 utterances"):
+@pytest.mark.parametrize("name", ["pesq_wb", "pesq_nb"])
+def test_more_utterances_than_pesq_can_hold_are_undefined_not_a_crash(name: str) -> None:
+    clean = bursts(33)  # 55 utterances: the package would end the process or write over its own numbers
+    with pytest.raises(MetricUndefined, match="more utterances than PESQ's code has room for, 50"):
+        METRICS[name].value(clean, clean + noise(len(clean)), RATE)
+
+
+def test_a_long_clip_with_room_for_its_utterances_has_the_packages_value() -> None:
+    clean = bursts(49 * 0.45, on=0.22, off=0.23)
+    estimate = clean + noise(len(clean), 0.01)
+    assert utterances(clean.astype(np.float64), RATE, "wb") == 49
+    assert quality.pesq_wb(clean, estimate, RATE) == pytest.approx(pesq.pesq(RATE, clean, estimate, "wb"))
+
+
+def syllables(seconds: float, seed: int) -> np.ndarray:
+    """Bursts of many levels over a noise floor: how many rise above it depends on the threshold."""
+    rng = np.random.default_rng(seed)
+    level = np.repeat(10 ** rng.uniform(-2.5, 0, round(seconds / 0.3)), round(0.3 * RATE))
+    return (0.1 * level * rng.standard_normal(len(level))).astype(np.float32)
+
+
+@pytest.mark.parametrize("mode", ["wb", "nb"])
+@pytest.mark.parametrize("seed", range(3))
+def test_utterances_are_those_that_pesq_itself_counts(seed: int, mode: str) -> None:
+    clean = syllables(20, seed).astype(np.float64)
+    assert utterances(clean, RATE, mode) == counted_by_pesq(clean, mode)
+    assert utterances(clean, RATE, mode) <= most_utterances(clean, RATE) < 49
+
+
+def counted_by_pesq(clean: np.ndarray, mode: str) -> int:
+    """The whole of PESQ on a clip and itself, with what it noted of the utterances read back."""
+    import pesq.cypesq
+
+    class Notes(ctypes.Structure):
+        _fields_ = (("utterances", ctypes.c_long), ("rest", ctypes.c_byte * 4096))
+
+    class Signal(ctypes.Structure):
+        _fields_ = (
+            ("names", ctypes.c_char * 640),
+            ("samples", ctypes.c_long),
+            ("swap", ctypes.c_long),
+            ("filter", ctypes.c_long),
+            ("data", ctypes.c_void_p),
+            ("others", ctypes.c_void_p * 2),
+        )
+
+    library = ctypes.PyDLL(pesq.cypesq.__file__)
+    flag, kind, notes = ctypes.c_long(0), ctypes.c_char_p(), Notes()
+    library.select_rate(ctypes.c_long(RATE), ctypes.byref(flag), ctypes.byref(kind))
+    data = [(clean / np.abs(clean).max()).astype(np.float32) for _ in range(2)]
+    signals = [
+        Signal(samples=len(clean), filter=1 if mode == "nb" else 2, data=side.ctypes.data) for side in data
+    ]
+    arguments = [*signals, notes, flag, kind]
+    library.pesq_measure(*(ctypes.byref(argument) for argument in arguments))
+    assert flag.value == 0
+    return notes.utterances
+
+
+def test_where_pesq_cannot_be_asked_an_upper_estimate_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> None:
+        raise AttributeError("apply_VAD")
+
+    monkeypatch.setattr(pesq_mos, "utterances", unreachable)
+    clean = bursts(40)
+    with pytest.raises(MetricUndefined, match="more utterances"):
         quality.pesq_wb(clean, clean + noise(len(clean)), RATE)
 
 
 @pytest.mark.parametrize(
-    ("clean", "utterances"),
+    ("clean", "count"),
     [
         (bursts(36), 60),
         (bursts(36, on=0.1, off=0.5), 0),  # too short to be utterances
@@ -200,8 +264,10 @@ def test_more_utterances_than_pesq_can_hold_are_undefined_not_a_crash() -> None:
         (bursts(36, on=36, off=1), 1),
     ],
 )
-def test_utterances_of_long_clips_are_counted(clean: np.ndarray, utterances: int) -> None:
-    assert most_utterances(clean.astype(np.float64), RATE) == utterances
+def test_utterances_of_long_clips_are_counted(clean: np.ndarray, count: int) -> None:
+    assert most_utterances(clean.astype(np.float64), RATE) == count
+    if count > 1:
+        assert utterances(clean.astype(np.float64), RATE, "wb") == count
 
 
 def test_different_lengths_are_a_programming_error() -> None:
