@@ -20,6 +20,7 @@ from sedistill.data.batches import FixedDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
 from sedistill.integrity import file_digest, file_hash
+from sedistill.models.modes import on_device
 from sedistill.models.saving import load_model, model_hash
 from sedistill.progress import ProgressBar
 from sedistill.writing import atomic_path, named_disk_errors
@@ -184,9 +185,8 @@ class TeacherOutputs:
         if not done:
             self._unfinished.unlink(missing_ok=True)
         digest = file_digest(self._unfinished) if done else hashlib.sha256()
-        network_device = next(self.teacher.network.parameters()).device
-        self.teacher.network.to(device)
         with (
+            on_device(self.teacher.network, device),
             named_disk_errors(self._unfinished),
             self._unfinished.open("ab") as file,
             ProgressBar("teacher outputs", len(self.dataset), "clips", done) as bar,
@@ -203,7 +203,6 @@ class TeacherOutputs:
                 digest.update(data)
                 self._progress.write_text(f"{self._bytes(stop)} {digest.hexdigest()}", encoding="utf-8")
                 bar.advance(stop - start)
-        self.teacher.network.to(network_device)
         os.replace(self._unfinished, self.path)
         self._progress.unlink(missing_ok=True)
         with atomic_path(self.folder / "outputs.yaml") as temporary:

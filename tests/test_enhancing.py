@@ -1,6 +1,8 @@
 """A saved model at work: what goes in comes out at the same rate, length, level, format and place in time."""
 
 import resource
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +208,98 @@ def test_arrays_that_cannot_be_enhanced() -> None:
         enhance(Unchanged(), np.zeros((1, 2, 3), np.float32), RATE)
     with pytest.raises(UserError, match="sample_rate = 0"):
         enhance(Unchanged(), np.zeros(10, np.float32), 0)
+
+
+@pytest.mark.parametrize("shape", [(4000, 2), (4000, 1), (65, 10_000), (12, 5)])
+def test_samples_first_is_refused_with_the_way_to_turn_them(shape: tuple[int, int]) -> None:
+    for waveform in (np.zeros(shape, np.float32), torch.zeros(shape)):
+        with pytest.raises(ValueError, match=rf"{shape[0]} channels of {shape[1]} samples.*waveform\.T"):
+            enhance(Unchanged(), waveform, RATE)
+    assert enhance(Unchanged(), np.zeros((64, 100), np.float32), RATE).shape == (64, 100)
+
+
+class Powers(Unchanged):
+    """Overflows on loud input, as every network does."""
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        return noisy**2 - noisy**2 * 1.0
+
+
+@pytest.mark.parametrize("sample_rate", [RATE, 44_100])
+@pytest.mark.parametrize("peak", [3e38, -3e38, 1e300])
+def test_samples_that_are_too_large_are_not_the_networks_fault(sample_rate: int, peak: float) -> None:
+    loud = music(4000)[:, 0].astype(np.float64 if abs(peak) > 1e38 else np.float32)
+    loud[100] = peak
+    with pytest.raises(UserError, match=r"the waveform: its samples reach .*, where full scale is 1; scale"):
+        enhance(Powers(), loud if abs(peak) > 1e39 else loud.astype(np.float32), sample_rate)
+
+
+def test_what_gave_nan_is_named() -> None:
+    class Weighted(Unchanged):
+        def __init__(self, weight: float) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor(weight))
+
+        def forward(self, noisy: Tensor) -> Tensor:
+            return self.weight * noisy / 0.0
+
+    with pytest.raises(UserError, match="some of its weights are NaN or infinite"):
+        enhance(Weighted(np.nan), music(100)[:, 0], RATE)
+    with pytest.raises(UserError, match="the model gave NaN for the waveform, though its weights are finite"):
+        enhance(Weighted(1.0), music(100)[:, 0], RATE)
+
+
+def test_a_file_that_is_too_loud_is_left_out_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(files, "load_model", lambda *_: Powers())
+    for name, gain in (("a.wav", 1.0), ("b.wav", 1e38)):
+        soundfile.write(tmp_path / name, gain * music(2000) / 0.5, RATE, subtype="FLOAT")
+    with pytest.raises(UserError, match=r"1 of 2 files could not be enhanced.*b\.wav: its samples reach"):
+        enhance_files("model", [tmp_path / "a.wav", tmp_path / "b.wav"], tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.wav"]
+
+
+def test_threads_share_a_network_and_leave_its_modes() -> None:
+    class Slow(Unchanged):
+        def __init__(self, seconds: float) -> None:
+            super().__init__()
+            self.inner = nn.Dropout(0.5)
+            self.seconds = seconds
+
+        def forward(self, noisy: Tensor) -> Tensor:
+            time.sleep(self.seconds * float(noisy[0, 0]))
+            return self.inner(noisy)
+
+    network = Slow(0.01)
+    network.train()
+    network.inner.train()
+    waveforms = [np.full(100, 0.1 * (1 + i % 7), np.float32) for i in range(60)]
+    with ThreadPoolExecutor(6) as threads:
+        results = list(threads.map(lambda one: enhance(network, one, RATE), waveforms))
+    for waveform, result in zip(waveforms, results, strict=True):
+        np.testing.assert_array_equal(result, waveform)  # dropout was off throughout
+    assert network.training
+    assert network.inner.training
+
+
+def test_modes_come_back_after_an_error_and_half_a_stream() -> None:
+    class Broken(Unchanged):
+        def forward(self, noisy: Tensor) -> Tensor:
+            raise RuntimeError("broken")
+
+    network = Broken().train()
+    with pytest.raises(RuntimeError, match="broken"):
+        enhance(network, music(100)[:, 0], RATE)
+    assert network.training
+
+
+def test_a_network_in_half_or_double_precision_is_fed_in_its_own() -> None:
+    for dtype in (torch.float64, torch.bfloat16):
+        network = nn.Sequential(nn.Unflatten(1, (1, -1)), nn.Conv1d(1, 1, 1), nn.Flatten()).to(dtype)
+        network.sample_rate = RATE  # type: ignore[assignment]
+        assert enhance(network, music(500)[:, 0], RATE).dtype == np.float32
+        assert next(network.parameters()).dtype == dtype
 
 
 # --- files ---
@@ -454,9 +548,9 @@ def test_reading_goes_on_in_blocks_of_seconds(tmp_path: Path, unchanged: Unchang
     sizes: list[int] = []
     apply = arrays._apply
 
-    def noted(network: nn.Module, piece: np.ndarray, gain: float) -> np.ndarray:
+    def noted(network: nn.Module, piece: np.ndarray, gain: float, name: str) -> np.ndarray:
         sizes.append(len(piece))
-        return apply(network, piece, gain)
+        return apply(network, piece, gain, name)
 
     arrays._apply, restore = noted, arrays._apply
     try:

@@ -19,7 +19,7 @@ from sedistill.audio.files import (
 )
 from sedistill.audio.listing import AudioBelow, Unread, audio_below, none_found, told
 from sedistill.devices import choose_device, limit_threads
-from sedistill.enhancing.arrays import enhanced, level_factor, rate_of, refuse_not_finite
+from sedistill.enhancing.arrays import UnusableSamples, enhanced, level_factor, rate_of, refuse_not_finite
 from sedistill.enhancing.chunks import Block
 from sedistill.errors import UserError
 from sedistill.models.saving import load_model
@@ -196,10 +196,16 @@ def enhance_file(
 ) -> int:
     """Enhance one file as a stream; returns how many samples beyond full scale were limited to it."""
     noisy = _finite_blocks(job.source, info, seconds)
-    clean = enhanced(network, noisy, info.sample_rate, info.channels, info.frames, correct_level)
+    name = str(job.source)
+    clean = enhanced(
+        network, noisy, info.sample_rate, info.channels, info.frames, correct_level, name=name
+    )  # fmt: skip
     format_name, subtype = output_coding(job, info)
     limited = _Limited(clean, subtype)
-    write_blocks(job.target, limited, info.sample_rate, subtype, info.channels, format_name, overwrite)
+    try:
+        write_blocks(job.target, limited, info.sample_rate, subtype, info.channels, format_name, overwrite)
+    except UnusableSamples as error:
+        raise AudioFileError(job.source, error.reason) from None
     return limited.clipped
 
 
@@ -230,13 +236,10 @@ def output_coding(job: Job, info: AudioInfo) -> tuple[str, str]:
 
 
 def _finite_blocks(path: Path, info: AudioInfo, seconds: SecondsCounter) -> Iterator[Block]:
-    """The file from start to end; raises AudioFileError where it breaks off or holds NaN."""
+    """The file from start to end; raises AudioFileError where it breaks off, UnusableSamples at NaN."""
     done = 0
     for block in read_blocks(path):
-        try:
-            refuse_not_finite(block, "", done)
-        except UserError as error:
-            raise AudioFileError(path, str(error).removeprefix(": ").rstrip(".")) from None
+        refuse_not_finite(block, str(path), done)
         yield block
         done += len(block)
         seconds.add(len(block) / info.sample_rate, path.name)

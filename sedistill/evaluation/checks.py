@@ -20,7 +20,9 @@ def checked(samples: ArrayLike, name: str) -> NDArray[np.float64]:
     """A float64 copy (samples,); ValueError for other shapes, MetricUndefined for silence and NaN."""
     array = np.array(samples, dtype=np.float64)
     if array.ndim != 1:
-        raise ValueError(f"the {name} must have shape (samples,), not {array.shape}")
+        raise ValueError(
+            f"the {name} must have shape (samples,), not {array.shape}; give one channel at a time"
+        )
     if not np.isfinite(array).all():
         raise MetricUndefined(f"the {name} has NaN or infinite samples")
     if not len(array) or np.abs(array - array.mean()).max() < SILENCE_PEAK:

@@ -11,6 +11,7 @@ import os
 import queue
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -148,7 +149,7 @@ def systems_of(models: Sequence[nn.Module | Path | str], correct_level: bool) ->
     labels = distinct_labels(folders, what="model", taken=NOISY)
     systems = []
     for model, folder, label in zip(models, folders, labels, strict=True):
-        network = model.eval() if isinstance(model, nn.Module) else load_model(folder, device)
+        network = model if isinstance(model, nn.Module) else load_model(folder, device)
         gain = level_factor(network)
         training = getattr(network, "card", {}).get("training", {})
         facts = {
@@ -162,6 +163,12 @@ def systems_of(models: Sequence[nn.Module | Path | str], correct_level: bool) ->
         }
         systems.append(System(label, network, facts, correct_level))
     return systems
+
+
+def _device_of(systems: Sequence[System]) -> str:
+    networks = [system.network for system in systems if system.network is not None]
+    devices = {parameter.device.type for network in networks for parameter in network.parameters()}
+    return ", ".join(sorted(devices)) or "cpu"
 
 
 def _class_name(model: nn.Module) -> str:
@@ -258,15 +265,27 @@ def _scoring_processes(count: int) -> Iterator[list[ScoringProcess]]:
             process.stop()
 
 
+_threads = threading.Lock()
+_evaluations, _threads_before = 0, 0
+"""How many evaluations are at work in this process, and torch's threads before the first."""
+
+
 @contextlib.contextmanager
 def _one_torch_thread() -> Iterator[None]:
     """One thread an operation: the clips are what runs in parallel, and the numbers stay the same."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    global _evaluations, _threads_before
+    with _threads:
+        if not _evaluations:
+            _threads_before = torch.get_num_threads()
+        _evaluations += 1
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _threads:
+            _evaluations -= 1
+            if not _evaluations:
+                torch.set_num_threads(_threads_before)
 
 
 def facts_about(pairs: FixedSet, systems: Sequence[System], metrics: Sequence[Metric]) -> dict[str, Any]:
@@ -287,7 +306,7 @@ def facts_about(pairs: FixedSet, systems: Sequence[System], metrics: Sequence[Me
         "level_correction": "on" if level else "off",
         "models": models,
         "clips_enhanced": "whole",
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "device": _device_of(systems),
         "versions": {
             "sedistill": sedistill.__version__,
             **{package: importlib.metadata.version(package) for package in packages},
