@@ -146,7 +146,7 @@ def prepare(
 
     summary = run(
         output, root=root, clean=clean, noise=noise, noisy=noisy, layout=layout,
-        valid_speakers=[name.strip() for name in valid_speakers.split(",")] if valid_speakers else None,
+        valid_speakers=listed("--valid-speakers", valid_speakers),
         sample_rate=sample_rate, seed=seed, workers=workers, overwrite=overwrite,
         speaker_from=speaker_from, noise_from=noise_from,
     )  # fmt: skip
@@ -246,7 +246,7 @@ def evaluate(
     from sedistill.evaluation.evaluate import evaluate_models
 
     evaluate_models(
-        models, on, output, metrics=metrics.split(","), workers=workers,
+        models, on, output, metrics=listed("--metrics", metrics) or (), workers=workers,
         correct_level=not raw_level, overwrite=overwrite, show=True,
     )  # fmt: skip
 
@@ -278,7 +278,7 @@ def compare(
 
     run(
         evaluations, output, baseline=baseline, teacher=teacher,
-        metrics=metrics.split(",") if metrics else None, methods=methods.split(",") if methods else None,
+        metrics=listed("--metrics", metrics), methods=listed("--methods", methods),
         overwrite=overwrite, show=True,
     )  # fmt: skip
 
@@ -409,6 +409,16 @@ def demo(
     from sedistill.demo import run_demo
 
     run_demo(output, overwrite=overwrite)
+
+
+def listed(option: str, text: str | None) -> list[str] | None:
+    """The names that an option lists with commas between; None where it is left out. Raises UserError."""
+    from sedistill.settings import parts_of
+
+    names = None if text is None else parts_of(text)
+    if names == []:
+        raise UserError(f"{option} names nothing; give names with commas between, or leave it out.")
+    return names
 
 
 def show_version(wanted: bool) -> None:

@@ -6,6 +6,8 @@ import math
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +76,19 @@ def limit_threads() -> None:
     import torch
 
     torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
+
+
+@contextmanager
+def keeping_torch_state() -> Iterator[None]:
+    """Torch's threads and its random numbers on the CPU are afterwards what they were."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _quotas() -> list[float]:

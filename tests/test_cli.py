@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from sedistill.cli import app
 
 COMMANDS = ("prepare", "mix", "train", "evaluate", "enhance", "models", "demo")
 HEAVY = ("torch", "lightning", "pytorch_lightning", "matplotlib", "onnxruntime", "soundfile", "scipy", "pesq")
@@ -73,6 +76,27 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="no attribute 'Dispatch'"):
         _ = sedistill.Dispatch
+
+
+@pytest.mark.parametrize("text", ["si_sdr,stoi", "si_sdr, stoi", " si_sdr ,stoi,", "\tsi_sdr,\nstoi"])
+def test_spaces_around_commas_do_not_matter(text: str) -> None:
+    from sedistill.cli import listed
+
+    assert listed("--metrics", text) == ["si_sdr", "stoi"]
+    assert listed("--metrics", None) is None
+
+
+@pytest.mark.parametrize("text", ["", " ", " , "])
+def test_a_list_that_names_nothing_is_refused_by_every_command_that_takes_one(text: str) -> None:
+    for command, option in (
+        (["evaluate", "m", "--on", "s", "-o", "out"], "--metrics"),
+        (["compare", "scores", "-o", "out"], "--metrics"),
+        (["compare", "scores", "-o", "out"], "--methods"),
+        (["prepare", "corpus", "-o", "out"], "--valid-speakers"),
+    ):
+        result = CliRunner().invoke(app, [*command, option, text])
+        assert result.exit_code == 2
+        assert f"{option} names nothing" in result.stderr
 
 
 def test_version() -> None:

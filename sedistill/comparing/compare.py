@@ -12,7 +12,7 @@ import yaml
 import sedistill
 from sedistill.comparing.numbers import comparison_csv
 from sedistill.comparing.words import comparison_report
-from sedistill.evaluation.alignment import align
+from sedistill.evaluation.alignment import AlignedSet, align
 from sedistill.evaluation.comparison import Comparison, compare_methods
 from sedistill.reading import NAMES, TO_BE_READ
 from sedistill.report.comparison import (
@@ -88,11 +88,12 @@ def facts_about(comparison: Comparison, evaluations: Sequence[Path | str]) -> di
     seeds = {row.method: list(row.seeds) for row in comparison.differences}
     return {
         "evaluations": [str(place) for place in evaluations],
-        "sets": {scores.name: {"clips": len(scores.clips)} for scores in comparison.sets},
+        "sets": {scores.name: _counts(scores) for scores in comparison.sets},
         "baseline": comparison.baseline,
         "teacher": comparison.teacher,
         "seeds": {method: seeds[method] for method in comparison.methods},
         "tests": "paired t-test and Wilcoxon signed-rank test, two-tailed; over clips and over seeds",
+        "clusters": "utterance and noise recording, where clips share them (Cameron, Gelbach, Miller 2011)",
         "intervals": "95 %, Student's t; shares of the gap after Fieller",
         "holm_over": comparison.family_size,
         "versions": {
@@ -101,6 +102,12 @@ def facts_about(comparison: Comparison, evaluations: Sequence[Path | str]) -> di
         },
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
+
+
+def _counts(scores: AlignedSet) -> dict[str, int]:
+    known = scores.clusters
+    recordings = {"utterances": known.utterance_count, "noise_recordings": known.noise_count} if known else {}
+    return {"clips": len(scores.clips), **{name: count for name, count in recordings.items() if count}}
 
 
 def _shown_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:

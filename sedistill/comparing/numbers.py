@@ -11,7 +11,8 @@ from sedistill.evaluation.significance import PairedTest
 
 TEST_COLUMNS = ("low", "high", "t", "p_t", "p_t_holm", "p_wilcoxon", "p_wilcoxon_holm", "d_z")
 COLUMNS = (
-    "set", "metric", "unit", "method", "baseline", "clips", "of", "mean", "baseline_mean", "difference",
+    "set", "metric", "unit", "method", "baseline", "clips", "of",
+    "utterances", "noise_recordings", "clips_degrees_of_freedom", "mean", "baseline_mean", "difference",
     *(f"clips_{name}" for name in TEST_COLUMNS), "gap_closed", "gap_closed_low", "gap_closed_high",
     "seeds", "difference_by_seed", *(f"seeds_{name}" for name in TEST_COLUMNS), "holm_over",
 )  # fmt: skip
@@ -27,12 +28,20 @@ def _row(comparison: Comparison, row: Difference) -> list[Any]:
     share = [closed.value, closed.low, closed.high] if closed else [math.nan] * 3
     return [
         row.set_name, row.metric, METRICS[row.metric].unit, row.method, comparison.baseline,
-        row.clips, row.of, *map(number_text, (row.method_mean, row.baseline_mean, row.over_clips.mean)),
+        row.clips, row.of, *_recordings(row),
+        *map(number_text, (row.method_mean, row.baseline_mean, row.over_clips.mean)),
         *_tested(row.over_clips, corrected.clips_t, corrected.clips_wilcoxon), *map(number_text, share),
         " ".join(map(str, row.seeds)), " ".join(map(number_text, row.by_seed)),
         *_tested(row.over_seeds, corrected.seeds_t, corrected.seeds_wilcoxon),
         comparison.family_size if row.method in comparison.methods else "",
     ]  # fmt: skip
+
+
+def _recordings(row: Difference) -> list[Any]:
+    """How many there are and the degrees of freedom that leaves; empty where clips are independent."""
+    if row.clusters is None:
+        return ["", "", max(row.clips - 1, 0)]
+    return [row.clusters.utterance_count, row.clusters.noise_count, row.clusters.fewest - 1]
 
 
 def _tested(test: PairedTest, p_t_holm: float, p_wilcoxon_holm: float) -> list[str]:

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Sequence
 
+from sedistill.comparing.cautions import below_noisy, cluster_sentences, counted, counted_clips
 from sedistill.evaluation.alignment import AlignedSet
 from sedistill.evaluation.comparison import Comparison, Difference
+from sedistill.evaluation.labels import file_names
 from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.significance import t_quantile
 from sedistill.report.comparison import ComparisonReport, ComparisonSection, TextTable
@@ -18,14 +20,16 @@ UNKNOWN = "–"
 def comparison_report(comparison: Comparison, facts: Sequence[tuple[str, str]]) -> ComparisonReport:
     """Everything the text and the page show; the summary tables come first."""
     sections = []
+    names = [scores.name for scores in comparison.sets]
+    keys = dict(zip(names, file_names(names), strict=True))
     for scores in comparison.sets:
-        heading = f"Differences from {comparison.baseline} on {scores.name} ({len(scores.clips)} clips)"
-        key = scores.name.replace("/", "-")
-        sections.append(ComparisonSection(heading, key, [summary_table(comparison, scores)]))
+        heading = f"Differences from {comparison.baseline} on {scores.name} ({counted_clips(scores)})"
+        sections.append(ComparisonSection(heading, keys[scores.name], [summary_table(comparison, scores)]))
     for scores in comparison.sets:
-        sections += [_section(comparison, scores, metric) for metric in scores.metrics]
+        key = keys[scores.name]
+        sections += [_section(comparison, scores, metric, f"{key}-{metric}") for metric in scores.metrics]
     return ComparisonReport(
-        title=f"{_counted(len(comparison.methods), 'method')} against {comparison.baseline}",
+        title=f"{counted(len(comparison.methods), 'method')} against {comparison.baseline}",
         summary=_summary(comparison),
         reading=reading(comparison),
         sections=sections,
@@ -43,12 +47,12 @@ def summary_table(comparison: Comparison, scores: AlignedSet) -> TextTable:
     ]
     note = (
         f"Mean difference with its 95 % interval over clips. c, s: p < {SIGNIFICANT} in the t-test over "
-        "clips, over seeds, after Holm's correction (the teacher's uncorrected)."
+        "clips, over seeds, after Holm's correction (those of noisy and teacher uncorrected)."
     )
     return TextTable(["", *scores.metrics.values()], rows, note)
 
 
-def _section(comparison: Comparison, scores: AlignedSet, metric: str) -> ComparisonSection:
+def _section(comparison: Comparison, scores: AlignedSet, metric: str, key: str) -> ComparisonSection:
     rows = comparison.of(scores.name, metric)
     label = scores.metrics[metric]
     x_label = f"Δ{label} (better →)" if METRICS[metric].higher_is_better else f"Δ{label} (← better)"
@@ -60,7 +64,6 @@ def _section(comparison: Comparison, scores: AlignedSet, metric: str) -> Compari
     tables = [clips_table(comparison, metric, rows)]
     if any(len(row.seeds) > 1 for row in rows):
         tables.append(seeds_table(comparison, metric, rows))
-    key = f"{scores.name}-{metric}".replace("/", "-")
     return ComparisonSection(f"{label} on {scores.name}", key, tables, figure)
 
 
@@ -86,6 +89,10 @@ def clips_table(comparison: Comparison, metric: str, rows: Sequence[Difference])
         for row in rows
     ]
     note = "Over clips: differences averaged over seeds."
+    if any(row.clusters is not None for row in rows):
+        note += (
+            " Clips that share a recording are not independent: intervals and t-tests are between recordings."
+        )
     if comparison.teacher is None:
         header, cells = header[:-1], [row[:-1] for row in cells]
     return TextTable(header, cells, note)
@@ -115,12 +122,14 @@ def seeds_table(comparison: Comparison, metric: str, rows: Sequence[Difference])
 def reading(comparison: Comparison) -> list[str]:
     """How to read the numbers, and what they do not say."""
     methods, sets = len(comparison.methods), len(comparison.sets)
-    family = _counted(comparison.family_size, "hypothesis", "hypotheses")
+    family = counted(comparison.family_size, "hypothesis", "hypotheses")
     sentences = [
+        *below_noisy(comparison),
         "Over clips is about other clips of the same kind, for the networks at hand; over seeds is about "
         "other seeds, for the clips at hand. A method is better only as far as both say so.",
         f"All tests are paired and two-tailed. Holm's correction is over {family} for each metric and test: "
-        f"{_counted(methods, 'method')} on {_counted(sets, 'set')}. Intervals are not corrected.",
+        f"{counted(methods, 'method')} on {counted(sets, 'set')}. Intervals are not corrected.",
+        *cluster_sentences(comparison),
         "d_z is the mean difference in standard deviations of the differences.",
         *_seed_sentences(comparison),
         *_dropped_sentence(comparison),
@@ -182,10 +191,10 @@ def _dropped_sentence(comparison: Comparison) -> list[str]:
 
 
 def _summary(comparison: Comparison) -> str:
-    sets = " and ".join(f"{one.name} ({_counted(len(one.clips), 'clip')})" for one in comparison.sets)
+    sets = " and ".join(f"{one.name} ({counted_clips(one)})" for one in comparison.sets)
     seeds = sorted({len(row.seeds) for row in comparison.differences if row.method in comparison.methods})
-    counted = _counted(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
-    return f"{', '.join(comparison.methods)}: each against {comparison.baseline}, {counted}, on {sets}."
+    of_seeds = counted(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    return f"{', '.join(comparison.methods)}: each against {comparison.baseline}, {of_seeds}, on {sets}."
 
 
 def _forest_row(row: Difference) -> ForestRow:
@@ -236,7 +245,3 @@ def _number(value: float, digits: int) -> str:
 
 def _signed(value: float, digits: int) -> str:
     return UNKNOWN if math.isnan(value) else f"{value:+.{digits}f}"
-
-
-def _counted(count: int, one: str, many: str = "") -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"

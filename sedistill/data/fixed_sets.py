@@ -99,6 +99,8 @@ class FixedSet:
         sample_rate: Hz.
         snr_db: of each clip, NaN where unknown.
         noise_classes: of each clip, empty where unknown (bytes).
+        utterances, noise_recordings: the recordings in each clip by name, empty where unknown; several
+            noises are parted by semicolons.
         facts: set.yaml, or {} for a plain folder.
 
     Raises UserError for a missing folder, a file without a partner, pairs of different lengths or rates, and
@@ -112,6 +114,7 @@ class FixedSet:
         self.clean_names = np.array([os.fsencode(pair.clean) for pair in pairs], dtype=np.bytes_)
         self.snr_db = np.full(len(pairs), np.nan)
         self.noise_classes = np.full(len(pairs), b"", dtype=np.bytes_)
+        self.utterances = self.noise_recordings = [""] * len(pairs)
         self.facts: dict[str, Any] = {}
         if (self.folder / FACTS).is_file():
             self._load_written()
@@ -246,6 +249,9 @@ class FixedSet:
         self.lengths = np.array([row.frames for row in rows], dtype=np.int64)
         self.snr_db = np.array([row.snr_db for row in rows])
         self.noise_classes = np.array([os.fsencode(row.noise_class) for row in rows], dtype=np.bytes_)
+        # Sets of earlier versions name the files that clips were cut from, not the recordings.
+        self.utterances = [row.clean_recording or row.clean for row in rows]
+        self.noise_recordings = [row.noise_recording or row.noise for row in rows]
 
     def _refuse_changed(self, path: Path) -> None:
         table = self.folder / TABLE

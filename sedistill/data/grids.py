@@ -20,14 +20,14 @@ from sedistill.data.material import Material, Piece
 from sedistill.data.mixing import MixturePlan, plan_noise, render_one_of
 from sedistill.data.set_files import FACTS, FixedSetSummary, Row, row_of_mixture, write_pair, write_set
 from sedistill.errors import UserError
-from sedistill.settings import Settings, settings_of_texts
+from sedistill.settings import Settings, parts_of, settings_of_texts
 from sedistill.writing import refuse_existing, refuse_inside
 
 
 def _listed(value: Any) -> Any:
     """A list, or what stands for one on a command line: "-5,0,5", or a single value."""
     if isinstance(value, str):
-        return [part.strip() for part in value.split(",")]
+        return parts_of(value)
     return [value] if isinstance(value, int | float) else value
 
 

@@ -18,7 +18,7 @@ from sedistill.audio.files import (
     write_blocks,
 )
 from sedistill.audio.listing import AudioBelow, Unread, audio_below, none_found, told
-from sedistill.devices import choose_device, limit_threads
+from sedistill.devices import choose_device, keeping_torch_state, limit_threads
 from sedistill.enhancing.arrays import UnusableSamples, enhanced, level_factor, rate_of, refuse_not_finite
 from sedistill.enhancing.chunks import Block
 from sedistill.errors import UserError
@@ -39,6 +39,7 @@ class Job:
     target: Path
 
 
+@keeping_torch_state()
 def enhance_files(
     model: Path | str,
     inputs: Sequence[Path | str],

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedistill.errors import UserError, nearest
+from sedistill.evaluation.clusters import Clusters
 from sedistill.evaluation.methods import Trained, method_names, trained
 from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
@@ -26,12 +27,14 @@ class AlignedSet:
         metrics: names of the metrics, the first axis of the scores, with the labels they were given.
         clips: names of the clips, the second axis.
         scores: by method and seed, NaN where a metric is undefined; "noisy" is the unprocessed input.
+        clusters: which clips share an utterance or a noise recording; None where that is not known.
     """
 
     name: str
     metrics: dict[str, str]
     clips: list[str]
     scores: dict[str, BySeed] = field(default_factory=dict)
+    clusters: Clusters | None = None
 
     @property
     def methods(self) -> list[str]:
@@ -66,6 +69,7 @@ def align(evaluations: Sequence[Path | str], metrics: Sequence[str] | None = Non
         for evaluation in read:
             _check_fit(whole, read[0], evaluation)
             _add(whole, evaluation, names)
+        whole.clusters = _clusters(whole, read)
         aligned.append(whole)
     return aligned
 
@@ -176,6 +180,16 @@ def _two_networks(method: str, origin: Trained, evaluation: _Evaluation, label: 
         f"there are two different networks {method} {seed}, the second being {label} in {evaluation.place}; "
         "leave one out, or give one another `recipe` in its evaluation.yaml."
     )
+
+
+def _clusters(whole: AlignedSet, read: Sequence[_Evaluation]) -> Clusters:
+    """What is in every clip, from the first evaluation that says it: those of earlier versions do not."""
+    recordings: dict[str, tuple[str, str]] = {}
+    for evaluation in read:
+        for row in evaluation.sets[whole.name].clips:
+            utterance, noise = recordings.get(row.clip, ("", ""))
+            recordings[row.clip] = utterance or row.utterance, noise or row.noise_recording
+    return Clusters(*zip(*(recordings[clip] for clip in whole.clips), strict=True))
 
 
 def _scores_of(scores: SetScores, model: str, whole: AlignedSet) -> NDArray[np.float64]:

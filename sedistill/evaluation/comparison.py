@@ -1,7 +1,8 @@
 """Every method against one baseline: over clips, over seeds, and the share of the gap that it closed.
 
 Two things make a difference uncertain, and each has its own test. Other clips: differences are averaged over
-seeds and tested over clips, for the networks at hand. Other seeds: differences are averaged over clips and
+seeds and tested over clips, for the networks at hand; clips that share an utterance or a noise recording are
+not independent, and the test is then between those. Other seeds: differences are averaged over clips and
 tested over seeds, for the clips at hand. A claim about a method needs both.
 """
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from sedistill.errors import UserError
 from sedistill.evaluation.alignment import AlignedSet, BySeed
+from sedistill.evaluation.clusters import Clusters
 from sedistill.evaluation.methods import method_named
 from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.scores import NOISY
@@ -39,6 +41,7 @@ class Difference:
         seeds: those that both were trained with, in which they are paired; empty where none is known to be
             common to both, and each is averaged over its own.
         clips: those on which the metric is defined for both with every one of these seeds; `of` so many.
+        clusters: the recordings in those clips, or None where they are independent as far as is known.
         method_mean, baseline_mean: over these seeds and clips.
         by_seed: the mean difference over clips, of each seed.
         over_clips: the test of differences averaged over seeds.
@@ -59,12 +62,17 @@ class Difference:
     over_clips: PairedTest
     over_seeds: PairedTest
     gap_closed: Share | None
+    clusters: Clusters | None = None
     corrected: Corrected = Corrected()
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods against one baseline: `differences` set by set, metric by metric, the teacher's first."""
+    """Methods against one baseline: `differences` set by set, metric by metric.
+
+    Those of the noisy input and of the teacher come first; they stand beside the methods and are not tested
+    with them.
+    """
 
     baseline: str
     teacher: str | None
@@ -111,9 +119,14 @@ def compare_methods(
         _difference(one, metric, method, baseline, teacher)
         for one in sets
         for metric in one.metrics
-        for method in ([teacher] if teacher else []) + others
+        for method in _beside(baseline, teacher) + others
     ]
     return Comparison(baseline, teacher, others, list(sets), _corrected(rows, others))
+
+
+def _beside(baseline: str, teacher: str | None) -> list[str]:
+    """What is shown beside the methods under test."""
+    return [name for name in (NOISY, teacher) if name is not None and name != baseline]
 
 
 def _baseline(wanted: str | None, known: Sequence[str]) -> str:
@@ -142,18 +155,21 @@ def _difference(
     index = list(scores.metrics).index(metric)
     of_methods = _by_seed(scores, method, index)
     of_baselines = _by_seed(scores, baseline, index)
-    if method == teacher:
+    if method in (teacher, NOISY):
         of_methods = dict.fromkeys(of_baselines, _mean_over_seeds(of_methods))
     if baseline == NOISY:
         of_baselines = dict.fromkeys(of_methods, of_baselines[None])
     seeds, of_method, of_baseline = _paired(of_methods, of_baselines)
     differences = of_method - of_baseline
     defined = _defined(differences)
+    clusters = scores.clusters.of(defined) if scores.clusters and defined.any() else None
+    if clusters is not None and clusters.independent:
+        clusters = None
     by_seed = [float(values[defined].mean()) for values in differences] if seeds and defined.any() else []
     gap_closed = None
-    if teacher is not None and method != teacher:
+    if teacher is not None and method not in (teacher, NOISY):
         gap = _mean_over_seeds(_by_seed(scores, teacher, index)) - of_baseline
-        gap_closed = _gap_closed(differences, gap, METRICS[metric].higher_is_better)
+        gap_closed = _gap_closed(differences, gap, METRICS[metric].higher_is_better, scores.clusters)
     return Difference(
         set_name=scores.name,
         metric=metric,
@@ -164,9 +180,10 @@ def _difference(
         method_mean=_mean(of_method[:, defined]),
         baseline_mean=_mean(of_baseline[:, defined]),
         by_seed=tuple(by_seed),
-        over_clips=paired_test(differences.mean(axis=0)[defined]),
+        over_clips=paired_test(differences.mean(axis=0)[defined], clusters),
         over_seeds=paired_test(by_seed),
         gap_closed=gap_closed,
+        clusters=clusters,
     )
 
 
@@ -188,7 +205,10 @@ def _paired(one: BySeed, two: BySeed) -> tuple[tuple[int, ...], NDArray[np.float
 
 
 def _gap_closed(
-    differences: NDArray[np.float64], gap: NDArray[np.float64], higher_is_better: bool
+    differences: NDArray[np.float64],
+    gap: NDArray[np.float64],
+    higher_is_better: bool,
+    clusters: Clusters | None,
 ) -> Share | None:
     """(method - baseline) / (teacher - baseline), from differences (seeds, clips), each to the baseline.
 
@@ -200,7 +220,8 @@ def _gap_closed(
     ahead = gap[:, defined].mean(axis=1) * (1 if higher_is_better else -1)
     if not (ahead > 0).all():
         return None
-    return share(differences[:, defined].mean(axis=0), gap[:, defined].mean(axis=0))
+    of_defined = clusters.of(defined) if clusters is not None else None
+    return share(differences[:, defined].mean(axis=0), gap[:, defined].mean(axis=0), of_defined)
 
 
 def _defined(differences: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -213,7 +234,7 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def _corrected(rows: Sequence[Difference], methods: Sequence[str]) -> list[Difference]:
-    """Holm's correction of each test over its family: one metric, every method but the teacher, every set."""
+    """Holm's correction of each test over its family: one metric, every method under test, every set."""
     corrected = list(rows)
     for metric in dict.fromkeys(row.metric for row in rows):
         family = [i for i, row in enumerate(rows) if row.metric == metric and row.method in methods]

@@ -6,6 +6,7 @@ cores are busy whichever of the two takes longer, and the numbers do not depend 
 """
 
 import contextlib
+import hashlib
 import importlib.metadata
 import os
 import queue
@@ -30,7 +31,7 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.devices import usable_cores
 from sedistill.enhancing.arrays import enhance, level_factor, rate_of, refuse_not_finite
 from sedistill.errors import UserError
-from sedistill.evaluation.labels import distinct_labels
+from sedistill.evaluation.labels import distinct_labels, file_names
 from sedistill.evaluation.quality import DEFAULT_METRICS, Metric, metrics_named
 from sedistill.evaluation.scores import FACTS, NOISY, ClipScore, SetScores
 from sedistill.evaluation.scoring import Score, ScoringProcess
@@ -116,9 +117,9 @@ def evaluate_models(
     systems = [NOISY_SYSTEM, *systems_of(models, correct_level)]
     results: dict[str, SetScores] = {}
     with atomic_folder(output, overwrite, marker=f"*/{FACTS}") as temporary:
-        for name, pairs in zip(names, pair_sets, strict=True):
+        for name, place_name, pairs in zip(names, file_names(names), pair_sets, strict=True):
             results[name] = score_set(name, pairs, systems, chosen, worker_count(workers))
-            place = temporary / name.replace("/", "-")
+            place = temporary / place_name
             place.mkdir()
             write_scores(place, results[name])
             if show:
@@ -195,9 +196,11 @@ def score_clip(
 ) -> ClipScore:
     """One row; a clip that cannot be read or enhanced has that as the reason for every metric."""
     snr_db = float(pairs.snr_db[index])
+    utterance = pairs.utterances[index]
     scores: dict[str, Score]
     try:
         noisy, clean = pairs[index]
+        utterance = utterance or f"sha256 {hashlib.sha256(clean.tobytes()).hexdigest()[:16]}"
         for side, samples in (("noisy", noisy), ("clean", clean)):
             refuse_not_finite(samples[:, None], f"the {side} file")
         if np.isnan(snr_db):
@@ -214,6 +217,8 @@ def score_clip(
         noise_class=os.fsdecode(pairs.noise_classes[index]),
         values={name: np.nan if isinstance(score, str) else score for name, score in scores.items()},
         reasons={name: score for name, score in scores.items() if isinstance(score, str)},
+        utterance=utterance,
+        noise_recording=pairs.noise_recordings[index],
     )
 
 

@@ -21,10 +21,20 @@ def distinct_labels(folders: Sequence[Path], what: str, taken: str = "") -> list
     labels = [folder.name for folder in resolved]
     if len(set(labels)) < len(labels):
         labels = differing_parts(resolved)
-    while taken in labels:
+    while taken in labels or len(set(labels)) < len(labels):
         depth += 1
         labels = ["/".join(folder.parts[-depth:]) for folder in resolved]
     return [shown(label) for label in labels]
+
+
+def file_names(names: Sequence[str]) -> list[str]:
+    """Names as file names, different ones for different names also where "/" made them differ."""
+    found: list[str] = []
+    for name in names:
+        plain = name.replace("/", "-")
+        numbered = (f"{plain}-{number}" for number in range(2, len(names) + 2))
+        found.append(next(one for one in (plain, *numbered) if one not in found))
+    return found
 
 
 def differing_parts(folders: Sequence[Path]) -> list[str]:

@@ -24,7 +24,7 @@ MOST_SINGLE_SNRS = 8
 
 CLIPS, FACTS = "clips.csv", "evaluation.yaml"
 AGAIN = "evaluate again"
-CLIP_COLUMNS = ("model", "clip", "seconds", "snr_db", "noise_class")
+CLIP_COLUMNS = ("model", "clip", "seconds", "snr_db", "noise_class", "utterance", "noise_recording")
 
 
 class _Model(Record):
@@ -49,7 +49,9 @@ class _Facts(Record):
 class ClipScore:
     """One model on one clip. `values` holds NaN where a metric is undefined, `reasons` says why.
 
-    `model` is "noisy" for the unprocessed input. `snr_db` is NaN where it is not known.
+    `model` is "noisy" for the unprocessed input. `snr_db` is NaN where it is not known. `utterance` and
+    `noise_recording` (several parted by semicolons) name what is in the clip, so that clips which share one
+    are not taken as independent; empty where not known.
     """
 
     model: str
@@ -59,6 +61,8 @@ class ClipScore:
     noise_class: str
     values: dict[str, float]
     reasons: dict[str, str] = field(default_factory=dict)
+    utterance: str = ""
+    noise_recording: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class SetScores:
     facts: dict[str, Any]
 
     def __post_init__(self) -> None:
+        _refuse_doubles(self.name, self.clips)
         self._noisy = {row.clip: row for row in self.clips if row.model == NOISY}
         self._snr_labels = _snr_labels({(row.clip, _rounded(row.snr_db)) for row in self.clips})
         self._groups: dict[tuple[str, str, str], list[ClipScore]] = defaultdict(list)
@@ -150,6 +155,18 @@ class SetScores:
         return self.statistic(model, metric).mean
 
 
+def _refuse_doubles(name: str, clips: Sequence[ClipScore]) -> None:
+    """Raise UserError where a model has a clip twice: a mean would count it so, and a join lose one."""
+    seen: set[tuple[str, str]] = set()
+    for row in clips:
+        if (row.model, row.clip) in seen:
+            raise UserError(
+                f"the scores of {row.model} on {name} hold clip {row.clip} twice; evaluate again on a set "
+                "whose clips have different names."
+            )
+        seen.add((row.model, row.clip))
+
+
 def _snr_labels(clips: Collection[tuple[str, float | None]]) -> dict[float | None, str]:
     """The label of each SNR among the clips, from low to high and unknown last.
 
@@ -189,7 +206,10 @@ def _clip_rows(scores: SetScores) -> Iterator[list[Any]]:
             for metric in scores.metrics
             for value in (row.values[metric], scores.improvement(row, metric))
         ]
-        about = [row.model, row.clip, number_text(row.seconds), number_text(row.snr_db), row.noise_class]
+        about = [
+            row.model, row.clip, number_text(row.seconds), number_text(row.snr_db), row.noise_class,
+            row.utterance, row.noise_recording,
+        ]  # fmt: skip
         yield [*about, *values, reasons]
 
 
@@ -202,8 +222,15 @@ def load_scores(folder: Path | str) -> dict[str, SetScores]:
     places = [folder] if (folder / FACTS).is_file() else sorted(p.parent for p in folder.glob(f"*/{FACTS}"))
     if not places:
         raise UserError(f"{folder} holds no evaluation ({FACTS}); make one with `sedistill evaluate`.")
-    loaded = [_load_set(place) for place in places]
-    return {scores.name: scores for scores in loaded}
+    loaded: dict[str, SetScores] = {}
+    for place in places:
+        scores = _load_set(place)
+        if scores.name in loaded:
+            raise UserError(
+                f"{folder} holds two sets of the name {scores.name}; give one another `name` in its {FACTS}."
+            )
+        loaded[scores.name] = scores
+    return loaded
 
 
 def _load_set(place: Path) -> SetScores:
@@ -216,7 +243,8 @@ def _load_set(place: Path) -> SetScores:
         "model": str, "clip": str, "seconds": Number, "snr_db": Number, "noise_class": str, "undefined": str,
         **dict.fromkeys(metrics, Number),
     }  # fmt: skip
-    row_kind: Any = make_dataclass("Row", columns.items())
+    later: list[Any] = [(column, str, field(default="")) for column in ("utterance", "noise_recording")]
+    row_kind: Any = make_dataclass("Row", [*columns.items(), *later])
     rows: list[Any] = read_csv(place / CLIPS, row_kind, AGAIN)
     clips = [_clip_score(row, metrics, place) for row in rows]
     _refuse_incomplete(clips, place)
@@ -228,20 +256,24 @@ def _clip_score(row: Any, metrics: list[str], place: Path) -> ClipScore:
     if any(len(reason) < 2 for reason in reasons):
         raise UserError(f"{place / CLIPS}: the reasons of {row.model} on {row.clip} are damaged; {AGAIN}.")
     values = {metric: getattr(row, metric) for metric in metrics}
-    return ClipScore(row.model, row.clip, row.seconds, row.snr_db, row.noise_class, values, dict(reasons))
+    return ClipScore(
+        row.model, row.clip, row.seconds, row.snr_db, row.noise_class, values, dict(reasons),
+        row.utterance, row.noise_recording,
+    )  # fmt: skip
 
 
 def _refuse_incomplete(clips: list[ClipScore], place: Path) -> None:
     """Every model has every clip, the unprocessed input too, or a table was cut short."""
-    of_model: dict[str, list[str]] = defaultdict(list)
+    if not clips:
+        raise UserError(f"{place / CLIPS} holds no clips; {AGAIN}.")
+    of_model: dict[str, set[str]] = defaultdict(set)
     for row in clips:
-        of_model[row.model].append(row.clip)
-    noisy = sorted(of_model[NOISY])
-    lacking = next((model for model, of in of_model.items() if sorted(of) != noisy), None)
-    if lacking is not None or not noisy:
-        raise UserError(
-            f"{place / CLIPS} is not whole: {lacking or NOISY} lacks clips that others have; {AGAIN}."
-        )
+        of_model[row.model].add(row.clip)
+    all_clips = list(dict.fromkeys(row.clip for row in clips))
+    for model in dict.fromkeys([NOISY, *of_model]):
+        lacking = next((clip for clip in all_clips if clip not in of_model[model]), None)
+        if lacking is not None:
+            raise UserError(f"{place / CLIPS} is not whole: {model} lacks clip {lacking}; {AGAIN}.")
 
 
 def number_text(value: float) -> str:

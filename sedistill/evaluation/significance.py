@@ -1,6 +1,7 @@
 """Whether paired differences differ from nothing: t-test, Wilcoxon, intervals, effect size, Holm, shares.
 
-Everything takes plain arrays of differences, one a pair, and knows nothing of clips or seeds. Tests are
+Everything takes plain arrays of differences, one a pair, and knows nothing of seeds. Where pairs are not
+independent, `Clusters` says which belong together, and errors and degrees of freedom are theirs. Tests are
 two-tailed, intervals hold 95 %. The tests are written out here because what SciPy's Wilcoxon does with ties
 and small samples changed between its versions; SciPy gives the distribution functions.
 """
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sedistill.errors import UserError
+from sedistill.evaluation.clusters import Clusters
 
 CONFIDENCE = 0.95
 EXACT_WILCOXON_UP_TO = 50
@@ -29,8 +31,9 @@ class PairedTest:
     Attributes
         mean, sd: of the differences; sd with n - 1.
         low, high: the 95 % interval of the mean, from Student's t.
-        t, p_t: the paired t-test (Student, 1908), two-tailed, n - 1 degrees of freedom.
-        p_wilcoxon: the signed-rank test (Wilcoxon, 1945), two-tailed.
+        t, p_t: the paired t-test (Student, 1908), two-tailed, n - 1 degrees of freedom; between clusters
+            with their error and degrees of freedom.
+        p_wilcoxon: the signed-rank test (Wilcoxon, 1945), two-tailed; NaN between clusters.
         d_z: mean / sd (Cohen, 1988, section 2.3.5): the effect in standard deviations of a difference.
     """
 
@@ -54,8 +57,10 @@ class Share:
     high: float
 
 
-def paired_test(differences: ArrayLike) -> PairedTest:
+def paired_test(differences: ArrayLike, clusters: Clusters | None = None) -> PairedTest:
     """Test finite paired differences (n,) against zero.
+
+    `clusters` says which of them are not independent; None: all are.
 
     One pair has a mean and nothing else, none has nothing. Differences that are all equal have no spread to
     test the mean against: p_t and d_z are NaN, unless all are zero, where p_t is 1 and d_z 0. Raises
@@ -67,14 +72,31 @@ def paired_test(differences: ArrayLike) -> PairedTest:
     if n < 2:
         return PairedTest(n, mean, *[np.nan] * 7)
     sd = float(values.std(ddof=1))
-    p_wilcoxon = wilcoxon(values)
+    p_wilcoxon = wilcoxon(values) if _are_independent(clusters) else np.nan
     if sd <= ROUNDING * np.abs(values).max():
         t, p_t, d_z = (0.0, 1.0, 0.0) if mean == 0 else (np.nan, np.nan, np.nan)
         return PairedTest(n, mean, 0.0, mean, mean, t, p_t, p_wilcoxon, d_z)
-    t = mean / (sd / np.sqrt(n))
-    half_width = t_quantile(n - 1) * sd / np.sqrt(n)
-    p_t = float(2 * _special().stdtr(n - 1, -abs(t)))
+    covariances, freedom = _covariances(values[None], clusters)
+    if not covariances:
+        return PairedTest(n, mean, sd, np.nan, np.nan, np.nan, np.nan, p_wilcoxon, mean / sd)
+    error = float(np.sqrt(max(covariance[0, 0] for covariance in covariances)))
+    t, half_width = mean / error, t_quantile(freedom) * error
+    p_t = float(2 * _special().stdtr(freedom, -abs(t)))
     return PairedTest(n, mean, sd, mean - half_width, mean + half_width, float(t), p_t, p_wilcoxon, mean / sd)
+
+
+def _are_independent(clusters: Clusters | None) -> bool:
+    return clusters is None or clusters.independent
+
+
+def _covariances(
+    values: NDArray[np.float64], clusters: Clusters | None
+) -> tuple[list[NDArray[np.float64]], int]:
+    """Of the means of values (rows, n): estimates, the largest to be used, and their degrees of freedom."""
+    n = values.shape[1]
+    if clusters is None or clusters.independent:
+        return [np.atleast_2d(np.cov(values)) / n], n - 1
+    return clusters.covariances(values), clusters.fewest - 1
 
 
 def t_quantile(degrees_of_freedom: int) -> float:
@@ -116,11 +138,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def share(part: ArrayLike, whole: ArrayLike) -> Share | None:
+def share(part: ArrayLike, whole: ArrayLike, clusters: Clusters | None = None) -> Share | None:
     """mean(part) / mean(whole) of differences (n,) paired with each other, with Fieller's interval (1954).
 
     The interval holds every ratio r for which a t-test does not tell the mean of part - r whole from zero. It
-    is bounded exactly when the mean of `whole` itself differs from zero at the same level; else None.
+    is bounded exactly when the mean of `whole` itself differs from zero at the same level; else None. Between
+    clusters it holds what any of their estimates does.
     """
     part, whole = _finite_row(part), _finite_row(whole)
     if len(part) != len(whole):
@@ -128,14 +151,25 @@ def share(part: ArrayLike, whole: ArrayLike) -> Share | None:
     n = len(whole)
     if n < 2:
         return None
-    a, b = part.mean(), whole.mean()
-    aa, ab, bb = (np.cov(part, whole)[[0, 0, 1], [0, 1, 1]]) * t_quantile(n - 1) ** 2 / n
+    covariances, freedom = _covariances(np.stack([part, whole]), clusters)
+    bounds = [_fieller(part.mean(), whole.mean(), one * t_quantile(freedom) ** 2) for one in covariances]
+    known = [bound for bound in bounds if bound is not None]
+    if not known or len(known) < len(bounds):
+        return None
+    return Share(
+        float(part.mean() / whole.mean()), min(low for low, _ in known), max(high for _, high in known)
+    )
+
+
+def _fieller(a: float, b: float, spread: NDArray[np.float64]) -> tuple[float, float] | None:
+    """The interval of a / b; `spread` is the covariance of both times the squared quantile."""
+    aa, ab, bb = spread[[0, 0, 1], [0, 1, 1]]
     denominator = b**2 - bb
     if denominator <= 0:
         return None
     middle = (a * b - ab) / denominator
     half_width = np.sqrt(max(0.0, middle**2 - (a**2 - aa) / denominator))
-    return Share(float(a / b), float(middle - half_width), float(middle + half_width))
+    return float(middle - half_width), float(middle + half_width)
 
 
 def _doubled_ranks(sizes: NDArray[np.float64]) -> NDArray[np.int64]:

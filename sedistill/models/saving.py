@@ -19,6 +19,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from sedistill import __version__
+from sedistill.devices import keeping_torch_state
 from sedistill.errors import UserError
 from sedistill.integrity import CHECKSUM, bytes_hash, facts_checksum
 from sedistill.models.base import SpeechEnhancer
@@ -91,7 +92,8 @@ def load_model(folder: Path | str, device: str | torch.device = "cpu") -> Speech
     folder = Path(folder)
     card = _card_in(folder)
     try:
-        model = build_model({"class": card["class"], **card["settings"]})
+        with keeping_torch_state():  # the first weights are drawn, and then replaced
+            model = build_model({"class": card["class"], **card["settings"]})
     except UserError as error:
         raise UserError(f"{folder / CARD}: {error}") from None
     _refuse_changed(folder / CARD, card)

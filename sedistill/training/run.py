@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 import sedistill
+from sedistill.devices import keeping_torch_state
 from sedistill.errors import UserError
 from sedistill.models.presets import full_settings
 from sedistill.models.saving import save_model
@@ -46,6 +47,7 @@ class _Config(Record):
     recipe: dict[str, Any]
 
 
+@keeping_torch_state()
 def train(
     recipe_path: Path, overrides: Sequence[str] = (), output: Path | None = None, plan_only: bool = False
 ) -> Path:

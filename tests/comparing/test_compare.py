@@ -45,7 +45,7 @@ def test_three_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert figures == ["pairs-si_sdr.svg", "pairs-stoi.svg", "test-si_sdr.svg", "test-stoi.svg"]
 
     rows = rows_in(output)
-    assert len(rows) == 2 * 2 * 3
+    assert len(rows) == 2 * 2 * 4  # noisy and the teacher beside two methods
     kd = next(row for row in rows if (row["set"], row["metric"], row["method"]) == ("test", "si_sdr", "kd"))
     expected = next(row for row in comparison.of("test", "si_sdr") if row.method == "kd")
     assert float(kd["difference"]) == expected.over_clips.mean
@@ -101,7 +101,74 @@ def test_dropped_clips_are_counted(tmp_path: Path) -> None:
     text = (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8")
     assert "fewest: 7 of 8, SI-SDR of kd on test" in text
     assert "| kd | 7 of 8 |" in text
-    assert rows_in(tmp_path / "out")[0]["clips"] == "7"
+    assert {row["method"]: row["clips"] for row in rows_in(tmp_path / "out")} == {"noisy": "8", "kd": "7"}
+
+
+RECORDINGS = [(f"u{i % 4}", "n1" if i < 4 else "n2;n3") for i in range(8)]
+
+
+def test_clips_that_share_recordings_are_not_counted_as_independent(tmp_path: Path) -> None:
+    models = {f"{name}/seed-{seed}": scores_around(mean, seed) for name, mean in (("alone", 5), ("kd", 6))
+              for seed in (0, 1)}  # fmt: skip
+    place = write_evaluation(tmp_path / "a", models, recordings=RECORDINGS)
+    comparison = compare([place], tmp_path / "out", show=True)
+    kd = next(row for row in rows_in(tmp_path / "out") if row["method"] == "kd")
+    counts = {name: kd[name] for name in ("clips", "utterances", "noise_recordings", "clips_p_wilcoxon")}
+    assert counts == {"clips": "8", "utterances": "4", "noise_recordings": "3", "clips_p_wilcoxon": ""}
+    assert kd["clips_degrees_of_freedom"] == "2"
+    (row,) = (row for row in comparison.differences if row.method == "kd")
+    assert float(kd["clips_high"]) == row.over_clips.high
+    for text in (tmp_path / "out" / name for name in ("comparison.md", "comparison.html")):
+        told = text.read_text(encoding="utf-8")
+        assert "8 clips of 4 utterances and 3 noise recordings" in told
+        assert "with 2 degrees of freedom: intervals reach 4.3 standard errors" in told
+    facts = yaml.safe_load((tmp_path / "out" / "comparison.yaml").read_text(encoding="utf-8"))
+    assert facts["sets"] == {"test": {"clips": 8, "utterances": 4, "noise_recordings": 3}}
+
+
+def test_one_recording_of_a_kind_and_unknown_ones_are_told(tmp_path: Path) -> None:
+    models = {"alone/seed-0": scores_around(5.0, 0), "kd/seed-0": scores_around(6.0, 1)}
+    told = []
+    for name, recordings in (
+        ("apart", [(f"u{i}", f"n{i}") for i in range(8)]),
+        ("unknown", None),
+        ("one noise", [(f"u{i}", "n") for i in range(8)]),
+        ("all one", [("u", "n")] * 8),
+    ):
+        place = write_evaluation(tmp_path / name, models, recordings=recordings)
+        compare([place], tmp_path / "out", overwrite=True)
+        told.append((tmp_path / "out" / "comparison.md").read_text(encoding="utf-8"))
+    assert "8 clips of 8 utterances and 8 noise recordings" in told[0]
+    assert "not independent" not in told[0]
+    assert "each counts as independent. Evaluate again to know." in told[1]
+    assert "all clips have one and the same noise recording: nothing here is about another." in told[2]
+    assert "no test over clips is possible" in told[3]
+    assert rows_in(tmp_path / "out")[0]["clips_low"] == ""
+
+
+def test_noisy_stands_beside_and_better_than_the_baseline_may_be_worse_than_noisy(tmp_path: Path) -> None:
+    noisy = 5.5  # between the baseline's 5 and kd's 6; l2 is better than alone and below noisy
+    models = {
+        "alone/seed-0": scores_around(5.0, 0, spread=0.01),
+        "kd/seed-0": scores_around(6.0, 1, spread=0.01),
+        "l2/seed-0": scores_around(5.2, 2, spread=0.01),
+    }
+    compare([write_evaluation(tmp_path / "a", models, noisy=noisy)], tmp_path / "out")
+    text = (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8")
+    assert "SI-SDR, dB on test: better than alone, but still worse than the noisy input: l2." in text
+    assert "| noisy | c +0.5" in text
+    assert rows_in(tmp_path / "out")[0]["holm_over"] == ""
+
+
+def test_sets_whose_names_would_be_one_file_keep_their_figures(tmp_path: Path) -> None:
+    models = {"alone/seed-0": scores_around(5.0, 0), "kd/seed-0": scores_around(6.0, 1)}
+    place = write_evaluation(tmp_path / "a", models, sets=("one", "other"))
+    facts = [place / name / "evaluation.yaml" for name in ("one", "other")]
+    for path, name in zip(facts, ("x/y", "x-y"), strict=True):
+        path.write_text(path.read_text().replace(f"name: {path.parent.name}", f"name: {name}"))
+    compare([place], tmp_path / "out")
+    figures = sorted(path.name for path in (tmp_path / "out" / "figures").iterdir())
+    assert figures == ["x-y-2-si_sdr.svg", "x-y-si_sdr.svg"]
 
 
 def test_nothing_is_written_where_something_is_wrong(tmp_path: Path) -> None:

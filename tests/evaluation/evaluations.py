@@ -22,14 +22,19 @@ def write_evaluation(
     sets: Sequence[str] = ("test",),
     noisy: float = 0.0,
     level_correction: str = "on",
+    recordings: Sequence[tuple[str, str]] | None = None,
 ) -> Path:
-    """An evaluation of models (label -> a score a clip, the same for every metric and set)."""
+    """An evaluation of models (label -> a score a clip, the same for every metric and set).
+
+    `recordings` are the utterance and the noise recording of each clip.
+    """
+    recordings = recordings or [("", "")] * len(clips)
     for name in sets:
         rows = {NOISY: [noisy + i for i in range(len(clips))], **models}
         scores = [
-            ClipScore(model, clip, 2.0, 5.0, "babble", dict.fromkeys(metrics, float(value)))
+            ClipScore(model, clip, 2.0, 5.0, "babble", dict.fromkeys(metrics, float(value)), {}, *of_clip)
             for model, values in rows.items()
-            for clip, value in zip(clips, values, strict=True)
+            for clip, value, of_clip in zip(clips, values, recordings, strict=True)
         ]
         about = {
             "set": {"hash": name},

@@ -95,5 +95,5 @@ def test_a_model_that_lacks_a_clip_is_named(tmp_path: Path) -> None:
     place = one(tmp_path, "a") / "test" / "clips.csv"
     lines = place.read_text().splitlines()
     place.write_text("\n".join(lines[:-1]) + "\n")
-    with pytest.raises(UserError, match="evaluation of kd/seed-0 on test lacks clip clip7"):
+    with pytest.raises(UserError, match="is not whole: kd/seed-0 lacks clip clip7; evaluate again"):
         align([tmp_path / "a"])

@@ -1,6 +1,9 @@
 """Evaluation on sets: the same for any number of workers, nothing lost, nothing half-written."""
 
 import os
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ from sedistill.audio.files import write
 from sedistill.errors import UserError
 from sedistill.evaluation import evaluate as module
 from sedistill.evaluation.evaluate import evaluate, evaluate_models
-from sedistill.evaluation.labels import distinct_labels
+from sedistill.evaluation.labels import distinct_labels, file_names
 from sedistill.evaluation.quality import DEFAULT_METRICS, METRICS
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.evaluation.scoring import ScoringProcess
@@ -167,6 +170,77 @@ def test_the_mixing_table_gives_snr_and_noise_class(tmp_path: Path, monkeypatch:
     assert 5 < second.snr_db < 40  # not in the table: measured
 
 
+def test_scores_carry_the_recordings_of_each_clip(tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "pairs", clips=3, seconds=0.4)
+    shutil.copy(pairs / "clean" / "0.wav", pairs / "clean" / "2.wav")
+    rows = evaluate(Halver(), pairs, ["si_sdr"], workers=1).clips
+    assert rows[0].utterance == rows[2].utterance == rows[3].utterance
+    assert rows[0].utterance.startswith("sha256 ")
+    assert rows[1].utterance != rows[0].utterance
+    assert {row.noise_recording for row in rows} == {""}
+
+
+def test_clips_of_one_name_in_two_folders_are_two_clips(tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "pairs", clips=2, seconds=0.4)
+    for side in ("noisy", "clean"):
+        for index in (0, 1):
+            (pairs / side / str(index)).mkdir()
+            (pairs / side / f"{index}.wav").rename(pairs / side / str(index) / "same.wav")
+    rows = evaluate(Halver(), pairs, ["si_sdr"], workers=1).clips
+    assert [row.clip for row in rows] == ["0/same", "1/same"] * 2
+    assert rows[0].values != rows[1].values
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are text")
+def test_names_that_are_no_text_are_scored_and_read_back(tmp_path: Path, student: Path) -> None:
+    pairs = write_pairs(tmp_path / "pairs", clips=1, seconds=0.4)
+    for side in ("noisy", "clean"):
+        (pairs / side / "0.wav").rename(pairs / side / os.fsdecode(b"caf\xe9.wav"))
+    evaluate_models([student], [pairs], tmp_path / "out", ["si_sdr"], workers=1)
+    clips = [row.clip for row in load_scores(tmp_path / "out")["pairs"].clips]
+    assert clips == [os.fsdecode(b"caf\xe9")] * 2
+
+
+def test_the_callers_network_and_torch_are_left_as_they_were(pairs: Path) -> None:
+    network = nn.Sequential(nn.Unflatten(1, (1, -1)), nn.Conv1d(1, 1, 1), nn.Dropout(0.5), nn.Flatten())
+    network.sample_rate = RATE  # type: ignore[assignment]
+    network.double().train()
+    network[2].eval()
+    network[1].weight.requires_grad_(False)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    threads, drawn = torch.get_num_threads(), torch.get_rng_state()
+    errors, random = np.geterr(), np.random.get_state()[1].copy()
+    evaluate(network, pairs, FAST, workers=2)
+    assert [module.training for module in network.modules()] == [True, True, True, False, True]
+    assert [parameter.requires_grad for parameter in network.parameters()] == [False, True]
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert {(p.device.type, p.dtype) for p in network.parameters()} == {("cpu", torch.float64)}
+    assert (torch.get_num_threads(), np.geterr()) == (threads, errors)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    np.testing.assert_array_equal(np.random.get_state()[1], random)
+
+
+def test_evaluations_side_by_side_give_torchs_threads_back(pairs: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(evaluate, Halver(), pairs, ["si_sdr"], 1) for _ in range(2)]
+            assert all(one.result().mean(NOISY, "si_sdr") > 0 for one in both)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_samples_that_are_too_large_are_a_reason_of_their_own(tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "pairs", clips=1, seconds=0.5)
+    write(pairs / "noisy" / "0.wav", 3e38 * np.sign(noise(RATE // 2)), RATE, "FLOAT")
+    network = build_model("convtasnet-tiny")
+    row = evaluate(network, pairs, FAST, workers=1).clips[1]
+    assert set(row.reasons) == set(FAST)
+    assert "its samples reach 3e+38, where full scale is 1" in row.reasons["si_sdr"]
+
+
 def test_labels_are_names_or_what_tells_the_paths_apart(tmp_path: Path) -> None:
     def labels(*places: str, taken: str = "") -> list[str]:
         return distinct_labels([tmp_path / place for place in places], "model", taken)
@@ -181,6 +255,9 @@ def test_labels_are_names_or_what_tells_the_paths_apart(tmp_path: Path) -> None:
     assert labels("a/student", "b/student", "a/teacher") == ["a/student", "b/student", "a/teacher"]
     assert labels(f"x/{NOISY}", taken=NOISY) == [f"x/{NOISY}"]
     assert labels(f"{NOISY}/m", "b/m", taken=NOISY) == [f"{NOISY}/m", "b/m"]
+    deep = labels(f"{NOISY}/seed-0/student", "b/seed-0/student", taken=NOISY)
+    assert deep == [f"{NOISY}/seed-0/student", "b/seed-0/student"]
+    assert file_names(["a/b", "a-b", "a-b-2", "c"]) == ["a-b", "a-b-2", "a-b-2-2", "c"]
 
 
 def test_a_folder_named_twice_is_refused(tmp_path: Path) -> None:

@@ -171,3 +171,45 @@ def test_a_folder_that_is_no_evaluation_is_named(tmp_path: Path, scores: SetScor
     (tmp_path / "clips.csv").unlink()
     with pytest.raises(UserError, match=r"clips\.csv does not exist; evaluate again"):
         load_scores(tmp_path)
+
+
+@pytest.mark.parametrize("clip", ["=1+1", "-a/b", "a,b", 'a"b', "a\nb", "'=x", "@x", "ü", "a | b: c"])
+def test_any_clip_name_and_reason_come_back(clip: str, tmp_path: Path) -> None:
+    rows = [row(NOISY, clip, 2.0, NAN, "+it: failed")]
+    write_scores(tmp_path, SetScores("test", ["si_sdr"], rows, {"metrics": {"si_sdr": "SI-SDR"}}))
+    (read,) = load_scores(tmp_path)["test"].clips
+    assert (read.clip, read.reasons) == (clip, {"si_sdr": "+it: failed"})
+
+
+def test_a_clip_twice_is_refused_by_name_however_it_came_there(scores: SetScores, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the scores of student on test hold clip b twice"):
+        SetScores("test", ["si_sdr"], [*scores.clips, scores.clips[5]], scores.facts)
+    write_scores(tmp_path, scores)
+    table = tmp_path / "clips.csv"
+    table.write_text(table.read_text() + table.read_text().splitlines()[2] + "\n")
+    with pytest.raises(UserError, match="hold clip b twice; evaluate again"):
+        load_scores(tmp_path)
+
+
+def test_two_sets_of_one_name_are_refused(scores: SetScores, tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        write_scores(tmp_path / place, scores)
+    with pytest.raises(UserError, match="holds two sets of the name test; give one another `name`"):
+        load_scores(tmp_path)
+
+
+def test_recordings_come_back_and_may_be_missing(scores: SetScores, tmp_path: Path) -> None:
+    scores.clips[0].utterance, scores.clips[0].noise_recording = "a, b.wav", "n1.wav;n2.wav"
+    write_scores(tmp_path, scores)
+    loaded = load_scores(tmp_path)["test"].clips
+    assert (loaded[0].utterance, loaded[0].noise_recording) == ("a, b.wav", "n1.wav;n2.wav")
+    assert (loaded[1].utterance, loaded[1].noise_recording) == ("", "")
+    with (tmp_path / "clips.csv").open(newline="") as file:
+        rows = [{name: value for name, value in row.items() if name not in ("utterance", "noise_recording")}
+                for row in csv.DictReader(file)]  # fmt: skip
+    with (tmp_path / "clips.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    assert [row.utterance for row in load_scores(tmp_path)["test"].clips] == [""] * 8
