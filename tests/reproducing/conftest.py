@@ -79,7 +79,7 @@ def recordings(tmp_path: Path) -> Path:
             clean = 0.1 * np.sin(2 * np.pi * pitch * time * (1 + 0.2 * time)) * (1 + np.sin(25 * time))
             noise = 0.05 * random.standard_normal(RATE)
             for kind, sound in (("clean", clean), ("noise", noise)):
-                path = tmp_path / "recordings" / kind / split / f"{split}{number}" / "a.flac"
+                path = tmp_path / "recordings" / kind / split / f"group{number}of{split}" / "a.flac"
                 path.parent.mkdir(parents=True)
                 sf.write(path, sound.astype(np.float32), RATE)
     return tmp_path / "recordings"
