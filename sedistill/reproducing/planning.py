@@ -1,5 +1,6 @@
 """What a table will cost before anything starts: trainings, hours on this machine, disk."""
 
+import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from sedistill.reproducing.measuring import Stopwatch
 from sedistill.reproducing.runs import Run, Work, needs
 from sedistill.reproducing.sources import CORPORA, SETS, Sources
 from sedistill.reproducing.timing import Timing
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe import LOSS, Recipe
 
 SECONDS_TO_SCORE = 0.4
 """Of one core for a clip and network; metrics take most of it."""
@@ -31,17 +32,23 @@ TYPICAL_CLIP_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class RunCost:
-    """What one run takes, on the plan's threads or on the GPU."""
+    """What one run takes, on the plan's threads or on the GPU.
+
+    scoring_hours: of the validation of all epochs, where a metric says which is the best.
+    """
 
     run: Run
     steps: int
     step_seconds: Timing
     finished: bool
+    scoring_hours: float = 0.0
 
     @property
     def hours(self) -> Timing:
-        """All steps, with the range of a step's times."""
-        return Timing() if self.finished else self.step_seconds * (self.steps / 3600)
+        """All steps, with the range of a step's times, and what is scored on the way."""
+        if self.finished:
+            return Timing()
+        return self.step_seconds * (self.steps / 3600) + Timing(*3 * [self.scoring_hours])
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,8 @@ def make_plan(
 def _cost(run: Run, recipes: Mapping[str, Recipe], sources: Sources, stopwatch: Stopwatch) -> RunCost:
     recipe = recipes[run.name]
     clips, clip_seconds = epoch_of(recipe, sources)
-    steps = recipe.optimiser.steps_at_most(max(1, clips // recipe.optimiser.batch_size))
+    batches = max(1, clips // recipe.optimiser.batch_size)
+    steps = recipe.optimiser.steps_at_most(batches)
     finished = is_finished(sources.output, run)
     if finished:
         return RunCost(run, steps, Timing(), finished)
@@ -95,7 +103,9 @@ def _cost(run: Run, recipes: Mapping[str, Recipe], sources: Sources, stopwatch: 
     teacher = network_of(recipes[needed[0].name], recipes) if needed and _is_guided(recipe) else None
     live = not _keeps_outputs(recipe)
     seconds = stopwatch.step_seconds(recipe, network_of(recipe, recipes), teacher, bands, clip_seconds, live)
-    return RunCost(run, steps, seconds, finished)
+    scored = 0 if recipe.optimiser.best_by == LOSS else sources.scale.sets[recipe.data.valid.name].count
+    scoring = math.ceil(steps / batches) * scored * SECONDS_TO_SCORE / stopwatch.threads / 3600
+    return RunCost(run, steps, seconds, finished, scoring)
 
 
 def _is_guided(recipe: Recipe) -> bool:

@@ -46,6 +46,11 @@ def test_every_network_and_objective_is_measured_once(
     assert by_run["tiny/table1/l2, seed 0"].hours.median == pytest.approx(2 * 1.0 / 3600)
     assert plan.training_hours.median == pytest.approx((4 * 0.5 + 4 * 0.5 + 4 * 1.0) / 3600)
     assert plan.training_hours.high / plan.training_hours.low == pytest.approx(0.9 / 0.4)
+    alone = recipes["tiny/table1/alone"]
+    by_metric = alone.model_copy(update={"optimiser": alone.optimiser.model_copy(update={"best_by": "stoi"})})
+    scored = make_plan(work, {**recipes, "tiny/table1/alone": by_metric}, sources, [], jobs=2, threads=1)
+    more = scored.training_hours.median - plan.training_hours.median
+    assert more == pytest.approx(2 * 1 * 2 * 0.4 / 3600), "two seeds, one epoch, two clips to validate on"
     sets = 2 * (8 + 2 + 3) * 0.5 * 16_000 * 2 * 0.6
     assert sets < plan.disk_bytes < sets + 1e6
 
@@ -54,6 +59,8 @@ def test_hours_by_the_clock_are_shared_by_jobs() -> None:
     step = Timing(2.0, 1.0, 3.0)
     costs = [RunCost(Run("a", 0), 3600, step, False), RunCost(Run("b", 0), 3600, step, True)]
     plan = Plan(costs, scoring_hours=0.5, disk_bytes=1, jobs=4, threads=1)
+    scored = RunCost(Run("c", 0), 3600, step, False, scoring_hours=0.5)
+    assert scored.hours == Timing(2.5, 1.5, 3.5)
     assert plan.training_hours == Timing(2.0, 1.0, 3.0)
     assert plan.hours == Timing(1.0, 0.75, 1.25)
     assert range_text(Timing(4.688, 0.03321, 91400.4)) == "4.69 (0.0332 to 91,400)"
