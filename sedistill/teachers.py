@@ -4,6 +4,7 @@ Both give the estimate at the level of the clean speech: a network trained with 
 even in sign, spectrogram losses are not, so its measured factor onto clean is applied (unless switched off).
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -112,6 +113,10 @@ def summarise_factors(factors: Tensor) -> LevelFactor:
     return LevelFactor(*(float(q) for q in quantiles))
 
 
+class NoPlaceError(UserError):
+    """A teacher's outputs cannot be kept where they should be, because nothing may be written there."""
+
+
 class TeacherOutputs:
     """A teacher's raw outputs on a fixed set, kept as one float16 file and never used for anything else.
 
@@ -127,9 +132,20 @@ class TeacherOutputs:
         self.path = self.folder / "outputs.f16"
 
     def open(self, device: str = "cpu", batch_size: int = 8) -> np.ndarray:
-        """The outputs as a read-only memory map (clips, samples) in float16, computed first if need be."""
-        with named_disk_errors(self.folder):
+        """The outputs as a read-only memory map (clips, samples) in float16, computed first if need be.
+
+        Raises NoPlaceError where there are none yet and nothing may be written.
+        """
+        if self._fault() is None:  # whole, so that not even a lock needs to be written
+            return self._mapped()
+        try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "lock").touch()
+        except OSError as error:
+            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise NoPlaceError(f"{self.folder} cannot be written ({error.strerror})") from None
+            with named_disk_errors(self.folder):
+                raise
         with FileLock(self.folder / "lock"):  # two runs beside each other compute it once
             fault = self._fault()
             if fault is not None:
@@ -137,6 +153,9 @@ class TeacherOutputs:
                     print(f"teacher outputs in {self.folder}: {fault}; computing them again.")
                     self._forget()
                 self._compute(device, batch_size)
+        return self._mapped()
+
+    def _mapped(self) -> np.ndarray:
         shape = (len(self.dataset), self.samples)
         return np.memmap(self.path, dtype=np.float16, mode="r", shape=shape)
 
@@ -241,6 +260,10 @@ class WithTeachers(torch.utils.data.Dataset):
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    def origin(self, key: tuple[int, int]) -> str:
+        """Where an example comes from, for messages."""
+        return self.dataset.origin(key)
 
     def __getitem__(self, key: tuple[int, int]) -> Mapping[str, object]:
         example = dict(self.dataset[key])

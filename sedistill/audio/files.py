@@ -101,9 +101,17 @@ def read_blocks(path: Path | str, start: int = 0, frames: int | None = None) -> 
 def read_mono(
     path: Path | str, sample_rate: int, start: int = 0, frames: int | None = None
 ) -> NDArray[np.float32]:
-    """Read float32 (samples,) at `sample_rate`, channels averaged. `start` and `frames` are as in `read`."""
+    """Read float32 (samples,) at `sample_rate`, channels averaged. `start` and `frames` are as in `read`.
+
+    Raises AudioFileError as `read` does, and for NaN and infinity, which files of floats may hold.
+    """
     samples, rate = read(path, start, frames)
-    return resample(to_mono(samples), rate, sample_rate)
+    mono = to_mono(samples)
+    finite = np.isfinite(mono)
+    if not finite.all():
+        first = int(np.argmin(finite))
+        raise AudioFileError(path, f"sample {start + first} is {mono[first]}; mend the file or take it away")
+    return resample(mono, rate, sample_rate)
 
 
 def write(path: Path | str, samples: NDArray, sample_rate: int, subtype: str | None = None) -> None:

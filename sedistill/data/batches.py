@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, crop_in_memory, cut_segment, filled_up, make_crop, segments_of
 from sedistill.data.draws import ORDER, philox
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.material import Material
-from sedistill.data.mixing import MixingSettings, make_mixture
+from sedistill.data.mixing import MixingSettings, make_mixture, plan_mixture
+from sedistill.data.workers import Batches
 from sedistill.errors import UserError
-from sedistill.interpreters import importing_safely
-from sedistill.interruption import children_begin, left_to_parent
 
 PAIRS_IN_TURN = 2**32
 """The attempt, beyond all that are made, under which the order of pairs is drawn."""
@@ -96,6 +94,16 @@ class MixtureDataset(Dataset):
         )
         return {"noisy": made.noisy, "clean": made.clean, "index": index}
 
+    def origin(self, key: Key) -> str:
+        """Where an example comes from, for messages."""
+        epoch, index = _split_key(key)
+        source = self.source
+        if isinstance(source, Pairs):
+            return str(source.noisy.path(self._from_pairs(epoch, index, source).pair))
+        plan = plan_mixture(self.seed, epoch, index, source, self.mixing)
+        recordings = source.speech.path(plan.speech.clip), source.noise.path(plan.noise[0].clip)
+        return f"the mixture of {recordings[0]} and {recordings[1]}"
+
     def _from_pairs(self, epoch: int, index: int, pairs: Pairs) -> Crop:
         assert self.mixing.clip_seconds is not None
         turn = int(self.order[(epoch * self.length + index) % len(self.order)])
@@ -123,6 +131,10 @@ class FixedDataset(Dataset):
         _, index = _split_key(key)
         noisy, clean = self.set[index]
         return {"noisy": noisy, "clean": clean, "index": index}
+
+    def origin(self, key: Key) -> str:
+        """Where an example comes from, for messages."""
+        return str(self.set.paths(_split_key(key)[1])[0])
 
 
 class CropDataset(Dataset):
@@ -164,6 +176,12 @@ class CropDataset(Dataset):
                 filled_up(side[start : start + self.frames], self.frames) for side in self.set[clip]
             )
         return {"noisy": noisy, "clean": clean, "index": index}
+
+    def origin(self, key: Key) -> str:
+        """Where an example comes from, for messages."""
+        index = _split_key(key)[1]
+        clip = index if self.segments is None else int(self.segments[index][0])
+        return str(self.set.paths(clip)[0])
 
 
 def _segments(
@@ -243,7 +261,7 @@ class EqualLengthBatches(Sampler[list[int]]):
         return (batch.tolist() for batch in self.batches)
 
 
-def train_loader(dataset: Dataset, batch_size: int, seed: int, workers: int = 0) -> DataLoader:
+def train_loader(dataset: Dataset, batch_size: int, seed: int, workers: int = 0) -> Batches:
     """Shuffled batches for training; `loader.batch_sampler` is the EpochBatches that holds the position.
 
     `dataset` takes keys (epoch, index). Raises UserError when its clips (`lengths`, if it has them) differ in
@@ -257,36 +275,12 @@ def train_loader(dataset: Dataset, batch_size: int, seed: int, workers: int = 0)
             "cannot share a batch; write the set with one clip_seconds."
         )
     sampler = EpochBatches(len(dataset), batch_size, seed)  # type: ignore[arg-type]
-    return _loader(dataset, sampler, workers)
+    return Batches(dataset, sampler, workers)
 
 
-def fixed_loader(dataset: Dataset, batch_size: int, workers: int = 0) -> DataLoader:
+def fixed_loader(dataset: Dataset, batch_size: int, workers: int = 0) -> Batches:
     """Every clip once, in batches of equal length, always in the same order. `dataset` has `lengths`."""
-    return _loader(dataset, EqualLengthBatches(dataset.lengths, batch_size), workers)  # type: ignore[attr-defined]
-
-
-class Batches(DataLoader):
-    """A loader whose workers import nothing from the current folder."""
-
-    def __iter__(self) -> Any:
-        with importing_safely(), children_begin():
-            return super().__iter__()
-
-
-def _loader(dataset: Dataset, batches: Sampler, workers: int) -> DataLoader:
-    return Batches(
-        dataset,
-        batch_sampler=batches,
-        num_workers=workers,
-        worker_init_fn=_begin,
-        # A loader draws a number when it starts; from its own generator, the global one stays untouched.
-        generator=torch.Generator().manual_seed(0),
-    )
-
-
-def _begin(_worker: int) -> None:
-    left_to_parent()
-    torch.set_num_threads(1)
+    return Batches(dataset, EqualLengthBatches(dataset.lengths, batch_size), workers)  # type: ignore[attr-defined]
 
 
 def _split_key(key: Key) -> tuple[int, int]:

@@ -3,9 +3,11 @@
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from sedistill.devices import usable_cores
+from sedistill.errors import UserError
 from sedistill.interpreters import importing_safely
 from sedistill.interruption import children_begin, left_to_parent, safe_moment
 from sedistill.progress import ProgressBar
@@ -29,12 +31,23 @@ def parallel_map(
     if workers == 1 or len(items) < WORTH_A_POOL:
         return _one_by_one(function, items, description, unit)
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, initializer=left_to_parent)
+    try:
+        pool = ProcessPoolExecutor(workers, initializer=left_to_parent)
+    except (OSError, ImportError, NotImplementedError) as error:  # no semaphores, as without /dev/shm
+        print(
+            f"note: no processes can be started beside this one ({error}); {description} goes on in it alone."
+        )
+        return _one_by_one(function, items, description, unit)
     try:
         # Everything is submitted, and so every process forked, before the bar starts its thread.
         with importing_safely(), children_begin():
             futures = [pool.submit(_several, function, part) for part in _parts(items, workers)]
         return _gather(futures, len(items), description, unit)
+    except BrokenProcessPool:
+        raise UserError(
+            f"{description}: one of {workers} processes was ended from outside, as the system does when "
+            "memory runs out; free some memory or let fewer work at a time (--workers 1)."
+        ) from None
     except BaseException:  # Ctrl-C too: the pool alone would wait for what is under way and for some more
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()

@@ -22,7 +22,8 @@ class Taps:
     names: as `network.named_modules()` gives them. whose: the word for the network in messages.
 
     Of a tuple the first item is taken. The network is not changed: nothing enters its state_dict, and copies
-    and pickles of it keep nothing. Activations stay alive until they are taken, so take them every step.
+    and pickles of it keep nothing. Activations stay alive until they are taken, so take them every step, or
+    set `watching` to False for a while.
 
     Raises UserError for a name that the network does not have or that cannot run by itself, in the forward
     pass for a module that gives no tensor, and in `take` for a module that did not run.
@@ -31,7 +32,7 @@ class Taps:
     def __init__(self, network: nn.Module, names: Iterable[str], whose: str = "network") -> None:
         self.names, self.whose = tuple(dict.fromkeys(names)), whose
         self._network = network
-        self._kept: dict[str, Tensor] = {}
+        self._kept = _Kept()
         modules = {name: _module(network, name, whose) for name in self.names}
         self._hooks = [
             module.register_forward_hook(_Keep(self._kept, name, whose)) for name, module in modules.items()
@@ -50,6 +51,15 @@ class Taps:
                     f"computes it as part of something larger, or not at all); {advice}."
                 )
         return {name: taken[name] for name in self.names}
+
+    @property
+    def watching(self) -> bool:
+        """Whether activations are kept. Where nobody takes them, they would only fill memory."""
+        return self._kept.watching
+
+    @watching.setter
+    def watching(self, watching: bool) -> None:
+        self._kept.watching = watching
 
     def close(self) -> None:
         """Remove the hooks and forget the activations."""
@@ -72,13 +82,21 @@ def near_names(network: nn.Module, name: str) -> list[str]:
     return difflib.get_close_matches(name, known, n=4) or [part for part, _ in network.named_children()]
 
 
+class _Kept(dict[str, Tensor]):
+    """Activations by name; nothing is added while nobody watches."""
+
+    watching = True
+
+
 class _Keep:
     """The hook of one module."""
 
-    def __init__(self, kept: dict[str, Tensor], name: str, whose: str) -> None:
+    def __init__(self, kept: _Kept, name: str, whose: str) -> None:
         self.kept, self.name, self.whose = kept, name, whose
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if not self.kept.watching:
+            return
         first = output[0] if isinstance(output, (tuple, list)) and output else output
         if not isinstance(first, Tensor):
             raise UserError(

@@ -8,13 +8,14 @@ from typing import cast
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from sedistill.data.batches import FixedDataset, fixed_loader, train_loader
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.workers import Batches
 from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import worker_count
 from sedistill.models.modes import evaluating
-from sedistill.teachers import KeptEstimates, TeacherOutputs, WithTeachers
+from sedistill.teachers import KeptEstimates, NoPlaceError, Teacher, TeacherOutputs, WithTeachers
 from sedistill.training.kdrl_settings import KDRLSettings
 from sedistill.training.kdrl_step import KDRLStep
 from sedistill.training.loop import Loop
@@ -87,7 +88,6 @@ def build_task(run: PreparedRun, forward: nn.Module) -> Task:
 
 def build_kdrl_step(settings: KDRLSettings, run: PreparedRun, batches: int, folder: Path) -> KDRLStep:
     """A step whose weights a policy network learns along the way."""
-    assert run.teacher is not None
     recipe = run.recipe
     steps = recipe.optimiser.steps_at_most(batches)
     return KDRLStep(
@@ -162,16 +162,32 @@ def build_watchers(run: PreparedRun, step: Step, batches: int, folder: Path) -> 
     return [PatchRecorder(run.student, clips, settings, folder, run.device, run.precision, facts, selection)]
 
 
-def build_train_batches(run: PreparedRun) -> DataLoader:
+def build_train_batches(run: PreparedRun) -> Batches:
     """The training batches; with a fixed set they bring the teachers' kept outputs along."""
     recipe, dataset, fixed = run.recipe, run.data.dataset, run.data.fixed_set
     if run.keeps_outputs and fixed is not None:
-        place = recipe.teacher_use.cache_folder or fixed.folder / "teacher-outputs"
-        kept = [
-            None
-            if teacher is None
-            else KeptEstimates(TeacherOutputs(place, fixed, teacher).open(str(run.device)), teacher.factor)
-            for teacher in (run.teacher, *run.band_teachers)
-        ]
-        dataset = WithTeachers(FixedDataset(fixed), kept[0], [one for one in kept[1:] if one is not None])
+        try:
+            dataset = with_kept_outputs(run, fixed)
+        except NoPlaceError as error:
+            if recipe.teacher_use.cache_folder is not None:
+                raise UserError(
+                    f"teacher_use.cache_folder: {error}; name another folder, or set teacher_use.cache=never "
+                    "to let the teacher run along."
+                ) from None
+            print(
+                f"note: {error}, so teachers run along at every step; teacher_use.cache_folder names a place "
+                "for their outputs, which then are computed once.",
+                flush=True,
+            )
     return train_loader(dataset, recipe.optimiser.batch_size, recipe.seed, recipe.data.workers)
+
+
+def with_kept_outputs(run: PreparedRun, fixed: FixedSet) -> WithTeachers:
+    """The clips of a fixed training set with the teachers' estimates, computed first where none are kept."""
+    place = run.recipe.teacher_use.cache_folder or fixed.folder / "teacher-outputs"
+
+    def kept(teacher: Teacher) -> KeptEstimates:
+        return KeptEstimates(TeacherOutputs(place, fixed, teacher).open(str(run.device)), teacher.factor)
+
+    of_teacher = None if run.teacher is None else kept(run.teacher)
+    return WithTeachers(FixedDataset(fixed), of_teacher, [kept(teacher) for teacher in run.band_teachers])

@@ -32,6 +32,8 @@ class SharedForward:
     float32 at least. `split` passes clips through the network one at a time: then the student's gradient is a
     weighted sum of both targets' gradients of the single clips and needs no backward pass of its own. Only
     for networks in which clips do not meet (no batch norm), and faster only where one clip fills the device.
+
+    clean, teacher: None for a target that has no weight; its distances are then no part of anything.
     """
 
     def __init__(
@@ -40,20 +42,33 @@ class SharedForward:
         parameters: Sequence[nn.Parameter],
         distance: Distance,
         noisy: Tensor,
-        clean: Tensor,
-        teacher: Tensor,
+        clean: Tensor | None,
+        teacher: Tensor | None,
         split: bool,
     ) -> None:
         self.parameters, self.batch = parameters, len(noisy)
         step = 1 if split else self.batch
         self.pieces = [slice(start, start + step) for start in range(0, self.batch, step)]
         estimates = [student(noisy[piece]) for piece in self.pieces]
-        self.to_clean = [distance(e, clean[piece]) for e, piece in zip(estimates, self.pieces, strict=True)]
-        self.to_teacher = [
-            distance(e, teacher[piece]) for e, piece in zip(estimates, self.pieces, strict=True)
-        ]
+
+        def distances_to(target: Tensor | None) -> list[Tensor]:
+            if target is None:
+                return []
+            return [distance(e, target[piece]) for e, piece in zip(estimates, self.pieces, strict=True)]
+
+        self.to_clean, self.to_teacher = distances_to(clean), distances_to(teacher)
         self.estimate = torch.cat([estimate.detach() for estimate in estimates]).float()
-        self.hard, self.soft = torch.cat(self.to_clean).detach(), torch.cat(self.to_teacher).detach()
+        nothing = self.estimate.new_zeros(0)
+        self.hard, self.soft = (
+            torch.cat(distances).detach() if distances else nothing
+            for distances in (self.to_clean, self.to_teacher)
+        )
+
+    @property
+    def means(self) -> dict[str, Tensor]:
+        """What the log shows of the distances: the mean of those that were taken."""
+        named = {"se": self.hard, "kd/soft": self.soft}
+        return {name: distances.mean() for name, distances in named.items() if len(distances)}
 
     def mixed_gradient(self, hard_weight: Tensor, soft_weight: Tensor) -> list[Tensor]:
         """Gradient of the mean over clips of hard_weight * hard + soft_weight * soft, weights (B,)."""
@@ -80,6 +95,10 @@ class SharedForward:
 
     def _mixed(self, number: int, hard_weight: Tensor, soft_weight: Tensor) -> Tensor:
         piece = self.pieces[number]
+        if not self.to_teacher:
+            return hard_weight[piece] * self.to_clean[number]
+        if not self.to_clean:
+            return soft_weight[piece] * self.to_teacher[number]
         return hard_weight[piece] * self.to_clean[number] + soft_weight[piece] * self.to_teacher[number]
 
     def _gradient(self, distances: Tensor, keep: bool) -> list[Tensor]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sedistill.distill.kdrl import PolicyNetwork, bounded_target, policy_loss
 from sedistill.training.kdrl_settings import KDRLSettings
+from sedistill.training.not_finite import refuse_not_finite
 
 
 class Policy:
@@ -43,6 +44,7 @@ class Policy:
         loss = policy_loss(ratios, target)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        refuse_not_finite({"policy/loss": loss})
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate(steps_done)
         self.optimiser.step()

@@ -16,6 +16,7 @@ from sedistill.training.kdrl_gradients import Distance, SharedForward, ThreeGrad
 from sedistill.training.kdrl_policy import Policy
 from sedistill.training.kdrl_references import Reference
 from sedistill.training.kdrl_settings import DistanceName, KDRLSettings
+from sedistill.training.not_finite import refuse_not_finite
 from sedistill.training.ratio_log import RatioLog
 from sedistill.training.stages import Stage
 from sedistill.training.steps import clip_gradients
@@ -37,7 +38,8 @@ class KDRLStep:
     close the three then come to the clean speech, in eval mode on the same batch, teaches the policy.
     Method "fixed" has one ratio for all clips and neither policy nor references.
 
-    teacher: noisy (B, T) -> its estimate (B, T); not asked when batches bring "teacher" along.
+    teacher: noisy (B, T) -> its estimate (B, T); not asked when batches bring "teacher" along. None with
+        method "fixed" and a ratio of 0, which leaves the teacher out.
     epochs, steps: of the whole training, for the size of the policy's targets and its learning rate.
     precision: the autocast in which networks run; distances and the policy are in float32 at least.
     ratio_path: the file to which `log_clips` adds the ratios.
@@ -51,7 +53,7 @@ class KDRLStep:
         optimiser: torch.optim.Optimizer,
         clip_norm: float | None,
         settings: KDRLSettings,
-        teacher: Callable[[Tensor], Tensor],
+        teacher: Callable[[Tensor], Tensor] | None,
         epochs: int,
         steps: int,
         precision: torch.autocast,
@@ -84,12 +86,9 @@ class KDRLStep:
         noisy, clean = batch["noisy"], batch["clean"]
         with self.precision:
             teacher = self._teacher_estimate(batch)
-            forward = SharedForward(
-                self.student, self.parameters, self.distance, noisy, clean, teacher,
-                split=self.splits_clips and self.policy is not None,
-            )  # fmt: skip
-        log = {"se": forward.hard.mean(), "kd/soft": forward.soft.mean()}
-        if self.policy is None:
+            forward = self._forward(noisy, clean, teacher)
+        log = forward.means
+        if self.policy is None or teacher is None:
             log |= self._step_by_fixed_ratio(forward, measure_balance)
         else:
             log |= self._step_by_policy(self.policy, forward, noisy, clean, teacher, measure_balance)
@@ -97,13 +96,28 @@ class KDRLStep:
         self.steps_done += 1
         return log
 
+    def _forward(self, noisy: Tensor, clean: Tensor, teacher: Tensor | None) -> SharedForward:
+        """A target of weight 0, with method fixed, is left out altogether."""
+        return SharedForward(
+            self.student, self.parameters, self.distance, noisy,
+            clean=None if self.settings.fixed_ratio == 1 else clean,
+            teacher=teacher,
+            split=self.splits_clips and self.policy is not None,
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def terms(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The distances on a batch, without a step."""
+        with evaluating(self.student), self.precision:
+            return self._forward(batch["noisy"], batch["clean"], self._teacher_estimate(batch)).means
+
     def _step_by_fixed_ratio(self, forward: SharedForward, measure_balance: bool) -> dict[str, Tensor]:
-        ratio = forward.hard.new_tensor(self.settings.fixed_ratio).expand(forward.batch)
+        ratio = forward.estimate.new_tensor(self.settings.fixed_ratio).expand(forward.batch)
         weights = loss_weights("A", ratio)
-        if not measure_balance:
-            return self._step_student(forward.mixed_gradient(*weights))
+        if not measure_balance or self.settings.fixed_ratio in (0, 1):
+            return self._step_student(forward.mixed_gradient(*weights), forward)
         found = forward.gradients(*weights)
-        return gradient_balance(found.hard, found.soft) | self._step_student(found.mixed)
+        return gradient_balance(found.hard, found.soft) | self._step_student(found.mixed, forward)
 
     def _step_by_policy(
         self, policy: Policy, forward: SharedForward, noisy: Tensor, clean: Tensor, teacher: Tensor,
@@ -114,7 +128,7 @@ class KDRLStep:
         found = forward.gradients(*loss_weights(self.settings.method, self.ratios))
         log = gradient_balance(found.hard, found.soft) if measure_balance else {}
         soft, hard = self._reference_distances(found, noisy, clean)
-        log |= self._step_student(found.mixed)
+        log |= self._step_student(found.mixed, forward)
         own = self._distance_now(self.student, noisy, clean)
 
         rewards = reward(own, soft, hard)
@@ -137,10 +151,11 @@ class KDRLStep:
             distances.append(self._distance_now(reference, noisy, clean))
         return distances
 
-    def _step_student(self, gradient: list[Tensor]) -> dict[str, Tensor]:
+    def _step_student(self, gradient: list[Tensor], forward: SharedForward) -> dict[str, Tensor]:
         for parameter, part in zip(self.parameters, gradient, strict=True):
             parameter.grad = part
         log = clip_gradients(self.parameters, self.clip_norm)
+        refuse_not_finite({**forward.means, "the gradient": log["gradient/norm"]})
         self.optimiser.step()
         return log
 
@@ -155,7 +170,9 @@ class KDRLStep:
         return first, Reference(self.student, self.optimiser, moments) if moments == "own" else first
 
     @torch.no_grad()
-    def _teacher_estimate(self, batch: Mapping[str, Tensor]) -> Tensor:
+    def _teacher_estimate(self, batch: Mapping[str, Tensor]) -> Tensor | None:
+        if self.teacher is None:
+            return None
         return batch["teacher"] if "teacher" in batch else self.teacher(batch["noisy"])
 
     def enter(self, stage: Stage) -> None:
@@ -183,6 +200,7 @@ class KDRLStep:
         if self.policy is None:
             return
         self.steps_done = self.steps_before = state["steps"]
+        self.ratio_log = None  # opened anew, without rows of steps that are yet to be done
         self.policy.load_state_dict(state["policy"])
         for reference, kept in zip(self.references, state["references"], strict=True):
             reference.load_state_dict(kept)

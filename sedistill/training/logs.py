@@ -16,12 +16,20 @@ class RunLog:
     """Appends rows (step, epoch, name, value) to metrics.csv and to TensorBoard, from `first_step` on."""
 
     def __init__(self, folder: Path, first_step: int = 0) -> None:
+        self.folder = folder
+        self._open(first_step)
+
+    def go_back_to(self, step: int) -> None:
+        """Drop the rows after a step, from which the run goes on."""
+        self.close()
+        self._open(step)
+
+    def _open(self, first_step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.folder = folder
-        self.table = GrowingTable(folder / "metrics.csv", COLUMNS, first_step)
-        with named_disk_errors(folder):
-            self.tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+        self.table = GrowingTable(self.folder / "metrics.csv", COLUMNS, first_step)
+        with named_disk_errors(self.folder):
+            self.tensorboard = SummaryWriter(str(self.folder / "tensorboard"), purge_step=first_step + 1)
 
     def write(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """Log named values at a step (counted from 1)."""

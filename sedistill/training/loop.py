@@ -11,9 +11,9 @@ from typing import Any, Protocol, cast
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from sedistill.data.batches import EpochBatches
+from sedistill.data.workers import Batches, named_worker_faults
 from sedistill.devices import peak_memory_mb
 from sedistill.errors import UserError
 from sedistill.interruption import deferred
@@ -21,11 +21,25 @@ from sedistill.progress import ProgressBar
 from sedistill.training.checkpoints import fitting, load_checkpoint, restore_random_states, save_checkpoint
 from sedistill.training.learning_rates import adam_beta1, learning_rate
 from sedistill.training.logs import Means, RunLog
+from sedistill.training.not_finite import (
+    NotFiniteError,
+    broken_clips,
+    first_cause,
+    refuse_state_not_finite,
+)
 from sedistill.training.polarity import Polarity
 from sedistill.training.recipe import LoggingSettings, OptimiserSettings
 from sedistill.training.stages import Stage, stage_of
 from sedistill.training.steps import Step
 from sedistill.training.validation import ValidationMetric
+
+RETURNS = 3
+"""How often one command goes back to the last checkpoint after something that was not finite."""
+
+REMEDY = (
+    "start anew under another name with a lower optimiser.learning_rate or weight of that term, or without "
+    "that clip"
+)
 
 
 @dataclass
@@ -79,8 +93,8 @@ class Loop:
     step: Step
     validation_loss: Callable[[Mapping[str, Tensor]], Tensor]
     stages: Sequence[Stage]
-    train_batches: DataLoader
-    valid_batches: DataLoader
+    train_batches: Batches
+    valid_batches: Batches
     settings: OptimiserSettings
     logging: LoggingSettings
     folder: Path
@@ -98,6 +112,8 @@ class Loop:
         self.order = cast(EpochBatches, self.train_batches.batch_sampler)
         self.order.set_position(0, 0)
         self.batches_an_epoch = len(self.order)
+        self.failed_steps: set[int] = set()
+        self.saved_step = 0
         self.last_path = self.folder / "checkpoints" / "last.ckpt"
         self.best_path = self.folder / "checkpoints" / "best.ckpt"
         self._start_rate()
@@ -115,8 +131,30 @@ class Loop:
             if self.progress.step == 0:
                 self._look_on()
             while not self.progress.finished:
-                self._epoch()
+                try:
+                    with named_worker_faults():
+                        self._epoch()
+                except NotFiniteError as fault:
+                    self._go_back(fault)
         return self.progress
+
+    def _go_back(self, fault: NotFiniteError) -> None:
+        """To the last checkpoint, which is whole: what a device got wrong once goes right the second time.
+
+        Raises UserError where the same step fails again, or the third one does, or there is no checkpoint.
+        """
+        step = self.progress.step
+        if not self.last_path.exists():
+            raise UserError(f"training stopped at step {step}: {fault} is not finite; {REMEDY}.")
+        if step in self.failed_steps or len(self.failed_steps) == RETURNS:
+            raise UserError(
+                f"training stopped at step {step}: {fault} is not finite, again after going back to the last "
+                f"good checkpoint (step {self.saved_step}), which is kept in {self.folder}; {REMEDY}."
+            )
+        self.failed_steps.add(step)
+        print(f"\nstep {step}: {fault} is not finite; going back to the last checkpoint.", flush=True)
+        self._restore()
+        self.log.go_back_to(self.progress.step)
 
     def _epoch(self) -> None:
         self.network.train()
@@ -145,11 +183,18 @@ class Loop:
         self._enter_stage_if_new()
         self._set_learning_rate()
         measure_balance = (self.progress.step - 1) % self.logging.gradients_every_steps == 0
-        self.means.add(self.step(to_device(batch, self.device), measure_balance))
+        on_device = to_device(batch, self.device)
+        try:
+            self.means.add(self.step(on_device, measure_balance))
+        except NotFiniteError as fault:
+            raise first_cause(fault, on_device, self.network, self.step.terms, self._origin) from None
         self.step.log_clips(self.progress.step)
         if self.progress.step % self.logging.every_steps == 0:
             return self._log_means()
         return ""
+
+    def _origin(self, clip: int) -> str:
+        return self.train_batches.examples.origin((self.progress.epoch, clip))  # type: ignore[attr-defined]
 
     def _look_on(self) -> None:
         if self.polarity is not None:
@@ -178,12 +223,9 @@ class Loop:
 
     def _log_means(self) -> str:
         values = self.means.take()
-        broken = ", ".join(name for name, value in values.items() if not math.isfinite(value))
-        if broken:
-            raise UserError(
-                f"training diverged at step {self.progress.step}: {broken} is not finite; lower "
-                "optimiser.learning_rate or the weight of that term, under another name."
-            )
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise NotFiniteError(name)
         values["learning_rate"] = self.optimiser.param_groups[0]["lr"]
         self.log.write(self.progress.step, self.progress.epoch, values)
         return "  ".join(f"{k} {v:.3g}" for k, v in values.items() if k == "se" or k.startswith("kd/"))
@@ -205,9 +247,11 @@ class Loop:
         progress, settings = self.progress, self.settings
         self.refuse_changed_data()
         if self._is_better(loss, metric):
+            best = {"student": self.network.state_dict()}
+            refuse_state_not_finite(best)
             progress.best_loss, progress.best_metric = loss, metric
             progress.best_epoch, progress.best_step = progress.epoch, progress.step
-            save_checkpoint(self.best_path, {"student": self.network.state_dict()})
+            save_checkpoint(self.best_path, best)
         if settings.schedule == "plateau":
             for group in self.optimiser.param_groups:
                 group["lr"] = self.peak_rate
@@ -248,7 +292,7 @@ class Loop:
         if metric is None:
             return loss < self.progress.best_loss
         best = self.progress.best_metric
-        return math.isfinite(loss) and (best is None or metric > best)
+        return math.isfinite(loss) and math.isfinite(metric) and (best is None or metric > best)
 
     def _validation_metric(self) -> float | None:
         """The mean of the metric that decides, if one does."""
@@ -270,7 +314,13 @@ class Loop:
         values = []
         for batch in self.valid_batches:
             self._checkpoint_if_due()
-            values.append(self.validation_loss(to_device(batch, self.device)).double().cpu())
+            losses = self.validation_loss(to_device(batch, self.device)).double().cpu()
+            for number in broken_clips(losses):
+                clip = self.valid_batches.examples.origin(int(batch["index"][number]))  # type: ignore[attr-defined]
+                raise NotFiniteError(
+                    f"the validation loss, without which there is no student, first for {clip},"
+                )
+            values.append(losses)
         self.network.train()
         return float(torch.cat(values).mean())
 
@@ -295,12 +345,15 @@ class Loop:
             "watchers": [watcher.state_dict() for watcher in self.watchers],
         }
         self.log.flush()
+        refuse_state_not_finite(state)
         save_checkpoint(self.last_path, state)
+        self.saved_step = self.progress.step
         self.last_saved = time.monotonic()
 
     def _restore(self) -> None:
         state = load_checkpoint(self.last_path)
         with fitting(self.last_path):
+            _refuse_failed(state, self.last_path)
             if state["progress"]["best_loss"] < float("inf"):
                 load_checkpoint(self.best_path)  # a damaged one had better be known now than after a night
             self.network.load_state_dict(state["student"])
@@ -314,8 +367,19 @@ class Loop:
                 watcher.load_state_dict(seen)
             self.step.enter(self.stages[self.progress.stage])
             restore_random_states(state)
+        self.saved_step = self.progress.step
         if not self.progress.finished:
             print(f"resuming at step {self.progress.step} (epoch {self.progress.epoch + 1}) of {self.folder}")
+
+
+def _refuse_failed(state: Mapping[str, Any], path: Path) -> None:
+    """Raise UserError for a checkpoint with NaN, as earlier versions saved them."""
+    try:
+        refuse_state_not_finite(state)
+    except NotFiniteError as fault:
+        raise UserError(
+            f"{path} holds a training that failed: {fault} is not finite; delete it to start this run afresh."
+        ) from None
 
 
 def to_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

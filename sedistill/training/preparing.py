@@ -1,6 +1,6 @@
 """What a recipe names, opened and checked against each other: networks, teachers, objectives, data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model
 from sedistill.teachers import Teacher, stacked
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES, EnhancementLoss
-from sedistill.training.objectives import objective_names
+from sedistill.training.objectives import ObjectiveSettings, objective_names
 from sedistill.training.objectives.signals import SubbandObjective
 from sedistill.training.opening import TrainingData, open_fixed_set, open_training_data
 from sedistill.training.recipe import Recipe
@@ -66,51 +66,71 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
     torch.manual_seed(recipe.seed)
     student = build_student(recipe.student)
     sample_rate, correct_level = student.sample_rate, recipe.teacher_use.correct_level
+    in_force = objectives_in_force(recipe)
     teacher = None
-    if recipe.teacher is not None and (recipe.distils or recipe.kdrl is not None):
+    if recipe.teacher is not None and looks_at_teacher(recipe, student, in_force.values()):
         teacher = Teacher(recipe.teacher, sample_rate, correct_level)
     objectives = build_objectives(recipe, student, teacher.network if teacher else None)
-    needs = {need for _, objective in objectives.values() for need in objective.needs}
-    if "teacher" in needs and teacher is None:
+    if teacher is None and any("teacher" in objective.needs for _, objective in objectives.values()):
         raise UserError(
             f"{recipe.name}: an objective needs a teacher but `teacher` is missing; name a saved model."
         )
-    if not needs & {"teacher", "teacher_features"} and recipe.kdrl is None:
-        teacher = None  # named, but no term looks at it
-    band_teachers = [
-        Teacher(folder, sample_rate, correct_level)
-        for objective in recipe.objectives
-        if "band_teachers" in needs and isinstance(objective, SubbandObjective)
-        for folder in objective.teachers
-    ]
+    own_bands, folders = band_teachers_of(in_force)
+    band_teachers = [Teacher(folder, sample_rate, correct_level) for folder in folders]
     data = open_training_data(recipe, sample_rate)
     valid_set = open_fixed_set(recipe.data.valid, sample_rate, "data.valid")
-    guides = build_guides(student, teacher, band_teachers, objectives)
+    guides = build_guides(student, teacher, band_teachers, own_bands, objectives)
     return PreparedRun(recipe, student, teacher, band_teachers, objectives, guides, data, valid_set, device)
+
+
+def objectives_in_force(recipe: Recipe) -> dict[str, ObjectiveSettings]:
+    """The objectives with a weight above 0, by name; nothing of the others is built or loaded."""
+    if not recipe.distils:
+        return {}
+    names = objective_names(recipe.objectives)
+    return {
+        name: settings for name, settings in zip(names, recipe.objectives, strict=True) if settings.weight > 0
+    }
 
 
 def build_objectives(
     recipe: Recipe, student: nn.Module, teacher: nn.Module | None
 ) -> dict[str, tuple[float, Objective]]:
     """The objectives in force, by name, with their weights."""
-    if not recipe.distils:
-        return {}
-    names = objective_names(recipe.objectives)
     return {
         name: (settings.weight, settings.build(student, teacher))
-        for name, settings in zip(names, recipe.objectives, strict=True)
-        if settings.weight > 0
+        for name, settings in objectives_in_force(recipe).items()
     }
+
+
+def looks_at_teacher(recipe: Recipe, student: nn.Module, objectives: Iterable[ObjectiveSettings]) -> bool:
+    """Whether any term in force looks at the teacher; else it is named in vain and not loaded."""
+    if recipe.kdrl is not None:
+        return recipe.kdrl.fixed_ratio != 0
+    return any(one.compares_features or "teacher" in one.build(student, None).needs for one in objectives)
+
+
+def band_teachers_of(objectives: Mapping[str, ObjectiveSettings]) -> tuple[dict[str, list[int]], list[Path]]:
+    """Which teachers each objective has for its bands, by their numbers; and the folders of them all."""
+    folders: dict[Path, int] = {}
+    own = {
+        name: [folders.setdefault(folder, len(folders)) for folder in settings.teachers]
+        for name, settings in objectives.items()
+        if isinstance(settings, SubbandObjective)
+    }
+    return own, list(folders)
 
 
 def build_guides(
     student: SpeechEnhancer,
     teacher: Teacher | None,
     band_teachers: list[Teacher],
+    own_bands: dict[str, list[int]],
     objectives: Mapping[str, tuple[float, Objective]],
 ) -> Guides:
     """The teachers as the task asks them, and taps at every module that an objective names."""
-    guides = Guides(teacher=teacher, band_teachers=stacked(band_teachers) if band_teachers else None)
+    every_band = stacked(band_teachers) if band_teachers else None
+    guides = Guides(teacher=teacher, band_teachers=every_band, own_bands=own_bands)
     student_taps = tap_names(objectives, "student_taps")
     if student_taps and teacher is not None:
         guides.student_taps = Taps(student, student_taps, "student")

@@ -1,5 +1,6 @@
 """A run from its recipe to a saved student: read, announce, train, measure, save."""
 
+import math
 import re
 import shlex
 import sys
@@ -92,6 +93,11 @@ def is_finished(recipe: Recipe, folder: Path) -> bool:
 def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> None:
     """Take the best weights, measure the factor onto clean, and save the student with its card."""
     recipe, student = run.recipe, run.student
+    if not math.isfinite(progress.best_loss):
+        raise UserError(
+            f"{folder} has no student: none of its validation losses was finite; train it again under "
+            "another name with a lower optimiser.learning_rate."
+        )
     best = load_checkpoint(loop.best_path)
     with fitting(loop.best_path):
         student.load_state_dict(best["student"])

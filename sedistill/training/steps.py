@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from sedistill.models.modes import evaluating
+from sedistill.training.not_finite import refuse_not_finite
 from sedistill.training.stages import Stage
 from sedistill.training.tasks import Task, gradient_balance, gradients
 
@@ -20,7 +22,13 @@ class Step(Protocol):
         """Update the student by one batch on the device; return what to log, 0-dim tensors.
 
         measure_balance: whether this is one of the steps at which gradients are compared.
+
+        Raises NotFiniteError, naming the term, before anything is learnt from a loss or a gradient that is
+        not finite.
         """
+
+    def terms(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The terms of the loss on a batch, by name, without a step: to find the clip that one fails on."""
 
     def enter(self, stage: Stage) -> None:
         """Take the weights of a stage of the schedule; called before the first step and when resuming."""
@@ -57,7 +65,7 @@ class PlainStep:
         clip_norm: float | None,
         precision: torch.autocast,
     ) -> None:
-        self.task, self.optimiser = task, optimiser
+        self.task, self.student, self.optimiser = task, student, optimiser
         self.clip_norm, self.precision = clip_norm, precision
         self.student_parameters = [p for p in student.parameters() if p.requires_grad]
         self.parameters = [*self.student_parameters, *task.auxiliary.parameters()]
@@ -72,8 +80,14 @@ class PlainStep:
         else:
             losses.total.backward()
         log |= clip_gradients(self.parameters, self.clip_norm)
+        refuse_not_finite({**losses.parts, "the loss": losses.total, "the gradient": log["gradient/norm"]})
         self.optimiser.step()
         return log
+
+    @torch.no_grad()
+    def terms(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        with evaluating(self.student), torch.random.fork_rng(), self.precision:
+            return self.task.losses(batch).parts
 
     def _backward_apart(self, se: Tensor, kd: Tensor) -> dict[str, Tensor]:
         """The gradients of both terms on their own: their balance is returned, their sum goes to the step."""

@@ -1,6 +1,7 @@
 """What one step computes. Plain and distilled training are one shape: a batch in, named losses out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -28,12 +29,14 @@ class Objective(Protocol):
 class Guides:
     """Those who know more than the student: noisy (B, T) -> estimates, never asked for what a batch brings.
 
-    teacher -> (B, T); band_teachers -> (B, N, T), a teacher for each band. teacher_taps, student_taps: where
-    features are seen while a network runs.
+    teacher -> (B, T); band_teachers -> (B, N, T), those of all objectives that have a teacher for each band.
+    own_bands: which of the N are an objective's own, by its name; all of them where it is not named.
+    teacher_taps, student_taps: where features are seen while a network runs.
     """
 
     teacher: Callable[[Tensor], Tensor] | None = None
     band_teachers: Callable[[Tensor], Tensor] | None = None
+    own_bands: Mapping[str, Sequence[int]] = field(default_factory=dict)
     teacher_taps: Taps | None = None
     student_taps: Taps | None = None
 
@@ -56,8 +59,8 @@ class StepLosses:
 class Task:
     """Losses of a student on a batch: its own enhancement loss, plus objectives if there are any.
 
-    objectives: name -> (weight, objective). A weight of 0 leaves a term out altogether: neither its gradient
-    nor, where no other term asks for it, the teacher's estimate is computed.
+    objectives: name -> (weight, objective). A weight of 0 leaves a term out altogether: neither its value
+    nor, where no other term asks for it, the teacher's estimate is computed, and no features are kept.
     """
 
     def __init__(
@@ -73,7 +76,10 @@ class Task:
         self.student, self.se_loss, self.se_weight = student, se_loss, se_weight
         self.objectives, self.kd_weight, self.kd_level_db = dict(objectives), kd_weight, kd_level_db
         self.guides = guides
-        self.needs = {name for _, objective in self.objectives.values() for name in objective.needs}
+        self.needs = {need for weight, one in self.objectives.values() if weight > 0 for need in one.needs}
+        for taps in (guides.student_taps, guides.teacher_taps):
+            if taps is not None:  # what validation and those who look on compute is nobody's to keep
+                taps.watching = False
         # What objectives learn along with the student, and what is left behind with them.
         self.auxiliary = nn.ModuleDict(
             {n: o for n, (_, o) in self.objectives.items() if isinstance(o, nn.Module)}
@@ -82,21 +88,34 @@ class Task:
     def losses(self, batch: Mapping[str, Tensor]) -> StepLosses:
         """All terms for a batch with "noisy", "clean" and perhaps "teacher", each (B, T)."""
         noisy, clean = batch["noisy"], batch["clean"]
-        estimate = self.student(noisy)
-        se = self.se_loss(estimate.float(), clean, noisy).mean()
-        parts = {"se": se.detach()}
-        weighted_se = self.se_weight * se if self.se_weight > 0 else None
-        if not self.objectives or self.kd_weight == 0:
+        distils = self.kd_weight > 0 and any(weight > 0 for weight, _ in self.objectives.values())
+        with _watching(self.guides.student_taps if distils else None):
+            estimate = self.student(noisy)
+        parts: dict[str, Tensor] = {}
+        weighted_se = None
+        if self.se_weight > 0:
+            se = self.se_loss(estimate.float(), clean, noisy).mean()
+            parts["se"], weighted_se = se.detach(), self.se_weight * se
+        if not distils:
             return StepLosses(weighted_se, None, parts)
 
         signals = self._signals(batch, estimate)
         kd = estimate.new_zeros((), dtype=torch.float32)
         for name, (weight, objective) in self.objectives.items():
-            loss, details = objective.with_parts(**{need: signals[need] for need in objective.needs})
+            if weight == 0:
+                continue
+            loss, details = objective.with_parts(
+                **{need: self._own(name, need, signals[need]) for need in objective.needs}
+            )
             kd = kd + weight * loss
             parts[f"kd/{name}"] = details.pop("loss")
             parts |= {f"{name}/{key}": value for key, value in details.items()}
         return StepLosses(weighted_se, self.kd_weight * kd, parts)
+
+    def _own(self, objective: str, need: str, signal: Any) -> Any:
+        """A signal as an objective is given it: of the teachers for bands its own ones."""
+        rows = self.guides.own_bands.get(objective) if need == "band_teachers" else None
+        return signal if rows is None else signal[:, list(rows)]
 
     def _signals(self, batch: Mapping[str, Tensor], estimate: Tensor) -> dict[str, Any]:
         """What the objectives need, by name; waveforms at the level at which they are compared."""
@@ -109,7 +128,8 @@ class Task:
             if name in batch:
                 waves[name] = batch[name]
             elif guide is not None:
-                waves[name] = guide(batch["noisy"])
+                with _watching(guides.teacher_taps):
+                    waves[name] = guide(batch["noisy"])
         if guides.teacher_taps is not None:
             signals["teacher_features"] = guides.teacher_taps.take()
         gain = level_gain(batch["clean"], self.kd_level_db)
@@ -117,6 +137,19 @@ class Task:
             wave = waves[name]
             signals[name] = wave * (gain if wave.ndim == 2 else gain[:, None])
         return signals
+
+
+@contextmanager
+def _watching(taps: Taps | None) -> Iterator[None]:
+    """Activations are kept inside, where there are taps."""
+    if taps is None:
+        yield
+        return
+    taps.watching = True
+    try:
+        yield
+    finally:
+        taps.watching = False
 
 
 @torch.no_grad()

@@ -12,6 +12,10 @@ from sedistill.training.tasks import Objective
 class ObjectiveBase(Settings):
     """One term of the distillation loss."""
 
+    compares_features: ClassVar[bool] = (
+        False  # what goes on inside the student, with what does in the teacher
+    )
+
     loss: str
     weight: float = Field(
         1.0, ge=0, le=1e9, description="Weight among the objectives; kd_weight scales their sum."

@@ -25,6 +25,7 @@ PROBE_SAMPLES = 16_000
 class AttentionSettings(WithoutPatches):
     """How two attention maps are compared."""
 
+    compares_features: ClassVar[bool] = True
     why_no_patches: ClassVar[str] = NO_PATCHES
     map_power: float = Field(2.0, ge=1, le=16, description="Exponent of the activations in a map.")
     distance: Literal["l1", "l2", "mse"] = Field("l1", description="Between two maps.")
@@ -88,6 +89,7 @@ class MultiViewObjective(AttentionSettings):
 class GramObjective(WithoutPatches):
     """Similarity-preserving features: Gram matrices of frames, or of the clips of a batch."""
 
+    compares_features: ClassVar[bool] = True
     why_no_patches: ClassVar[str] = NO_PATCHES
     loss: Literal["gram"]
     pairs: Pairs = Field(description=PAIRS, min_length=1)
@@ -112,6 +114,7 @@ class GramObjective(WithoutPatches):
 class LayerAttentionObjective(WithoutPatches):
     """ABC-KD (an approximation): attention compresses the teacher's layers into targets for the student's."""
 
+    compares_features: ClassVar[bool] = True
     why_no_patches: ClassVar[str] = NO_PATCHES
     loss: Literal["layer_attention"]
     student_layers: list[str] = Field(min_length=1, description="Modules of the student, dotted names.")

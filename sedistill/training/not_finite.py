@@ -1,0 +1,67 @@
+"""NaN and infinity in a training: found before they are learnt from or saved, and named."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class NotFiniteError(Exception):
+    """Something of a training is not finite; the message says what, and where it was first."""
+
+
+def refuse_not_finite(values: Mapping[str, Tensor]) -> None:
+    """Raise NotFiniteError naming the first of these scalars that is not finite."""
+    finite = torch.stack([value.detach().double() for value in values.values()]).isfinite()
+    if not bool(finite.all()):
+        raise NotFiniteError(next(name for name, good in zip(values, finite, strict=True) if not good))
+
+
+def refuse_state_not_finite(state: Mapping[str, Any]) -> None:
+    """Raise NotFiniteError naming the first tensor, of nested dicts and lists, with a value that is not."""
+    for name, tensor in _tensors(state):
+        if not bool(tensor.isfinite().all()):
+            raise NotFiniteError(name)
+
+
+def broken_clips(values: Tensor) -> list[int]:
+    """The numbers of the clips of a batch, (B,) or (B, ...), with a value that is not finite."""
+    return (~values.isfinite()).reshape(len(values), -1).any(dim=1).nonzero().flatten().tolist()
+
+
+def first_cause(
+    fault: NotFiniteError,
+    batch: Mapping[str, Tensor],
+    network: nn.Module,
+    terms: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    origin: Callable[[int], str],
+) -> NotFiniteError:
+    """The fault of a step with what was not finite first: a signal of a clip, a weight, or a clip's term.
+
+    terms: of `Step`. origin: a clip's "index" -> where it comes from.
+    """
+    clips = batch["index"].tolist()
+    for name, values in batch.items():
+        for number in broken_clips(values):
+            return NotFiniteError(f"`{name}` of {origin(clips[number])}")
+    for name, weight in _tensors(network.state_dict()):
+        if not bool(weight.isfinite().all()):
+            return NotFiniteError(f"the student's weight {name}")
+    for number, clip in enumerate(clips):
+        alone = {name: values[number : number + 1] for name, values in batch.items()}
+        for term, value in terms(alone).items():
+            if not bool(value.isfinite()):
+                return NotFiniteError(f"{term}, first for {origin(clip)},")
+    return fault
+
+
+def _tensors(values: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    if isinstance(values, Tensor):
+        yield name, values
+    elif isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from _tensors(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(values, Sequence) and not isinstance(values, str | bytes):
+        for number, value in enumerate(values):
+            yield from _tensors(value, f"{name}.{number}")
