@@ -106,7 +106,7 @@ def level_factors(estimate: Tensor, clean: Tensor) -> Tensor:
 
 def summarise_factors(factors: Tensor) -> LevelFactor:
     """Median and spread over clips; a network that is silent everywhere has factor 1."""
-    known = factors[factors.isfinite()]
+    known = factors[factors.isfinite() & (factors != 0)]  # 0 where the clean speech is silent
     if len(known) == 0:
         return LevelFactor(1.0, 1.0, 1.0)
     quantiles = torch.quantile(known, torch.tensor([0.5, 0.05, 0.95], dtype=known.dtype))

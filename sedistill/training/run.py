@@ -107,7 +107,7 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
     if warning:
         print(f"note: {warning}")
     card = {
-        "output_gain": round(level.factor, 6),
+        "output_gain": float(f"{level.factor:.6g}"),
         "licences": recipe.licences.model_dump(),
         "metrics": {
             "validation_loss": float(f"{progress.best_loss:.6g}"),

@@ -179,7 +179,7 @@ def kill_own_process(_: int) -> None:
 def test_without_semaphores_one_process_does_the_work(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    def no_semaphore(_: int) -> None:
+    def no_semaphore(*_: object, **__: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "No such file or directory")
 
     monkeypatch.setattr(parallel, "ProcessPoolExecutor", no_semaphore)

@@ -1,0 +1,97 @@
+"""Legal settings and data at the edge: a run ends with a student that is finite, or with one sentence."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from sedistill.errors import UserError
+from sedistill.models.saving import load_model
+from sedistill.training.run import train
+from tests.training.runs import weights
+
+Write = Callable[..., Path]
+
+
+def rewrite(world: Path, change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> None:
+    """Change (noisy, clean) of every training clip."""
+    for noisy in sorted((world / "train" / "noisy").iterdir()):
+        clean = world / "train" / "clean" / noisy.name
+        sides, rate = [sf.read(path)[0] for path in (noisy, clean)], 16_000
+        for path, samples in zip((noisy, clean), change(*sides), strict=True):
+            sf.write(path, samples, rate)
+
+
+def keep_clips(world: Path, count: int) -> None:
+    for side in ("noisy", "clean"):
+        for path in sorted((world / "train" / side).iterdir())[count:]:
+            path.unlink()
+
+
+SOUNDS: dict[str, Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
+    "silence": lambda noisy, clean: (0 * noisy, 0 * clean),
+    "silent speech": lambda noisy, clean: (noisy, 0 * clean),
+    "no noise": lambda noisy, clean: (clean, clean),
+    "silent mixture": lambda noisy, clean: (0 * noisy, clean),
+}
+METHODS: dict[str, dict[str, Any]] = {
+    "dfkd": {"objectives": [{"loss": "dfkd", "keep": 0.5, "patches": "multi-scale"}]},
+    "kl": {"objectives": [{"loss": "kl", "distribution": "normalised"}, {"loss": "kl_generalised"}]},
+    "output": {"objectives": [{"loss": "clean_and_noise"}, {"loss": "si_snr"}], "se_loss": "manner"},
+    "features": {"objectives": [{"loss": "gram", "pairs": [["encoder", "encoder"]]}], "se_loss": "gtcrn"},
+    "kdrl": {"kdrl": {"policy_input_length": 60}},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("sound", SOUNDS)
+def test_silence_is_learnt_from_without_nan(
+    write_recipe: Write, world: Path, sound: str, method: str
+) -> None:
+    rewrite(world, SOUNDS[sound])
+    recipe = write_recipe(teacher=str(world / "teacher"), optimiser={"max_epochs": 1}, **METHODS[method])
+    student = train(recipe, output=world / "out")
+    assert all(bool(value.isfinite().all()) for value in weights(student).values())
+    assert np.isfinite(load_model(student).card["metrics"]["validation_loss"])
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "a high rate": {"optimiser": {"learning_rate": 1.0, "clip_norm": 1000.0}},
+    "no gradient to speak of": {"optimiser": {"clip_norm": 1e-6}},
+    "one clip a batch": {"optimiser": {"batch_size": 1, "max_steps": 3}},
+    "the whole set a batch": {"optimiser": {"batch_size": 12}},
+    "more steps than epochs": {"optimiser": {"max_steps": 10_000, "max_epochs": 1}},
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_odd_settings_end_with_a_student_that_is_finite(
+    write_recipe: Write, world: Path, setting: str
+) -> None:
+    student = train(write_recipe(**SETTINGS[setting]), output=world / "out")
+    assert all(bool(value.isfinite().all()) for value in weights(student).values())
+
+
+def test_a_set_of_one_clip(write_recipe: Write, world: Path) -> None:
+    keep_clips(world, 1)
+    assert train(write_recipe(optimiser={"batch_size": 1, "max_epochs": 2}), output=world / "out").exists()
+    with pytest.raises(UserError, match=r"lower optimiser\.batch_size"):
+        train(write_recipe("two", optimiser={"batch_size": 2}), output=world / "two")
+
+
+def test_a_batch_of_one_in_a_network_with_batch_norm(write_recipe: Write, world: Path) -> None:
+    """The statistics are over frames as well, so one clip is enough."""
+    recipe = write_recipe(
+        student={"class": "MANNER", "channels": 3, "depth": 2, "chunk": 4},
+        optimiser={"batch_size": 1, "max_steps": 2},
+    )
+    student = train(recipe, output=world / "out")
+    assert all(bool(value.isfinite().all()) for value in weights(student).values())
+
+
+def test_no_epochs_are_refused(write_recipe: Write, world: Path) -> None:
+    with pytest.raises(UserError, match=r"optimiser\.max_epochs = 0"):
+        train(write_recipe(optimiser={"max_epochs": 0}), output=world / "out")
