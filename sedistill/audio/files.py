@@ -16,6 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from sedistill.audio.resampling import BLOCK_FRAMES, resample
+from sedistill.audio.wav_sizes import why_size_is_wrong
 from sedistill.errors import UserError
 from sedistill.reading import shown, why_no_file
 from sedistill.writing import atomic_path
@@ -193,8 +194,10 @@ def _open(path: Path | str) -> soundfile.SoundFile:
         raise AudioFileError(path, _why_unreadable(Path(path), error)) from None
     if file.frames > _UNKNOWN_FRAMES:
         raise AudioFileError(path, "does not say how long it is, as files from a pipe; encode it once more")
-    if str(path).lower().endswith(".wav"):
+    if file.format in ("WAV", "WAVEX"):
         _refuse_cut_wav(path, file.extra_info)
+        if fault := why_size_is_wrong(path):
+            raise AudioFileError(path, fault)
     return file
 
 

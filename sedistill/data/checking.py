@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sedistill.audio.crowding import AmplitudeHistogram
 from sedistill.audio.files import AudioFileError, AudioInfo, probe, read_blocks, to_mono, write_blocks
 from sedistill.audio.levels import gain_within
 from sedistill.audio.meters import ClippingMeter, LevelMeter
@@ -128,7 +129,7 @@ def _go_through_file(
         frames=level.frames,
         active_level_db=level.active_level_db,
         peak=level.peak_without_offset,
-        clipped_share=original.clipping.clipped_share,
+        clipped_share=original.clipped_share,
         audio_sha256=original.digest.hexdigest(),
         was_converted=convert,
         offset=level.offset,
@@ -155,6 +156,7 @@ class _Original:
     def __init__(self, info: AudioInfo, kind: str, may_be_clipped: bool) -> None:
         self.info, self.kind, self.may_be_clipped = info, kind, may_be_clipped
         self.digest, self.clipping = hashlib.sha256(), ClippingMeter()
+        self.amplitudes = AmplitudeHistogram()
 
     def mono_blocks(self, path: str) -> Iterator[NDArray[np.float32]]:
         """Blocks (T,), channels averaged. Raises UnusableError at the first NaN, and at the end."""
@@ -165,6 +167,7 @@ class _Original:
             self.digest.update(np.ascontiguousarray(block).data)
             mono = to_mono(block)
             self.clipping.add(mono)
+            self.amplitudes.add(mono)
             yield mono
         self._refuse_useless()
 
@@ -176,9 +179,31 @@ class _Original:
             raise UnusableError("too short", f"{frames} samples are less than {shortest} s")
         if self.clipping.is_silent:
             raise UnusableError("silent", "nothing rises above one 16-bit step")
-        share = self.clipping.clipped_share
-        if share > MOST_CLIPPED_SHARE and not self.may_be_clipped:
+        if self.may_be_clipped:
+            return
+        if (share := self.flat_share) > MOST_CLIPPED_SHARE:
             raise UnusableError("clipped", f"{100 * share:.2f} % of the samples lie flat at the peak")
+        if (share := self.crowded_share) > 0:
+            raise UnusableError(
+                "clipped",
+                f"{100 * share:.1f} % of the samples crowd at one level near the peak, as in speech that was "
+                "clipped and then turned down, resampled or coded",
+            )
+
+    @property
+    def clipped_share(self) -> float:
+        """Of the samples; at the peak, or where they crowd."""
+        return max(self.flat_share, self.crowded_share)
+
+    @property
+    def flat_share(self) -> float:
+        """0 for what is so quiet, or so coarse, that rounding flattens its peaks."""
+        return 0.0 if self.amplitudes.has_few_steps else self.clipping.clipped_share
+
+    @property
+    def crowded_share(self) -> float:
+        """0 for noise, of which tones and engines crowd by nature."""
+        return 0.0 if self.kind == "noise" else self.amplitudes.crowded_share
 
 
 def _short_reason(error: AudioFileError) -> str:
