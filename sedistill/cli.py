@@ -393,6 +393,20 @@ def enhance(
 
 
 @app.command()
+def check(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Corpora, sets, runs, saved models, checkpoints, evaluations, teacher outputs."),
+    ],
+) -> None:
+    """Say what each path is and whether all in it is as it was written; exit code 1 where it is not."""
+    from sedistill.checking import check_paths
+
+    if not check_paths(paths):
+        raise typer.Exit(1)
+
+
+@app.command()
 def models() -> None:
     """List the networks with their size, cost, causality and latency, beside the papers' figures."""
     from sedistill.models.listing import print_presets

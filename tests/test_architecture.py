@@ -22,7 +22,7 @@ STOREYS = [
     ["teachers", "enhancing", "report"],
     ["evaluation"],
     ["training"],
-    ["demo", "comparing", "analyzing"],
+    ["demo", "comparing", "analyzing", "checking"],
     ["reproducing"],
     ["cli"],
     ["__main__"],

@@ -13,7 +13,7 @@ from sedistill.audio import levels
 from sedistill.audio.files import AudioFileError, probe, read_mono
 from sedistill.audio.listing import Unread, audio_below
 from sedistill.csv_files import read_csv
-from sedistill.data.contents import FILES, Content, Contents, as_written, look
+from sedistill.data.contents import FILES, Content, Contents, Stamp, as_written, look, stamp_of
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, drawn_pair, make_crop
 from sedistill.data.material import Material
@@ -167,8 +167,12 @@ class FixedSet:
         """sha256 over names and audio: read from set.yaml, computed (once) for a plain folder."""
         if "hash" in self.facts:
             return str(self.facts["hash"])
+        return self.hash_of_audio()
+
+    def hash_of_audio(self) -> str:
+        """The same, computed from what the files hold now."""
         pairs = tuple((self.name(i), *self.paths(i)) for i in range(len(self)))
-        return _hash_of_pairs(pairs, self.sample_rate)
+        return _hash_of_pairs(pairs, tuple(map(stamp_of, self.files().values())), self.sample_rate)
 
     def files(self) -> dict[str, Path]:
         """Every audio file by its name in the set, such as noisy/000000.flac."""
@@ -311,5 +315,7 @@ def _chosen_pairs(available: int, count: int, seed: int) -> list[int]:
 
 
 @cache
-def _hash_of_pairs(pairs: tuple[tuple[str, Path, Path], ...], sample_rate: int) -> str:
+def _hash_of_pairs(
+    pairs: tuple[tuple[str, Path, Path], ...], _as_they_are: tuple[Stamp | None, ...], sample_rate: int
+) -> str:
     return joint_hash(pair_digest(name, noisy, clean, sample_rate) for name, noisy, clean in pairs)

@@ -84,12 +84,15 @@ def train_networks(demo: Demo) -> None:
 
 
 def evaluate(demo: Demo) -> None:
-    from sedistill.evaluation.evaluate import evaluate_models
+    from sedistill.data.fixed_sets import FixedSet
+    from sedistill.evaluation.evaluate import evaluate_models, is_current
+    from sedistill.evaluation.scores import load_scores
 
     with demo.station("All of them on mixtures they never met"):
-        if not demo.place("evaluation").exists():
-            models = [demo.student(run) for run in ("alone", "distilled", "teacher")]
-            evaluate_models(models, [demo.place("sets/test")], demo.place("evaluation"), metrics=METRICS)
+        models = [demo.student(run) for run in ("alone", "distilled", "teacher")]
+        test, place = demo.place("sets/test"), demo.place("evaluation")
+        if not place.exists() or not is_current(load_scores(place)["test"], FixedSet(test), METRICS, models):
+            evaluate_models(models, [test], place, metrics=METRICS, overwrite=True)
 
 
 def enhance_one(demo: Demo) -> None:

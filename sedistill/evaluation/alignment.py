@@ -137,6 +137,12 @@ def _check_fit(whole: AlignedSet, first: _Evaluation, other: _Evaluation) -> Non
         for m, metric in enumerate(whole.metrics):
             if not _same_shown(ours[m, c], others[m, c], METRICS[metric].digits):
                 raise UserError(_other_recording(whole, first, other, clip, metric, ours[m, c], others[m, c]))
+    hashes = [scores.facts.get("set", {}).get("hash") for scores in (one, two)]
+    if None not in hashes and hashes[0] != hashes[1]:
+        raise UserError(
+            f"{first.place} and {other.place} were scored on different versions of {whole.name} (its "
+            f"hash was {hashes[0][:12]}, then {hashes[1][:12]}); evaluate both on the set as it is now."
+        )
 
 
 def _same_shown(a: float, b: float, digits: int) -> bool:

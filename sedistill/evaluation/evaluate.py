@@ -37,7 +37,7 @@ from sedistill.evaluation.scores import FACTS, NOISY, ClipScore, SetScores
 from sedistill.evaluation.scoring import Score, ScoringProcess
 from sedistill.evaluation.summaries import write_scores
 from sedistill.evaluation.tables import print_scores
-from sedistill.models.saving import load_model, model_hash
+from sedistill.models.saving import load_model, model_hash, read_card
 from sedistill.progress import ProgressBar
 from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
 
@@ -129,6 +129,18 @@ def evaluate_models(
     if show:
         print(f"Every clip and the summaries are in {output}.")
     return results
+
+
+def is_current(
+    scores: SetScores | None, pairs: FixedSet, metrics: Sequence[str], models: Sequence[Path] = ()
+) -> bool:
+    """Whether scores hold every wanted metric, on the set as it is now, of the models as they are now."""
+    if scores is None or not set(metrics) <= set(scores.metrics):
+        return False
+    if scores.facts.get("set", {}).get("hash") != pairs.hash:
+        return False
+    known = {(one.get("hash"), one.get("output_gain")) for one in scores.facts.get("models", {}).values()}
+    return all((model_hash(one), float(read_card(one)["output_gain"])) in known for one in models)
 
 
 NOISY_SYSTEM = System(NOISY, None, {})

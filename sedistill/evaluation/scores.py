@@ -13,6 +13,7 @@ from pydantic import Field
 from sedistill.csv_files import Number, csv_text, read_csv
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import METRICS
+from sedistill.integrity import file_hash
 from sedistill.settings import Record, read_record
 
 NOISY = "noisy"
@@ -23,6 +24,7 @@ MOST_SINGLE_SNRS = 8
 """A set mixed at no more SNRs than this is shown by each of them, any other by ranges."""
 
 CLIPS, FACTS = "clips.csv", "evaluation.yaml"
+CLIPS_HASH = "clips_sha256"
 AGAIN = "evaluate again"
 CLIP_COLUMNS = ("model", "clip", "seconds", "snr_db", "noise_class", "utterance", "noise_recording")
 
@@ -248,6 +250,8 @@ def _load_set(place: Path) -> SetScores:
     rows: list[Any] = read_csv(place / CLIPS, row_kind, AGAIN)
     clips = [_clip_score(row, metrics, place) for row in rows]
     _refuse_incomplete(clips, place)
+    if facts.pop(CLIPS_HASH, None) not in (None, file_hash(place / CLIPS)):
+        raise UserError(f"{place / CLIPS} was changed since it was written; {AGAIN}.")
     return SetScores(facts.pop("name"), metrics, clips, facts)
 
 

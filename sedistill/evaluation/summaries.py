@@ -12,6 +12,7 @@ from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.scores import (
     ALL_CLIPS,
     CLIPS,
+    CLIPS_HASH,
     FACTS,
     NOISY,
     SetScores,
@@ -19,6 +20,7 @@ from sedistill.evaluation.scores import (
     clips_csv,
     number_text,
 )
+from sedistill.integrity import file_hash
 from sedistill.markdown import markdown_table, markdown_text
 from sedistill.reading import NAMES, TO_BE_READ
 
@@ -34,7 +36,7 @@ def write_scores(folder: Path, scores: SetScores) -> None:
     (folder / CLIPS).write_text(clips_csv(scores), **NAMES)
     (folder / SUMMARY).write_text(csv_text(_summary_rows(scores)), **NAMES)
     (folder / SUMMARY_TEXT).write_text(summary_text(scores), **TO_BE_READ)
-    facts = {"name": scores.name, **scores.facts}
+    facts = {"name": scores.name, **scores.facts, CLIPS_HASH: file_hash(folder / CLIPS)}
     (folder / FACTS).write_text(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
-from sedistill.evaluation.evaluate import NOISY_SYSTEM, score_set, systems_of, worker_count
+from sedistill.evaluation.evaluate import NOISY_SYSTEM, is_current, score_set, systems_of, worker_count
 from sedistill.evaluation.quality import metrics_named
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.evaluation.summaries import write_scores
-from sedistill.models.saving import model_hash
 from sedistill.reproducing.runs import Run
 from sedistill.writing import atomic_folder
 
@@ -22,7 +21,7 @@ def evaluate_run(output: Path, run: Run, wanted: Mapping[str, Sequence[str]]) ->
     The scores lie in evaluations/NAME/seed-N, as `sedistill evaluate` writes them, noisy among them.
     """
     place, student = evaluation_of(output, run), output / run.student
-    if not wanted or _is_current(load_evaluation(place), output, wanted, model_hash(student)):
+    if not wanted or _are_current(load_evaluation(place), output, wanted, [student]):
         return
     noisy = evaluate_noisy(output, wanted)
     with atomic_folder(place, overwrite=True) as temporary:
@@ -42,7 +41,7 @@ def evaluate_noisy(output: Path, wanted: Mapping[str, Sequence[str]]) -> dict[st
     """The scores of the unprocessed input, computed where they are not there; metrics once known are kept."""
     place = output / EVALUATIONS / NOISY
     known = load_evaluation(place)
-    if _is_current(known, output, wanted, None):
+    if _are_current(known, output, wanted, []):
         return known
     together = {
         name: list(dict.fromkeys([*(known[name].metrics if name in known else []), *wanted.get(name, [])]))
@@ -69,21 +68,13 @@ def load_evaluation(place: Path) -> dict[str, SetScores]:
         return {}
 
 
-def _is_current(
-    known: Mapping[str, SetScores], output: Path, wanted: Mapping[str, Sequence[str]], weights: str | None
+def _are_current(
+    known: Mapping[str, SetScores], output: Path, wanted: Mapping[str, Sequence[str]], models: Sequence[Path]
 ) -> bool:
-    """Whether scores hold every wanted metric, on the set as it is now, of the network as it is now."""
-    for name, metrics in wanted.items():
-        scores = known.get(name)
-        if scores is None or not set(metrics) <= set(scores.metrics):
-            return False
-        if scores.facts.get("set", {}).get("hash") != FixedSet(output / "sets" / name).hash:
-            return False
-        if weights is not None and weights not in [
-            one.get("hash") for one in scores.facts.get("models", {}).values()
-        ]:
-            return False
-    return True
+    return all(
+        is_current(known.get(name), FixedSet(output / "sets" / name), metrics, models)
+        for name, metrics in wanted.items()
+    )
 
 
 def _write(place: Path, scores: SetScores) -> None:

@@ -21,6 +21,7 @@ from sedistill.reproducing.scoring import evaluate_noisy, evaluate_run
 from sedistill.reproducing.sources import Sources, corpora_of, sources_of
 from sedistill.reproducing.table import Row, Scale, ScaleName, Table
 from sedistill.settings import load_settings
+from sedistill.training.identity import refuse_another_identity
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import refuse_another_recipe
 from sedistill.writing import alone, atomic_path, refuse_impossible, refuse_inside
@@ -149,6 +150,9 @@ class Session:
             recipe = recipes[run.name].model_copy(update={"seed": run.seed})
             refuse_another_recipe(recipe, self.output / run.folder)
         self.sources.prepare(*self.sources_needed())
+        for run in self.work.runs:  # those that are not finished look at it themselves
+            if is_finished(self.output, run):
+                refuse_another_identity(recipes[run.name], self.output / run.folder, base=self.output)
         trainings = Trainings(self.output, self.jobs, self._command, self._waits_for, self.threads)
         trainings.train(self.work.runs)
         if self.scored_sets:

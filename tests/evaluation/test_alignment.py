@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from sedistill.errors import UserError
 from sedistill.evaluation.alignment import align
@@ -33,6 +34,9 @@ def test_clips_in_another_order_are_put_in_order(tmp_path: Path) -> None:
     table = another / "test" / "clips.csv"
     header, *rows = table.read_text().splitlines()
     table.write_text("\n".join([header, *reversed(rows)]))
+    facts = another / "test" / "evaluation.yaml"  # as from before tables had a hash
+    lines = facts.read_text().splitlines()
+    facts.write_text("\n".join(line for line in lines if not line.startswith("clips_sha256")))
     (aligned,) = align([zero, another])
     np.testing.assert_array_equal(aligned.scores["alone"][1], [np.arange(8)])
 
@@ -97,3 +101,15 @@ def test_a_model_that_lacks_a_clip_is_named(tmp_path: Path) -> None:
     place.write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(UserError, match="is not whole: kd/seed-0 lacks clip clip7; evaluate again"):
         align([tmp_path / "a"])
+
+
+def test_scores_on_other_versions_of_a_set_do_not_compare(tmp_path: Path) -> None:
+    """The clips have their names and the noisy input its scores, yet a clean file is another."""
+    one_place, other = one(tmp_path, "a"), one(tmp_path, "b")
+    for place, version in ((one_place, "a" * 64), (other, "b" * 64)):
+        facts = place / "test" / "evaluation.yaml"
+        written = yaml.safe_load(facts.read_text())
+        facts.write_text(yaml.safe_dump({**written, "set": {"folder": "sets/test", "hash": version}}))
+    align([one_place])
+    with pytest.raises(UserError, match=r"different versions of test \(its hash was aaaaaaaaaaaa, then bbbb"):
+        align([one_place, other])

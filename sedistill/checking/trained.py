@@ -1,0 +1,87 @@
+"""The faults of runs, models, checkpoints, kept outputs and evaluations."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.errors import UserError
+from sedistill.evaluation.scores import load_scores
+from sedistill.integrity import file_hash
+from sedistill.models.saving import CARD, load_model, model_hash
+from sedistill.settings import check_settings
+from sedistill.training.checkpoints import load_checkpoint
+from sedistill.training.identity import Identity
+from sedistill.training.logs import read_metrics
+from sedistill.training.patch_file import NAME as PATCHES
+from sedistill.training.patch_file import read_patch_record
+from sedistill.training.recipe import Recipe
+from sedistill.yaml_files import read_yaml
+
+
+def check_run(folder: Path) -> list[str]:
+    """Its checkpoints, its student, its records, and whether data and teachers are those it began with."""
+    faults = [fault for path in sorted(folder.glob("checkpoints/*.ckpt")) for fault in check_checkpoint(path)]
+    if (folder / "student").exists():
+        faults += _told(lambda: load_model(folder / "student"))
+    if (folder / "metrics.csv").exists():
+        faults += _told(lambda: read_metrics(folder))
+    if (folder / PATCHES).exists():
+        faults += _told(lambda: read_patch_record(folder))
+    return faults + _told(lambda: _refuse_others(folder))
+
+
+def check_model(folder: Path) -> list[str]:
+    """Whether it loads: card and weights as written, and fitting each other."""
+    return _told(lambda: load_model(folder))
+
+
+def check_checkpoint(path: Path) -> list[str]:
+    """Whether it is whole."""
+    return _told(lambda: load_checkpoint(path))
+
+
+def check_outputs(folder: Path) -> list[str]:
+    """Whether the file is the one whose checksum the card has."""
+    written, path = read_yaml(folder / "outputs.yaml").get("checksum"), folder / "outputs.f16"
+    if not path.exists():
+        return [f"{path.name} is missing; the next training computes it again"]
+    sound = file_hash(path) == written
+    return [] if sound else [f"{path.name} was changed or damaged; the next training computes it again"]
+
+
+def check_comparison(folder: Path) -> list[str]:
+    """It is only read by people, and holds nothing to be held against."""
+    return []
+
+
+def check_evaluation(folder: Path) -> list[str]:
+    """Its tables, and whether sets and models are those that were scored, where they are still there."""
+    faults = []
+    for name, scores in load_scores(folder).items():
+        of_set = scores.facts.get("set", {})
+        place = Path(of_set.get("folder") or "")
+        if of_set.get("folder") and place.is_dir() and FixedSet(place).hash != of_set.get("hash"):
+            faults.append(f"{name}: {place} is not the set that was scored; evaluate again")
+        for label, facts in scores.facts.get("models", {}).items():
+            model = Path(facts.get("folder") or "")
+            if facts.get("folder") and (model / CARD).exists() and model_hash(model) != facts.get("hash"):
+                faults.append(
+                    f"{name}: {label} in {model} has other weights than were scored; evaluate again"
+                )
+    return faults
+
+
+def _refuse_others(folder: Path) -> None:
+    config = folder / "config.yaml"
+    recipe = check_settings(Recipe, read_yaml(config).get("recipe") or {}, str(config))
+    known = Identity.read(folder)
+    if known is not None and (told := known.told_differences(Identity.of(recipe))):
+        raise UserError(f"was begun with other data or teachers: {', '.join(told)}.")
+
+
+def _told(look: Callable[[], object]) -> list[str]:
+    try:
+        look()
+    except UserError as error:
+        return [str(error)]
+    return []
