@@ -76,13 +76,21 @@ def paired_test(differences: ArrayLike, clusters: Clusters | None = None) -> Pai
     if sd <= ROUNDING * np.abs(values).max():
         t, p_t, d_z = (0.0, 1.0, 0.0) if mean == 0 else (np.nan, np.nan, np.nan)
         return PairedTest(n, mean, 0.0, mean, mean, t, p_t, p_wilcoxon, d_z)
-    covariances, freedom = _covariances(values[None], clusters)
-    if not covariances:
+    error, freedom = standard_error(values, clusters)
+    if np.isnan(error):
         return PairedTest(n, mean, sd, np.nan, np.nan, np.nan, np.nan, p_wilcoxon, mean / sd)
-    error = float(np.sqrt(max(covariance[0, 0] for covariance in covariances)))
     t, half_width = mean / error, t_quantile(freedom) * error
     p_t = float(2 * _special().stdtr(freedom, -abs(t)))
     return PairedTest(n, mean, sd, mean - half_width, mean + half_width, float(t), p_t, p_wilcoxon, mean / sd)
+
+
+def standard_error(values: NDArray[np.float64], clusters: Clusters | None = None) -> tuple[float, int]:
+    """Of the mean of values (n,), with its degrees of freedom; NaN where all share one recording or n < 2."""
+    if len(values) < 2:
+        return np.nan, 0
+    covariances, freedom = _covariances(values[None], clusters)
+    variances = [float(covariance[0, 0]) for covariance in covariances]
+    return float(np.sqrt(max(variances))) if variances else np.nan, freedom
 
 
 def _are_independent(clusters: Clusters | None) -> bool:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sedistill.csv_files import csv_text
+from sedistill.evaluation.clusters import Clusters
 from sedistill.evaluation.scores import SetScores, number_text
-from sedistill.evaluation.significance import paired_test
+from sedistill.evaluation.significance import standard_error
 from sedistill.reproducing.numbers import Block, Scores, factor_of, rows_of
 from sedistill.reproducing.table import Row, Table, View
 
@@ -19,7 +21,8 @@ class Gain:
     """Row minus baseline in the paper's unit; NaN where not known.
 
     by_seed: the mean over clips, of each seed that both have. error: the standard error over clips of the
-    mean over these seeds. clips: those on which the metric is defined for both with each of them.
+    mean over these seeds, between recordings where clips share one. clips: those on which the metric is
+    defined for both with each of them.
     """
 
     by_seed: Sequence[float]
@@ -72,20 +75,32 @@ def _gain(
 ) -> Gain:
     metric = column[0]
     by_clip: dict[str, list[float]] = {}
+    recordings: dict[str, tuple[str, str]] = {}
     for one, other in pairs:
         before = {row.clip: row.values[metric] for row in rows_of(view, other, "")}
         for row in rows_of(view, one, ""):
             by_clip.setdefault(row.clip, []).append(row.values[metric] - before.get(row.clip, math.nan))
-    seen = [values for values in by_clip.values() if len(values) == len(pairs)]
-    differences = factor_of(view, column) * np.array(seen).reshape(len(seen), len(pairs))
-    differences = differences[np.isfinite(differences).all(axis=1)]
-    test = paired_test(differences.mean(axis=1)) if differences.size else None
+            recordings[row.clip] = row.utterance, row.noise_recording
+    seen = {
+        clip: values
+        for clip, values in by_clip.items()
+        if len(values) == len(pairs) and np.isfinite(values).all()
+    }
+    differences = factor_of(view, column) * np.array([*seen.values()]).reshape(len(seen), len(pairs))
     return Gain(
         by_seed=differences.mean(axis=0).tolist() if differences.size else [],
-        error=test.sd / math.sqrt(test.n) if test else math.nan,
+        error=_error(differences, [recordings[clip] for clip in seen]),
         clips=len(differences),
         paper=math.nan if printed is None else printed,
     )
+
+
+def _error(differences: NDArray[np.float64], recordings: Sequence[tuple[str, str]]) -> float:
+    """Of the mean over clips and seeds; between recordings where clips share them."""
+    if not differences.size:
+        return math.nan
+    utterances, noises = zip(*recordings, strict=True)
+    return standard_error(differences.mean(axis=1), Clusters(utterances, noises))[0]
 
 
 def _printed(key: str, view: View, row: Row, baseline: Row) -> dict[tuple[str, str], float]:

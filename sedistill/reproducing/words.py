@@ -79,8 +79,9 @@ def gain_table(block: Block, lines: Sequence[GainLine]) -> TextTable:
         for line in lines
     ]  # fmt: skip
     note = (
-        "± is the standard error over clips of the mean over seeds; square brackets hold each seed's gain, "
-        "round ones the gain that the paper prints."
+        "± is the standard error over clips of the mean over seeds, between recordings where clips share an "
+        "utterance or a noise recording; square brackets hold each seed's gain, round ones the gain that the "
+        "paper prints."
     )
     return TextTable(header, rows, note)
 

@@ -60,6 +60,23 @@ def test_by_hand() -> None:
     )
 
 
+def test_clips_that_share_recordings_have_the_error_between_them() -> None:
+    # Gains 1 2 3 3 4 5 of utterances a a b b c c and noises x x x y y y: 1, as tests of clusters work out.
+    scores = {
+        "alone": {0: {"test": evaluation([0.0] * 6)}},
+        "l2": {0: {"test": evaluation([1, 2, 3, 3, 4, 5])}},
+    }
+    for by_seed in scores.values():
+        for row in by_seed[0]["test"].clips:
+            place = [other.clip for other in by_seed[0]["test"].clips if other.model == row.model].index(
+                row.clip
+            )
+            row.utterance, row.noise_recording = "aabbcc"[place], "xxxyyy"[place]
+    given_table = table()
+    (line,) = gain_lines(block("test", given_table, scores, {}, {}), given_table, scores)
+    assert line.gains[0].error == pytest.approx(1.0)
+
+
 def test_only_seeds_and_clips_of_both_count() -> None:
     scores = {
         "alone": {0: {"test": evaluation([1.0, 2.0, 3.0])}},
