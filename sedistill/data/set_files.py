@@ -84,6 +84,7 @@ class FixedSetSummary:
     facts: Mapping[str, Any]
     snr_db: NDArray[np.float64]
     seconds_taken: float
+    left_out: Mapping[str, int]
 
     def text(self) -> str:
         facts = self.facts
@@ -98,6 +99,9 @@ class FixedSetSummary:
             lines.append(f"  SNR {known.min():.1f} to {known.max():.1f} dB, mean {known.mean():.1f} dB")
         lines.append(f"  {distinct_text(facts['distinct'])}")
         lines.append(f"  seed {facts['seed']}, hash {facts['hash'][:12]}")
+        if self.left_out:
+            reasons = ", ".join(f"{count} x {reason}" for reason, count in self.left_out.items())
+            lines.append(f"  Left out when the corpus was prepared: {reasons} (its excluded.csv names each)")
         warning = few_warning(facts["distinct"], facts["count"])
         return "\n".join([*lines, *([f"Warning: {warning}."] if warning else [])])
 
@@ -146,7 +150,9 @@ def write_set(
         whole = with_checksum(whole)
         (folder / FACTS).write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
     snr_db = np.array([row.snr_db for row in rows])
-    return FixedSetSummary(output, whole, snr_db, time.monotonic() - started)
+    return FixedSetSummary(
+        output, whole, snr_db, time.monotonic() - started, corpus.facts.get("excluded") or {}
+    )
 
 
 def write_pair(folder: Path, name: str, noisy: NDArray, clean: NDArray, sample_rate: int) -> None:

@@ -39,6 +39,7 @@ from sedistill.evaluation.summaries import write_scores
 from sedistill.evaluation.tables import print_scores
 from sedistill.models.saving import load_model, model_hash, read_card
 from sedistill.progress import ProgressBar
+from sedistill.reading import shown
 from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
 
 
@@ -124,7 +125,7 @@ def evaluate_models(
             write_scores(place, results[name])
             if show:
                 print_scores(results[name])
-                for line in told(pairs.unread):
+                for line in (*told(pairs.unread), *offset_warning(pairs)):
                     print(line)
     if show:
         print(f"Every clip and the summaries are in {output}.")
@@ -141,6 +142,26 @@ def is_current(
         return False
     known = {(one.get("hash"), one.get("output_gain")) for one in scores.facts.get("models", {}).values()}
     return all((model_hash(one), float(read_card(one)["output_gain"])) in known for one in models)
+
+
+def offset_warning(pairs: FixedSet) -> Iterator[str]:
+    """A line where clean files of a set have an offset: SI-SDR and the segmental SNR take it for speech."""
+    with_offset = []
+    for index in range(len(pairs)):
+        try:
+            clean = pairs[index][1]
+        except UserError:  # is told as the reason of every metric
+            continue
+        level = levels.active_level_db(clean, pairs.sample_rate)
+        if np.isfinite(clean).all() and (offset := levels.offset_of(float(clean.mean()), level)):
+            with_offset.append((abs(offset), pairs.name(index)))
+    if with_offset:
+        largest, name = max(with_offset)
+        yield (
+            f"Warning: {len(with_offset)} clean files have an offset (a mean that is not 0), the largest, "
+            f"{largest:.3g} of full scale, {shown(name)}; SI-SDR and segmental SNR as defined take it for "
+            "speech: prepare and mix the set again, or take the means away."
+        )
 
 
 NOISY_SYSTEM = System(NOISY, None, {})

@@ -364,3 +364,13 @@ def test_the_published_scores_of_real_noisy_files(real_data: Path) -> None:
     assert scores.mean(NOISY, "stoi") == pytest.approx(0.932, abs=1e-3)
     assert scores.mean(NOISY, "si_sdr") == pytest.approx(8.19, abs=1e-2)
     assert scores.mean("Halver", "pesq_wb") == pytest.approx(2.192, abs=1e-3)
+
+
+def test_an_offset_on_clean_files_is_told(tmp_path: Path) -> None:
+    for name, offset in (("a", 0.0), ("b", -0.1)):
+        clean = speech_like(1.0) + offset
+        write(tmp_path / f"clean/{name}.wav", clean, RATE)
+        write(tmp_path / f"noisy/{name}.wav", clean + noise(len(clean), level=0.01, seed=1), RATE)
+    (line,) = module.offset_warning(module.FixedSet(tmp_path))
+    assert line.startswith("Warning: 1 clean files have an offset")
+    assert "of full scale, b.wav; SI-SDR" in line

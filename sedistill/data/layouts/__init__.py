@@ -13,6 +13,7 @@ from sedistill.data.layouts.listing import Listing, Source
 from sedistill.data.layouts.timit_noisex92 import find_both, list_timit_noisex92
 from sedistill.data.layouts.voicebank_demand import list_voicebank_demand
 from sedistill.errors import UserError
+from sedistill.reading import require_folder
 
 __all__ = ["LAYOUTS", "Listing", "Source", "find_sources"]
 
@@ -35,9 +36,8 @@ def find_sources(
     if layout not in LAYOUTS:
         raise UserError(f"unknown layout '{layout}'; choose one of {', '.join(LAYOUTS)}.")
     for folder in (root, clean, noise, noisy):
-        if folder is not None and not folder.is_dir():
-            missing = "is a file, not a folder" if folder.is_file() else "does not exist"
-            raise UserError(f"{folder} {missing}; give a folder of audio files.")
+        if folder is not None:
+            require_folder(folder, "give a folder of audio files")
     if root is not None and any((clean, noise, noisy)):
         raise UserError(f"give either the folder {root} alone or --clean with --noise or --noisy, not both.")
     if root is not None:
