@@ -135,7 +135,11 @@ def build_stages(recipe: Recipe, batches: int) -> list[Stage]:
 def build_metric(run: PreparedRun) -> ValidationMetric | None:
     """The metric that decides which weights are the best, if the recipe names one."""
     name, threads = run.recipe.optimiser.best_by, run.recipe.hardware.threads
-    return None if name == LOSS else ValidationMetric(name, run.valid_set, worker_count(threads))
+    if name == LOSS:
+        return None
+    metric = ValidationMetric(name, run.valid_set, worker_count(threads))
+    metric.refuse_undefined()
+    return metric
 
 
 def build_polarity(run: PreparedRun, step: Step) -> Polarity | None:

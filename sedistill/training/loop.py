@@ -286,7 +286,8 @@ class Loop:
         if self.metric is None or metric is None:
             return f"validation loss {loss:#.4g} (best {self.progress.best_loss:#.4g})"
         best = self.progress.best_metric
-        return f"{self.metric.name} {metric:#.4g} (best {best:#.4g}), validation loss {loss:#.4g}"
+        known = "none so far" if best is None else f"best {best:#.4g}"
+        return f"{self.metric.name} {metric:#.4g} ({known}), validation loss {loss:#.4g}"
 
     def _is_better(self, loss: float, metric: float | None) -> bool:
         if metric is None:

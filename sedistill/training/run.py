@@ -31,7 +31,7 @@ from sedistill.training.identity import hold_to_identity, refuse_another_identit
 from sedistill.training.loop import Loop, Progress
 from sedistill.training.preparing import PreparedRun, prepare_run
 from sedistill.training.ratio_log import read_ratios
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe import LOSS, Recipe
 from sedistill.writing import alone, atomic_path, refuse_foreign_folder, refuse_if_taken
 
 LOCK, COMMAND = ".train.lock", "sedistill train"
@@ -94,9 +94,13 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
     """Take the best weights, measure the factor onto clean, and save the student with its card."""
     recipe, student = run.recipe, run.student
     if not math.isfinite(progress.best_loss):
+        by = recipe.optimiser.best_by
+        why = "none of its validation losses was finite"
+        if by != LOSS:
+            why = f"no epoch had a finite validation loss and {by}"
         raise UserError(
-            f"{folder} has no student: none of its validation losses was finite; train it again under "
-            "another name with a lower optimiser.learning_rate."
+            f"{folder} has no student: {why}; train it again under another name with a lower "
+            "optimiser.learning_rate."
         )
     best = load_checkpoint(loop.best_path)
     with fitting(loop.best_path):

@@ -1,5 +1,6 @@
 """A metric of the validation set as a run's criterion, computed as `sedistill evaluate` computes it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from torch import nn
 
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
-from sedistill.evaluation.evaluate import System, in_parallel, score_clip
+from sedistill.evaluation.evaluate import NOISY_SYSTEM, System, in_parallel, score_clip
 from sedistill.evaluation.quality import metrics_named
 from sedistill.evaluation.scores import ClipScore
 from sedistill.evaluation.scoring import ScoringProcess
@@ -33,10 +34,26 @@ class ValidationMetric:
     def __post_init__(self) -> None:
         metrics_named([self.name])
 
-    def mean(self, network: nn.Module, interrupted: Callable[[], bool]) -> float:
-        """The mean over the clips on which the metric is defined. `network` is in eval mode.
+    def refuse_undefined(self) -> None:
+        """Raises UserError where not even the noisy sound of any clip has a score."""
+        process, reason = ScoringProcess(), "no reason known"
+        try:
+            for index in range(len(self.pairs)):
+                row = score_clip(NOISY_SYSTEM, self.pairs, index, [self.name], process)
+                if np.isfinite(row.values[self.name]):
+                    return
+                reason = row.reasons.get(self.name, reason)
+        finally:
+            process.stop()
+        raise UserError(
+            f"optimiser.best_by: {self.name} is undefined on every clip of {self.pairs.folder} ({reason}); "
+            "choose loss or another metric."
+        )
 
-        Raises KeyboardInterrupt as soon as `interrupted()` is true, and UserError when no clip has a score.
+    def mean(self, network: nn.Module, interrupted: Callable[[], bool]) -> float:
+        """The mean over the clips on which the metric is defined, NaN where it is on none.
+
+        `network` is in eval mode. Raises KeyboardInterrupt as soon as `interrupted()` is true.
         """
         system = System(self.name, network, {}, correct_level=False)
 
@@ -47,9 +64,5 @@ class ValidationMetric:
 
         rows = in_parallel(score, len(self.pairs), self.workers, f"validation: {self.name}")
         values = np.array([row.values[self.name] for row in rows])
-        if not np.isfinite(values).any():
-            raise UserError(
-                f"optimiser.best_by: {self.name} is undefined on every clip of {self.pairs.folder} "
-                f"({rows[0].reasons.get(self.name, 'no reason known')}); choose loss or another metric."
-            )
-        return float(values[np.isfinite(values)].mean())
+        defined = values[np.isfinite(values)]
+        return float(defined.mean()) if len(defined) else math.nan

@@ -1,5 +1,6 @@
 """Which epoch's weights are kept: by the validation loss, or by a metric of the validation set."""
 
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
@@ -72,7 +74,7 @@ def test_plateau_and_early_stop_follow_the_metric(
 ) -> None:
     """The loss falls all the time, the metric from the second epoch on."""
     scripted(monkeypatch, losses=[5.0 - epoch for epoch in range(6)], metrics=[6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
-    optimiser = {"best_by": "pesq_wb", "halve_after": 1, "stop_after": 2, "max_epochs": 6}
+    optimiser = {"best_by": "si_sdr", "halve_after": 1, "stop_after": 2, "max_epochs": 6}
     train(write_recipe(optimiser=optimiser), output=world / "out")
     state = load_checkpoint(world / "out" / "checkpoints" / "last.ckpt")
     assert (state["progress"]["epoch"], state["progress"]["best_epoch"]) == (3, 0)
@@ -105,12 +107,31 @@ def test_an_interruption_in_the_middle_of_scoring_is_heard_and_loses_nothing(
     assert read_metrics(world / "parts")["valid/si_sdr"] == read_metrics(world / "whole")["valid/si_sdr"]
 
 
-def test_a_metric_that_is_undefined_everywhere_is_told(world: Path) -> None:
-    criterion = ValidationMetric("stoi", FixedSet(world / "valid"), workers=1)  # clips of 0.15 s
+def test_a_metric_that_is_undefined_everywhere_is_told_before_the_training(
+    write_recipe: Write, world: Path
+) -> None:
     with pytest.raises(
         UserError, match=r"best_by: stoi is undefined on every clip of .*valid \(.+\); choose"
     ):
-        criterion.mean(build_model(TINY_NETWORK).eval(), lambda: False)
+        train(write_recipe(optimiser={"best_by": "stoi"}), output=world / "out")  # clips of 0.15 s
+    assert not (world / "out" / "metrics.csv").exists()
+
+
+def test_an_epoch_without_a_score_is_not_the_best(
+    write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = ValidationMetric("si_sdr", FixedSet(world / "valid"), workers=1)
+    network = build_model(TINY_NETWORK).eval()
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert math.isnan(silent.mean(network, lambda: False))
+    scripted(monkeypatch, losses=[1.0, 2.0, 3.0], metrics=[math.nan, 4.0, math.nan])
+    train(write_recipe(optimiser={**BY_SI_SDR, "max_epochs": 3}), output=world / "out")
+    card = read_card(world / "out" / "student")
+    assert (card["metrics"]["validation_si_sdr"], card["training"]["best_step"]) == (4.0, 6)
+    scripted(monkeypatch, losses=[1.0], metrics=[math.nan])
+    with pytest.raises(UserError, match="no epoch had a finite validation loss and si_sdr"):
+        train(write_recipe(optimiser={**BY_SI_SDR, "max_epochs": 1}), output=world / "none")
 
 
 def test_an_unknown_criterion_is_refused(write_recipe: Write) -> None:
