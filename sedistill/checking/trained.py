@@ -27,7 +27,10 @@ def check_run(folder: Path) -> list[str]:
         faults += _told(lambda: read_metrics(folder))
     if (folder / PATCHES).exists():
         faults += _told(lambda: read_patch_record(folder))
-    return faults + _told(lambda: _refuse_others(folder))
+    try:
+        return faults + _others(folder)
+    except UserError as error:
+        return [*faults, str(error)]
 
 
 def check_model(folder: Path) -> list[str]:
@@ -71,12 +74,12 @@ def check_evaluation(folder: Path) -> list[str]:
     return faults
 
 
-def _refuse_others(folder: Path) -> None:
+def _others(folder: Path) -> list[str]:
+    """What is not what the run was begun with; nothing for a run from before it was written down."""
     config = folder / "config.yaml"
     recipe = check_settings(Recipe, read_yaml(config).get("recipe") or {}, str(config))
     known = Identity.read(folder)
-    if known is not None and (told := known.told_differences(Identity.of(recipe))):
-        raise UserError(f"was begun with other data or teachers: {', '.join(told)}.")
+    return [] if known is None else known.told_differences(Identity.of(recipe))
 
 
 def _told(look: Callable[[], object]) -> list[str]:

@@ -104,7 +104,7 @@ def test_a_run(write_recipe, world: Path, capsys: pytest.CaptureFixture) -> None
     capsys.readouterr()
     assert not check_paths([world / "out"])
     told = capsys.readouterr().out
-    assert "a run, 3 faults:" in told
+    assert "a run, 10 faults:" in told
     assert "last.ckpt is damaged" in told
     assert "best.ckpt is damaged" in told
     assert "data.valid/noisy/000.flac (was" in told
