@@ -18,15 +18,18 @@ from sedistill.interpreters import import_path
 
 sys.path[:] = import_path()
 
-from sedistill.interruption import heard  # noqa: E402
+from sedistill.interruption import heard, unheard_from_here  # noqa: E402
 
 
 def main() -> None:
     """What `sedistill` runs."""
     with heard():
-        from sedistill.cli import main as run
+        try:
+            from sedistill.cli import main as run
 
-        run()
+            run()
+        finally:
+            unheard_from_here()
 
 
 if __name__ == "__main__":

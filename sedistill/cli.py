@@ -455,11 +455,11 @@ def main() -> None:
     # Threads that spin while they wait cost tenfold as soon as something else runs on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     prepare_streams()
-    with heard():
-        try:
+    try:
+        with ends_in_words(None):  # while typer builds the commands, too
             app()
-        finally:
-            flush_output()
+    finally:
+        flush_output()
 
 
 def flush_output() -> None:

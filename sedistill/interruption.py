@@ -53,8 +53,15 @@ def heard() -> Iterator[None]:
         yield
     finally:
         for number, old in taken.items():
-            signal.signal(number, signal.SIG_DFL if old is None else old)
+            if signal.getsignal(number) is _handle:
+                signal.signal(number, signal.SIG_DFL if old is None else old)
         _State.listening, _State.came = False, None
+
+
+def unheard_from_here() -> None:
+    """When all is done and said: the process only winds up, and must not seem to have failed."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from sedistill.integrity import file_digest, file_hash
 from sedistill.models.modes import on_device
 from sedistill.models.saving import load_model, model_hash
 from sedistill.progress import ProgressBar
-from sedistill.writing import atomic_path, named_disk_errors
+from sedistill.writing import atomic_path, flush, named_disk_errors
 from sedistill.yaml_files import read_yaml
 
 LEVEL_WARNING = 0.10  # a factor further than this from 1, or a negative one, is worth a word
@@ -222,6 +222,7 @@ class TeacherOutputs:
                 digest.update(data)
                 self._progress.write_text(f"{self._bytes(stop)} {digest.hexdigest()}", encoding="utf-8")
                 bar.advance(stop - start)
+        flush(self._unfinished)
         os.replace(self._unfinished, self.path)
         self._progress.unlink(missing_ok=True)
         with atomic_path(self.folder / "outputs.yaml") as temporary:

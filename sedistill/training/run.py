@@ -59,7 +59,7 @@ def train(
     """
     recipe = load_settings(Recipe, recipe_path, overrides)
     folder = output or Path("runs") / recipe.name / f"seed-{recipe.seed}"
-    refuse_foreign_folder(folder, "config.yaml")
+    refuse_foreign_folder(folder, "config.yaml", "identity.csv")
     if is_finished(recipe, folder):
         return folder / "student"
     if plan_only:

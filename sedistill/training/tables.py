@@ -48,4 +48,8 @@ def complete_rows(path: Path, columns: Sequence[str]) -> list[list[str]]:
     text = path.read_bytes().decode("utf-8", errors="replace")
     whole = text[: text.rfind("\n") + 1].replace("\0", "")
     rows = csv.reader(whole.splitlines())
-    return [row for row in rows if len(row) == len(columns) and row[0].isdecimal()]
+    return [
+        row
+        for row in rows
+        if len(row) == len(columns) and row[0].isdecimal() and not any("\ufffd" in cell for cell in row)
+    ]

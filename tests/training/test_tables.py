@@ -1,0 +1,78 @@
+"""Tables of a run: a kill at any moment loses no row that a checkpoint tells of."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sedistill.training import tables
+from sedistill.training.logs import RunLog, read_metrics
+from sedistill.training.ratio_log import read_ratios
+from sedistill.training.tables import GrowingTable, complete_rows
+
+COLUMNS = ("step", "value")
+
+
+def table_of(path: Path, steps: int) -> bytes:
+    table = GrowingTable(path, COLUMNS)
+    table.append((step, f"{step}.25") for step in range(1, steps + 1))
+    table.close()
+    return path.read_bytes()
+
+
+def test_a_resume_that_is_killed_while_it_rewrites_the_table_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table.csv"
+    before = table_of(path, 20)
+
+    class Killed(BaseException): ...
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(os, "replace", die)
+    with pytest.raises(Killed):
+        GrowingTable(path, COLUMNS, first_step=10)
+    assert path.read_bytes() == before
+
+
+@given(cut=st.integers(0, 60), first=st.integers(0, 8), tail=st.sampled_from([b"", b"\0\0\0"]))
+def test_a_table_cut_anywhere_keeps_its_whole_rows_only(
+    cut: int, first: int, tail: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("t") / "table.csv"
+    whole = table_of(path, 8)
+    path.write_bytes(whole[:cut] + tail)
+    rows = whole[:cut].decode().splitlines()[1:]
+    complete = rows if whole[:cut].endswith(b"\n") or not rows else rows[:-1]
+    expected = [row for row in complete if int(row.split(",")[0]) <= first]
+    GrowingTable(path, COLUMNS, first_step=first).close()
+    assert [",".join(row) for row in complete_rows(path, COLUMNS)] == (expected if first else [])
+    assert path.read_bytes().startswith(b"step,value\r\n")
+
+
+def test_the_run_s_readers_pass_over_a_torn_line(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,epoch,name,value\n1,0,se,-2.5\n2,0,se,-2.7")
+    (tmp_path / "ratios.csv").write_text("step,clip,ratio\n1,0,0.5\n1,1,0.")
+    assert read_metrics(tmp_path) == {"se": [(1, -2.5)]}
+    assert read_ratios(tmp_path / "ratios.csv")[2].tolist() == [0.5]
+
+
+def test_what_a_checkpoint_tells_of_is_on_the_disk_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    log = RunLog(tmp_path)
+    log.write(1, 0, {"se": 1.0})
+    monkeypatch.setattr(tables.os, "fsync", lambda number: flushed.append(os.fstat(number).st_size))
+    log.flush()
+    assert flushed == [(tmp_path / "metrics.csv").stat().st_size]
+    log.close()
+
+
+def test_a_row_that_is_no_text_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_bytes(b"step,value\r\n1,1.25\r\n2,2.\xff\r\n")
+    assert complete_rows(tmp_path / "table.csv", COLUMNS) == [["1", "1.25"]]
