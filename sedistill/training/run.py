@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 import sedistill
 from sedistill.devices import keeping_torch_state
@@ -183,11 +183,22 @@ def refuse_another_recipe(recipe: Recipe, folder: Path) -> None:
 
 
 def _meaning(written: Any) -> Any:
-    """A recipe as it was written down, with defaults for what it does not say."""
+    """A recipe as it was written down, with defaults for what it does not say.
+
+    A default that was written out is none that was asked for: some settings exclude others, said or not.
+    """
     try:
-        return _meaning_of(Recipe.model_validate(written))
+        return _meaning_of(Recipe.model_validate({k: v for k, v in written.items() if not _is_default(k, v)}))
     except ValidationError:  # of a version whose settings had other names
         return written
+
+
+def _is_default(key: str, value: Any) -> bool:
+    field = Recipe.model_fields.get(key)
+    if field is None or field.is_required():
+        return False
+    default = field.get_default(call_default_factory=True)
+    return bool(value == (default.model_dump(mode="json") if isinstance(default, BaseModel) else default))
 
 
 def _meaning_of(recipe: Recipe) -> Any:
