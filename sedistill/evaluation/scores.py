@@ -250,9 +250,11 @@ def _load_set(place: Path) -> SetScores:
     rows: list[Any] = read_csv(place / CLIPS, row_kind, AGAIN)
     clips = [_clip_score(row, metrics, place) for row in rows]
     _refuse_incomplete(clips, place)
-    if facts.pop(CLIPS_HASH, None) not in (None, file_hash(place / CLIPS)):
+    written = facts.pop(CLIPS_HASH, None)
+    scores = SetScores(facts.pop("name"), metrics, clips, facts)
+    if written not in (None, file_hash(place / CLIPS)):
         raise UserError(f"{place / CLIPS} was changed since it was written; {AGAIN}.")
-    return SetScores(facts.pop("name"), metrics, clips, facts)
+    return scores
 
 
 def _clip_score(row: Any, metrics: list[str], place: Path) -> ClipScore:

@@ -212,4 +212,16 @@ def test_recordings_come_back_and_may_be_missing(scores: SetScores, tmp_path: Pa
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+    facts = (tmp_path / "evaluation.yaml").read_text().splitlines()  # as from before tables had a hash
+    kept = (line for line in facts if not line.startswith("clips_sha256"))
+    (tmp_path / "evaluation.yaml").write_text("\n".join(kept))
     assert [row.utterance for row in load_scores(tmp_path)["test"].clips] == [""] * 8
+
+
+def test_a_score_changed_by_hand_is_noticed(scores: SetScores, tmp_path: Path) -> None:
+    write_scores(tmp_path, scores)
+    table = tmp_path / "clips.csv"
+    assert "9.0" in table.read_text()
+    table.write_text(table.read_text().replace("9.0", "9.5", 1))
+    with pytest.raises(UserError, match=r"clips\.csv was changed since it was written; evaluate again"):
+        load_scores(tmp_path)
