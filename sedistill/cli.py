@@ -95,6 +95,7 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, max=1024, help="How many at a time.", show_default="one a core"),
 ]
+Align = Annotated[bool, typer.Option("--align", help="Shift ready pairs whose noisy file is late or early.")]
 RawLevel = Annotated[bool, typer.Option("--raw-level", help="Leave level and sign as the network made them.")]
 
 
@@ -139,6 +140,7 @@ def prepare(
         int, typer.Option(min=0, max=2**63 - 1, help="Decides the split where no folders do.")
     ] = 0,
     workers: Workers = None,
+    align: Align = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Check every file of a corpus and write a readable manifest."""
@@ -148,7 +150,7 @@ def prepare(
         output, root=root, clean=clean, noise=noise, noisy=noisy, layout=layout,
         valid_speakers=listed("--valid-speakers", valid_speakers),
         sample_rate=sample_rate, seed=seed, workers=workers, overwrite=overwrite,
-        speaker_from=speaker_from, noise_from=noise_from,
+        speaker_from=speaker_from, noise_from=noise_from, align=align,
     )  # fmt: skip
     typer.echo(summary.text())
 
@@ -240,6 +242,7 @@ def evaluate(
     ] = "pesq_wb,pesq_nb,stoi,estoi,si_sdr,csig,cbak,covl,seg_snr",
     workers: Workers = None,
     raw_level: RawLevel = False,
+    align: Align = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Score saved models (and the noisy input) on sets of noisy/clean pairs."""
@@ -247,7 +250,7 @@ def evaluate(
 
     evaluate_models(
         models, on, output, metrics=listed("--metrics", metrics) or (), workers=workers,
-        correct_level=not raw_level, overwrite=overwrite, show=True,
+        correct_level=not raw_level, overwrite=overwrite, show=True, align=align,
     )  # fmt: skip
 
 

@@ -4,17 +4,26 @@ A file goes by in blocks, so that one of ten hours takes no more memory than one
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sedistill.audio.crowding import AmplitudeHistogram
-from sedistill.audio.files import AudioFileError, AudioInfo, probe, read_blocks, to_mono, write_blocks
+from sedistill.audio.files import (
+    AudioFileError,
+    AudioInfo,
+    probe,
+    read_blocks,
+    read_mono,
+    to_mono,
+    write_blocks,
+)
 from sedistill.audio.levels import gain_within
 from sedistill.audio.meters import ClippingMeter, LevelMeter
 from sedistill.audio.resampling import resampled
+from sedistill.data.pair_fit import DRIFTS, SHIFTED, UNKNOWN, UNRELATED, PairFit, measure_fit, shared_part
 
 # Shorter files make no speech to learn from, or no noise to join with cross-fades.
 SHORTEST_SECONDS = {"clean": 0.5, "noisy": 0.5, "noise": 0.1}
@@ -22,6 +31,7 @@ SHORTEST_SECONDS = {"clean": 0.5, "noisy": 0.5, "noise": 0.1}
 MOST_CLIPPED_SHARE = 0.001
 _DEEP_SUBTYPES = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 _SLOW_TO_SEEK = "MP3"  # cutting two seconds out of an hour of it takes a hundred times as long as of a FLAC
+MISFITS = {SHIFTED: "shifted", DRIFTS: "drifting", UNRELATED: "another recording"}
 
 
 @dataclass(frozen=True)
@@ -33,12 +43,14 @@ class Job:
         kinds: clean, noise or noisy, one for each path.
         converted: where to write a FLAC at `sample_rate` if the file has another rate or several channels,
             or is an MP3.
+        align: shift a pair whose noisy file is late or early, and cut both to what they share.
     """
 
     paths: tuple[str, ...]
     kinds: tuple[str, ...]
     converted: tuple[str, ...]
     sample_rate: int
+    align: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,8 @@ class Finding:
         frames, active_level_db, peak: of what will be read later, converted or not, without its offset.
         offset: mean of what will be read later; 0 where it is negligible.
         written_peak: the largest magnitude with the offset, as it is in the file.
+        start: first sample to be read, of an aligned pair.
+        is_inverted: the noisy file of a pair has the opposite polarity of the clean one.
     """
 
     reason: str = ""
@@ -65,6 +79,8 @@ class Finding:
     was_converted: bool = False
     offset: float = 0.0
     written_peak: float = 0.0
+    start: int = 0
+    is_inverted: bool = False
 
 
 class UnusableError(Exception):
@@ -81,17 +97,50 @@ def check(job: Job) -> tuple[Finding, ...]:
     Where a conversion would clip, it is made again, turned down; the other file of a pair with it.
 
     Reasons: "not audio", "zero length", "damaged", "NaN", "too short", "silent", "clipped",
-    "lengths differ", "partner unusable", "unreadable".
+    "lengths differ", "shifted", "drifting", "another recording", "partner unusable", "unreadable".
     """
     findings = _go_through(job, gain=1.0)
     if any(one.reason for one in findings):
         return tuple(one if one.reason else Finding("partner unusable") for one in findings)
-    if len({one.seconds for one in findings}) > 1:
+    if len({one.seconds for one in findings}) > 1 and not job.align:
         detail = " and ".join(f"{one.seconds:.3f} s" for one in findings)
         return tuple(Finding("lengths differ", f"noisy and clean have {detail}") for _ in findings)
+    fit = _fit(job, findings)
+    if fit.is_wrong and not (job.align and fit.verdict == SHIFTED):
+        remedy = "; --align shifts it" if fit.verdict == SHIFTED else ""
+        detail = f"noisy {fit.text(job.sample_rate)}{remedy}"
+        return tuple(Finding(MISFITS[fit.verdict], detail) for _ in findings)
     gain = gain_within(1.0, max(one.written_peak for one in findings))
     converting = any(one.was_converted for one in findings)
-    return _go_through(job, gain) if converting and gain < 1.0 else findings
+    findings = _go_through(job, gain) if converting and gain < 1.0 else findings
+    return _aligned(findings, fit) if len(findings) == 2 else findings
+
+
+def _fit(job: Job, findings: Sequence[Finding]) -> PairFit:
+    """Whether the two files of a pair belong together, from what will be read later."""
+    if len(findings) != 2:
+        return PairFit(UNKNOWN)
+    places = [
+        converted if finding.was_converted else path
+        for path, converted, finding in zip(job.paths, job.converted, findings, strict=True)
+    ]
+
+    def read(start: int, frames: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        noisy, clean = (read_mono(place, job.sample_rate, start, frames) for place in places)
+        return noisy, clean
+
+    return measure_fit(read, min(finding.frames for finding in findings), job.sample_rate)
+
+
+def _aligned(findings: tuple[Finding, ...], fit: PairFit) -> tuple[Finding, ...]:
+    """The two of a pair, cut to what they share."""
+    noisy, clean = findings
+    lag = fit.lag if fit.verdict == SHIFTED else 0
+    noisy_start, clean_start, frames = shared_part(lag, noisy.frames, clean.frames)
+    return (
+        replace(noisy, start=noisy_start, frames=frames, is_inverted=fit.is_inverted),
+        replace(clean, start=clean_start, frames=frames),
+    )
 
 
 def _go_through(job: Job, gain: float) -> tuple[Finding, ...]:

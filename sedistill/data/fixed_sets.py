@@ -18,6 +18,7 @@ from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, drawn_pair, make_crop
 from sedistill.data.material import Material
 from sedistill.data.mixing import MixingSettings, make_mixture
+from sedistill.data.pair_fit import shared_part
 from sedistill.data.partners import NO_PARTNER, Pair, find_partners
 from sedistill.data.set_files import (
     FACTS,
@@ -102,6 +103,7 @@ class FixedSet:
         utterances, noise_recordings: the recordings in each clip by name, empty where unknown; several
             noises are parted by semicolons.
         facts: set.yaml, or {} for a plain folder.
+        lags: samples by which noisy is read from later on than clean (`shift`); 0 as the files are.
 
     Raises UserError for a missing folder, a file without a partner, pairs of different lengths or rates, and
     a written set that was changed since.
@@ -115,6 +117,8 @@ class FixedSet:
         self.snr_db = np.full(len(pairs), np.nan)
         self.noise_classes = np.full(len(pairs), b"", dtype=np.bytes_)
         self.utterances = self.noise_recordings = [""] * len(pairs)
+        self.lags = np.zeros(len(pairs), dtype=np.int64)
+        self.lengths = np.zeros(len(pairs), dtype=np.int64)
         self.facts: dict[str, Any] = {}
         if (self.folder / FACTS).is_file():
             self._load_written()
@@ -137,6 +141,11 @@ class FixedSet:
         noisy, clean = self.name(index), os.fsdecode(self.clean_names[index])
         return self.folder / "noisy" / noisy, self.folder / "clean" / clean
 
+    def shift(self, lags: Sequence[int]) -> None:
+        """Read each clip without the samples by which its noisy file is late (or early, where below 0)."""
+        self.lengths = self.lengths + np.abs(self.lags) - np.abs(np.array(lags, dtype=np.int64))
+        self.lags = np.array(lags, dtype=np.int64)
+
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(noisy, clean), float32 (T,) each."""
         if not 0 <= index < len(self):
@@ -146,7 +155,8 @@ class FixedSet:
             raise UserError(
                 f"{self.folder}: {self.name(index)} has {len(noisy)} noisy, {len(clean)} clean samples."
             )
-        return noisy, clean
+        noisy_start, clean_start, frames = shared_part(int(self.lags[index]), len(noisy), len(clean))
+        return noisy[noisy_start : noisy_start + frames], clean[clean_start : clean_start + frames]
 
     @property
     def unread(self) -> list[Unread]:
@@ -164,10 +174,12 @@ class FixedSet:
 
     @property
     def hash(self) -> str:
-        """sha256 over names and audio: read from set.yaml, computed (once) for a plain folder."""
+        """sha256 over names, audio and shifts: read from set.yaml, computed (once) for a plain folder."""
         if "hash" in self.facts:
-            return str(self.facts["hash"])
-        return self.hash_of_audio()
+            found = str(self.facts["hash"])
+        else:
+            found = self.hash_of_audio()
+        return joint_hash([found.encode(), self.lags.tobytes()]) if self.lags.any() else found
 
     def hash_of_audio(self) -> str:
         """The same, computed from what the files hold now."""

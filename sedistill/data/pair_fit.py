@@ -55,7 +55,7 @@ class PairFit:
         if self.verdict == DRIFTS:
             return f"drifts, from {self.lag:+d} to {self.other_lag:+d} samples against its clean partner"
         if self.verdict == UNRELATED:
-            return f"does not hold its clean partner (correlation {abs(self.height):.2f})"
+            return f"does not hold its clean partner in any alignment (correlation {abs(self.height):.2f})"
         return "fits"
 
 
@@ -90,9 +90,10 @@ def fit_of_arrays(noisy: NDArray, clean: NDArray, sample_rate: int) -> PairFit:
     )
 
 
-def shifted(lag: int, frames: int) -> tuple[int, int, int]:
-    """(start in noisy, start in clean, samples) of what a pair shares whose noisy file is `lag` late."""
-    return max(lag, 0), max(-lag, 0), frames - abs(lag)
+def shared_part(lag: int, noisy_frames: int, clean_frames: int) -> tuple[int, int, int]:
+    """(start in noisy, start in clean, samples) of what both share where the noisy file is `lag` late."""
+    noisy_start, clean_start = max(lag, 0), max(-lag, 0)
+    return noisy_start, clean_start, min(noisy_frames - noisy_start, clean_frames - clean_start)
 
 
 def _is_related(found: Correlation) -> bool:

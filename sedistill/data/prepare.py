@@ -10,7 +10,7 @@ from typing import Any
 import sedistill
 from sedistill.audio.resampling import RESAMPLER
 from sedistill.csv_files import csv_writer
-from sedistill.data.checking import SHORTEST_SECONDS, Finding, Job, check
+from sedistill.data.checking import MISFITS, SHORTEST_SECONDS, Finding, Job, check
 from sedistill.data.corpus import FACTS, Clip, Corpus
 from sedistill.data.layouts import Listing, Source, find_sources
 from sedistill.data.layouts.timit_noisex92 import SIMILAR
@@ -42,6 +42,7 @@ def prepare(
     valid_speakers: Sequence[str] | None = None,
     speaker_from: str | None = None,
     noise_from: str | None = None,
+    align: bool = False,
 ) -> PrepareSummary:
     """Check every file of a corpus and write corpus.csv, excluded.csv and corpus.yaml into `output`.
 
@@ -50,6 +51,10 @@ def prepare(
     Folders named as splits (train-clean-100, dev, test, cv, ...) are these; without them, groups (speakers by
     the names of known corpora, by folder or by the beginnings of names; classes of noise; cuts of one
     recording) are split 80/10/10 by a hash seeded with `seed`.
+
+    Noisy and clean of a ready pair are held against each other by correlation: a pair whose noisy file is
+    late or early is left out, or with `align` shifted and cut to what both share; pairs that drift,
+    or are of two recordings, are left out.
 
     Left out, with the reason: what is not audio, damaged, of zero length, too short (clean 0.5 s, noise
     0.1 s), silent, NaN, an exact copy of another file, and clean speech with more than 0.1 % of its samples
@@ -78,7 +83,7 @@ def prepare(
     ]
     refuse_inside(output, listing.roots.values())
     with atomic_folder(output, overwrite, marker=FACTS) as folder:
-        jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate)
+        jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate, align)
         findings = parallel_map(check, jobs, workers, "Checking", "files")
         summary = _summarise(output, listing, sources, findings, sample_rate, seed, unused)
         _remove_unused(folder / AUDIO_ROOT, summary.corpus)
@@ -94,7 +99,9 @@ def _check_numbers(sample_rate: int, workers: int | None) -> None:
         raise UserError(f"workers is {workers}; give 1 or more.")
 
 
-def _jobs(listing: Listing, converted: Path, sample_rate: int) -> tuple[list[Job], list[tuple[Source, ...]]]:
+def _jobs(
+    listing: Listing, converted: Path, sample_rate: int, align: bool
+) -> tuple[list[Job], list[tuple[Source, ...]]]:
     """One job a file or pair, and the sources it stands for."""
     together: dict[tuple[str, str], list[Source]] = {}
     for source in listing.sources:
@@ -107,6 +114,7 @@ def _jobs(listing: Listing, converted: Path, sample_rate: int) -> tuple[list[Job
             kinds=tuple(source.kind for source in both),
             converted=tuple(str(converted / _converted_path(source)) for source in both),
             sample_rate=sample_rate,
+            align=align,
         )
         for both in sources
     ]
@@ -152,8 +160,29 @@ def _summarise(
     corpus = Corpus.from_clips(output, clips, sample_rate, roots, facts)
     warnings = [*listing.warnings, *rates, *warnings, *find_leaks(clips, listing.unknown)]
     warnings += _missing_splits(clips, listing.noise_only)
+    warnings += _misfits(excluded)
+    notes = [*listing.notes, *_told_of_pairs(findings)]
     clipped = sum(clip.clipped_share > 0.001 for clip in clips)
-    return PrepareSummary(output, corpus, excluded, converted, clipped, warnings, published, listing.notes)
+    return PrepareSummary(output, corpus, excluded, converted, clipped, warnings, published, notes)
+
+
+def _misfits(excluded: Iterable[Excluded]) -> list[str]:
+    """A sentence when pairs were left out because their two files do not fit."""
+    found = [one for one in excluded if one.reason in MISFITS.values()][::2]
+    if not found:
+        return []
+    example = f"{Path(found[0].path).name}: {found[0].detail}"
+    count = f"{len(found)} pair does" if len(found) == 1 else f"{len(found)} pairs do"
+    return [f"{count} not fit and {'is' if len(found) == 1 else 'are'} left out, for example {example}"]
+
+
+def _told_of_pairs(findings: Iterable[tuple[Finding, ...]]) -> list[str]:
+    """What was done to pairs, or is odd about them."""
+    pairs = [found for found in findings if len(found) == 2 and not found[0].reason]
+    shifted = sum(noisy.start != clean.start for noisy, clean in pairs)
+    inverted = sum(noisy.is_inverted for noisy, _ in pairs)
+    notes = [f"Shifted so that noisy and clean fit: {shifted} pairs"] if shifted else []
+    return notes + ([f"Noisy has the opposite polarity of clean in {inverted} pairs"] if inverted else [])
 
 
 def _by_root(listing: Listing, excluded: Iterable[Excluded]) -> list[LeftOut]:
@@ -199,7 +228,7 @@ def _clip(source: Source, finding: Finding) -> Clip:
         kind=source.kind,
         split=source.split,
         group=source.group,
-        start=0,
+        start=finding.start,
         frames=finding.frames,
         active_level_db=finding.active_level_db,
         peak=finding.peak,

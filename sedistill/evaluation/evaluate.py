@@ -27,6 +27,7 @@ from torch import nn
 import sedistill
 from sedistill.audio import levels
 from sedistill.audio.listing import told
+from sedistill.data.alignment import check_all
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.devices import usable_cores
 from sedistill.enhancing.arrays import enhance, level_factor, rate_of, refuse_not_finite
@@ -64,8 +65,9 @@ def evaluate(
     metrics: Sequence[str] = DEFAULT_METRICS,
     workers: int | None = None,
     correct_level: bool = True,
+    align: bool = False,
 ) -> SetScores:
-    """Score one model, and the noisy input, on a folder with noisy/ and clean/ files of equal names.
+    """Score one model, and the noisy input, on a folder of pairs, noisy/ and clean/.
 
     Args:
         model: a network with `sample_rate`, or the folder of a saved model.
@@ -73,11 +75,14 @@ def evaluate(
         workers: clips in the works at a time; None takes one a core. The scores do not depend on it.
         correct_level: multiply the output by the model's measured factor onto clean speech.
 
+        align: shift pairs whose noisy file is late or early against the clean one.
+
     Returns the scores: `.mean(model_label, "si_sdr")`, `.clips` and more. Every clip is enhanced whole.
-    Raises UserError for a folder, model or metric that cannot be used.
+    Raises UserError for a folder, model or metric that cannot be used, and for pairs that do not fit.
     """
     chosen = metrics_named(metrics)
     pairs = FixedSet(folder)
+    check_all(pairs, align, worker_count(workers))
     systems = [NOISY_SYSTEM, *systems_of([model], correct_level)]
     return score_set(pairs.folder.name, pairs, systems, chosen, worker_count(workers))
 
@@ -91,6 +96,7 @@ def evaluate_models(
     correct_level: bool = True,
     overwrite: bool = False,
     show: bool = False,
+    align: bool = False,
 ) -> dict[str, SetScores]:
     """Score saved models on sets of pairs and write the scores, one folder a set, whole or not at all.
 
@@ -100,11 +106,12 @@ def evaluate_models(
 
     Args:
         models: folders of saved models; they may be for another rate than the sets.
-        sets: folders with noisy/ and clean/ files of equal names.
+        sets: folders of pairs, with noisy/ and clean/.
         output: the folder to write.
         metrics, workers, correct_level: as for `evaluate`.
         overwrite: replace an earlier evaluation at `output`.
         show: print the tables.
+        align: as for `evaluate`.
 
     Returns the scores by the set's name. Raises UserError before anything is computed for whatever cannot
     be used: model, set, metric, output.
@@ -116,6 +123,8 @@ def evaluate_models(
     pair_sets = [FixedSet(folder) for folder in sets]
     names = distinct_labels([pairs.folder for pairs in pair_sets], what="set")
     systems = [NOISY_SYSTEM, *systems_of(models, correct_level)]
+    for pairs in pair_sets:
+        check_all(pairs, align, worker_count(workers))
     results: dict[str, SetScores] = {}
     with atomic_folder(output, overwrite, marker=f"*/{FACTS}") as temporary:
         for name, place_name, pairs in zip(names, file_names(names), pair_sets, strict=True):
@@ -328,6 +337,7 @@ def _one_torch_thread() -> Iterator[None]:
 
 def facts_about(pairs: FixedSet, systems: Sequence[System], metrics: Sequence[Metric]) -> dict[str, Any]:
     """What was measured how, for whoever reads the numbers later."""
+    shifts = {pairs.clip_id(i): int(lag) for i, lag in enumerate(pairs.lags) if lag}
     models = {system.label: system.facts for system in systems if system.network is not None}
     level = any(system.correct_level for system in systems if system.network is not None)
     packages = ["numpy", "torch", *sorted({package for metric in metrics for package in metric.packages})]
@@ -339,6 +349,7 @@ def facts_about(pairs: FixedSet, systems: Sequence[System], metrics: Sequence[Me
             "minutes": round(pairs.seconds / 60, 3),
             "sample_rate": pairs.sample_rate,
             "snr": "as mixed" if pairs.facts else "measured on active levels",
+            **({"shifted_samples": shifts} if shifts else {}),
         },
         "metrics": {metric.name: metric.label_at(pairs.sample_rate) for metric in metrics},
         "level_correction": "on" if level else "off",

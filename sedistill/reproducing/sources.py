@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from sedistill.data.alignment import check_all
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet, write_fixed_set
@@ -76,7 +77,7 @@ class Sources:
         place = self.set(name)
         if settings.pairs is not None:
             folder = self.data / settings.pairs
-            FixedSet(folder)  # refuses what is no set of pairs
+            check_all(FixedSet(folder), align=False, workers=1)  # refuses what is no set of pairs
             link(place, folder)
             return
         assert settings.corpus is not None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
+from sedistill.data.alignment import check_some
 from sedistill.data.batches import CropDataset, FixedDataset, MixtureDataset
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Pairs
@@ -38,6 +39,7 @@ def open_training_data(recipe: Recipe, sample_rate: int) -> TrainingData:
             corpus, "train", data.mixing, recipe.seed, data.epoch_mixtures, data.segment_stride_seconds
         )
         refuse_too_few(len(dataset), recipe, path)
+        check_some(corpus)
         kind = "mixtures made on the fly"
         if isinstance(dataset.source, Pairs):
             kind = "crops of ready pairs" if dataset.segments is None else "segments of ready pairs"
@@ -58,7 +60,7 @@ def open_training_data(recipe: Recipe, sample_rate: int) -> TrainingData:
 
 
 def open_fixed_set(path: Path, sample_rate: int, key: str) -> FixedSet:
-    """The set at `path`, at the student's rate. Raises UserError."""
+    """The set at `path`, at the student's rate, of pairs that fit. Raises UserError."""
     if not path.exists():
         raise UserError(f"{key}: {path} does not exist; make it with `sedistill prepare` or `sedistill mix`.")
     if (path / "corpus.yaml").exists():
@@ -67,6 +69,7 @@ def open_fixed_set(path: Path, sample_rate: int, key: str) -> FixedSet:
         )
     fixed = FixedSet(path)
     refuse_other_rate(path, fixed.sample_rate, sample_rate, key)
+    check_some(fixed)
     return fixed
 
 

@@ -16,7 +16,7 @@ _BESIDE = re.compile(
     r"set|clean|noisy|noise|speech|other|all|full|min|max|si|s|h|small|medium|large|data|audio|wav|flac|"
     r"real|simu|bth|orig|\d+[a-z]{0,3}"
 )
-_WORD = re.compile(rf"({'|'.join(sorted(_SPLIT_OF, key=len, reverse=True))})(?:set)?\d*")
+_WORD = re.compile(rf"({'|'.join(sorted(_SPLIT_OF, key=len, reverse=True))})(?:set|(?<=tr|dt|et)\d\d)?")
 
 
 def split_named(folder: str) -> str | None:
@@ -64,7 +64,9 @@ def find_split_folders(files: Iterable[Path], kind: str) -> SplitFolders:
             children.setdefault(folder.parent, set()).add(folder.name)
     names = {Path(file) for file in files}
     meant, notes, warnings = set(), [], []
-    for parent, entries in children.items():
+    for parent, entries in sorted(children.items(), key=lambda child: len(child[0].parts)):
+        if kind == "noise" and not meant.isdisjoint([parent, *parent.parents]):
+            continue  # below a split the folders of noise are classes, one of which may be called train
         folders = {name for name in entries if parent / name not in names}
         named = {name: split for name in folders if (split := split_named(name))}
         alone = len(named) == len(entries)
