@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Pairs
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.data.pair_fit import DRIFTS, SHIFTED, UNRELATED, PairFit, fit_of_arrays
+from sedistill.data.pair_fit import DRIFTS, SHIFTED, UNKNOWN, UNRELATED, PairFit, fit_of_arrays
 from sedistill.errors import UserError
 from sedistill.progress import ProgressBar
 
@@ -72,7 +72,10 @@ def _is_mixed_here(pairs: FixedSet) -> bool:
 
 def _measure(read: Read, which: Sequence[int], sample_rate: int, workers: int) -> list[PairFit]:
     def fit_of(index: int) -> PairFit:
-        fit = fit_of_arrays(*read(index), sample_rate)
+        try:
+            fit = fit_of_arrays(*read(index), sample_rate)
+        except UserError:  # whoever scores or trains on the clip says what is amiss with it
+            fit = PairFit(UNKNOWN)
         bar.advance()
         return fit
 

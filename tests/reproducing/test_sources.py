@@ -53,10 +53,11 @@ def test_a_prepared_corpus_is_used_where_it_lies(recordings: Path, scale: Scale,
 def test_the_speakers_that_validate_are_the_tables(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for speaker in ("p226", "p282", "p287", "p230"):
+        voice = 0.1 * random.standard_normal(16_000)
         for side in ("clean", "noisy"):
             place = tmp_path / "vbd" / f"{side}_trainset_28spk_wav" / f"{speaker}_001.wav"
             place.parent.mkdir(parents=True, exist_ok=True)
-            sf.write(place, 0.1 * random.standard_normal(16_000), 16_000)
+            sf.write(place, voice, 16_000)
     settings = {"layout": "voicebank-demand-28", "hours": 1, "valid_speakers": ["p282", "p287"]}
     prepare_corpus(tmp_path / "vbd", tmp_path / "out", check_settings(CorpusSettings, settings, "corpus"))
     corpus = Corpus.load(tmp_path / "out")

@@ -63,7 +63,9 @@ def find_split_folders(files: Iterable[Path], kind: str) -> SplitFolders:
         for folder in [file, *file.parents[:-1]]:
             children.setdefault(folder.parent, set()).add(folder.name)
     names = {Path(file) for file in files}
-    meant, notes, warnings = set(), [], []
+    meant: set[Path] = set()
+    notes: list[str] = []
+    warnings: list[str] = []
     for parent, entries in sorted(children.items(), key=lambda child: len(child[0].parts)):
         if kind == "noise" and not meant.isdisjoint([parent, *parent.parents]):
             continue  # below a split the folders of noise are classes, one of which may be called train
