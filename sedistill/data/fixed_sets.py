@@ -175,10 +175,7 @@ class FixedSet:
     @property
     def hash(self) -> str:
         """sha256 over names, audio and shifts: read from set.yaml, computed (once) for a plain folder."""
-        if "hash" in self.facts:
-            found = str(self.facts["hash"])
-        else:
-            found = self.hash_of_audio()
+        found = str(self.facts["hash"]) if "hash" in self.facts else self.hash_of_audio()
         return joint_hash([found.encode(), self.lags.tobytes()]) if self.lags.any() else found
 
     def hash_of_audio(self) -> str:
