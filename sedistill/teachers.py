@@ -44,6 +44,12 @@ class Teacher:
                 f"the teacher {folder} is for {self.network.sample_rate} Hz but the data have "
                 f"{sample_rate} Hz; prepare the data at the teacher's rate or choose another teacher."
             )
+        for name, weight in self.network.state_dict().items():
+            if not bool(weight.isfinite().all()):
+                raise UserError(
+                    f"the teacher {folder} cannot teach: its weight {name} is not finite; train it again or "
+                    "name another one."
+                )
         self.factor = float(self.network.output_gain) if correct_level else 1.0
         self.hash = model_hash(self.network)
 

@@ -69,6 +69,15 @@ def test_a_network_that_gives_nan_does_not_pass_for_a_silent_one(clips: FixedSet
         measure_level_factor(Broken(), clips, "cpu")
 
 
+def test_a_teacher_with_weights_of_nan_is_refused(tmp_path: Path) -> None:
+    network = build_model(TINY_NETWORK)
+    with torch.no_grad():
+        next(network.parameters())[0] = math.nan
+    save_model(network, tmp_path / "teacher")
+    with pytest.raises(UserError, match="cannot teach: its weight encoder"):
+        Teacher(tmp_path / "teacher", 16_000)
+
+
 def test_under_autocast_a_live_teacher_gives_what_a_kept_one_gave(
     teacher: Teacher, clips: FixedSet, tmp_path: Path
 ) -> None:

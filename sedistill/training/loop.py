@@ -128,11 +128,11 @@ class Loop:
             closing(RunLog(self.folder, first_step=self.progress.step)) as self.log,
             deferred() as self.is_interrupted,
         ):
-            if self.progress.step == 0:
-                self._look_on()
             while not self.progress.finished:
                 try:
                     with named_worker_faults():
+                        if self.progress.step == 0:
+                            self._look_on()
                         self._epoch()
                 except NotFiniteError as fault:
                     self._go_back(fault)

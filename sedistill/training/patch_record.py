@@ -16,6 +16,7 @@ from sedistill.distill.patch_trends import PatchTrends, ThinnedRecords, bins_of_
 from sedistill.errors import UserError
 from sedistill.models.modes import evaluating
 from sedistill.teachers import level_factors, summarise_factors
+from sedistill.training.not_finite import NotFiniteError
 from sedistill.training.patch_file import PatchRecord, write_patch_record
 from sedistill.training.patch_settings import PatchRecordSettings
 from sedistill.training.tasks import Task, level_gain
@@ -94,6 +95,9 @@ class PatchRecorder:
             return
         self.step = step
         raw = self._estimates()
+        for name, estimate in zip(self.names, raw, strict=True):
+            if not bool(estimate.isfinite().all()):
+                raise NotFiniteError(f"the student's output for {name}, of which patches are recorded,")
         factor = 1.0
         if self.settings.correct_level:
             pairs = zip(raw, self.clean, strict=True)

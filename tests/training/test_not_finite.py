@@ -145,6 +145,24 @@ def test_weights_that_flew_away_are_named_and_never_saved(
         refuse_state_not_finite(last(world / str(minutes)))
 
 
+@pytest.mark.parametrize("step", [0, 4])
+def test_patches_of_nan_are_not_recorded(
+    write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    look_on = loop_module.Loop._look_on
+
+    def spoiling(loop: loop_module.Loop) -> None:
+        if loop.progress.step == step:
+            with torch.no_grad():
+                next(loop.network.parameters()).fill_(NAN)
+        look_on(loop)
+
+    monkeypatch.setattr(loop_module.Loop, "_look_on", spoiling)
+    recipe = write_recipe(upright=False, patch_record={"clips": 2, "every_steps": 2})
+    with pytest.raises(UserError, match=rf"step {step}: the student's output for 000\.flac"):
+        train(recipe, output=world / "out")
+
+
 @pytest.mark.parametrize("every", [True, False])
 def test_without_a_finite_validation_loss_there_is_no_student(
     write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch, every: bool
