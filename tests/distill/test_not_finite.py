@@ -155,7 +155,7 @@ def test_in_the_statistics_of_patches() -> None:
             categorise(trends.changes, trends.last)
 
 
-@pytest.mark.parametrize("broken", [*BROKEN, 3e38])
+@pytest.mark.parametrize("broken", BROKEN)
 def test_a_level_that_is_not_finite_is_no_gain_of_0(broken: float) -> None:
     clean = with_one(0.1 * torch.randn(2, 100), broken, 1, 50)
     assert level_gain(clean, -12.0).isfinite().tolist() == [[True], [False]]
