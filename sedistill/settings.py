@@ -63,6 +63,8 @@ def check_settings(kind: type[S], mapping: Mapping[str, Any], where: str) -> S:
         return kind.model_validate(mapping)
     except ValidationError as error:
         raise UserError(f"{where}: {first_fault(kind, error, mapping)}") from None
+    except UnicodeEncodeError:  # text with lone surrogates, such as "\\udce9"
+        raise UserError(f"{where}: a value holds characters that no text has; take them out.") from None
 
 
 def settings_of_texts(kind: type[S], overrides: Sequence[str], what: str) -> S:
@@ -95,6 +97,8 @@ def read_record(
     except ValidationError as error:
         fault = first_fault(kind, error, mapping).rstrip(".").removesuffix("; give it a value")
         raise UserError(f"{path}: {fault}; {remedy}.") from None
+    except UnicodeEncodeError:
+        raise UserError(f"{path}: a value holds characters that no text has; {remedy}.") from None
     return {key: checked[key] for key in mapping}
 
 
@@ -272,20 +276,20 @@ def _nearest_key(kind: Any, location: Sequence[Any]) -> str:
         groups = [inner for field in fields if field for inner in _groups_in(field.annotation)]
     known = sorted({name for group in groups for name in group.model_fields})
     wanted = str(location[-1]).replace("-", "_")
-    everywhere = list(_paths(kind))
+    everywhere = list(key_paths(kind))
     elsewhere = [path for path in everywhere if path.rpartition(".")[2] == wanted.lower()]
     if wanted not in known and elsewhere:
         return f"; did you mean {elsewhere[0]}?"
     return nearest(wanted, known)
 
 
-def _paths(kind: Any, above: str = "", depth: int = 0) -> Iterator[str]:
+def key_paths(kind: Any, above: str = "", depth: int = 0) -> Iterator[str]:
     """Every key of a group and of the groups in it, with dots."""
     for name, field in kind.model_fields.items():
         yield f"{above}{name}"
         if depth < 3 and get_origin(field.annotation) not in (list, dict):
             for group in _groups_in(field.annotation):
-                yield from _paths(group, f"{above}{name}.", depth + 1)
+                yield from key_paths(group, f"{above}{name}.", depth + 1)
 
 
 def _groups_in(annotation: Any) -> list[Any]:

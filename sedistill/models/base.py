@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sedistill.errors import UserError
+from sedistill.settings import value_text
 
 
 class SpeechEnhancer(nn.Module):
@@ -52,10 +53,20 @@ class SpeechEnhancer(nn.Module):
             parameter.neg_()
 
 
+WIDEST = 65_536
+LOWEST_RATE = 1_000
+# Of layers that each double (or quadruple) the reach, few make more frames than any clip has.
+_MOST = {"blocks": 16, "chunk": 8192, "dense_layers": 16, "layers": 16, "depth": 8, "deep_layers": 32,
+         "lstm_layers": 32, "repeats": 32, "sample_rate": 192_000}  # fmt: skip
+
+
 def whole_number(name: str, value: Any, low: int = 1) -> int:
-    """Return `value` if it is a whole number of at least `low`, else raise UserError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise UserError(f"{name} = {value!r}: it must be a whole number of at least {low}.")
+    """Return `value` if it is a whole number from `low` to what makes sense for it, else raise UserError."""
+    low = LOWEST_RATE if name == "sample_rate" else low
+    high = _MOST.get(name, WIDEST)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        text = value_text(value) if isinstance(value, int) else repr(value)
+        raise UserError(f"{name} = {text}: it must be a whole number of at least {low} and at most {high}.")
     return value
 
 
