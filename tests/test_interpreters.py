@@ -118,12 +118,17 @@ def test_data_workers_are_started_safely_and_the_environment_is_given_back(
 
     seen = []
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
-    monkeypatch.setattr(DataLoader, "__iter__", lambda _: seen.append(os.environ.get("PYTHONSAFEPATH")))
+
+    def noted(_: DataLoader) -> Iterator[None]:
+        seen.append(os.environ.get("PYTHONSAFEPATH"))
+        return iter(())
+
+    monkeypatch.setattr(DataLoader, "__iter__", noted)
     import numpy as np
 
     dataset = Lengths([0, 1])
     dataset.lengths = np.array([1, 1])
-    fixed_loader(dataset, 1).__iter__()
+    assert list(fixed_loader(dataset, 1)) == []
     assert seen == ["1"]
     assert "PYTHONSAFEPATH" not in os.environ
     monkeypatch.setenv("PYTHONSAFEPATH", "0")
