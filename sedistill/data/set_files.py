@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import sedistill
-from sedistill.audio.files import read_mono, write
+from sedistill.audio.files import read, to_mono, write
 from sedistill.audio.listing import audio_below
+from sedistill.audio.resampling import resample
 from sedistill.csv_files import Number, csv_writer
 from sedistill.data.contents import FILES, Contents, content_of, contents_hash, write_contents
 from sedistill.data.corpus import MOST_FRAMES, Corpus
@@ -215,10 +216,11 @@ def total_bytes(files: Mapping[str, int]) -> int:
 
 
 def pair_digest(name: str, noisy: Path, clean: Path, sample_rate: int) -> bytes:
-    """Hash of a clip's name and audio."""
+    """Hash of a clip's name and audio, NaN and all: what cannot be scored is said where it is scored."""
     digest = hashlib.sha256(os.fsencode(name))
     for path in (noisy, clean):
-        digest.update(read_mono(path, sample_rate).astype("<f4").tobytes())
+        samples, rate = read(path)
+        digest.update(resample(to_mono(samples), rate, sample_rate).astype("<f4").tobytes())
     return digest.digest()
 
 

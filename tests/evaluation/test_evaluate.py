@@ -134,7 +134,7 @@ def test_clips_without_a_score_are_kept_with_their_reason(tmp_path: Path) -> Non
     reasons = {row.clip: row.reasons.get("stoi", "") for row in scores.clips if row.model == "Halver"}
     assert reasons["0"] == ""
     assert reasons["1"] == "the clean reference is silent"
-    assert reasons["2"].startswith("the noisy file: sample 8000 of channel 1 is nan")
+    assert "noisy/2.wav: sample 8000 is nan" in reasons["2"]
 
 
 def write_with_nan(path: Path, samples: int) -> None:
