@@ -96,6 +96,9 @@ Workers = Annotated[
     typer.Option("--workers", min=1, max=1024, help="How many at a time.", show_default="one a core"),
 ]
 Align = Annotated[bool, typer.Option("--align", help="Shift ready pairs whose noisy file is late or early.")]
+TrustPairs = Annotated[
+    bool, typer.Option("--trust-pairs", help="Use ready pairs that do not seem to fit as they are.")
+]
 RawLevel = Annotated[bool, typer.Option("--raw-level", help="Leave level and sign as the network made them.")]
 
 
@@ -141,6 +144,7 @@ def prepare(
     ] = 0,
     workers: Workers = None,
     align: Align = False,
+    trust_pairs: TrustPairs = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Check every file of a corpus and write a readable manifest."""
@@ -150,7 +154,7 @@ def prepare(
         output, root=root, clean=clean, noise=noise, noisy=noisy, layout=layout,
         valid_speakers=listed("--valid-speakers", valid_speakers),
         sample_rate=sample_rate, seed=seed, workers=workers, overwrite=overwrite,
-        speaker_from=speaker_from, noise_from=noise_from, align=align,
+        speaker_from=speaker_from, noise_from=noise_from, align=align, trust_pairs=trust_pairs,
     )  # fmt: skip
     typer.echo(summary.text())
 
@@ -243,6 +247,7 @@ def evaluate(
     workers: Workers = None,
     raw_level: RawLevel = False,
     align: Align = False,
+    trust_pairs: TrustPairs = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Score saved models (and the noisy input) on sets of noisy/clean pairs."""
@@ -251,6 +256,7 @@ def evaluate(
     evaluate_models(
         models, on, output, metrics=listed("--metrics", metrics) or (), workers=workers,
         correct_level=not raw_level, overwrite=overwrite, show=True, align=align,
+        trust_pairs=trust_pairs,
     )  # fmt: skip
 
 

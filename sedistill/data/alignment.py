@@ -1,7 +1,8 @@
-"""The files of every pair held against each other: what does not fit is refused, or shifted where asked."""
+"""The files of every pair held against each other: what does not fit is refused, shifted or trusted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Pairs
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.data.pair_fit import DRIFTS, SHIFTED, UNKNOWN, UNRELATED, PairFit, fit_of_arrays
+from sedistill.data.pair_fit import DRIFTS, SHIFTED, TRUSTED, UNKNOWN, UNRELATED, PairFit, fit_of_arrays
 from sedistill.errors import UserError
 from sedistill.progress import ProgressBar
+from sedistill.reading import shown
 
 SOME = 32
 """So many pairs, evenly spread, are looked at before a training."""
@@ -21,10 +23,16 @@ _SHOWN = 3
 Read = Callable[[int], tuple[NDArray, NDArray]]
 
 
-def check_all(pairs: FixedSet, align: bool, workers: int) -> None:
+def check_all(
+    pairs: FixedSet, align: bool, workers: int, trust: bool = False, way_on: str = "--trust-pairs"
+) -> None:
     """Look at every pair before it is scored; shift late and early ones if `align`. Our own mixtures fit.
 
-    Raises UserError for pairs that are shifted (unless `align`), drift, or are of two recordings.
+    With `trust`, or of a corpus prepared so, pairs that do not fit are used as they are, which is printed,
+    and noted in `pairs.misfits`: very noisy or reverberant pairs may be taken for misfits.
+
+    Raises UserError for pairs that are shifted (unless `align`), drift, or are of two recordings; `way_on`
+    is how to trust them nevertheless.
     """
     if _is_mixed_here(pairs):
         return
@@ -32,19 +40,22 @@ def check_all(pairs: FixedSet, align: bool, workers: int) -> None:
     wrong = {pairs.name(i): fit for i, fit in enumerate(fits) if fit.is_wrong}
     if align:
         wrong = {name: fit for name, fit in wrong.items() if fit.verdict != SHIFTED}
-    _refuse(pairs.folder, wrong, len(pairs), pairs.sample_rate, "evaluate --align shifts such pairs")
-    pairs.shift([fit.lag if fit.verdict == SHIFTED else 0 for fit in fits])
+    told = _Told(pairs.folder, wrong, len(pairs), pairs.sample_rate)
+    told.refuse_or_warn(trust or is_trusted(pairs), "evaluate --align shifts such pairs", way_on)
+    pairs.misfits = list(wrong)
+    if align:
+        pairs.shift([fit.lag if fit.verdict == SHIFTED else 0 for fit in fits])
 
 
-def check_some(source: FixedSet | Corpus, workers: int = 1) -> None:
+def check_some(source: FixedSet | Corpus, workers: int = 1, trust: bool = False) -> None:
     """Look at some pairs of a set, or of the training split of a corpus of ready pairs, before a training.
 
-    Raises UserError as `check_all` does.
+    Trusts pairs and raises UserError as `check_all` does.
     """
     if isinstance(source, FixedSet):
         if _is_mixed_here(source):
             return
-        _check_some(source, len(source), source.__getitem__, source.name, workers)
+        _check_some(source, len(source), source.__getitem__, source.name, workers, trust)
     elif (part := source.split("train")).has_pairs:
         pairs = Pairs(part)
         _check_some(
@@ -53,17 +64,29 @@ def check_some(source: FixedSet | Corpus, workers: int = 1) -> None:
             lambda index: (pairs.noisy.read(index), pairs.clean.read(index)),
             lambda index: pairs.noisy[index].path,
             workers,
+            trust,
         )
 
 
+def is_trusted(source: FixedSet | Corpus) -> bool:
+    """Whether its pairs were trusted when the corpus was prepared that it is of."""
+    return bool(source.facts.get(TRUSTED))
+
+
 def _check_some(
-    source: FixedSet | Corpus, count: int, read: Read, name: Callable[[int], str], workers: int
+    source: FixedSet | Corpus,
+    count: int,
+    read: Read,
+    name: Callable[[int], str],
+    workers: int,
+    trust: bool,
 ) -> None:
     chosen = np.unique(np.linspace(0, count - 1, min(SOME, count)).round().astype(int)).tolist()
     fits = _measure(read, chosen, source.sample_rate, workers)
     wrong = {name(i): fit for i, fit in zip(chosen, fits, strict=True) if fit.is_wrong}
     remedy = "`sedistill prepare --noisy ... --clean ... --align` shifts such pairs"
-    _refuse(source.folder, wrong, len(chosen), source.sample_rate, remedy)
+    told = _Told(source.folder, wrong, len(chosen), source.sample_rate)
+    told.refuse_or_warn(trust or is_trusted(source), remedy, "data.trust_pairs: true")
 
 
 def _is_mixed_here(pairs: FixedSet) -> bool:
@@ -86,16 +109,33 @@ def _measure(read: Read, which: Sequence[int], sample_rate: int, workers: int) -
         return list(threads.map(fit_of, which))
 
 
-def _refuse(folder: Path, wrong: dict[str, PairFit], of: int, sample_rate: int, remedy: str) -> None:
-    if not wrong:
-        return
-    told = [f"{name} {fit.text(sample_rate)}" for name, fit in list(wrong.items())[:_SHOWN]]
-    more = f", and {len(wrong) - len(told)} more" if len(wrong) > len(told) else ""
-    kinds = {fit.verdict for fit in wrong.values()}
-    remedies = [remedy] if SHIFTED in kinds else []
-    if kinds & {DRIFTS, UNRELATED}:
-        remedies.append(f"take {'the others' if remedies else 'them'} out or put the right files there")
-    raise UserError(
-        f"{folder}: {len(wrong)} of {of} pairs are misaligned or do not belong together: {', '.join(told)}"
-        f"{more}; {', '.join(remedies)}."
-    )
+@dataclass(frozen=True)
+class _Told:
+    """The words about `wrong`, misfits by their names, among so many pairs."""
+
+    folder: Path
+    wrong: Mapping[str, PairFit]
+    of: int
+    sample_rate: int
+
+    def refuse_or_warn(self, trust: bool, remedy: str, way_on: str) -> None:
+        if self.wrong and trust:
+            print(f"Warning: {self.finding}; they are trusted and used as they are.", flush=True)
+        elif self.wrong:
+            raise UserError(f"{self.finding}; {', '.join(self._remedies(remedy, way_on))}.")
+
+    @property
+    def finding(self) -> str:
+        told = [f"{shown(name)} {fit.text(self.sample_rate)}" for name, fit in self.wrong.items()]
+        more = f", and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+        return (
+            f"{self.folder}: {len(self.wrong)} of {self.of} pairs are misaligned or do not belong together: "
+            f"{', '.join(told[:_SHOWN])}{more}"
+        )
+
+    def _remedies(self, remedy: str, way_on: str) -> list[str]:
+        kinds = {fit.verdict for fit in self.wrong.values()}
+        remedies = [remedy] if SHIFTED in kinds else []
+        if kinds & {DRIFTS, UNRELATED}:
+            remedies.append(f"take {'the others' if remedies else 'them'} out or put the right files there")
+        return [*remedies, f"or go on with them as they are, if you know that they fit, with {way_on}"]

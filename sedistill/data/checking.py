@@ -44,6 +44,7 @@ class Job:
         converted: where to write a FLAC at `sample_rate` if the file has another rate or several channels,
             or is an MP3.
         align: shift a pair whose noisy file is late or early, and cut both to what they share.
+        trust: keep a pair that does not fit.
     """
 
     paths: tuple[str, ...]
@@ -51,6 +52,7 @@ class Job:
     converted: tuple[str, ...]
     sample_rate: int
     align: bool = False
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Finding:
         written_peak: the largest magnitude with the offset, as it is in the file.
         start: first sample to be read, of an aligned pair.
         is_inverted: the noisy file of a pair has the opposite polarity of the clean one.
+        misfit: what does not fit about a pair that is kept nevertheless, "" else.
     """
 
     reason: str = ""
@@ -81,6 +84,7 @@ class Finding:
     written_peak: float = 0.0
     start: int = 0
     is_inverted: bool = False
+    misfit: str = ""
 
 
 class UnusableError(Exception):
@@ -106,14 +110,19 @@ def check(job: Job) -> tuple[Finding, ...]:
         detail = " and ".join(f"{one.seconds:.3f} s" for one in findings)
         return tuple(Finding("lengths differ", f"noisy and clean have {detail}") for _ in findings)
     fit = _fit(job, findings)
-    if fit.is_wrong and not (job.align and fit.verdict == SHIFTED):
-        remedy = "; --align shifts it" if fit.verdict == SHIFTED else ""
-        detail = f"noisy {fit.text(job.sample_rate)}{remedy}"
+    is_misfit = fit.is_wrong and not (job.align and fit.verdict == SHIFTED)
+    misfit = f"noisy {fit.text(job.sample_rate)}" if is_misfit else ""
+    if misfit and not job.trust:
+        remedy = "--align shifts it, " if fit.verdict == SHIFTED else ""
+        detail = f"{misfit}; {remedy}--trust-pairs keeps it as it is"
         return tuple(Finding(MISFITS[fit.verdict], detail) for _ in findings)
     gain = gain_within(1.0, max(one.written_peak for one in findings))
     converting = any(one.was_converted for one in findings)
     findings = _go_through(job, gain) if converting and gain < 1.0 else findings
-    return _aligned(findings, fit) if len(findings) == 2 else findings
+    if len(findings) != 2:
+        return findings
+    lag = fit.lag if job.align and fit.verdict == SHIFTED else 0
+    return tuple(replace(one, misfit=misfit) for one in _aligned(findings, lag, fit.is_inverted))
 
 
 def _fit(job: Job, findings: Sequence[Finding]) -> PairFit:
@@ -132,13 +141,12 @@ def _fit(job: Job, findings: Sequence[Finding]) -> PairFit:
     return measure_fit(read, min(finding.frames for finding in findings), job.sample_rate)
 
 
-def _aligned(findings: tuple[Finding, ...], fit: PairFit) -> tuple[Finding, ...]:
+def _aligned(findings: tuple[Finding, ...], lag: int, is_inverted: bool) -> tuple[Finding, ...]:
     """The two of a pair, cut to what they share."""
     noisy, clean = findings
-    lag = fit.lag if fit.verdict == SHIFTED else 0
     noisy_start, clean_start, frames = shared_part(lag, noisy.frames, clean.frames)
     return (
-        replace(noisy, start=noisy_start, frames=frames, is_inverted=fit.is_inverted),
+        replace(noisy, start=noisy_start, frames=frames, is_inverted=is_inverted),
         replace(clean, start=clean_start, frames=frames),
     )
 

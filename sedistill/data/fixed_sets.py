@@ -18,7 +18,7 @@ from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, drawn_pair, make_crop
 from sedistill.data.material import Material
 from sedistill.data.mixing import MixingSettings, make_mixture
-from sedistill.data.pair_fit import shared_part
+from sedistill.data.pair_fit import TRUSTED, shared_part
 from sedistill.data.partners import NO_PARTNER, Pair, find_partners
 from sedistill.data.set_files import (
     FACTS,
@@ -83,6 +83,8 @@ def write_fixed_set(
         "mixing": mixing.model_dump(),
         "clip_seconds": mixing.clip_seconds,
     }
+    if part.has_pairs and corpus.facts.get(TRUSTED):
+        facts[TRUSTED] = True
     write_one = partial(_write_one, str(corpus_folder), split, seed, mixing)
     return write_set(output, overwrite, corpus, facts, write_one, chosen, workers)
 
@@ -104,6 +106,7 @@ class FixedSet:
             noises are parted by semicolons.
         facts: set.yaml, or {} for a plain folder.
         lags: samples by which noisy is read from later on than clean (`shift`); 0 as the files are.
+        misfits: names of pairs that do not fit and are trusted nevertheless, once `alignment` looked.
 
     Raises UserError for a missing folder, a file without a partner, pairs of different lengths or rates, and
     a written set that was changed since.
@@ -119,6 +122,7 @@ class FixedSet:
         self.utterances = self.noise_recordings = [""] * len(pairs)
         self.lags = np.zeros(len(pairs), dtype=np.int64)
         self.lengths = np.zeros(len(pairs), dtype=np.int64)
+        self.misfits: list[str] = []
         self.facts: dict[str, Any] = {}
         if (self.folder / FACTS).is_file():
             self._load_written()

@@ -17,6 +17,9 @@ Read = Callable[[int, int], tuple[NDArray, NDArray]]
 
 FITS, SHIFTED, DRIFTS, UNRELATED, UNKNOWN = "fits", "shifted", "drifts", "unrelated", "unknown"
 
+TRUSTED = "pairs_trusted"
+"""In corpus.yaml and set.yaml: pairs that do not fit were kept on demand."""
+
 WHOLE_SECONDS, STRETCH_SECONDS = 30.0, 20.0
 """Up to the first a pair is looked at as a whole, a longer one in three stretches of the second."""
 SHORTEST_SECONDS = 0.5  # shorter ones cannot be told

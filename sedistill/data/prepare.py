@@ -14,13 +14,14 @@ from sedistill.data.checking import MISFITS, SHORTEST_SECONDS, Finding, Job, che
 from sedistill.data.corpus import FACTS, Clip, Corpus
 from sedistill.data.layouts import Listing, Source, find_sources
 from sedistill.data.layouts.timit_noisex92 import SIMILAR
+from sedistill.data.pair_fit import TRUSTED
 from sedistill.data.parallel import parallel_map
 from sedistill.data.published import LeftOut, compare
 from sedistill.data.splitting import assign_splits, find_leaks
 from sedistill.data.summary import AUDIO_ROOT, EXCLUDED, Excluded, PrepareSummary
 from sedistill.data.unused import unused_files
 from sedistill.errors import UserError
-from sedistill.reading import NAMES
+from sedistill.reading import NAMES, shown
 from sedistill.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
 
 LONGEST_NAME = 140
@@ -43,6 +44,7 @@ def prepare(
     speaker_from: str | None = None,
     noise_from: str | None = None,
     align: bool = False,
+    trust_pairs: bool = False,
 ) -> PrepareSummary:
     """Check every file of a corpus and write corpus.csv, excluded.csv and corpus.yaml into `output`.
 
@@ -54,7 +56,8 @@ def prepare(
 
     Noisy and clean of a ready pair are held against each other by correlation: a pair whose noisy file is
     late or early is left out, or with `align` shifted and cut to what both share; pairs that drift,
-    or are of two recordings, are left out.
+    or are of two recordings, are left out. With `trust_pairs` what does not fit is kept as it is and told:
+    very noisy or reverberant pairs may be taken for misfits.
 
     Left out, with the reason: what is not audio, damaged, of zero length, too short (clean 0.5 s, noise
     0.1 s), silent, NaN, an exact copy of another file, and clean speech with more than 0.1 % of its samples
@@ -83,9 +86,9 @@ def prepare(
     ]
     refuse_inside(output, listing.roots.values())
     with atomic_folder(output, overwrite, marker=FACTS) as folder:
-        jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate, align)
+        jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate, align, trust_pairs)
         findings = parallel_map(check, jobs, workers, "Checking", "files")
-        summary = _summarise(output, listing, sources, findings, sample_rate, seed, unused)
+        summary = _summarise(output, listing, sources, findings, sample_rate, seed, unused, trust_pairs)
         _remove_unused(folder / AUDIO_ROOT, summary.corpus)
         summary.corpus.save(folder)
         _write_excluded(folder / EXCLUDED, summary.excluded)
@@ -100,7 +103,7 @@ def _check_numbers(sample_rate: int, workers: int | None) -> None:
 
 
 def _jobs(
-    listing: Listing, converted: Path, sample_rate: int, align: bool
+    listing: Listing, converted: Path, sample_rate: int, align: bool, trust: bool
 ) -> tuple[list[Job], list[tuple[Source, ...]]]:
     """One job a file or pair, and the sources it stands for."""
     together: dict[tuple[str, str], list[Source]] = {}
@@ -115,6 +118,7 @@ def _jobs(
             converted=tuple(str(converted / _converted_path(source)) for source in both),
             sample_rate=sample_rate,
             align=align,
+            trust=trust,
         )
         for both in sources
     ]
@@ -133,6 +137,7 @@ def _converted_path(source: Source) -> str:
 def _summarise(
     output: Path, listing: Listing, sources: Sequence[tuple[Source, ...]],
     findings: Sequence[tuple[Finding, ...]], sample_rate: int, seed: int, unused: Sequence[Excluded],
+    trust_pairs: bool,
 ) -> PrepareSummary:  # fmt: skip
     excluded = [Excluded(path, _short_reason(reason), reason) for path, reason in listing.left_out]
     clips: list[Clip] = []
@@ -157,10 +162,12 @@ def _summarise(
     facts = _facts(listing, clips, excluded, sample_rate, seed) | (
         {"published": published} if published else {}
     )
+    if trust_pairs:
+        facts[TRUSTED] = True
     corpus = Corpus.from_clips(output, clips, sample_rate, roots, facts)
     warnings = [*listing.warnings, *rates, *warnings, *find_leaks(clips, listing.unknown)]
     warnings += _missing_splits(clips, listing.noise_only)
-    warnings += _misfits(excluded)
+    warnings += [*_misfits(excluded), *_trusted_misfits(sources, findings)]
     notes = [*listing.notes, *_told_of_pairs(findings)]
     clipped = sum(clip.clipped_share > 0.001 for clip in clips)
     return PrepareSummary(output, corpus, excluded, converted, clipped, warnings, published, notes)
@@ -174,6 +181,20 @@ def _misfits(excluded: Iterable[Excluded]) -> list[str]:
     example = f"{Path(found[0].path).name}: {found[0].detail}"
     count = f"{len(found)} pair does" if len(found) == 1 else f"{len(found)} pairs do"
     return [f"{count} not fit and {'is' if len(found) == 1 else 'are'} left out, for example {example}"]
+
+
+def _trusted_misfits(
+    sources: Sequence[tuple[Source, ...]], findings: Sequence[tuple[Finding, ...]]
+) -> list[str]:
+    """A sentence when pairs are kept although their two files do not seem to fit."""
+    found = [
+        (both[0].path, one[0].misfit) for both, one in zip(sources, findings, strict=True) if one[0].misfit
+    ]
+    if not found:
+        return []
+    name, misfit = found[0]
+    count = "1 pair does" if len(found) == 1 else f"{len(found)} pairs do"
+    return [f"{count} not seem to fit, kept as told by --trust-pairs, for example {shown(name)}: {misfit}"]
 
 
 def _told_of_pairs(findings: Iterable[tuple[Finding, ...]]) -> list[str]:

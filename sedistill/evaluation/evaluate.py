@@ -66,6 +66,7 @@ def evaluate(
     workers: int | None = None,
     correct_level: bool = True,
     align: bool = False,
+    trust_pairs: bool = False,
 ) -> SetScores:
     """Score one model, and the noisy input, on a folder of pairs, noisy/ and clean/.
 
@@ -74,15 +75,15 @@ def evaluate(
         metrics: names as in `sedistill.evaluation.quality.METRICS`.
         workers: clips in the works at a time; None takes one a core. The scores do not depend on it.
         correct_level: multiply the output by the model's measured factor onto clean speech.
-
         align: shift pairs whose noisy file is late or early against the clean one.
+        trust_pairs: score pairs that do not seem to fit as they are, and print how many.
 
     Returns the scores: `.mean(model_label, "si_sdr")`, `.clips` and more. Every clip is enhanced whole.
     Raises UserError for a folder, model or metric that cannot be used, and for pairs that do not fit.
     """
     chosen = metrics_named(metrics)
     pairs = FixedSet(folder)
-    check_all(pairs, align, worker_count(workers))
+    check_all(pairs, align, worker_count(workers), trust_pairs)
     systems = [NOISY_SYSTEM, *systems_of([model], correct_level)]
     return score_set(pairs.folder.name, pairs, systems, chosen, worker_count(workers))
 
@@ -97,6 +98,7 @@ def evaluate_models(
     overwrite: bool = False,
     show: bool = False,
     align: bool = False,
+    trust_pairs: bool = False,
 ) -> dict[str, SetScores]:
     """Score saved models on sets of pairs and write the scores, one folder a set, whole or not at all.
 
@@ -111,7 +113,7 @@ def evaluate_models(
         metrics, workers, correct_level: as for `evaluate`.
         overwrite: replace an earlier evaluation at `output`.
         show: print the tables.
-        align: as for `evaluate`.
+        align, trust_pairs: as for `evaluate`.
 
     Returns the scores by the set's name. Raises UserError before anything is computed for whatever cannot
     be used: model, set, metric, output.
@@ -124,7 +126,7 @@ def evaluate_models(
     names = distinct_labels([pairs.folder for pairs in pair_sets], what="set")
     systems = [NOISY_SYSTEM, *systems_of(models, correct_level)]
     for pairs in pair_sets:
-        check_all(pairs, align, worker_count(workers))
+        check_all(pairs, align, worker_count(workers), trust_pairs)
     results: dict[str, SetScores] = {}
     with atomic_folder(output, overwrite, marker=f"*/{FACTS}") as temporary:
         for name, place_name, pairs in zip(names, file_names(names), pair_sets, strict=True):
@@ -350,6 +352,7 @@ def facts_about(pairs: FixedSet, systems: Sequence[System], metrics: Sequence[Me
             "sample_rate": pairs.sample_rate,
             "snr": "as mixed" if pairs.facts else "measured on active levels",
             **({"shifted_samples": shifts} if shifts else {}),
+            **({"trusted_although_they_do_not_fit": pairs.misfits} if pairs.misfits else {}),
         },
         "metrics": {metric.name: metric.label_at(pairs.sample_rate) for metric in metrics},
         "level_correction": "on" if level else "off",

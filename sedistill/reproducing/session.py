@@ -149,7 +149,8 @@ class Session:
         for run in self.work.runs:
             recipe = recipes[run.name].model_copy(update={"seed": run.seed})
             refuse_another_recipe(recipe, self.output / run.folder)
-        self.sources.prepare(*self.sources_needed())
+        trust_pairs = any(recipe.data.trust_pairs for recipe in recipes.values())
+        self.sources.prepare(*self.sources_needed(), trust_pairs=trust_pairs)
         for run in self.work.runs:  # those that are not finished look at it themselves
             if is_finished(self.output, run):
                 refuse_another_identity(recipes[run.name], self.output / run.folder, base=self.output)

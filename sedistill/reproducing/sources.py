@@ -61,23 +61,27 @@ class Sources:
             return False
         return settings.pairs is None or not settings.optional or (self.data / settings.pairs).is_dir()
 
-    def prepare(self, corpora: Iterable[str], sets: Iterable[str]) -> None:
-        """Make what is missing of these. Raises UserError: not to be had, or made by other settings."""
+    def prepare(self, corpora: Iterable[str], sets: Iterable[str], trust_pairs: bool = False) -> None:
+        """Make what is missing of these. Raises UserError: not to be had, or made by other settings.
+
+        trust_pairs: keep ready pairs that do not seem to fit, and print how many.
+        """
         corpora, sets = list(corpora), list(sets)
         self._claim(corpora, sets)
         for name in corpora:
             if not (self.corpus(name) / CORPUS_FACTS).exists():
-                prepare_corpus(self.origin(name), self.corpus(name), self.scale.corpora[name])
+                prepare_corpus(self.origin(name), self.corpus(name), self.scale.corpora[name], trust_pairs)
             refuse_other_speakers(self.corpus(name), self.scale.corpora[name].valid_speakers)
         for name in sets:
             if not (self.set(name) / SET_FACTS).exists() and not self.set(name).is_symlink():
-                self._write_set(name, self.scale.sets[name])
+                self._write_set(name, self.scale.sets[name], trust_pairs)
 
-    def _write_set(self, name: str, settings: SetSettings) -> None:
+    def _write_set(self, name: str, settings: SetSettings, trust_pairs: bool) -> None:
         place = self.set(name)
         if settings.pairs is not None:
             folder = self.data / settings.pairs
-            check_all(FixedSet(folder), align=False, workers=1)  # refuses what is no set of pairs
+            way_on = "--set data.trust_pairs=true"
+            check_all(FixedSet(folder), align=False, workers=1, trust=trust_pairs, way_on=way_on)
             link(place, folder)
             return
         assert settings.corpus is not None
@@ -112,7 +116,7 @@ class Sources:
         return {"from": str(self.origin(name).resolve()), "layout": settings.layout, **speakers}
 
 
-def prepare_corpus(origin: Path, output: Path, settings: CorpusSettings) -> None:
+def prepare_corpus(origin: Path, output: Path, settings: CorpusSettings, trust_pairs: bool = False) -> None:
     """Prepare a corpus, or link one that is prepared already."""
     if (origin / CORPUS_FACTS).exists():
         link(output, origin)
@@ -127,7 +131,9 @@ def prepare_corpus(origin: Path, output: Path, settings: CorpusSettings) -> None
         print(prepare(output, clean=folders[0], noise=folders[1]).text(), flush=True)
     else:
         speakers = settings.valid_speakers
-        summary = prepare(output, root=origin, layout=settings.layout, valid_speakers=speakers)
+        summary = prepare(
+            output, root=origin, layout=settings.layout, valid_speakers=speakers, trust_pairs=trust_pairs
+        )
         print(summary.text(), flush=True)
 
 

@@ -39,12 +39,12 @@ def open_training_data(recipe: Recipe, sample_rate: int) -> TrainingData:
             corpus, "train", data.mixing, recipe.seed, data.epoch_mixtures, data.segment_stride_seconds
         )
         refuse_too_few(len(dataset), recipe, path)
-        check_some(corpus)
+        check_some(corpus, trust=data.trust_pairs)
         kind = "mixtures made on the fly"
         if isinstance(dataset.source, Pairs):
             kind = "crops of ready pairs" if dataset.segments is None else "segments of ready pairs"
         return TrainingData(dataset, kind, data.mixing.clip_seconds or 0.0, corpus.hash)
-    fixed = open_fixed_set(path, sample_rate, "data.train")
+    fixed = open_fixed_set(path, sample_rate, "data.train", data.trust_pairs)
     refuse_too_few(len(fixed), recipe, path)
     if data.crop_seconds is not None:
         crops = CropDataset(fixed, data.crop_seconds, recipe.seed, data.segment_stride_seconds)
@@ -59,8 +59,8 @@ def open_training_data(recipe: Recipe, sample_rate: int) -> TrainingData:
     return TrainingData(FixedDataset(fixed), "a fixed set", seconds, fixed.hash, fixed)
 
 
-def open_fixed_set(path: Path, sample_rate: int, key: str) -> FixedSet:
-    """The set at `path`, at the student's rate, of pairs that fit. Raises UserError."""
+def open_fixed_set(path: Path, sample_rate: int, key: str, trust_pairs: bool = False) -> FixedSet:
+    """The set at `path`, at the student's rate, of pairs that fit or are trusted. Raises UserError."""
     if not path.exists():
         raise UserError(f"{key}: {path} does not exist; make it with `sedistill prepare` or `sedistill mix`.")
     if (path / "corpus.yaml").exists():
@@ -69,7 +69,7 @@ def open_fixed_set(path: Path, sample_rate: int, key: str) -> FixedSet:
         )
     fixed = FixedSet(path)
     refuse_other_rate(path, fixed.sample_rate, sample_rate, key)
-    check_some(fixed)
+    check_some(fixed, trust=trust_pairs)
     return fixed
 
 

@@ -78,7 +78,7 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
     own_bands, folders = band_teachers_of(in_force)
     band_teachers = [Teacher(folder, sample_rate, correct_level) for folder in folders]
     data = open_training_data(recipe, sample_rate)
-    valid_set = open_fixed_set(recipe.data.valid, sample_rate, "data.valid")
+    valid_set = open_fixed_set(recipe.data.valid, sample_rate, "data.valid", recipe.data.trust_pairs)
     guides = build_guides(student, teacher, band_teachers, own_bands, objectives)
     return PreparedRun(recipe, student, teacher, band_teachers, objectives, guides, data, valid_set, device)
 

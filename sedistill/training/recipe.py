@@ -40,6 +40,11 @@ class DataSettings(Settings):
         le=600,
         description="Of a fixed set of whole sentences take crops of this length, new ones each epoch.",
     )
+    trust_pairs: bool = Field(
+        False,
+        description="Train on ready pairs although they do not seem to fit (very noisy or reverberant ones); "
+        "their number is printed.",
+    )
     workers: int = Field(
         0, ge=0, le=128, description="Processes that prepare batches; 0 = the training process."
     )

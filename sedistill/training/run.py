@@ -37,7 +37,13 @@ from sedistill.writing import alone, atomic_path, refuse_foreign_folder, refuse_
 LOCK, COMMAND = ".train.lock", "sedistill train"
 
 # Settings that do not touch the result, so a run may resume with others.
-FREE_TO_CHANGE = ("logging.", "data.workers", "hardware.threads", "teacher_use.cache_folder")
+FREE_TO_CHANGE = (
+    "logging.",
+    "data.workers",
+    "data.trust_pairs",
+    "hardware.threads",
+    "teacher_use.cache_folder",
+)
 KNOWN_BY_HASH = re.compile(r"data\.(train|valid)|teacher|objectives\.\d+\.teachers\.\d+")
 """Paths of what a run's identity.yaml holds the hashes of."""
 

@@ -151,8 +151,14 @@ def test_prepare_leaves_out_or_shifts_pairs_that_do_not_fit(folder: Path, tmp_pa
     assert sorted({Path(clip.path).stem for clip in plain.corpus}) == ["2", "3"]
     with (tmp_path / "plain/excluded.csv").open(newline="") as file:
         found = {Path(row["path"]).stem: (row["reason"], row["detail"]) for row in csv.DictReader(file)}
-    assert found["0"] == ("shifted", "noisy is 800 samples (50.0 ms) late; --align shifts it")
-    assert found["1"] == ("shifted", "noisy is 160 samples (10.0 ms) early; --align shifts it")
+    assert found["0"] == (
+        "shifted",
+        "noisy is 800 samples (50.0 ms) late; --align shifts it, --trust-pairs keeps it as it is",
+    )
+    assert found["1"] == (
+        "shifted",
+        "noisy is 160 samples (10.0 ms) early; --align shifts it, --trust-pairs keeps it as it is",
+    )
     assert found["4"][0] == found["5"][0] == "another recording"
     assert "4 pairs do not fit and are left out, for example 0.wav: noisy is 800 samples" in plain.text()
 

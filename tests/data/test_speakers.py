@@ -147,6 +147,14 @@ def test_folders_of_splits_at_any_depth() -> None:
     assert "2 files lie in folders of two splits" in torn.warnings[0]
 
 
+def test_numbered_folders_below_a_split_are_classes_of_noise() -> None:
+    """Two classes of a test split called test0 and test1 were taken for the split's name twice."""
+    files = [Path(f"{split}/{split}{n}/a.wav") for split in ("train", "valid", "test") for n in range(2)]
+    for kind in ("clean", "noise"):
+        found = find_split_folders(files, kind)
+        assert [str(found.below[file]) for file in files] == [str(Path(*file.parts[1:])) for file in files]
+
+
 def test_a_class_of_noise_called_train_is_no_split() -> None:
     files = [Path("train/1.wav"), Path("dog/1.wav"), Path("rain/1.wav")]
     found = find_split_folders(files, "noise")
