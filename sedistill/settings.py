@@ -226,6 +226,8 @@ _PLAINER = {
 
 def value_text(value: Any) -> str:
     """A value as a sentence shows it: short, and on one line."""
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return "a number of more than 300 digits"
     text = str(value) if isinstance(value, str | int | float | bool | None) else f"this {_kind_of(value)}"
     text = printable(text, keep="")
     return text if len(text) <= 60 else f"{text[:60]}..."

@@ -16,7 +16,7 @@ STOREYS = [
     ["reading", "interruption", "console", "interpreters"],
     ["writing", "paths", "yaml_files", "progress", "devices", "markdown"],
     ["settings"],
-    ["csv_files"],
+    ["csv_files", "checks"],
     ["audio"],
     ["data", "models", "distill"],
     ["teachers", "enhancing", "report"],

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sedistill.distill.checks import check_choice
+from sedistill.checks import check_choice
 from sedistill.distill.patch_trends import CATEGORIES, PatchTrends, bins_of_patches, categorise
 from sedistill.errors import UserError
 from sedistill.training.patch_file import PatchRecord, read_patch_record

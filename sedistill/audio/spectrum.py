@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sedistill.checks import check_whole
 from sedistill.errors import UserError
+
+LONGEST_WINDOW = 65_536  # samples: four seconds at 16 kHz, beyond which no frame of speech goes
 
 
 @dataclass(frozen=True)
@@ -19,14 +22,17 @@ class Stft:
     waveform too short to be reflected (T < F) is first padded with zeros to F samples. Half precision is
     computed in float32, also under autocast; float64 stays float64.
 
-    window_length, hop_length: in samples. Raises UserError for lengths that are not 0 < hop <= window.
+    window_length, hop_length: in samples. Raises UserError for lengths that are not
+    0 < hop <= window <= 65,536.
     """
 
     window_length: int = 512
     hop_length: int = 128
 
     def __post_init__(self) -> None:
-        if self.window_length < 2 or not 0 < self.hop_length <= self.window_length:
+        check_whole("window_length", self.window_length, 2, LONGEST_WINDOW, "samples")
+        check_whole("hop_length", self.hop_length, 1, LONGEST_WINDOW, "samples")
+        if self.hop_length > self.window_length:
             raise UserError(
                 f"window_length = {self.window_length} with hop_length = {self.hop_length} samples"
                 " is not possible; choose 0 < hop_length <= window_length."

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from sedistill.distill.checks import check_choice
+from sedistill.checks import check_choice, check_number
 from sedistill.distill.feature_pairs import MisfitError, PairedFeatures, stretched
-from sedistill.errors import UserError
 
 SILENT_NORM = 1e-12  # a map of a smaller norm is not scaled up to 1; a map of zeros stays zeros
 
@@ -24,7 +23,7 @@ class AttentionTransfer(PairedFeatures):
     parameters are needed. Activations (B, C, ...) of more dimensions are compared over all of them.
 
     pairs: (student's module, teacher's module), whose outputs must begin with (batch, channels).
-    map_power: at least 1.
+    map_power: from 1 to 16.
     distance: "l1" or "l2" (p = 1 or 2 in equation 2), or "mse" (the square of "l2", as in much public code).
     reduction: how the p-th powers of the difference go over time before the p-th root is drawn: "sum" gives
         the norms that equation 2 prints, "mean" the mean size and the root of the mean square. So l1 and l2
@@ -43,10 +42,7 @@ class AttentionTransfer(PairedFeatures):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= self.map_power < float("inf"):
-            raise UserError(
-                f"map_power = {self.map_power} is not possible; give a number of at least 1, such as 2."
-            )
+        check_number("map_power", self.map_power, 1, 16)
         check_choice("distance", self.distance, ("l1", "l2", "mse"))
         check_choice("reduction", self.reduction, ("mean", "sum"))
         check_choice("interpolate_to", self.interpolate_to, ("student", "teacher"))

@@ -6,11 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sedistill.distill.checks import check_above_zero
+from sedistill.checks import check_number
 from sedistill.distill.crossover import FrequencyAdapter
 
 # Compressed magnitudes are (|z|^2 + COMPRESSION_EPS)^(p/2): a finite slope at 0, near the noise of 16 bits.
 COMPRESSION_EPS = 1e-8
+
+MOST_POWER = 16  # of magnitudes; beyond it float32 holds neither speech nor silence
 
 # Magnitudes below this count as this in Kullback-Leibler divergences, which know no zeros.
 KL_FLOOR = 1e-8
@@ -47,13 +49,13 @@ class BinLoss:
 class MagnitudeL1(BinLoss):
     """| |S|^p - |T|^p |, the distance of magnitudes ("L1" in DISPatch 2025, table 1, for p = 1).
 
-    power: p; below 1 it compresses, so that quiet bins count too. Raises UserError unless p > 0.
+    power: p; below 1 it compresses, so that quiet bins count too. Raises UserError unless 0 < p <= 16.
     """
 
     power: float = 1.0
 
     def __post_init__(self) -> None:
-        check_above_zero("power", self.power)
+        check_number("power", self.power, 0, MOST_POWER, above=True)
 
     def view(self, spectrum: Tensor) -> Tensor:
         return compressed_magnitude(spectrum, self.power)
@@ -66,13 +68,13 @@ class MagnitudeL1(BinLoss):
 class MagnitudeL2(BinLoss):
     """(|S|^p - |T|^p)^2, the squared distance of magnitudes ("L2" in DISPatch 2025, table 1, for p = 1).
 
-    power: p; below 1 it compresses, so that quiet bins count too. Raises UserError unless p > 0.
+    power: p; below 1 it compresses, so that quiet bins count too. Raises UserError unless 0 < p <= 16.
     """
 
     power: float = 1.0
 
     def __post_init__(self) -> None:
-        check_above_zero("power", self.power)
+        check_number("power", self.power, 0, MOST_POWER, above=True)
 
     def view(self, spectrum: Tensor) -> Tensor:
         return compressed_magnitude(spectrum, self.power)
@@ -86,13 +88,13 @@ class ComplexL1(BinLoss):
     """|S' - T'| with S' = |S|^p S/|S|, the distance in the complex plane: magnitudes and phases in one.
 
     power: p; 1 compares the spectra as they are, below 1 their magnitudes are compressed and their phases
-    kept. Raises UserError unless p > 0.
+    kept. Raises UserError unless 0 < p <= 16.
     """
 
     power: float = 1.0
 
     def __post_init__(self) -> None:
-        check_above_zero("power", self.power)
+        check_number("power", self.power, 0, MOST_POWER, above=True)
 
     def view(self, spectrum: Tensor) -> Tensor:
         return compressed_spectrum(spectrum, self.power)
@@ -108,13 +110,13 @@ class ComplexL2(BinLoss):
     The default is the consistency-preserving loss of speech enhancement without its magnitude term (Braun &
     Tashev 2021, p = 0.3). ComplexL2(power=1) is the plain squared error of complex spectra.
 
-    power: p; below 1 magnitudes are compressed and phases kept. Raises UserError unless p > 0.
+    power: p; below 1 magnitudes are compressed and phases kept. Raises UserError unless 0 < p <= 16.
     """
 
     power: float = 0.3
 
     def __post_init__(self) -> None:
-        check_above_zero("power", self.power)
+        check_number("power", self.power, 0, MOST_POWER, above=True)
 
     def view(self, spectrum: Tensor) -> Tensor:
         return compressed_spectrum(spectrum, self.power)

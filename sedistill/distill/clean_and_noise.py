@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sedistill.audio.clean_and_noise import clean_and_noise_loss
-from sedistill.distill.checks import check_choice
+from sedistill.checks import check_choice
 from sedistill.distill.signals import SignalObjective
 
 

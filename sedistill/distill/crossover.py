@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sedistill.distill.checks import check_choice
-from sedistill.errors import UserError
+from sedistill.checks import check_choice, check_flag, check_number, check_whole
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,9 @@ class FrequencyAdapter:
 
     def __post_init__(self) -> None:
         check_choice("scan", self.scan, ("ascending", "descending"))
-        if not 0 <= self.eps < float("inf"):
-            raise UserError(f"eps = {self.eps} is not possible; give a number of at least 0, such as 1e-8.")
-        if self.min_bin < 0:
-            raise UserError(f"min_bin = {self.min_bin} is not possible; give a bin from 0 upwards.")
+        check_number("eps", self.eps, 0, 1e6)
+        check_flag("swap_bands", self.swap_bands)
+        check_whole("min_bin", self.min_bin, 0, 65_535)
 
     @torch.no_grad()
     def __call__(self, magnitudes: Tensor) -> Tensor:

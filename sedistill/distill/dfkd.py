@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from sedistill.checks import check_kind, check_number
 from sedistill.distill.bin_losses import BinLoss
 from sedistill.distill.crossover import FrequencyAdapter
-from sedistill.errors import UserError
 
 # Quieter bins have no phase: far below the noise floor of 16-bit audio in this STFT (about 6e-5).
 SILENT_MAGNITUDE = 1e-6
@@ -35,8 +35,8 @@ class DFKDLoss(BinLoss):
     adapter: FrequencyAdapter = field(default_factory=FrequencyAdapter)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.beta <= 1:
-            raise UserError(f"beta = {self.beta} is not possible; give the share of the phase, from 0 to 1.")
+        check_number("beta", self.beta, 0, 1)
+        check_kind("adapter", self.adapter, FrequencyAdapter, "FrequencyAdapter()")
 
     def view(self, spectrum: Tensor) -> "PolarView":
         return PolarView(*_Polar.apply(spectrum))

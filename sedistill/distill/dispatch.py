@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from sedistill.audio.spectrum import Stft, at_least_float32
+from sedistill.checks import as_given, check_choice, check_flag, check_kind, check_number
 from sedistill.distill.bin_losses import BinLoss, squared_magnitude
-from sedistill.distill.checks import check_choice
 from sedistill.distill.crossover import FrequencyAdapter
 from sedistill.distill.patches import MultiScalePatches, Partition, UniformPatches, partition
 from sedistill.distill.selection import CRITERIA, keep_top
@@ -66,14 +66,21 @@ class DISPatch:
     stft: Stft = field(default_factory=Stft)
 
     def __post_init__(self) -> None:
-        for name, loss in (("loss", self.loss), ("score_metric", self.score_metric or self.loss)):
+        for name, loss in (
+            ("loss", self.loss),
+            ("score_metric", self.loss if self.score_metric is None else self.score_metric),
+        ):
             if not isinstance(loss, BinLoss):
                 raise UserError(
-                    f"{name} must be a bin loss such as MagnitudeL2(), not {loss!r}: only a sum over "
+                    f"{name} must be a bin loss such as MagnitudeL2(), not {as_given(loss)}: only a sum over "
                     "independent bins leaves patches to select. Of the KL divergences GeneralisedKL is one."
                 )
-        if not 0 < self.keep <= 1:
-            raise UserError(f"keep = {self.keep} is not possible; give a share above 0 and up to 1.")
+        check_kind("patches", self.patches, (UniformPatches, MultiScalePatches), "UniformPatches()")
+        check_number("keep", self.keep, 0, 1, above=True)
+        check_kind("adapter", self.adapter, (FrequencyAdapter, type(None)), "FrequencyAdapter() or None")
+        check_kind("stft", self.stft, Stft, "Stft()")
+        check_flag("require_positive", self.require_positive)
+        check_flag("per_band", self.per_band)
         check_choice("score", self.score, CRITERIA)
         check_choice("target", self.target, ("teacher", "clean"))
         check_choice("score_reduction", self.score_reduction, ("mean", "sum"))

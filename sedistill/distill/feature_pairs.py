@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from sedistill.audio.spectrum import at_least_float32
+from sedistill.checks import check_whole
 from sedistill.errors import UserError
+from sedistill.reading import printable
 
 Features = Mapping[str, Tensor]
 """Activation (B, C, ...) by the name of the tapped module."""
@@ -81,13 +83,15 @@ class MisfitError(Exception):
 def checked_pairs(setting: str, pairs: Iterable[Sequence[str]]) -> tuple[tuple[str, str], ...]:
     """The pairs as tuples. Raises UserError unless they are distinct pairs of names, at least one."""
     checked = []
-    for pair in [pairs] if isinstance(pairs, str) else pairs:
-        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(name, str) for name in pair):
+    for pair in pairs if isinstance(pairs, list | tuple) else [pairs]:
+        names = list(pair) if isinstance(pair, list | tuple) else []
+        if len(names) != 2 or not all(isinstance(name, str) for name in names):
+            shown = printable(repr(pair), keep="")[:200]
             raise UserError(
-                f"{setting}: {pair!r} is no pair; give [student's module, teacher's module], such as "
+                f"{setting}: {shown} is no pair; give [student's module, teacher's module], such as "
                 "[encoder.3, encoder.4]."
             )
-        checked.append((pair[0], pair[1]))
+        checked.append((names[0], names[1]))
     if not checked:
         raise UserError(f"{setting} is empty; give at least one [student's module, teacher's module].")
     for pair in checked:
@@ -121,9 +125,9 @@ def by_frames(values: Tensor, time_dim: int) -> Tensor:
 
 
 def check_frames(frames: int | None) -> None:
-    """Raises UserError unless `frames`, a bound, is None or a whole number of at least 2."""
-    if frames is not None and (isinstance(frames, bool) or not isinstance(frames, int) or frames < 2):
-        raise UserError(f"frames = {frames} is not possible; give a whole number of at least 2, or null.")
+    """Raises UserError unless `frames`, a bound, is None or a whole number from 2 to a million."""
+    if frames is not None:
+        check_whole("frames", frames, 2, 10**6)
 
 
 def averaged(values: Tensor, frames: int | None) -> Tensor:

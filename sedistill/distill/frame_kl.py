@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from sedistill.audio.spectrum import Stft
+from sedistill.checks import check_choice, check_kind, check_number
 from sedistill.distill.bin_losses import KL_FLOOR
-from sedistill.distill.checks import check_above_zero, check_choice
 from sedistill.distill.signals import SignalObjective
 from sedistill.errors import UserError
 
@@ -37,7 +37,8 @@ class FrameKL(SignalObjective):
     def __post_init__(self) -> None:
         check_choice("target", self.target, ("teacher", "clean"))
         check_choice("distribution", self.distribution, ("softmax", "normalised"))
-        check_above_zero("temperature", self.temperature)
+        check_number("temperature", self.temperature, 0, 1e6, above=True)
+        check_kind("stft", self.stft, Stft, "Stft()")
         if self.distribution != "softmax" and self.temperature != 1:
             raise UserError("temperature belongs to distribution = 'softmax'; take it out.")
 

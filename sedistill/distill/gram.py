@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from sedistill.distill.checks import check_choice
+from sedistill.checks import check_choice, check_whole
 from sedistill.distill.feature_pairs import PairedFeatures, averaged, by_frames, check_frames, stretched
 
 SILENT_NORM = 1e-12
@@ -42,6 +42,8 @@ class GramSimilarity(PairedFeatures):
         super().__post_init__()
         check_choice("gram", self.gram, ("frames", "batch"))
         check_frames(self.frames)
+        check_whole("student_time_dim", self.student_time_dim, -4, 3)
+        check_whole("teacher_time_dim", self.teacher_time_dim, -4, 3)
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The distance in each clip, (B,), between activations (B, C, ...)."""

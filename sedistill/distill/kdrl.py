@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.distill.checks import check_choice
-from sedistill.errors import UserError
+from sedistill.checks import check_choice, check_number, check_whole
 
 METHODS = ("A", "B", "C")
 DIRECTIONS = ("intent", "printed")
 SHORTEST_INPUT = 41  # samples; a shorter clip would leave nothing behind the second pooling
+LONGEST_INPUT = 1_000_000  # samples, a minute: its policy network has 256 M parameters
 PAPER_INPUT = 16_009  # samples, for which the paper's table gives the layers
 
 
@@ -70,10 +70,13 @@ def bounded_target(
         positive reward in methods A and C, where the ratio weighs the teacher, and up in B. "printed" takes
         equation 9 as it stands: always up, and divided by the distance with its sign.
 
-    In float64: near 0.5 float32 could not tell changes below 1e-7. Raises UserError for unknown names.
+    In float64: near 0.5 float32 could not tell changes below 1e-7. Raises UserError for unknown names
+    and impossible numbers.
     """
     check_choice("method", method, METHODS)
     check_choice("direction", direction, DIRECTIONS)
+    check_whole("epochs", epochs, 1, 10**9)
+    check_number("floor", floor, 0, 1e9, above=True)
     ratio, reward, distance = (values.detach().double() for values in (ratio, reward, distance))
     size = distance.abs().clamp(min=floor)
     if direction == "printed":
@@ -100,15 +103,13 @@ class PolicyNetwork(nn.Module):
     input_length: samples of a clip from which the size of the first linear layer follows; clips of another
         length are brought to it by averaging behind the convolutions.
 
-    Raises UserError when it is below 41, ValueError when the waveforms' shapes differ or are not (B, T).
+    Raises UserError when it is below 41 or above a million, ValueError when the waveforms' shapes differ or
+    are not (B, T).
     """
 
     def __init__(self, input_length: int = PAPER_INPUT) -> None:
         super().__init__()
-        if input_length < SHORTEST_INPUT:
-            raise UserError(
-                f"policy_input_length = {input_length}: it must be at least {SHORTEST_INPUT} samples."
-            )
+        check_whole("policy_input_length", input_length, SHORTEST_INPUT, LONGEST_INPUT, "samples")
         self.features = nn.Sequential(
             nn.Conv1d(2, 32, 6), nn.BatchNorm1d(32), nn.MaxPool1d(4), nn.ReLU(),
             nn.Conv1d(32, 4, 6), nn.BatchNorm1d(4), nn.MaxPool1d(4), nn.ReLU(),

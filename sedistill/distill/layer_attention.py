@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sedistill.checks import check_kind, check_whole
 from sedistill.distill.feature_pairs import (
     Features,
     MisfitError,
@@ -17,6 +18,7 @@ from sedistill.distill.feature_pairs import (
     stretched,
 )
 from sedistill.errors import UserError
+from sedistill.settings import value_text
 
 
 class LayerAttention(nn.Module):
@@ -66,16 +68,19 @@ class LayerAttention(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if isinstance(width, bool) or not isinstance(width, int) or width < 2:
-            raise UserError(
-                f"width = {width} is not possible; give a whole number of at least 2, such as 64."
-            )
+        check_whole("width", width, 2, 8192)
         check_frames(frames)
+        check_whole("student_time_dim", student_time_dim, -4, 3)
+        check_whole("teacher_time_dim", teacher_time_dim, -4, 3)
+        check_whole("seed", seed, 0, 2**63 - 1)
         for whose, sizes in (("student", student_sizes), ("teacher", teacher_sizes)):
+            check_kind(f"{whose}_sizes", sizes, Mapping, "sizes by the name of a module")
             if not sizes:
                 raise UserError(
                     f"layer attention needs at least one tapped module of the {whose}; name some."
                 )
+            for name, size in sizes.items():
+                check_whole(f"{whose}_sizes['{value_text(name)}']", size, 1, 10**6)
         self.student_taps, self.teacher_taps = tuple(student_sizes), tuple(teacher_sizes)
         self.student_time_dim, self.teacher_time_dim = student_time_dim, teacher_time_dim
         self.frames = frames

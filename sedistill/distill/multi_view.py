@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from sedistill.checks import check_choice
 from sedistill.distill.attention import AttentionTransfer
-from sedistill.distill.checks import check_choice
 from sedistill.distill.feature_pairs import Features, checked_pairs, distinct
 from sedistill.distill.taps import near_names
 from sedistill.errors import UserError
+from sedistill.settings import value_text
 
 VIEWS = ("channel", "global", "local")
 SINGLE_VIEW = "single_view"
@@ -42,7 +43,10 @@ class MultiViewAttentionTransfer(AttentionTransfer):
         _check_views(self.views)
         check_choice("tap", self.tap, ("view", "after"))
         object.__setattr__(self, "views", tuple(self.views))
-        single = checked_pairs("single_view_pairs", self.single_view_pairs) if self.single_view_pairs else ()
+        given = self.single_view_pairs
+        single = (
+            () if isinstance(given, list | tuple) and not given else checked_pairs("single_view_pairs", given)
+        )
         object.__setattr__(self, "single_view_pairs", single)
 
     @classmethod
@@ -118,9 +122,12 @@ def module_of(layer: str, view: str, tap: str) -> str:
 
 
 def _check_views(views: Sequence[str]) -> None:
-    given = [views] if isinstance(views, str) else list(views)
-    if not given or isinstance(views, str) or len(set(given)) < len(given):
-        raise UserError(f"views = {views!r}: give a list of different ones of {', '.join(VIEWS)}.")
+    given = list(views) if isinstance(views, list | tuple) else []
+    if not given or any(given.count(view) > 1 for view in given):
+        shown = (
+            value_text(views) if not isinstance(views, list | tuple) else ", ".join(map(value_text, views))
+        )
+        raise UserError(f"views = [{shown}]: give a list of different ones of {', '.join(VIEWS)}.")
     for view in given:
         check_choice("views", view, VIEWS)
 

@@ -6,7 +6,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from sedistill.distill.checks import check_positive_whole
+from sedistill.checks import check_whole
+
+MOST_BINS = 65_536
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class UniformPatches:
     needs_crossover = False
 
     def __post_init__(self) -> None:
-        check_positive_whole("size", self.size)
+        check_whole("size", self.size, 1, MOST_BINS, "bins")
 
     @property
     def largest(self) -> int:
@@ -45,8 +47,8 @@ class MultiScalePatches:
     high: int = 40
 
     def __post_init__(self) -> None:
-        check_positive_whole("low", self.low)
-        check_positive_whole("high", self.high)
+        check_whole("low", self.low, 1, MOST_BINS, "bins")
+        check_whole("high", self.high, 1, MOST_BINS, "bins")
 
     @property
     def needs_crossover(self) -> bool:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sedistill.audio.spectrum import Stft
-from sedistill.distill.checks import check_choice
+from sedistill.checks import as_given, check_choice, check_kind, check_whole, is_number, is_whole
 from sedistill.distill.signals import SignalObjective
 from sedistill.errors import UserError
 
@@ -39,23 +39,25 @@ class SubbandKD(SignalObjective):
 
     def __post_init__(self) -> None:
         check_choice("target", self.target, ("band_teachers", "teacher", "clean"))
+        check_kind("stft", self.stft, Stft, "Stft()")
+        check_whole("sample_rate", self.sample_rate, 1000, 192_000, "Hz")
         if not self._bands_are_possible():
             raise UserError(
-                f"bands = {self.bands} is not possible; give their number, or rising frequencies in Hz"
-                f" between them, such that each has one of {self.stft.bins} bins up to"
+                f"bands = {_listed(self.bands)} is not possible; give their number, or rising frequencies in"
+                f" Hz between them, such that each has one of {self.stft.bins} bins up to"
                 f" {self.sample_rate / 2:g} Hz."
             )
         used, bands = self.bands_used, len(self.bin_ranges)
-        if used is not None and (not used or len({*used} & {*range(bands)}) < len(used)):
+        if used is not None and not _are_different_of(used, bands):
             raise UserError(
-                f"bands_used = {used} is not possible; give different numbers from 0 to {bands - 1}."
+                f"bands_used = {_listed(used)} is not possible; give different numbers from 0 to {bands - 1}."
             )
 
     def _bands_are_possible(self) -> bool:
-        if isinstance(self.bands, int):
-            possible = self.bands >= 1
+        if isinstance(self.bands, list | tuple):
+            possible = all(is_number(hz) and 0 < hz < self.sample_rate / 2 for hz in self.bands)
         else:
-            possible = all(0 < frequency < self.sample_rate / 2 for frequency in self.bands)
+            possible = is_whole(self.bands) and 1 <= self.bands <= self.stft.bins
         return possible and all(first < end for first, end in self.bin_ranges)
 
     @property
@@ -86,3 +88,14 @@ class SubbandKD(SignalObjective):
         if target.ndim == 2:
             return [self.stft(target).abs()] * len(bands)
         return [self.stft(target[:, band]).abs() for band in bands]
+
+
+def _are_different_of(used: object, bands: int) -> bool:
+    """Whether these are numbers of bands, at least one, and none twice."""
+    if not isinstance(used, list | tuple) or not all(is_whole(band) and 0 <= band < bands for band in used):
+        return False
+    return len(used) > 0 and len(set(used)) == len(used)
+
+
+def _listed(given: object) -> str:
+    return f"({', '.join(map(as_given, given[:8]))})" if isinstance(given, list | tuple) else as_given(given)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sedistill.audio.si_snr import negative_si_snr
-from sedistill.distill.checks import check_choice
+from sedistill.checks import check_choice
 from sedistill.distill.signals import SignalObjective
 
 

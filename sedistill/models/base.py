@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sedistill.checks import as_given
 from sedistill.errors import UserError
-from sedistill.settings import value_text
 
 
 class SpeechEnhancer(nn.Module):
@@ -33,6 +33,7 @@ class SpeechEnhancer(nn.Module):
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__()
+        _refuse_too_large(type(self), settings)
         self.settings = settings
         self.sample_rate: int = whole_number("sample_rate", settings["sample_rate"])
         self.preset: str | None = None
@@ -53,6 +54,31 @@ class SpeechEnhancer(nn.Module):
             parameter.neg_()
 
 
+MOST_PARAMETERS = 500_000_000
+USUAL_WIDTH, USUAL_DEPTH, DEPTHS = 1024, 8, ("depth", "blocks", "layers")
+
+
+def _refuse_too_large(network: type[nn.Module], settings: dict[str, Any]) -> None:
+    """Raise UserError before memory is taken, where settings are so large that the network may be."""
+    given = {key: value for key, value in settings.items() if key != "sample_rate"}
+    sizes = [size for value in given.values() for size in (value if isinstance(value, list) else [value])]
+    wide = any(isinstance(size, int) and size > USUAL_WIDTH for size in sizes)
+    deep = any(given.get(key, 0) > USUAL_DEPTH for key in DEPTHS)
+    if not (wide or deep) or torch.empty(0).is_meta:
+        return
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            count = sum(parameter.numel() for parameter in network(**settings).parameters())
+    except (RuntimeError, ValueError, OverflowError, TypeError, MemoryError):
+        count = None  # a size that is no number of elements any more
+    if count is None or count > MOST_PARAMETERS:
+        told = "more than can be counted" if count is None else f"{count:,}"
+        raise UserError(
+            f"{network.__name__} with these settings would have {told} parameters, more than "
+            f"{MOST_PARAMETERS:,}; make it smaller."
+        )
+
+
 WIDEST = 65_536
 LOWEST_RATE = 1_000
 # Of layers that each double (or quadruple) the reach, few make more frames than any clip has.
@@ -65,20 +91,21 @@ def whole_number(name: str, value: Any, low: int = 1) -> int:
     low = LOWEST_RATE if name == "sample_rate" else low
     high = _MOST.get(name, WIDEST)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        text = value_text(value) if isinstance(value, int) else repr(value)
-        raise UserError(f"{name} = {text}: it must be a whole number of at least {low} and at most {high}.")
+        raise UserError(
+            f"{name} = {as_given(value)}: it must be a whole number of at least {low} and at most {high}."
+        )
     return value
 
 
 def yes_or_no(name: str, value: Any) -> bool:
     """Return `value` if it is true or false, else raise UserError."""
     if not isinstance(value, bool):
-        raise UserError(f"{name} = {value!r}: it must be true or false.")
+        raise UserError(f"{name} = {as_given(value)}: it must be true or false.")
     return value
 
 
 def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """Return `value` if it is one of `allowed`, else raise UserError."""
-    if value not in allowed:
-        raise UserError(f"{name} = {value!r}: it must be one of {', '.join(allowed)}.")
-    return str(value)
+    if not isinstance(value, str) or value not in allowed:
+        raise UserError(f"{name} = {as_given(value)}: it must be one of {', '.join(allowed)}.")
+    return value

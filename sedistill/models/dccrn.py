@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sedistill.checks import as_given
 from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer, whole_number
 
@@ -232,7 +233,9 @@ def _even(name: str, value: int) -> int:
 
 def _even_widths(channels: Sequence[int]) -> list[int]:
     if not isinstance(channels, list | tuple) or not channels:
-        raise UserError(f"channels = {channels!r}: it must be a list of even numbers, one for each layer.")
+        raise UserError(
+            f"channels = {as_given(channels)}: it must be a list of even numbers, one for each layer."
+        )
     return [_even("channels", width) for width in channels]
 
 

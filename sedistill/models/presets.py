@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from sedistill.errors import UserError, nearest
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.clean_unet import CleanUNet
@@ -25,10 +23,6 @@ NETWORKS: dict[str, type[SpeechEnhancer]] = {
     network.__name__: network
     for network in (ConvTasNet, DCCRN, DPTNet, GTCRN, MANNER, WaveUNet, DEMUCS, TSTNN, CleanUNet, E3Net)
 }
-
-
-MOST_PARAMETERS = 500_000_000
-USUAL_WIDTH, USUAL_DEPTH, DEPTHS = 1024, 8, ("depth", "blocks", "layers")
 
 
 @dataclass(frozen=True)
@@ -222,7 +216,6 @@ def build_model(name_or_settings: str | Mapping[str, Any]) -> SpeechEnhancer:
     for key in settings:
         if key not in known:
             raise UserError(f"{network.__name__} has no setting '{key}'{nearest(key, known)}")
-    _refuse_too_large(network, settings)
     model = network(**settings)
     model.preset = _preset_with(model)
     return model
@@ -237,25 +230,6 @@ def full_settings(name_or_settings: str | Mapping[str, Any]) -> dict[str, Any]:
     known = inspect.signature(network).parameters.values()
     defaults = {one.name: one.default for one in known if one.default is not inspect.Parameter.empty}
     return json.loads(json.dumps({"class": network.__name__, **defaults, **settings}, default=str))
-
-
-def _refuse_too_large(network: type[SpeechEnhancer], settings: Mapping[str, Any]) -> None:
-    """Raise UserError before memory is taken, where settings are so large that the network may be."""
-    sizes = {key: value for key, value in settings.items() if isinstance(value, int) and key != "sample_rate"}
-    deep = any(sizes.get(key, 0) > USUAL_DEPTH for key in DEPTHS)
-    if not deep and max(sizes.values(), default=0) <= USUAL_WIDTH:
-        return
-    try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            count = sum(parameter.numel() for parameter in network(**settings).parameters())
-    except (RuntimeError, ValueError, OverflowError, TypeError, MemoryError):
-        count = None  # a size that is no number of elements any more
-    if count is None or count > MOST_PARAMETERS:
-        told = "more than can be counted" if count is None else f"{count:,}"
-        raise UserError(
-            f"{network.__name__} with these settings would have {told} parameters, more than "
-            f"{MOST_PARAMETERS:,}; make it smaller."
-        )
 
 
 def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnhancer], dict[str, Any]]:

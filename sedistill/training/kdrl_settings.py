@@ -4,13 +4,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sedistill.distill.kdrl import PAPER_INPUT, SHORTEST_INPUT
+from sedistill.distill.kdrl import LONGEST_INPUT, PAPER_INPUT, SHORTEST_INPUT
 from sedistill.errors import UserError
 from sedistill.settings import Settings
 
 DistanceName = Literal["mse", "si_snr"]
 DEFAULT_FLOORS: dict[DistanceName, float] = {"mse": 1e-8, "si_snr": 1.0}
-LONGEST_INPUT = 1_000_000  # samples, a minute: its policy network has 256 M parameters
 DEFAULT_RATIO = 0.75  # the best of the paper's fixed ratios (table 4)
 
 

@@ -65,5 +65,5 @@ def test_a_waveform_of_another_shape_is_refused() -> None:
 
 @pytest.mark.parametrize(("window", "hop"), [(512, 0), (512, -1), (512, 513), (0, 0), (-512, 128)])
 def test_impossible_lengths_are_refused(window: int, hop: int) -> None:
-    with pytest.raises(UserError, match="hop_length"):
+    with pytest.raises(UserError, match="hop_length" if window > 0 else "window_length"):
         Stft(window, hop)
