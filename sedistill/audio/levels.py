@@ -45,6 +45,12 @@ def offset_of(mean: float, active_level_db: float) -> float:
     return 0.0 if negligible or active_level_db == -math.inf else mean
 
 
+def has_steady_mean(samples: NDArray) -> bool:
+    """Whether the mean of (T,) is an offset and not slow rumble: whether it is alike in each quarter."""
+    means = [float(part.mean(dtype=np.float64)) for part in np.array_split(samples, 4) if len(part)]
+    return bool(means) and float(np.std(means)) < abs(float(np.mean(means))) / 2
+
+
 def rms_db(samples: NDArray) -> float:
     """Root mean square of all samples (T,) around their mean, in dB; -inf for silence or an empty input."""
     samples = without_mean(samples)

@@ -103,7 +103,7 @@ def _measure(read: Read, which: Sequence[int], sample_rate: int, workers: int) -
         return fit
 
     with (
-        ProgressBar("aligning pairs", len(which), "pairs") as bar,
+        ProgressBar("checking pairs", len(which), "pairs") as bar,
         ThreadPoolExecutor(workers) as threads,
     ):
         return list(threads.map(fit_of, which))

@@ -55,8 +55,9 @@ def few_warning(counts: Mapping[str, int], clips: int) -> str:
     ]
     if not few:
         return ""
+    only = " and ".join(filter(None, (", ".join(few[:-1]), few[-1])))
     return (
-        f"{clips} clips come from only {' and '.join(few)}: clips that share one are not independent, so "
+        f"{clips} clips come from only {only}: clips that share one are not independent, so "
         "the set says less than their number promises"
     )
 

@@ -18,7 +18,7 @@ from sedistill.data.pair_fit import TRUSTED
 from sedistill.data.parallel import parallel_map
 from sedistill.data.published import LeftOut, compare
 from sedistill.data.splitting import assign_splits, find_leaks
-from sedistill.data.summary import AUDIO_ROOT, EXCLUDED, Excluded, PrepareSummary
+from sedistill.data.summary import AUDIO_ROOT, EXCLUDED, TOO_SHORT_TO_SPLIT, Excluded, PrepareSummary
 from sedistill.data.unused import unused_files
 from sedistill.errors import UserError
 from sedistill.reading import NAMES, shown
@@ -152,7 +152,7 @@ def _summarise(
     shortest = {kind: round(seconds * sample_rate) for kind, seconds in SHORTEST_SECONDS.items()}
     clips, cut, warnings = assign_splits(clips, listing.shares, seed, shortest, listing.in_time)
     excluded += copies
-    excluded += [Excluded(_original(clip, listing), "too short to split in time", why) for clip, why in cut]
+    excluded += [Excluded(_original(clip, listing), TOO_SHORT_TO_SPLIT, why) for clip, why in cut]
     _refuse_useless(listing, clips, excluded)
     clips.sort(key=lambda clip: (_split_rank(clip.split), clip.kind, clip.root, clip.path, clip.start))
     converted = len({(clip.root, clip.path) for clip in clips if clip.source})

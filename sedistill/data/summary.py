@@ -13,6 +13,8 @@ from sedistill.data.corpus import Corpus
 from sedistill.reading import shown
 
 EXCLUDED = "excluded.csv"
+TOO_SHORT_TO_SPLIT = "too short to split in time"
+"""The reason of a part of a recording; other parts of it are used."""
 AUDIO_ROOT = "audio"
 
 
@@ -75,13 +77,16 @@ class PrepareSummary:
         ]
 
     def _left_out_lines(self) -> list[str]:
-        audio = [one for one in self.excluded if one.reason != NO_AUDIO]
+        audio = [one for one in self.excluded if one.reason not in (NO_AUDIO, TOO_SHORT_TO_SPLIT)]
+        parts = [one.path for one in self.excluded if one.reason == TOO_SHORT_TO_SPLIT]
         others = told_by_suffix(Unread(Path(one.path), one.reason, one.detail) for one in self.excluded)
         listed = f"listed in {self.folder / EXCLUDED}"
         lines = [f"Left out: {len(audio)} files, {listed}" if audio else "Left out: nothing"]
         for reason, count in Counter(one.reason for one in audio).most_common():
             remedy = f" ({self._formats()}); convert them, as by ffmpeg" if reason == OTHER_FORMAT else ""
             lines.append(f"  {count:6d}  {reason}{remedy}")
+        if parts:
+            lines.append(f"Not used: parts of {len(set(parts))} files, {TOO_SHORT_TO_SPLIT}; {listed}")
         return [*lines, f"Beside them {others}; {listed}"] if others else lines
 
     def _formats(self) -> str:

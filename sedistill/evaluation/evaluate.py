@@ -164,14 +164,16 @@ def offset_warning(pairs: FixedSet) -> Iterator[str]:
         except UserError:  # is told as the reason of every metric
             continue
         level = levels.active_level_db(clean, pairs.sample_rate)
-        if np.isfinite(clean).all() and (offset := levels.offset_of(float(clean.mean()), level)):
+        if not np.isfinite(clean).all():
+            continue
+        if (offset := levels.offset_of(float(clean.mean()), level)) and levels.has_steady_mean(clean):
             with_offset.append((abs(offset), pairs.name(index)))
     if with_offset:
         largest, name = max(with_offset)
         yield (
-            f"Warning: {len(with_offset)} clean files have an offset (a mean that is not 0), the largest, "
-            f"{largest:.3g} of full scale, {shown(name)}; SI-SDR and segmental SNR as defined take it for "
-            "speech: prepare and mix the set again, or take the means away."
+            f"Warning: {len(with_offset)} of {len(pairs)} clean files have an offset (a mean that is not 0), "
+            f"the largest, {largest:.3g} of full scale, {shown(name)}; SI-SDR and segmental SNR as defined "
+            "take it for speech: prepare and mix the set again, or take the means away."
         )
 
 

@@ -52,7 +52,7 @@ def test_a_written_set_says_what_it_is_made_from(tmp_path: Path) -> None:
     made = {"clean_recordings": 2, "speakers": 2, "noise_recordings": 1, "noise_classes": 1}
     assert yaml.safe_load((tmp_path / "set/set.yaml").read_text())["distinct"] == made
     assert "2 clean recordings of 2 speakers, 1 noise recording of 1 noise class" in summary.text()
-    assert "Warning: 12 clips come from only 2 clean recordings and" in summary.text()
+    assert "Warning: 12 clips come from only 2 clean recordings, 2 speakers and 1 noise rec" in summary.text()
     with (tmp_path / "set/mixtures.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {(one["speaker"], one["clean_recording"]) for one in rows} == {

@@ -248,6 +248,8 @@ def test_two_recordings_are_split_in_time_without_overlap(tmp_path: Path) -> Non
     }
     assert pieces == {"train": (0, 128_000), "valid": (128_000, 16_000), "test": (144_000, 16_000)}
     assert "split in time" in summary.text()
+    assert "Left out: nothing" in summary.text()
+    assert "Not used: parts of 1 files, too short to split in time" in summary.text()
     assert reasons(tmp_path / "corpus") == {"b.wav": "too short to split in time"}
     corpus = Corpus.load(tmp_path / "corpus").split("valid").kind("noise")
     assert np.array_equal(corpus.read(0), read_mono(noises / "a.wav", RATE, 128_000, 16_000))

@@ -372,5 +372,13 @@ def test_an_offset_on_clean_files_is_told(tmp_path: Path) -> None:
         write(tmp_path / f"clean/{name}.wav", clean, RATE)
         write(tmp_path / f"noisy/{name}.wav", clean + noise(len(clean), level=0.01, seed=1), RATE)
     (line,) = module.offset_warning(module.FixedSet(tmp_path))
-    assert line.startswith("Warning: 1 clean files have an offset")
+    assert line.startswith("Warning: 1 of 2 clean files have an offset")
     assert "of full scale, b.wav; SI-SDR" in line
+
+
+def test_slow_rumble_is_no_offset(tmp_path: Path) -> None:
+    clean = speech_like(1.0)
+    rumble = 0.1 * np.sin(2 * np.pi * 0.7 * np.arange(len(clean)) / RATE)  # its mean over this clip is not 0
+    write(tmp_path / "clean/a.wav", clean + rumble, RATE)
+    write(tmp_path / "noisy/a.wav", clean + rumble + noise(len(clean), level=0.01, seed=1), RATE)
+    assert list(module.offset_warning(module.FixedSet(tmp_path))) == []
