@@ -129,8 +129,8 @@ class _Told:
         told = [f"{shown(name)} {fit.text(self.sample_rate)}" for name, fit in self.wrong.items()]
         more = f", and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         return (
-            f"{shown(self.folder)}: {len(self.wrong)} of {self.of} pairs are misaligned or do not belong together: "
-            f"{', '.join(told[:_SHOWN])}{more}"
+            f"{shown(self.folder)}: {len(self.wrong)} of {self.of} pairs are misaligned or do not belong "
+            f"together: {', '.join(told[:_SHOWN])}{more}"
         )
 
     def _remedies(self, remedy: str, way_on: str) -> list[str]:
