@@ -74,7 +74,7 @@ def _safe_cell(value: Any) -> Any:
     return value
 
 
-def _as_written(cell: str) -> str:
+def as_written(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
@@ -84,10 +84,16 @@ def read_csv(path: Path | str, kind: type[R], remedy: str) -> list[R]:
     Columns that `kind` does not know are passed over; those that it has a default for may be missing.
     Raises UserError naming file, line and column, and ending with `remedy`.
     """
+    columns = read_columns(path, kind, remedy)
+    return [kind(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+
+
+def read_columns(path: Path | str, kind: type, remedy: str, growing: bool = False) -> dict[str, list[Any]]:
+    """The same column by column. growing: a kill may have cut the last line short; it is passed over."""
     path = Path(path)
-    header, rows = read_cells(path, remedy)
+    header, rows = read_cells(path, remedy, growing)
     types = get_type_hints(kind, include_extras=True)
-    needed = {field.name: field.default is MISSING for field in fields(kind)}  # type: ignore[arg-type]
+    needed = {field.name: field.default is MISSING for field in fields(kind)}
     missing = [name for name, has_no_default in needed.items() if has_no_default and name not in header]
     if missing:
         raise UserError(f"{shown(path)} has no column '{missing[0]}'; {remedy}.")
@@ -100,7 +106,7 @@ def read_csv(path: Path | str, kind: type[R], remedy: str) -> list[R]:
             line, row = rows[error.row]
             cell = value_text(row[place])
             raise UserError(f"{shown(path)}, line {line}: {name} = {cell}: {error}; {remedy}.") from None
-    return [kind(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+    return columns
 
 
 class _CellError(Exception):
@@ -127,12 +133,16 @@ def _checked(cells: list[str], kind: Any) -> list[Any]:
     return cells
 
 
-def read_cells(path: Path, remedy: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def read_cells(
+    path: Path, remedy: str, growing: bool = False
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header and the rows, each with the number of its line. Raises UserError, as `read_csv` does."""
-    reader = csv.reader(io.StringIO(read_text(path, remedy, names=True), newline=""), strict=True)
+    text = read_text(path, remedy, names=True)
+    text = text[: text.rfind("\n") + 1] if growing else text
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        header = [_as_written(cell) for cell in next(reader, [])]
-        rows = [(reader.line_num, [_as_written(cell) for cell in row]) for row in reader if row]
+        header = [as_written(cell) for cell in next(reader, [])]
+        rows = [(reader.line_num, [as_written(cell) for cell in row]) for row in reader if row]
     except csv.Error as error:
         raise UserError(f"{shown(path)}, line {reader.line_num}: {error}; {remedy}.") from None
     if not header:

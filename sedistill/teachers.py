@@ -10,11 +10,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
-import yaml
 from filelock import FileLock
+from pydantic import Field
 from torch import Tensor, nn
 
 from sedistill.data.batches import FixedDataset
@@ -24,8 +25,9 @@ from sedistill.integrity import file_digest, file_hash
 from sedistill.models.modes import on_device
 from sedistill.models.saving import load_model, model_hash
 from sedistill.progress import ProgressBar
+from sedistill.settings import Record, read_record
 from sedistill.writing import atomic_path, flush, named_disk_errors
-from sedistill.yaml_files import read_yaml
+from sedistill.yaml_files import yaml_text
 
 LEVEL_WARNING = 0.10  # a factor further than this from 1, or a negative one, is worth a word
 
@@ -123,6 +125,16 @@ class NoPlaceError(UserError):
     """A teacher's outputs cannot be kept where they should be, because nothing may be written there."""
 
 
+class _Outputs(Record):
+    """What outputs.yaml has to hold."""
+
+    teacher_hash: str
+    set_hash: str
+    clips: Annotated[int, Field(ge=1)]
+    samples: Annotated[int, Field(ge=1)]
+    checksum: str
+
+
 class TeacherOutputs:
     """A teacher's raw outputs on a fixed set, kept as one float16 file and never used for anything else.
 
@@ -171,7 +183,7 @@ class TeacherOutputs:
         if not card.exists():
             return ""
         try:
-            written = read_yaml(card)
+            written = read_record(_Outputs, card, "delete it, and the outputs are computed again")
         except UserError:
             return f"{card.name} is damaged"
         if any(written.get(name) != value for name, value in self.key.items()):
@@ -233,7 +245,7 @@ class TeacherOutputs:
         self._progress.unlink(missing_ok=True)
         with atomic_path(self.folder / "outputs.yaml") as temporary:
             card = {**self.key, "samples": self.samples, "checksum": digest.hexdigest()}
-            temporary.write_text(yaml.safe_dump(card), encoding="utf-8")
+            temporary.write_text(yaml_text(card), encoding="utf-8")
 
     def _bytes(self, clips: int) -> int:
         return clips * self.samples * np.dtype(np.float16).itemsize

@@ -4,6 +4,7 @@ It is plain data alone: no tags that build objects, no key twice in a mapping (t
 without a word), and nothing that grows beyond measure when it is opened.
 """
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,22 @@ def parse_yaml(text: str, where: str, remedy: str = "") -> Any:
         raise UserError(f"{where}{line} is not readable YAML: {problem}{ending(remedy)}") from None
 
 
+def yaml_text(value: Any) -> str:
+    """Plain data as YAML, keys in their order: what `parse_yaml` reads back as it was."""
+    return yaml.dump(value, Dumper=_PlainText, sort_keys=False, allow_unicode=True, width=100)
+
+
+# YAML 1.1 takes 1e-3 for text, where it wants 1.0e-3; here, as in YAML 1.2, it is a number everywhere.
+_EXPONENT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+_FLOAT = "tag:yaml.org,2002:float"
+
+
+class _PlainText(yaml.SafeDumper):
+    """Quotes text that looks like a number to `_PlainData`."""
+
+
+_PlainText.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
+
 _KINDS = {"timestamp": "date", "int": "whole number", "float": "number", "bool": "value true or false"}
 
 
@@ -91,6 +108,9 @@ class _PlainData(yaml.SafeLoader):
                     raise _yaml_fault(f"the key '{key.value}' is there twice", key.start_mark)
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
+
+
+_PlainData.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+.0123456789"))
 
 
 def _apart(value: Any) -> Any:

@@ -156,7 +156,7 @@ def test_damaged_outputs_are_named_and_computed_again(
         kept.path.write_bytes(content)
     else:
         card = kept.folder / "outputs.yaml"
-        card.write_text(card.read_text().replace(teacher.hash, "0" * 64))
+        card.write_text(card.read_text().replace(teacher.hash, "a" * 64))
     np.testing.assert_array_equal(kept.open(), first)
     reason = {"truncate": "incomplete", "alter": "damaged", "foreign card": "another teacher"}[harm]
     assert reason in capsys.readouterr().out

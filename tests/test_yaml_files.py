@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sedistill.data.mixing import mixing_settings
 from sedistill.errors import UserError
-from sedistill.yaml_files import MOST_VALUES, parse_yaml, read_yaml
+from sedistill.settings import apply_override
+from sedistill.yaml_files import MOST_VALUES, parse_yaml, read_yaml, yaml_text
 
 LAUGHS = "\n".join(
     ["a0: &a0 [1, 2]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
@@ -84,3 +88,24 @@ def test_an_empty_file_is_an_empty_mapping_and_a_byte_order_mark_nothing(tmp_pat
     assert read_yaml(path) == {}
     path.write_bytes(b"\xef\xbb\xbfa: 1")
     assert read_yaml(path) == {"a": 1}
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "1e3", "+1e3", "-1.5e-3", ".5e2", "1.e2", "1e+3"])
+def test_an_exponent_makes_a_number_everywhere(text: str, tmp_path: Path) -> None:
+    value = float(text)
+    assert parse_yaml(f"a: {text}", "f.yaml") == {"a": value}
+    mapping: dict[str, object] = {}
+    apply_override(mapping, f"student.eps={text}")
+    assert mapping == {"student": {"eps": value}}
+    with pytest.raises(UserError, match="snr_db_low"):
+        mixing_settings([f"snr_db_low={'1e3' if value > 0 else '-1e3'}"])
+    assert mixing_settings(["level_spread_db=1e1"]).level_spread_db == 10
+
+
+@given(st.text() | st.from_regex(r"[-+]?[0-9.]+[eE][-+]?[0-9]+", fullmatch=True))
+def test_text_stays_text(text: str) -> None:
+    if text.isprintable():
+        assert parse_yaml(yaml_text({"a": text, "b": [text, 1e-6]}), "f.yaml") == {
+            "a": text,
+            "b": [text, 1e-6],
+        }

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 import sedistill
 from sedistill.analyzing.gaps import Gap, compute_gap, find_teacher
@@ -23,6 +22,7 @@ from sedistill.report.figures import standing_alone
 from sedistill.report.printing import print_tables
 from sedistill.training.patch_file import read_patch_record
 from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
+from sedistill.yaml_files import yaml_text
 
 FACTS, SHARES, CURVES, TEXT, PAGE, FIGURES = (
     "analysis.yaml", "shares.csv", "curves.csv", "analysis.md", "analysis.html", "figures",
@@ -98,7 +98,7 @@ def analyze(
             CURVES: curves_csv(analysis.runs),
             TEXT: markdown(report, places),
             PAGE: render_page(report, figures),
-            FACTS: yaml.safe_dump(facts, sort_keys=False, allow_unicode=True),
+            FACTS: yaml_text(facts),
         }
         for name, text in texts.items():
             (temporary / name).write_text(text, **TO_BE_READ)

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import sedistill
 from sedistill.comparing.numbers import comparison_csv
 from sedistill.comparing.words import comparison_report
@@ -23,6 +21,7 @@ from sedistill.report.comparison import (
 from sedistill.report.figures import standing_alone
 from sedistill.report.printing import print_tables
 from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
+from sedistill.yaml_files import yaml_text
 
 FACTS, NUMBERS, TEXT, PAGE, FIGURES = (
     "comparison.yaml", "comparison.csv", "comparison.md", "comparison.html", "figures",
@@ -74,7 +73,7 @@ def compare(
         (temporary / NUMBERS).write_text(comparison_csv(comparison), **NAMES)
         (temporary / TEXT).write_text(markdown(report, places), **TO_BE_READ)
         (temporary / PAGE).write_text(render_page(report, figures), **TO_BE_READ)
-        text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
+        text = yaml_text(facts)
         (temporary / FACTS).write_text(text, encoding="utf-8")
     if show:
         summaries = [part for part in report.sections if part.figure is None]

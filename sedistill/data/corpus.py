@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
@@ -25,6 +24,7 @@ from sedistill.paths import PathInside
 from sedistill.reading import NAMES
 from sedistill.settings import Record, read_record
 from sedistill.writing import atomic_path
+from sedistill.yaml_files import yaml_text
 
 FORMAT_VERSION = 1
 MANIFEST, FACTS = "corpus.csv", "corpus.yaml"
@@ -151,7 +151,7 @@ class Corpus:
         hashes = {"manifest_sha256": file_hash(folder / MANIFEST), "files_hash": contents_hash(contents)}
         facts = {**self.facts, **hashes}
         facts[CHECKSUM] = _checksum(facts)
-        text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
+        text = yaml_text(facts)
         with atomic_path(folder / FACTS) as path:
             path.write_text(text, encoding="utf-8")
 

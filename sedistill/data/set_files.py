@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -32,6 +31,7 @@ from sedistill.paths import PathInside
 from sedistill.reading import NAMES
 from sedistill.settings import Record
 from sedistill.writing import atomic_folder
+from sedistill.yaml_files import yaml_text
 
 FACTS, TABLE = "set.yaml", "mixtures.csv"
 SIDES = ("noisy", "clean")
@@ -149,7 +149,7 @@ def write_set(
             "table_sha256": file_hash(folder / TABLE),
         }
         whole = with_checksum(whole)
-        (folder / FACTS).write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
+        (folder / FACTS).write_text(yaml_text(whole), encoding="utf-8")
     snr_db = np.array([row.snr_db for row in rows])
     return FixedSetSummary(
         output, whole, snr_db, time.monotonic() - started, corpus.facts.get("excluded") or {}

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import Field
 
 import sedistill
@@ -18,6 +17,7 @@ from sedistill.errors import UserError
 from sedistill.paths import as_is
 from sedistill.settings import Record, read_record
 from sedistill.writing import alone, atomic_path, refuse_foreign_folder
+from sedistill.yaml_files import yaml_text
 
 RECIPES = Path(__file__).parent / "recipes"
 STATIONS = 7
@@ -106,7 +106,7 @@ class Demo:
     def _save(self) -> None:
         with atomic_path(self.place(MARKER)) as temporary:
             facts = {"made_by": made_by(), "seed": SEED, "minutes": self.minutes}
-            temporary.write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
+            temporary.write_text(yaml_text(facts), encoding="utf-8")
 
 
 def made_by() -> dict[str, str]:

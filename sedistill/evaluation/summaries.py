@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sedistill.csv_files import csv_text
 from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.scores import (
@@ -23,6 +21,7 @@ from sedistill.evaluation.scores import (
 from sedistill.integrity import file_hash
 from sedistill.markdown import markdown_table, markdown_text
 from sedistill.reading import NAMES, TO_BE_READ
+from sedistill.yaml_files import yaml_text
 
 SUMMARY, SUMMARY_TEXT = "summary.csv", "summary.md"
 SUMMARY_COLUMNS = (
@@ -37,7 +36,7 @@ def write_scores(folder: Path, scores: SetScores) -> None:
     (folder / SUMMARY).write_text(csv_text(_summary_rows(scores)), **NAMES)
     (folder / SUMMARY_TEXT).write_text(summary_text(scores), **TO_BE_READ)
     facts = {"name": scores.name, **scores.facts, CLIPS_HASH: file_hash(folder / CLIPS)}
-    (folder / FACTS).write_text(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (folder / FACTS).write_text(yaml_text(facts), encoding="utf-8")
 
 
 def _summary_rows(scores: SetScores) -> Iterator[Sequence[Any]]:
@@ -66,7 +65,7 @@ def _summary_rows(scores: SetScores) -> Iterator[Sequence[Any]]:
 def summary_text(scores: SetScores) -> str:
     """The summary as Markdown: means with spread and n; by SNR and noise class; what was measured how."""
     explanation = f"Mean ± standard deviation over clips; in brackets the mean improvement over {NOISY}."
-    facts = yaml.safe_dump(scores.facts, sort_keys=False, allow_unicode=True)
+    facts = yaml_text(scores.facts)
     parts = [
         f"# {markdown_text(scores.name)}",
         explanation,

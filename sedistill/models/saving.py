@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import safetensors
 import torch
-import yaml
 from pydantic import AfterValidator, Field
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
@@ -27,6 +26,7 @@ from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model, network_class
 from sedistill.settings import Record, read_record
 from sedistill.writing import atomic_folder, is_empty_folder
+from sedistill.yaml_files import yaml_text
 
 WEIGHTS, CARD = "model.safetensors", "card.yaml"
 GIVEN_FIELDS = ("output_gain", "metrics", "training", "licences")
@@ -80,7 +80,7 @@ def save_model(
     card[CHECKSUM] = _checksum(card)
     with atomic_folder(folder, overwrite, marker=CARD) as temporary:
         (temporary / WEIGHTS).write_bytes(data)
-        text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
+        text = yaml_text(card)
         (temporary / CARD).write_text(text + _ABOUT_CHECKSUM, encoding="utf-8")
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
-
 from sedistill.devices import usable_cores
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import metrics_named
@@ -25,6 +23,7 @@ from sedistill.training.identity import refuse_another_identity
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import refuse_another_recipe
 from sedistill.writing import alone, atomic_path, refuse_impossible, refuse_inside
+from sedistill.yaml_files import yaml_text
 
 RECIPES, LOCK = "recipes", ".reproduce.lock"
 
@@ -109,7 +108,7 @@ class Session:
         for name, recipe in self.work.recipes.items():
             path = folder / f"{name}.yaml"
             with atomic_path(path) as temporary:
-                temporary.write_text(yaml.safe_dump(dict(recipe), sort_keys=False), encoding="utf-8")
+                temporary.write_text(yaml_text(dict(recipe)), encoding="utf-8")
             recipes[name] = load_settings(Recipe, path, self.changes)
         return recipes
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+from pydantic import model_validator
 
 from sedistill.data.alignment import check_all
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
@@ -18,10 +18,23 @@ from sedistill.data.prepare import prepare
 from sedistill.data.set_files import FACTS as SET_FACTS
 from sedistill.errors import UserError
 from sedistill.reproducing.table import CorpusSettings, Scale, SetSettings
+from sedistill.settings import Record, read_record, value_text
 from sedistill.writing import atomic_path
-from sedistill.yaml_files import read_yaml
+from sedistill.yaml_files import yaml_text
 
 CORPORA, SETS, ORIGINS = "corpora", "sets", "reproduce.yaml"
+
+
+class _Origins(Record):
+    """What reproduce.yaml has to hold: of what each corpus and set was made."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _are_groups(cls, given: Any) -> Any:
+        for name, origin in given.items():
+            if not name.startswith((f"{CORPORA}/", f"{SETS}/")) or not isinstance(origin, dict):
+                raise ValueError(f"{value_text(name)} is no corpus or set with what it was made of")
+        return given
 
 
 @dataclass(frozen=True)
@@ -99,7 +112,7 @@ class Sources:
         wanted = {f"{CORPORA}/{name}": self._corpus_origin(name) for name in corpora}
         wanted |= {f"{SETS}/{name}": _plain(self.scale.sets[name]) for name in sets}
         path = self.output / ORIGINS
-        known = read_yaml(path, "choose another place with --output") if path.exists() else {}
+        known = read_record(_Origins, path, "choose another place with --output") if path.exists() else {}
         for name, origin in wanted.items():
             if name in known and known[name] != origin:
                 raise UserError(
@@ -108,7 +121,7 @@ class Sources:
                 )
         if wanted.keys() - known.keys():
             with atomic_path(path) as temporary:
-                temporary.write_text(yaml.safe_dump({**known, **wanted}, sort_keys=False), encoding="utf-8")
+                temporary.write_text(yaml_text({**known, **wanted}), encoding="utf-8")
 
     def _corpus_origin(self, name: str) -> dict[str, Any]:
         settings = self.scale.corpora[name]

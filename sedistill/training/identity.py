@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sedistill.data.contents import (
     Contents,
     contents_hash,
@@ -29,6 +27,7 @@ from sedistill.models.saving import CARD, model_hash, read_card
 from sedistill.reading import shown
 from sedistill.training.recipe import Recipe
 from sedistill.writing import atomic_path, named_disk_errors
+from sedistill.yaml_files import read_yaml, yaml_text
 
 FACTS, FILES = "identity.yaml", "identity.csv"
 FORMAT_VERSION = 1
@@ -73,12 +72,12 @@ class Identity:
         if not path.exists():
             return None
         try:
-            facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+            facts = read_yaml(path)
             data, models = dict(facts["data"]), dict(facts["models"])
             contents = read_contents(folder / FILES, facts["files_hash"])
             if contents is None or not is_as_written(facts):
                 raise ValueError
-        except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+        except (UserError, OSError, KeyError, TypeError, ValueError):
             raise UserError(
                 f"{shown(path)} or {FILES} is damaged, so that nobody can tell whether this run would go on "
                 "with the data it began with; put a good copy in its place, or delete both to go on anyway."
@@ -96,7 +95,7 @@ class Identity:
         with named_disk_errors(folder):
             write_contents(folder / FILES, self.contents)
             with atomic_path(folder / FACTS) as temporary:
-                text = yaml.safe_dump(with_checksum(facts), sort_keys=False, allow_unicode=True)
+                text = yaml_text(with_checksum(facts))
                 temporary.write_text(text, encoding="utf-8")
 
     def told_differences(self, now: "Identity") -> list[str]:

@@ -1,12 +1,15 @@
 """What a run writes down: one tidy table, metrics.csv, and the same as TensorBoard events."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from sedistill.training.tables import GrowingTable, complete_rows
+from sedistill.training.tables import GrowingTable, read_table
 from sedistill.writing import named_disk_errors
 
 COLUMNS = ("step", "epoch", "name", "value")
@@ -75,9 +78,18 @@ class Means:
         self.counts = dict(state["counts"])
 
 
+@dataclass(frozen=True)
+class _Row:
+    step: Annotated[int, Field(ge=0)]
+    epoch: Annotated[int, Field(ge=0)]
+    name: str
+    value: float
+
+
 def read_metrics(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """The curves of a run: name -> [(step, value), ...] from its metrics.csv."""
+    """The curves of a run, name -> [(step, value), ...], from its metrics.csv. Raises UserError."""
     curves: dict[str, list[tuple[int, float]]] = {}
-    for step, _, name, value in complete_rows(folder / "metrics.csv", COLUMNS):
-        curves.setdefault(name, []).append((int(step), float(value)))
+    rows = read_table(folder / "metrics.csv", _Row)
+    for step, name, value in zip(rows["step"], rows["name"], rows["value"], strict=True):
+        curves.setdefault(name, []).append((step, value))
     return curves

@@ -1,11 +1,14 @@
 """The ratios of KDRL as a run leaves them: ratios.csv with one row a clip of every logged step."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 from torch import Tensor
 
-from sedistill.training.tables import GrowingTable, complete_rows
+from sedistill.training.tables import GrowingTable, read_table
 
 COLUMNS = ("step", "clip", "ratio")
 
@@ -22,8 +25,15 @@ class RatioLog:
         self.table.append((step, clip, f"{ratio:.8g}") for clip, ratio in pairs)
 
 
+@dataclass(frozen=True)
+class _Row:
+    step: Annotated[int, Field(ge=0)]
+    clip: Annotated[int, Field(ge=0)]
+    ratio: Annotated[float, Field(ge=0, le=1)]
+
+
 def read_ratios(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Steps, clips (both int64) and ratios (float64) of all rows, in the order they were written."""
-    rows = complete_rows(path, COLUMNS)
-    steps, clips = (np.array([row[i] for row in rows], dtype=np.int64) for i in (0, 1))
-    return steps, clips, np.array([row[2] for row in rows], dtype=np.float64)
+    rows = read_table(path, _Row)
+    steps, clips = (np.array(rows[name], dtype=np.int64) for name in ("step", "clip"))
+    return steps, clips, np.array(rows["ratio"], dtype=np.float64)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from pydantic import BaseModel, ValidationError
 
 import sedistill
@@ -33,6 +32,7 @@ from sedistill.training.preparing import PreparedRun, prepare_run
 from sedistill.training.ratio_log import read_ratios
 from sedistill.training.recipe import LOSS, Recipe
 from sedistill.writing import alone, atomic_path, refuse_foreign_folder, refuse_if_taken
+from sedistill.yaml_files import yaml_text
 
 LOCK, COMMAND = ".train.lock", "sedistill train"
 
@@ -239,5 +239,5 @@ def write_config(recipe: Recipe, folder: Path) -> None:
         "torch": str(torch.__version__),
     }
     with atomic_path(folder / "config.yaml") as temporary:
-        text = yaml.safe_dump({"made_by": made_by, "recipe": recipe.model_dump(mode="json")}, sort_keys=False)
+        text = yaml_text({"made_by": made_by, "recipe": recipe.model_dump(mode="json")})
         temporary.write_text(text, encoding="utf-8")

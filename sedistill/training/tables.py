@@ -3,8 +3,11 @@
 import csv
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+from sedistill.csv_files import as_written, csv_writer, read_columns
 from sedistill.writing import atomic_path, named_disk_errors
 
 
@@ -19,7 +22,7 @@ class GrowingTable:
         self.path = path
         rows = complete_rows(path, columns) if first_step > 0 else []
         with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
+            writer = csv_writer(file)
             writer.writerow(columns)
             writer.writerows(row for row in rows if int(row[0]) <= first_step)
         with named_disk_errors(path):
@@ -28,7 +31,7 @@ class GrowingTable:
     def append(self, rows: Iterable[Sequence[object]]) -> None:
         """Add rows; a kill loses none of them."""
         with named_disk_errors(self.path):
-            csv.writer(self.file).writerows(rows)
+            csv_writer(self.file).writerows(rows)
             self.file.flush()
 
     def flush(self) -> None:
@@ -42,14 +45,25 @@ class GrowingTable:
 
 
 def complete_rows(path: Path, columns: Sequence[str]) -> list[list[str]]:
-    """The rows that are whole, without the header; none where there is no file."""
+    """The rows that are whole, without the header; none where there is no file. Others are lost."""
     if not path.exists():
         return []
     text = path.read_bytes().decode("utf-8", errors="replace")
     whole = text[: text.rfind("\n") + 1].replace("\0", "")
     rows = csv.reader(whole.splitlines())
     return [
-        row
+        [as_written(cell) for cell in row]
         for row in rows
         if len(row) == len(columns) and row[0].isdecimal() and not any("\ufffd" in cell for cell in row)
     ]
+
+
+def read_table(path: Path, kind: type) -> dict[str, list[Any]]:
+    """The columns of a run's table, each cell of the type that the dataclass `kind` gives its column.
+
+    A last line that is cut short is passed over; no file gives no rows. Raises UserError for any other row
+    that does not fit.
+    """
+    if not path.exists():
+        return {field.name: [] for field in fields(kind)}
+    return read_columns(path, kind, "put a good copy in its place, or train the run again", growing=True)

@@ -110,6 +110,18 @@ def test_other_settings_under_the_same_name_are_refused(
         Sources(tmp_path / "other", tmp_path / "out", scale).prepare(["speech"], [])
 
 
+@pytest.mark.parametrize(
+    "text", ["[1]", "sets/valid: 3", "other: {a: 1}", "../x: {a: 1}", "sets/valid: [", "1: {}", "\0"]
+)
+def test_a_note_of_origins_that_is_none_is_refused(
+    recordings: Path, scale: Scale, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "reproduce.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"reproduce\.yaml.*choose another place with --output"):
+        Sources(recordings, tmp_path / "out", scale).prepare(["speech"], [])
+
+
 def test_what_is_not_there_is_named(scale: Scale, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"clean and .*noise do not exist; --data needs clean/"):
         Sources(tmp_path, tmp_path / "out", scale).prepare(["speech"], [])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sedistill.errors import UserError
 from sedistill.training import tables
 from sedistill.training.logs import RunLog, read_metrics
 from sedistill.training.ratio_log import read_ratios
@@ -51,7 +52,7 @@ def test_a_table_cut_anywhere_keeps_its_whole_rows_only(
     expected = [row for row in complete if int(row.split(",")[0]) <= first]
     GrowingTable(path, COLUMNS, first_step=first).close()
     assert [",".join(row) for row in complete_rows(path, COLUMNS)] == (expected if first else [])
-    assert path.read_bytes().startswith(b"step,value\r\n")
+    assert path.read_bytes().startswith(b"step,value\n")
 
 
 def test_the_run_s_readers_pass_over_a_torn_line(tmp_path: Path) -> None:
@@ -59,6 +60,40 @@ def test_the_run_s_readers_pass_over_a_torn_line(tmp_path: Path) -> None:
     (tmp_path / "ratios.csv").write_text("step,clip,ratio\n1,0,0.5\n1,1,0.")
     assert read_metrics(tmp_path) == {"se": [(1, -2.5)]}
     assert read_ratios(tmp_path / "ratios.csv")[2].tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("metrics.csv", "step,epoch,name,value\n1,0,se,-2.5\n2,0,se\n3,0,se,1\n", "line 3: 3 cells, not 4"),
+        ("metrics.csv", "step,epoch,name,value\n1,0,se,loud\n", "line 2: value = loud: it must be a number"),
+        ("metrics.csv", "step,epoch,name,value\nx,0,se,1\n", "line 2: step = x: it must be a whole number"),
+        ("metrics.csv", "date,price\n1,2\n", "has no column 'step'"),
+        ("metrics.csv", "step,epoch,name,value\n1,0,se,1\n\0\0\0\n", "holds NUL bytes"),
+        ("metrics.csv", "", "is empty"),
+        ("ratios.csv", "step,clip,ratio\n1,0,0.5\n1,-1,0.5\n", "line 3: clip = -1"),
+        ("ratios.csv", "step,clip,ratio\n1,0,7\n", "line 2: ratio = 7"),
+        ("ratios.csv", "step,clip,ratio\n1,0,0.5,3\n", "line 2: 4 cells, not 3"),
+        ("ratios.csv", "<html>\n", "has no column 'step'"),
+    ],
+)
+def test_a_row_of_something_else_is_refused_with_its_line(
+    tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"{name}.*{words}.*; put a good copy") as refused:
+        read_metrics(tmp_path) if name == "metrics.csv" else read_ratios(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_names_that_a_spreadsheet_would_run_are_escaped_and_come_back(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    log.write(1, 0, {"=1+1": -2.5, "a,b": 1.0})
+    log.close()
+    assert (tmp_path / "metrics.csv").read_text() == 'step,epoch,name,value\n1,0,\'=1+1,-2.5\n1,0,"a,b",1\n'
+    RunLog(tmp_path, first_step=1).close()
+    assert read_metrics(tmp_path) == {"=1+1": [(1, -2.5)], "a,b": [(1, 1.0)]}
 
 
 def test_what_a_checkpoint_tells_of_is_on_the_disk_before(
