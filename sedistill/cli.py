@@ -463,9 +463,9 @@ def main() -> None:
     """The `sedistill` command."""
     # Threads that spin while they wait cost tenfold as soon as something else runs on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    prepare_streams()
     try:
         with ends_in_words(None):  # while typer builds the commands, too
+            prepare_streams()
             app()
     finally:
         flush_output()

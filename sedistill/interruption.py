@@ -3,7 +3,7 @@
 Each raises KeyboardInterrupt in the main thread, so that what is half done is removed on the way out. Where
 that would do harm (a rename, an import, a training step) it waits for the next safe moment. Code that cannot
 raise, such as a callback from C, may swallow it; it is then raised at the next safe moment too: none is
-unheard. Child processes leave signals to their parent and end with it.
+unheard. Child processes leave signals to their parent, which may send one to all of them, and end with it.
 """
 
 import ctypes
@@ -11,12 +11,16 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+TOGETHER_SECONDS = 1.0
+"""A signal so soon after the first is the same wish: `timeout` and job managers send theirs twice."""
+
 _PARENT_DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 
 
@@ -26,6 +30,8 @@ class _State:
     listening = False
     came: int | None = None
     """The first signal that came since listening began."""
+    when = 0.0
+    """By the monotonic clock."""
     waits = False
     """Whether the first is only noted: the work itself asks for it."""
     finished: str | None = None
@@ -56,12 +62,6 @@ def heard() -> Iterator[None]:
             if signal.getsignal(number) is _handle:
                 signal.signal(number, signal.SIG_DFL if old is None else old)
         _State.listening, _State.came = False, None
-
-
-def unheard_from_here() -> None:
-    """When all is done and said: the process only winds up, and must not seem to have failed."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -114,7 +114,9 @@ def finished() -> str | None:
 def _handle(number: int, frame: FrameType | None) -> None:
     first = _State.came is None
     if first:
-        _State.came = number
+        _State.came, _State.when = number, time.monotonic()
+    elif time.monotonic() - _State.when < TOGETHER_SECONDS:
+        return
     if _State.shields or (first and (_State.waits or _in_delicate_code(frame))):
         return
     raise KeyboardInterrupt
@@ -148,27 +150,39 @@ def children_begin() -> Iterator[None]:
 
 
 def left_to_parent(*_: Any) -> None:
-    """In a child process: Ctrl-C and a closed terminal are the parent's to answer, and it ends with it."""
-    for number in SIGNALS:
-        if number != signal.SIGTERM:
-            signal.signal(number, signal.SIG_IGN)
-        elif signal.getsignal(number) is _handle:
-            signal.signal(number, signal.SIG_DFL)
-    if end := end_with_parent(signal.SIGTERM):
-        end()
+    """In a child process: signals are the parent's to answer, who kills it, and it ends with the parent.
+
+    A child that fell to a signal sent to the whole group would look like one that the system has killed.
+    """
+    import multiprocessing  # as whoever made this process has
+
+    ignore_signals()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        direct = multiprocessing.get_start_method() != "forkserver"
+        if end := end_with_parent(signal.SIGKILL, (parent.pid if direct else None) or os.getppid()):
+            end()
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
-def end_with_parent(number: int) -> Callable[[], None] | None:
+def ignore_signals() -> None:
+    """For a process that ends when its work or its input does."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def end_with_parent(number: int, parent: int) -> Callable[[], None] | None:
     """For a new process to call: it gets this signal where its parent is killed outright. Linux only."""
     if not sys.platform.startswith("linux"):
         return None
-    set_option, before = ctypes.CDLL(None).prctl, os.getpid()
+    set_option = ctypes.CDLL(None).prctl
 
     def ask() -> None:
+        if number != signal.SIGKILL:
+            signal.signal(number, signal.SIG_DFL)  # the parent's way of hearing it would lose it here
         set_option(_PARENT_DEATH_SIGNAL, number)
-        if before not in (os.getpid(), os.getppid()):  # the parent went before it was asked
+        if os.getppid() != parent:  # which went before it was asked
             os.kill(os.getpid(), number)
 
     return ask

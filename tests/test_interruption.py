@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sedistill import interruption
 from sedistill.interruption import deferred, heard, safe_moment, uninterrupted
 from sedistill.progress import track
 from sedistill.writing import atomic_folder, atomic_path
@@ -78,11 +79,12 @@ def test_nothing_is_raised_twice_on_the_way_out(tmp_path: Path) -> None:
     assert (tmp_path / "minutes").exists()
 
 
-def test_a_short_piece_of_work_is_done_first() -> None:
+def test_a_short_piece_of_work_is_done_first(monkeypatch: pytest.MonkeyPatch) -> None:
     done = []
     with heard():
         with uninterrupted():
             send()
+            monkeypatch.setattr(interruption, "TOGETHER_SECONDS", 0)
             send()
             done.append(True)
         with pytest.raises(KeyboardInterrupt):
@@ -90,12 +92,16 @@ def test_a_short_piece_of_work_is_done_first() -> None:
     assert done
 
 
-def test_the_first_waits_where_the_work_asks_for_it_and_the_second_does_not() -> None:
+def test_the_first_waits_where_the_work_asks_for_it_and_the_second_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with deferred() as came:
         assert not came()
         send(signal.SIGTERM)
         safe_moment()
         assert came()
+        send(signal.SIGTERM)  # sent twice at once, as `timeout` does
+        monkeypatch.setattr(interruption, "TOGETHER_SECONDS", 0)
         with pytest.raises(KeyboardInterrupt):
             send()
 

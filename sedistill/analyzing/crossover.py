@@ -16,7 +16,7 @@ from sedistill.errors import UserError
 from sedistill.models.saving import load_model
 from sedistill.report.crossover import CrossoverFigure, crossover_svg
 from sedistill.report.figures import require_drawing, standing_alone
-from sedistill.writing import atomic_path, refuse_existing
+from sedistill.writing import atomic_path, refuse_existing, refuse_impossible
 
 SCANS = {"ascending": "ascending scan, as printed", "descending": "descending scan"}
 PLAIN_RATE = 16_000  # Hz, of the papers; a network has its own
@@ -65,9 +65,7 @@ def draw_crossover(
     """
     clip, output = Path(clip), Path(output)
     require_drawing("drawing the crossover")
-    if output.suffix.lower() != ".svg":
-        raise UserError(f"{output}: the figure is an SVG; give a name that ends in .svg.")
-    refuse_existing(output, overwrite)
+    _refuse_output(output, overwrite)
     network = None if model is None else load_model(model)
     rate = PLAIN_RATE if network is None else rate_of(network)
     samples = _stretch(clip, rate, start, seconds)
@@ -89,6 +87,15 @@ def draw_crossover(
     with atomic_path(output) as temporary:
         temporary.write_text(standing_alone(crossover_svg(figure)), encoding="utf-8")
     return Crossovers(found, figure.bin_hz)
+
+
+def _refuse_output(output: Path, overwrite: bool) -> None:
+    refuse_impossible(output)
+    if output.suffix.lower() != ".svg":
+        raise UserError(f"{output}: the figure is an SVG; give a name that ends in .svg.")
+    if output.is_dir():
+        raise UserError(f"{output} is a folder, and a file is to be written; choose another name.")
+    refuse_existing(output, overwrite)
 
 
 def _stretch(clip: Path, rate: int, start: float, seconds: float) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from sedistill.checking.trained import (
     check_run,
 )
 from sedistill.errors import UserError
+from sedistill.interruption import safe_moment
 from sedistill.reading import shown
 
 Check = Callable[[Path], list[str]]
@@ -39,6 +40,7 @@ def check_paths(paths: Sequence[Path]) -> bool:
     found = [(path, *kind_of(path)) for path in paths]
     sound = True
     for path, kind, check in found:
+        safe_moment()
         try:
             faults = check(path)
         except UserError as error:

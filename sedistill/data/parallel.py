@@ -9,7 +9,7 @@ from typing import TypeVar
 from sedistill.devices import usable_cores
 from sedistill.errors import UserError
 from sedistill.interpreters import importing_safely
-from sedistill.interruption import children_begin, left_to_parent, safe_moment
+from sedistill.interruption import children_begin, left_to_parent, safe_moment, uninterrupted
 from sedistill.progress import ProgressBar
 
 Item = TypeVar("Item")
@@ -43,14 +43,15 @@ def parallel_map(
         with importing_safely(), children_begin():
             futures = [pool.submit(_several, function, part) for part in _parts(items, workers)]
         return _gather(futures, len(items), description, unit)
-    except BrokenProcessPool:
-        raise UserError(
-            f"{description}: one of {workers} processes was ended from outside, as the system does when "
-            "memory runs out; free some memory or let fewer work at a time (--workers 1)."
-        ) from None
-    except BaseException:  # Ctrl-C too: the pool alone would wait for what is under way and for some more
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
+    except BaseException as error:  # Ctrl-C too: the pool alone would wait for what is under way, and more
+        with uninterrupted():
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
+        if isinstance(error, BrokenProcessPool):
+            raise UserError(
+                f"{description}: one of {workers} processes was ended from outside, as the system does when "
+                "memory runs out; free some memory or let fewer work at a time (--workers 1)."
+            ) from None
         raise
     finally:
         pool.shutdown(cancel_futures=True)

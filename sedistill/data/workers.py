@@ -56,12 +56,19 @@ class Batches(DataLoader):
     def _started(self) -> Any:
         try:
             with importing_safely(), children_begin():
-                return super().__iter__()
+                return _ended_by_kill(super().__iter__())
         except OSError as error:
             raise UserError(
                 f"data.workers = {self.num_workers}: they cannot be started ({error.strerror or error}); "
                 f"lower it or set it to 0, {GO_ON}."
             ) from None
+
+
+def _ended_by_kill(batches: Any) -> Any:
+    """Torch and multiprocessing end workers by SIGTERM, which they leave to this process to hear."""
+    for worker in getattr(batches, "_workers", ()):
+        worker._popen.terminate = worker._popen.kill
+    return batches
 
 
 def affordable_workers(workers: int, dataset: Dataset, batch_size: int) -> int:

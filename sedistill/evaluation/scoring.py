@@ -2,8 +2,8 @@
 
 The process is started as a plain command that imports numpy and the metrics, never torch, the caller's main
 script or anything from the current folder. Jobs and answers travel as pickles over its standard input and
-output. It knows nothing of Ctrl-C (a session of its own) and ends when its input does, so that it cannot
-outlive its parent.
+output. It knows nothing of Ctrl-C (a session of its own) or any other signal, and ends when its input does,
+so that it cannot outlive its parent.
 """
 
 import os
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sedistill.evaluation.checks import MetricUndefined
 from sedistill.evaluation.quality import METRICS, Part
 from sedistill.interpreters import python_command, python_environment
+from sedistill.interruption import ignore_signals
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -113,6 +114,7 @@ class ScoringProcess:
 
 def serve() -> None:
     """Answer jobs from standard input until it ends: one pickle a metric, in the order asked for."""
+    ignore_signals()  # one sent to all processes is answered by the parent, and is no crash of a metric
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a metric's library prints must not end up between the answers
     _reply(answers, "ready")

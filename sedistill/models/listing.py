@@ -4,6 +4,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from sedistill.interruption import safe_moment
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import PRESETS, Preset, build_model
@@ -22,6 +23,7 @@ def print_presets(console: Console | None = None) -> None:
         numeric = heading in ("parameters", "MAC/s", "latency")
         table.add_column(heading, justify="right" if numeric else "left", no_wrap=heading != "paper prints")
     for name, preset in PRESETS.items():
+        safe_moment()
         with torch.device("meta"):  # shapes are enough
             model = build_model(name)
         row = _row(name, preset, model)

@@ -1,15 +1,17 @@
 """Trainings side by side: each a `sedistill train` of its own, teachers before their students."""
 
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from sedistill.interpreters import module_command, python_environment
-from sedistill.interruption import end_with_parent, heard
+from sedistill.interruption import end_with_parent, heard, uninterrupted
 from sedistill.models.saving import CARD, read_card
 from sedistill.reproducing.runs import Run
 
@@ -66,7 +68,8 @@ class Trainings:
                 self._note_failure(run, f"it needs {lost}")
             elif len(active) < self.jobs and all(is_finished(self.output, one) for one in needed):
                 waiting.remove(run)
-                active.append(self._start(run))
+                with uninterrupted():
+                    active.append(self._start(run))
 
     def _start(self, run: Run) -> Training:
         path = self.log(run)
@@ -80,7 +83,8 @@ class Trainings:
             self.command(run), cwd=self.output, env=environment, stdin=subprocess.DEVNULL,
             stdout=log, stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches them through here only, and once
-            preexec_fn=end_with_parent(signal.SIGTERM),  # else the same command would train beside it
+            # Else the same command would train beside it.
+            preexec_fn=end_with_parent(signal.SIGTERM, os.getpid()),
         )  # fmt: skip
         return Training(run, process, log)
 
@@ -142,15 +146,19 @@ def last_line(log: Path) -> str:
 
 
 def _end(active: Sequence[Training]) -> None:
-    """End every training, which then writes its checkpoint; kill those that take too long."""
-    for training in active:
-        if training.process.poll() is None:
-            training.process.terminate()
+    """End every training, which then writes its checkpoint; kill those that take too long, and at a second
+    Ctrl-C all.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    for training in active:
-        try:
-            training.process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            training.process.kill()
-            training.process.wait()
-        training.log.close()
+    try:
+        for training in active:
+            training.process.terminate()
+        for training in active:
+            with suppress(subprocess.TimeoutExpired):
+                training.process.wait(max(0.1, deadline - time.monotonic()))
+    finally:
+        with uninterrupted():
+            for training in active:
+                training.process.kill()
+                training.process.wait()
+                training.log.close()

@@ -167,6 +167,29 @@ def test_the_loader_is_still_one_of_torch() -> None:
     assert len(loader) == 4
 
 
+def test_workers_leave_signals_to_their_parent_who_kills_them() -> None:
+    batches = iter(train_loader(Failing(nothing), 2, seed=0, workers=2)._started())
+    next(batches)
+    for worker in batches._workers:  # as a job manager does, and to the parent too
+        os.kill(worker.pid, signal.SIGTERM)
+    assert len(list(batches)) == 3
+    batches = train_loader(Failing(nothing), 2, seed=0, workers=2)._started()
+    next(batches)
+    for worker in batches._workers:
+        worker.terminate()
+        worker.join(60)
+        assert worker.exitcode == -signal.SIGKILL
+
+
+def test_processes_of_a_pool_leave_signals_to_their_parent() -> None:
+    assert parallel.parallel_map(end_own_process, range(100), 2, "writing", "clips") == list(range(100))
+
+
+def end_own_process(item: int) -> int:
+    os.kill(os.getpid(), signal.SIGTERM)
+    return item
+
+
 def test_a_killed_process_of_a_pool_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"writing: one of 2 processes was ended.*--workers 1"):
         parallel.parallel_map(kill_own_process, range(100), 2, "writing", "clips")

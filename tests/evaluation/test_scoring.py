@@ -1,6 +1,7 @@
 """The scoring process: same values as here, survives crashes, ends when told."""
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,14 @@ def test_a_process_killed_while_idle_is_started_again(process: ScoringProcess) -
     assert process.score([1.0, 0.0], [2.0, 3.0], RATE, ["si_sdr"])["si_sdr"] == pytest.approx(
         METRICS["si_sdr"].value([1.0, 0.0], [2.0, 3.0], RATE)
     )
+
+
+def test_a_signal_to_all_processes_is_no_crash_of_a_metric(process: ScoringProcess) -> None:
+    pid = process._process.pid
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        os.kill(pid, number)
+    assert isinstance(process.score([1.0, 0.0], [2.0, 3.0], RATE, ["si_sdr"])["si_sdr"], float)
+    assert process._process.pid == pid
 
 
 def test_an_unforeseen_error_is_not_swallowed(process: ScoringProcess) -> None:

@@ -60,16 +60,24 @@ RECIPES = {
 
 @pytest.fixture
 def paper(tmp_path: Path) -> Path:
+    return write_paper(tmp_path)
+
+
+def write_paper(folder: Path) -> Path:
     """The folder of the paper; its table is in table1/."""
     for name, content in {**RECIPES, "table1/table": TABLE}.items():
-        path = tmp_path / "tiny" / f"{name}.yaml"
+        path = folder / "tiny" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return tmp_path / "tiny"
+    return folder / "tiny"
 
 
 @pytest.fixture
 def recordings(tmp_path: Path) -> Path:
+    return write_recordings(tmp_path)
+
+
+def write_recordings(folder: Path) -> Path:
     """clean/ and noise/ with train, valid and test in each."""
     random = np.random.default_rng(0)
     time = np.arange(RATE) / RATE
@@ -79,7 +87,7 @@ def recordings(tmp_path: Path) -> Path:
             clean = 0.1 * np.sin(2 * np.pi * pitch * time * (1 + 0.2 * time)) * (1 + np.sin(25 * time))
             noise = 0.05 * random.standard_normal(RATE)
             for kind, sound in (("clean", clean), ("noise", noise)):
-                path = tmp_path / "recordings" / kind / split / f"group{number}of{split}" / "a.flac"
+                path = folder / "recordings" / kind / split / f"group{number}of{split}" / "a.flac"
                 path.parent.mkdir(parents=True)
                 sf.write(path, sound.astype(np.float32), RATE)
-    return tmp_path / "recordings"
+    return folder / "recordings"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sedistill import interruption
 from sedistill.reproducing import jobs
 from sedistill.reproducing.jobs import Trainings, is_finished, minutes_text
 from sedistill.reproducing.runs import Run
@@ -118,6 +119,25 @@ def test_one_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.
 
     started: list[jobs.Training] = []
     monkeypatch.setattr(work, "_collect", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        work.train([A])
+    assert started[0].process.returncode == -signal.SIGKILL
+
+
+def test_a_second_ctrl_c_kills_the_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption, "TOGETHER_SECONDS", 0)
+    slow = STOPS.replace("sys.exit(130)", "time.sleep(60)")
+    work = trainings(tmp_path, {A: [sys.executable, "-c", slow]}, {})
+    started: list[jobs.Training] = []
+    start = work._start
+    monkeypatch.setattr(work, "_start", lambda run: started.append(start(run)) or started[0])
+
+    def interrupt() -> None:
+        for sign in ("begun", "stopped"):
+            wait_for(tmp_path / sign)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         work.train([A])
     assert started[0].process.returncode == -signal.SIGKILL

@@ -11,6 +11,7 @@ from sedistill.cli import app
 from sedistill.errors import UserError
 from sedistill.writing import named_disk_errors, refuse_existing, refuse_foreign_folder, refuse_inside
 from sedistill.writing.disk_errors import _REASONS
+from tests.reproducing.conftest import write_paper
 
 COMMANDS = {
     "prepare": ["prepare", "--clean", "in", "--noise", "in", "-o"],
@@ -20,7 +21,8 @@ COMMANDS = {
     "analyze": ["analyze", "in", "-o"],
     "enhance": ["enhance", "in", "in", "-o"],
     "train": ["train", "recipe.yaml", "-o"],
-    "reproduce": ["reproduce", "table", "--data", "in", "-o"],
+    "crossover": ["crossover", "clip.wav", "-o"],
+    "reproduce": ["reproduce", "tiny/table1", "--data", "in", "--scale", "small", "-o"],
     "demo": ["demo", "-o"],
 }
 PLACES = {
@@ -44,12 +46,11 @@ def contents(folder: Path) -> list[tuple[str, int]]:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in ("in", "folder", "table"):
+    for name in ("in", "folder"):
         Path(name).mkdir()
+    write_paper(tmp_path)
     Path("folder/mine").touch()
     Path("file").touch()
-    table = "title: t\npaper: p\nviews: {}\nscales: {full: {}}\n"
-    Path("table/table.yaml").write_text(table)
     os.mkfifo("fifo")
     with socket.socket(socket.AF_UNIX) as one:
         one.bind("socket")
@@ -60,7 +61,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"reproduce"}))
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("place", PLACES)
 def test_an_impossible_output_is_one_sentence_and_changes_nothing(
     world: Path, command: str, place: str, capsys: pytest.CaptureFixture[str]
@@ -73,6 +74,22 @@ def test_an_impossible_output_is_one_sentence_and_changes_nothing(
     assert said.count("\n") == 1, said
     assert PLACES[place] in said
     assert contents(world) == before
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [("figure", "ends in .svg"), ("folder.svg", "is a folder, and a file"), ("file.svg", "exists already")],
+)
+def test_a_figure_is_a_new_file(
+    world: Path, place: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("folder.svg").mkdir()
+    Path("file.svg").write_text("mine")
+    with pytest.raises(SystemExit) as end:
+        app([*COMMANDS["crossover"], place])
+    assert end.value.code == 2
+    assert words in capsys.readouterr().err
+    assert Path("file.svg").read_text() == "mine"
 
 
 @pytest.mark.parametrize("place", [".", "folder/.."])
