@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sedistill.reading import require_file, why_no_file
+
 CHECKSUM = "checksum"
 """The key under which facts in a YAML file hold their own checksum."""
 
@@ -17,12 +19,13 @@ _BLOCK_BYTES = 1 << 20
 
 
 def file_hash(path: Path | str) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """SHA-256 of a file's bytes, in hexadecimal. Raises UserError for what is no file."""
     return file_digest(path).hexdigest()
 
 
 def file_digest(path: Path | str) -> "hashlib._Hash":
-    """SHA-256 of a file's bytes, to be gone on with."""
+    """SHA-256 of a file's bytes, to be gone on with. Raises UserError for what is no file."""
+    require_file(path, "put a good copy in its place")
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(_BLOCK_BYTES):
@@ -71,9 +74,11 @@ def is_as_written(facts: Mapping[str, Any]) -> bool:
 def read_sealed_zip(path: Path) -> memoryview | bytes | None:
     """The bytes of a zip file (a checkpoint, an .npz) that was written with a seal.
 
-    None when it is missing, damaged or cut short. Files from before there were seals are held against the
-    checksums that every member of a zip has.
+    None when it is missing, no file, damaged or cut short. Files from before there were seals are held
+    against the checksums that every member of a zip has.
     """
+    if why_no_file(path):
+        return None
     try:
         data = path.read_bytes()
         content = unsealed(data)

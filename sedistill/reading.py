@@ -84,6 +84,14 @@ def why_no_file(path: Path | str) -> str:
     return "" if os.access(path, os.R_OK) else _REASONS[errno.EACCES]
 
 
+def is_taken(path: Path | str) -> bool:
+    """Whether anything lies at `path`, a broken link or one to itself among it: it is there to be read.
+
+    Who asks `exists()` instead takes such a link for nothing, and goes on without what it should hold.
+    """
+    return os.path.lexists(path)
+
+
 def why_no_folder(path: Path | str) -> str:
     """What keeps `path` from being looked through as a folder; "" if nothing."""
     fault = why_no_file(path)
@@ -102,7 +110,7 @@ def why_unreadable(error: OSError) -> str:
 def require_file(path: Path | str, remedy: str) -> Path:
     """`path`, when it is a file that may be read. Raises UserError: what it is instead, and the remedy."""
     if fault := why_no_file(path):
-        raise UserError(f"{shown(path)} {fault}; {remedy}.")
+        raise UserError(f"{shown(path)} {fault}{ending(remedy)}")
     return Path(path)
 
 

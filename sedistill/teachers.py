@@ -25,6 +25,7 @@ from sedistill.integrity import file_digest, file_hash
 from sedistill.models.modes import on_device
 from sedistill.models.saving import load_model, model_hash
 from sedistill.progress import ProgressBar
+from sedistill.reading import is_taken, why_no_file
 from sedistill.settings import Record, read_record
 from sedistill.writing import atomic_path, flush, named_disk_errors
 from sedistill.yaml_files import yaml_text
@@ -180,8 +181,11 @@ class TeacherOutputs:
     def _fault(self) -> str | None:
         """None when the file can be trusted; "" when there is none yet; else what is wrong with it."""
         card = self.folder / "outputs.yaml"
-        if not card.exists():
+        if not is_taken(card):
             return ""
+        for path in (card, self.path):
+            if is_taken(path) and (fault := why_no_file(path)):
+                return f"{path.name} {fault}"
         try:
             written = read_record(_Outputs, card, "delete it, and the outputs are computed again")
         except UserError:
@@ -195,7 +199,12 @@ class TeacherOutputs:
         return None
 
     def _forget(self) -> None:
-        for path in (self.folder / "outputs.yaml", self.path, self._unfinished, self._progress):
+        self._remove(self.folder / "outputs.yaml", self.path, self._unfinished, self._progress)
+
+    def _remove(self, *paths: Path) -> None:
+        for path in paths:
+            if path.is_dir() and not path.is_symlink():
+                raise UserError(f"{path} is a folder, not a file; take it away.")
             path.unlink(missing_ok=True)
 
     @property
@@ -209,6 +218,8 @@ class TeacherOutputs:
 
     def _done(self) -> int:
         """Clips of an interrupted computation that are there, as they were written; 0 starts afresh."""
+        if any(map(why_no_file, (self._progress, self._unfinished))):
+            return 0
         try:
             size, written = self._progress.read_text(encoding="utf-8").split()
             os.truncate(self._unfinished, int(size))
@@ -220,7 +231,7 @@ class TeacherOutputs:
     def _compute(self, device: str, batch_size: int) -> None:
         done = self._done()
         if not done:
-            self._unfinished.unlink(missing_ok=True)
+            self._remove(self._unfinished, self._progress)
         digest = file_digest(self._unfinished) if done else hashlib.sha256()
         with (
             on_device(self.teacher.network, device),

@@ -12,8 +12,9 @@ import sedistill
 ROOT = Path(sedistill.__file__).parent
 # From the ground up; a module may import its own storey's folder and anything below, never beside or above.
 STOREYS = [
-    ["errors", "integrity"],
+    ["errors"],
     ["reading", "interruption", "console", "interpreters"],
+    ["integrity"],
     ["writing", "paths", "yaml_files", "progress", "devices", "markdown"],
     ["settings"],
     ["csv_files", "checks"],

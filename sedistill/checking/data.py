@@ -12,6 +12,7 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.parallel import parallel_map
 from sedistill.data.set_files import FACTS as SET_FACTS
 from sedistill.errors import UserError
+from sedistill.reading import is_taken
 from sedistill.yaml_files import read_yaml
 
 
@@ -20,7 +21,8 @@ def check_corpus(folder: Path) -> list[str]:
     corpus = Corpus.load(folder)
     known = read_contents(folder / FILES, corpus.facts.get("files_hash"))
     if known is not None:
-        return differences(known, look(corpus.files()))
+        files = corpus.files()
+        return differences(known, look(files), files)
     corpus.contents()  # raises where the list of files alone is damaged, or writes it
     clips = {f"{clip.root}/{clip.path}": (str(corpus.path(i)), clip.audio_sha256)
              for i, clip in enumerate(corpus) if not clip.source}  # fmt: skip
@@ -34,11 +36,11 @@ def check_corpus(folder: Path) -> list[str]:
 
 def check_set(folder: Path) -> list[str]:
     """Every file that is gone, changed or new; what else is wrong with the set, else."""
-    facts = read_yaml(folder / SET_FACTS) if (folder / SET_FACTS).exists() else {}
+    facts = read_yaml(folder / SET_FACTS) if is_taken(folder / SET_FACTS) else {}
     known = read_contents(folder / FILES, facts.get("files_hash")) if facts else None
     if known is not None:
-        now = look({name: folder / name for name in known})
-        if faults := differences(known, now):
+        files = {name: folder / name for name in known}
+        if faults := differences(known, look(files), files):
             return faults
     pairs = FixedSet(folder)
     if known is None and facts and pairs.hash_of_audio() != facts.get("hash"):

@@ -8,6 +8,7 @@ from sedistill.errors import UserError
 from sedistill.evaluation.scores import load_scores
 from sedistill.integrity import file_hash
 from sedistill.models.saving import CARD, load_model, model_hash
+from sedistill.reading import is_taken
 from sedistill.settings import check_settings
 from sedistill.training.checkpoints import load_checkpoint
 from sedistill.training.identity import Identity
@@ -21,11 +22,11 @@ from sedistill.yaml_files import read_yaml
 def check_run(folder: Path) -> list[str]:
     """Its checkpoints, its student, its records, and whether data and teachers are those it began with."""
     faults = [fault for path in sorted(folder.glob("checkpoints/*.ckpt")) for fault in check_checkpoint(path)]
-    if (folder / "student").exists():
+    if is_taken(folder / "student"):
         faults += _told(lambda: load_model(folder / "student"))
-    if (folder / "metrics.csv").exists():
+    if is_taken(folder / "metrics.csv"):
         faults += _told(lambda: read_metrics(folder))
-    if (folder / PATCHES).exists():
+    if is_taken(folder / PATCHES):
         faults += _told(lambda: read_patch_record(folder))
     try:
         return faults + _others(folder)
@@ -46,7 +47,7 @@ def check_checkpoint(path: Path) -> list[str]:
 def check_outputs(folder: Path) -> list[str]:
     """Whether the file is the one whose checksum the card has."""
     written, path = read_yaml(folder / "outputs.yaml").get("checksum"), folder / "outputs.f16"
-    if not path.exists():
+    if not is_taken(path):
         return [f"{path.name} is missing; the next training computes it again"]
     sound = file_hash(path) == written
     return [] if sound else [f"{path.name} was changed or damaged; the next training computes it again"]

@@ -14,7 +14,7 @@ from sedistill.csv_files import csv_writer, read_cells
 from sedistill.data.parallel import parallel_map
 from sedistill.errors import UserError
 from sedistill.integrity import file_hash, joint_hash
-from sedistill.reading import NAMES, shown
+from sedistill.reading import NAMES, is_taken, shown, why_no_file
 from sedistill.writing import atomic_path
 
 FILES = "files.csv"
@@ -77,13 +77,18 @@ def contents_hash(contents: Mapping[str, Content]) -> str:
     return joint_hash({name: content.sha256 for name, content in contents.items()})
 
 
-def differences(before: Mapping[str, Content], now: Mapping[str, Content]) -> list[str]:
-    """A few words on every file that is not what it was, or is gone, or new."""
+def differences(
+    before: Mapping[str, Content], now: Mapping[str, Content], files: Mapping[str, Path | str] | None = None
+) -> list[str]:
+    """A few words on every file that is not what it was, or is gone, or new.
+
+    files: where they lie, so as to say what lies in the place of one that is gone.
+    """
     names_before = {content.sha256: name for name, content in before.items()}
     told = []
     for name, content in before.items():
         if name not in now:
-            told.append(f"{name} (gone)")
+            told.append(f"{name} ({_why_gone(files[name]) if files and name in files else 'gone'})")
         elif now[name].sha256 != content.sha256:
             other = names_before.get(now[name].sha256)
             what = (
@@ -91,6 +96,11 @@ def differences(before: Mapping[str, Content], now: Mapping[str, Content]) -> li
             )
             told.append(f"{name} ({what})")
     return told + [f"{name} (new)" for name in now if name not in before]
+
+
+def _why_gone(path: Path | str) -> str:
+    """ "gone", or what lies there instead of a file, such as "is a folder, not a file"."""
+    return (why_no_file(path) if is_taken(path) else "") or "gone"
 
 
 def shortened(told: list[str]) -> str:
@@ -147,7 +157,7 @@ def as_written(
     """
     known = read_contents(folder / FILES, written_hash)
     now = look(files, known)
-    if gone := [f"{name} (gone)" for name in files if name not in now]:
+    if gone := [f"{name} ({_why_gone(path)})" for name, path in files.items() if name not in now]:
         raise UserError(f"{folder} lacks files: {shortened(gone)}; put them back, or {remedy}.")
     if known is None:
         if written_hash not in (None, contents_hash(now)):
@@ -173,7 +183,7 @@ def _hash_or_nothing(path: str) -> str:
     """Of a file; empty where it cannot be read any more."""
     try:
         return file_hash(path)
-    except OSError:
+    except (OSError, UserError):
         return ""
 
 

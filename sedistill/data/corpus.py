@@ -21,7 +21,7 @@ from sedistill.data.contents import FILES, Contents, as_written, contents_hash, 
 from sedistill.errors import UserError
 from sedistill.integrity import CHECKSUM, bytes_hash, facts_checksum, file_hash
 from sedistill.paths import PathInside
-from sedistill.reading import NAMES
+from sedistill.reading import NAMES, is_taken, require_folder
 from sedistill.settings import Record, read_record
 from sedistill.writing import atomic_path
 from sedistill.yaml_files import yaml_text
@@ -276,7 +276,9 @@ def _refuse_changed(folder: Path, facts: Mapping[str, Any]) -> None:
 
 def _read_facts(folder: Path) -> dict[str, Any]:
     path = folder / FACTS
-    if not path.is_file():
+    if is_taken(folder):
+        require_folder(folder, "give a folder written by `sedistill prepare`")
+    if not is_taken(path):
         raise UserError(
             f"{folder} is not a prepared corpus (it has no {FACTS}); make one with `sedistill prepare`."
         )

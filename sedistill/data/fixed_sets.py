@@ -39,7 +39,7 @@ from sedistill.data.set_files import (
 )
 from sedistill.errors import UserError
 from sedistill.integrity import file_hash, is_as_written
-from sedistill.reading import require_folder
+from sedistill.reading import is_taken, require_folder, shown, why_no_file
 from sedistill.settings import read_record
 from sedistill.writing import refuse_existing, refuse_inside
 
@@ -124,7 +124,7 @@ class FixedSet:
         self.lengths = np.zeros(len(pairs), dtype=np.int64)
         self.misfits: list[str] = []
         self.facts: dict[str, Any] = {}
-        if (self.folder / FACTS).is_file():
+        if is_taken(self.folder / FACTS):
             self._load_written()
         else:
             self._probe_all()
@@ -223,6 +223,9 @@ class FixedSet:
     def _refuse_left_over(self, left: Sequence[tuple[str, str]], side: str, partner: str) -> None:
         file, reason = left[0]
         more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+        same = self.folder / partner / file
+        if is_taken(same) and (fault := why_no_file(same)):
+            raise UserError(f"{shown(same)} {fault}; put the file there, or take its partner away too.")
         if reason == NO_PARTNER:
             reason = f"no partner of the same name in {self.folder / partner}; add it or take the file away"
             raise UserError(f"{self.folder / side / file}{more} has {reason}.")

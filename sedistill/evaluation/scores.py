@@ -14,6 +14,7 @@ from sedistill.csv_files import Number, csv_text, read_csv
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import METRICS
 from sedistill.integrity import file_hash
+from sedistill.reading import is_taken
 from sedistill.settings import Record, read_record
 
 NOISY = "noisy"
@@ -221,7 +222,7 @@ def load_scores(folder: Path | str) -> dict[str, SetScores]:
     `folder` is the output of an evaluation, or one set's folder in it. Raises UserError when it is neither.
     """
     folder = Path(folder)
-    places = [folder] if (folder / FACTS).is_file() else sorted(p.parent for p in folder.glob(f"*/{FACTS}"))
+    places = [folder] if is_taken(folder / FACTS) else sorted(p.parent for p in folder.glob(f"*/{FACTS}"))
     if not places:
         raise UserError(f"{folder} holds no evaluation ({FACTS}); make one with `sedistill evaluate`.")
     loaded: dict[str, SetScores] = {}

@@ -24,6 +24,7 @@ from sedistill.integrity import CHECKSUM, bytes_hash, facts_checksum
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model, network_class
+from sedistill.reading import is_taken, require_file, require_folder
 from sedistill.settings import Record, read_record
 from sedistill.writing import atomic_folder, is_empty_folder
 from sedistill.yaml_files import yaml_text
@@ -114,8 +115,12 @@ def read_card(folder: Path | str) -> dict[str, Any]:
 
 
 def _card_in(folder: Path) -> dict[str, Any]:
+    if is_taken(folder):
+        require_folder(folder, "give the folder of a saved model")
     for name in (CARD, WEIGHTS):
-        if not (folder / name).is_file():
+        if is_taken(folder / name):
+            require_file(folder / name, "put a good copy in its place, or train it again")
+        else:
             raise UserError(f"{folder} is not a saved model: {name} is missing.")
     remedy = "put a good copy in its place, or train it again"
     return {"output_gain": 1.0, **read_record(_Card, folder / CARD, remedy)}

@@ -10,7 +10,7 @@ import torch
 
 from sedistill.errors import UserError
 from sedistill.integrity import read_sealed_zip, seal
-from sedistill.reading import printable
+from sedistill.reading import is_taken, printable, why_no_file
 from sedistill.writing import atomic_path
 
 
@@ -54,9 +54,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             state = None
         if isinstance(state, dict):
             return state
+    fault = (why_no_file(path) or "is damaged or cut short") if is_taken(path) else "is missing"
     raise UserError(
-        f"the checkpoint {path} is {'damaged or cut short' if path.exists() else 'missing'}; put a good copy "
-        f"in its place, or delete {path.parent} to train afresh."
+        f"the checkpoint {path} {fault}; put a good copy in its place, or delete {path.parent} to train "
+        "afresh."
     )
 
 

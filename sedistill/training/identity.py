@@ -24,7 +24,7 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
 from sedistill.integrity import facts_checksum, is_as_written, with_checksum
 from sedistill.models.saving import CARD, model_hash, read_card
-from sedistill.reading import shown
+from sedistill.reading import is_taken, require_file, shown
 from sedistill.training.recipe import Recipe
 from sedistill.writing import atomic_path, named_disk_errors
 from sedistill.yaml_files import read_yaml, yaml_text
@@ -69,8 +69,9 @@ class Identity:
     def read(cls, folder: Path) -> "Identity | None":
         """What a run's folder says; None for a run from before there was any. Raises UserError: damaged."""
         path = folder / FACTS
-        if not path.exists():
+        if not is_taken(path):
             return None
+        require_file(path, "put back what was there")
         try:
             facts = read_yaml(path)
             data, models = dict(facts["data"]), dict(facts["models"])
@@ -118,7 +119,7 @@ def hold_to_identity(recipe: Recipe, folder: Path, base: Path = Path()) -> Ident
     known = Identity.read(folder)
     now = Identity.of(recipe, known.contents if known else None, base)
     if known is None:
-        if (folder / "checkpoints" / "last.ckpt").exists():
+        if is_taken(folder / "checkpoints" / "last.ckpt"):
             print(f"note: {folder} is from before runs kept hashes of their data; it does from now on.")
         now.write(folder)
     else:
@@ -171,7 +172,7 @@ def _refuse_differing(known: Identity, now: Identity, folder: Path) -> None:
 
 
 def _open(key: str, path: Path) -> Corpus | FixedSet:
-    if key == "data.train" and (path / CORPUS_FACTS).exists():
+    if key == "data.train" and is_taken(path / CORPUS_FACTS):
         return Corpus.load(path).split("train")
     return FixedSet(path)
 
@@ -200,7 +201,7 @@ def _models(recipe: Recipe, base: Path) -> list[tuple[str, str]]:
             teachers = getattr(objective, "teachers", None) or ()
             if objective.weight > 0:
                 named += [(f"objectives.{number}.teachers.{i}", path) for i, path in enumerate(teachers)]
-    if isinstance(recipe.student, str) and (base / recipe.student / CARD).exists():
+    if isinstance(recipe.student, str) and is_taken(base / recipe.student / CARD):
         named.append(("student", recipe.student))
     return [(key, str(path)) for key, path in named if path is not None]
 

@@ -18,6 +18,7 @@ from sedistill.devices import peak_memory_mb
 from sedistill.errors import UserError
 from sedistill.interruption import deferred
 from sedistill.progress import ProgressBar
+from sedistill.reading import is_taken
 from sedistill.training.checkpoints import fitting, load_checkpoint, restore_random_states, save_checkpoint
 from sedistill.training.learning_rates import adam_beta1, learning_rate
 from sedistill.training.logs import Means, RunLog
@@ -121,7 +122,7 @@ class Loop:
 
     def run(self) -> Progress:
         """Train to the end, from wherever checkpoints/last.ckpt stands. Returns the final progress."""
-        if self.last_path.exists():
+        if is_taken(self.last_path):
             self._restore()
         self.last_saved = time.monotonic()
         with (
@@ -144,7 +145,7 @@ class Loop:
         Raises UserError where the same step fails again, or the third one does, or there is no checkpoint.
         """
         step = self.progress.step
-        if not self.last_path.exists():
+        if not is_taken(self.last_path):
             raise UserError(f"training stopped at step {step}: {fault} is not finite; {REMEDY}.")
         if step in self.failed_steps or len(self.failed_steps) == RETURNS:
             raise UserError(

@@ -11,6 +11,7 @@ from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Pairs
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
+from sedistill.reading import is_taken
 from sedistill.training.recipe import Recipe
 
 
@@ -28,7 +29,7 @@ class TrainingData:
 def open_training_data(recipe: Recipe, sample_rate: int) -> TrainingData:
     """Mixtures on the fly from a prepared corpus, or a fixed set: told apart by what the folder holds."""
     path, data = recipe.data.train, recipe.data
-    if (path / "corpus.yaml").exists():
+    if is_taken(path / "corpus.yaml"):
         if data.crop_seconds is not None:
             raise UserError(
                 f"data.crop_seconds is for a fixed set but {path} is a corpus; use data.mixing.clip_seconds."
@@ -63,7 +64,7 @@ def open_fixed_set(path: Path, sample_rate: int, key: str, trust_pairs: bool = F
     """The set at `path`, at the student's rate, of pairs that fit or are trusted. Raises UserError."""
     if not path.exists():
         raise UserError(f"{key}: {path} does not exist; make it with `sedistill prepare` or `sedistill mix`.")
-    if (path / "corpus.yaml").exists():
+    if is_taken(path / "corpus.yaml"):
         raise UserError(
             f"{key}: {path} is a corpus; a fixed set is needed here: make one with `sedistill mix`."
         )

@@ -15,6 +15,7 @@ from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model
+from sedistill.reading import is_taken
 from sedistill.teachers import Teacher, stacked
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES, EnhancementLoss
 from sedistill.training.objectives import ObjectiveSettings, objective_names
@@ -151,4 +152,4 @@ def build_student(student: str | dict[str, Any]) -> SpeechEnhancer:
 
 
 def is_saved_model(student: str | dict[str, Any]) -> bool:
-    return isinstance(student, str) and (Path(student) / "card.yaml").exists()
+    return isinstance(student, str) and is_taken(Path(student) / "card.yaml")

@@ -17,7 +17,8 @@ import sedistill
 from sedistill.devices import keeping_torch_state
 from sedistill.errors import UserError
 from sedistill.models.presets import full_settings
-from sedistill.models.saving import save_model
+from sedistill.models.saving import read_card, save_model
+from sedistill.reading import is_taken
 from sedistill.report.figures import standing_alone
 from sedistill.report.ratios import RatioFigure, ratios_svg
 from sedistill.settings import Record, load_settings, read_record
@@ -89,8 +90,9 @@ def train(
 def is_finished(recipe: Recipe, folder: Path) -> bool:
     """Whether the run's student is saved, which is said. Raises UserError for another recipe's folder."""
     refuse_another_recipe(recipe, folder)
-    finished = (folder / "student" / "card.yaml").exists()
+    finished = is_taken(folder / "student" / "card.yaml")
     if finished:
+        read_card(folder / "student")  # refuses what cannot be read
         refuse_another_identity(recipe, folder)
         print(f"{folder} is finished; its student is {folder / 'student'}.")
     return finished
@@ -175,7 +177,7 @@ def refuse_another_recipe(recipe: Recipe, folder: Path) -> None:
     default, and paths are free where the run knows its data and teachers by their hashes.
     """
     path = folder / "config.yaml"
-    if not path.exists():
+    if not is_taken(path):
         return
     written = read_record(_Config, path, "give this run another place with --output")["recipe"]
     differing = [
@@ -215,7 +217,7 @@ def _meaning_of(recipe: Recipe) -> Any:
 
 
 def _is_free(key: str, folder: Path) -> bool:
-    known_by_hash = (folder / IDENTITY).exists() and KNOWN_BY_HASH.fullmatch(key)
+    known_by_hash = is_taken(folder / IDENTITY) and KNOWN_BY_HASH.fullmatch(key)
     return key.startswith(FREE_TO_CHANGE) or bool(known_by_hash)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sedistill.csv_files import as_written, csv_writer, read_columns
+from sedistill.reading import is_taken, require_file
 from sedistill.writing import atomic_path, named_disk_errors
 
 
@@ -45,9 +46,13 @@ class GrowingTable:
 
 
 def complete_rows(path: Path, columns: Sequence[str]) -> list[list[str]]:
-    """The rows that are whole, without the header; none where there is no file. Others are lost."""
-    if not path.exists():
+    """The rows that are whole, without the header; none where there is nothing. Others are lost.
+
+    Raises UserError where no file lies there.
+    """
+    if not is_taken(path):
         return []
+    require_file(path, "put back what was there, or take it away")
     text = path.read_bytes().decode("utf-8", errors="replace")
     whole = text[: text.rfind("\n") + 1].replace("\0", "")
     rows = csv.reader(whole.splitlines())
