@@ -5,7 +5,6 @@ Samples and rate always travel together. Full scale is 1.0. What may last for ho
 """
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from sedistill.audio.cut_short import why_cut_short
 from sedistill.audio.resampling import BLOCK_FRAMES, resample
-from sedistill.audio.wav_sizes import why_size_is_wrong
+from sedistill.audio.wav_sizes import never_closed, why_size_is_wrong
 from sedistill.errors import UserError
 from sedistill.reading import shown, why_no_file
 from sedistill.writing import atomic_path
@@ -31,8 +31,7 @@ _FORMATS = {
     "AIF": "AIFF", "AIFC": "AIFF", "SND": "AU", "OGA": "OGG", "OPUS": "OGG", "SPH": "NIST",
 }  # fmt: skip
 _INTEGER_BITS = {"PCM_16": 16, "PCM_24": 24}
-_STREAMED_SIZE = 0x7FFF0000  # a size this large in a WAV header means "unknown", as pipes write it
-_UNKNOWN_FRAMES = 2**62  # and so does this length, which libsndfile gives a FLAC from a pipe
+_UNKNOWN_FRAMES = 2**62  # what libsndfile gives a FLAC from a pipe, which does not tell its length
 
 
 class AudioFileError(UserError):
@@ -194,10 +193,12 @@ def _open(path: Path | str) -> soundfile.SoundFile:
         raise AudioFileError(path, _why_unreadable(Path(path), error)) from None
     if file.frames > _UNKNOWN_FRAMES:
         raise AudioFileError(path, "does not say how long it is, as files from a pipe; encode it once more")
-    if file.format in ("WAV", "WAVEX"):
-        _refuse_cut_wav(path, file.extra_info)
-        if fault := why_size_is_wrong(path):
-            raise AudioFileError(path, fault)
+    if fault := why_cut_short(path, file.format, file.frames, file.extra_info):
+        raise AudioFileError(path, f"damaged or cut short ({fault})")
+    if file.format in ("WAV", "WAVEX") and (fault := why_size_is_wrong(path)):
+        if file.frames == 0 and (stream := never_closed(path)):
+            return _Sequential(stream)
+        raise AudioFileError(path, fault)
     return file
 
 
@@ -261,13 +262,6 @@ def _why_unreadable(path: Path, error: Exception) -> str:
 def _plain(error: Exception) -> str:
     text = getattr(error, "error_string", str(error))
     return text.removeprefix("Error : ").rstrip(". ").lower()
-
-
-def _refuse_cut_wav(path: Path | str, log: str) -> None:
-    """libsndfile shortens a WAV that ends before its header says and only notes it in its log."""
-    noted = re.search(r"^data : (\d+) \(should be (\d+)\)", log, re.MULTILINE)
-    if noted and int(noted[2]) < int(noted[1]) < _STREAMED_SIZE:
-        raise AudioFileError(path, f"damaged or cut short ({noted[2]} of {noted[1]} bytes of samples)")
 
 
 def writable_coding(path: Path, subtype: str | None = None) -> tuple[str, str]:

@@ -69,6 +69,6 @@ def read_table(path: Path, kind: type) -> dict[str, list[Any]]:
     A last line that is cut short is passed over; no file gives no rows. Raises UserError for any other row
     that does not fit.
     """
-    if not path.exists():
+    if not is_taken(path):
         return {field.name: [] for field in fields(kind)}
     return read_columns(path, kind, "put a good copy in its place, or train the run again", growing=True)
