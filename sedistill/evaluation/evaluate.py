@@ -156,25 +156,31 @@ def is_current(
 
 
 def offset_warning(pairs: FixedSet) -> Iterator[str]:
-    """A line where clean files of a set have an offset: SI-SDR and the segmental SNR take it for speech."""
-    with_offset = []
+    """Lines where clean or noisy files have an offset: SI-SDR and the segmental SNR count it as sound."""
+    with_offset: dict[str, list[tuple[float, str]]] = {"clean": [], "noisy": []}
     for index in range(len(pairs)):
         try:
-            clean = pairs[index][1]
+            noisy, clean = pairs[index]
         except UserError:  # is told as the reason of every metric
             continue
-        level = levels.active_level_db(clean, pairs.sample_rate)
-        if not np.isfinite(clean).all():
-            continue
-        if (offset := levels.offset_of(float(clean.mean()), level)) and levels.has_steady_mean(clean):
-            with_offset.append((abs(offset), pairs.name(index)))
-    if with_offset:
-        largest, name = max(with_offset)
-        yield (
-            f"Warning: {len(with_offset)} of {len(pairs)} clean files have an offset (a mean that is not 0), "
-            f"the largest, {largest:.3g} of full scale, {shown(name)}; SI-SDR and segmental SNR as defined "
-            "take it for speech: prepare and mix the set again, or take the means away."
-        )
+        for side, samples in (("clean", clean), ("noisy", noisy)):
+            if offset := _offset(samples, pairs.sample_rate):
+                with_offset[side].append((offset, pairs.name(index)))
+    for side, taken_for in (("clean", "speech"), ("noisy", "noise")):
+        if with_offset[side]:
+            largest, name = max(with_offset[side])
+            yield (
+                f"Warning: {len(with_offset[side])} of {len(pairs)} {side} files have an offset (a mean that "
+                f"is not 0), the largest, {largest:.3g} of full scale, {shown(name)}; SI-SDR and segmental "
+                f"SNR as defined take it for {taken_for}: prepare and mix the set again, or take the means away."
+            )
+
+
+def _offset(samples: NDArray, sample_rate: int) -> float:
+    """The magnitude of an offset that lies on all of a clip (T,); 0 for rumble and for what is not finite."""
+    if not np.isfinite(samples).all() or not levels.has_steady_mean(samples):
+        return 0.0
+    return abs(levels.offset_of(float(samples.mean()), levels.active_level_db(samples, sample_rate)))
 
 
 NOISY_SYSTEM = System(NOISY, None, {})

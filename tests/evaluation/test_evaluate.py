@@ -367,14 +367,17 @@ def test_the_published_scores_of_real_noisy_files(real_data: Path) -> None:
     assert scores.mean("Halver", "pesq_wb") == pytest.approx(2.192, abs=1e-3)
 
 
-def test_an_offset_on_clean_files_is_told(tmp_path: Path) -> None:
-    for name, offset in (("a", 0.0), ("b", -0.1)):
-        clean = speech_like(1.0) + offset
-        write(tmp_path / f"clean/{name}.wav", clean, RATE)
-        write(tmp_path / f"noisy/{name}.wav", clean + noise(len(clean), level=0.01, seed=1), RATE)
-    (line,) = module.offset_warning(module.FixedSet(tmp_path))
-    assert line.startswith("Warning: 1 of 2 clean files have an offset")
-    assert "of full scale, b.wav; SI-SDR" in line
+def test_an_offset_on_clean_or_noisy_files_is_told(tmp_path: Path) -> None:
+    clean = speech_like(1.0)
+    noisy = clean + noise(len(clean), level=0.01, seed=1)
+    for name, of_clean, of_noisy in (("a", 0.0, 0.0), ("b", -0.1, -0.1), ("c", 0.0, 0.05)):
+        write(tmp_path / f"clean/{name}.wav", clean + of_clean, RATE)
+        write(tmp_path / f"noisy/{name}.wav", noisy + of_noisy, RATE)
+    of_clean, of_noisy = module.offset_warning(module.FixedSet(tmp_path))
+    assert of_clean.startswith("Warning: 1 of 3 clean files have an offset")
+    assert "of full scale, b.wav; SI-SDR" in of_clean
+    assert of_noisy.startswith("Warning: 2 of 3 noisy files have an offset")
+    assert "b.wav" in of_noisy
 
 
 def test_slow_rumble_is_no_offset(tmp_path: Path) -> None:
