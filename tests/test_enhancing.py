@@ -208,6 +208,11 @@ def test_arrays_that_cannot_be_enhanced() -> None:
         enhance(Unchanged(), np.zeros((1, 2, 3), np.float32), RATE)
     with pytest.raises(UserError, match="sample_rate = 0"):
         enhance(Unchanged(), np.zeros(10, np.float32), 0)
+    for rate in (float("nan"), float("inf"), "16000", None):
+        with pytest.raises(UserError, match=f"sample_rate = {rate}: it must be"):
+            enhance(Unchanged(), np.zeros(10, np.float32), rate)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="an array or a tensor, not a list"):
+        enhance(Unchanged(), [0.0, 0.1], RATE)  # type: ignore[type-var]
 
 
 @pytest.mark.parametrize("shape", [(4000, 2), (4000, 1), (65, 10_000), (12, 5)])

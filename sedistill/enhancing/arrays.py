@@ -1,6 +1,8 @@
 """Enhance a waveform in memory, and the stream that enhances everything else."""
 
+import math
 from collections.abc import Iterable, Iterator
+from numbers import Real
 from pathlib import Path
 from typing import TypeVar
 
@@ -84,7 +86,7 @@ def enhanced(
 
     `name` is what to call the input where its samples are at fault (UnusableSamples).
     """
-    if sample_rate < 1:
+    if not isinstance(sample_rate, Real) or not math.isfinite(sample_rate) or sample_rate < 1:
         raise UserError(f"sample_rate = {sample_rate}: it must be a positive number of Hz.")
     model_rate = rate_of(network)
     gain = level_factor(network) if correct_level else 1.0
@@ -166,6 +168,8 @@ def _blocks_of(samples: Block) -> Iterator[Block]:
 
 def _as_frames(waveform: NDArray[np.floating] | Tensor) -> Block:
     """(samples,) or (channels, samples) -> float32 (samples, channels)."""
+    if not isinstance(waveform, np.ndarray | Tensor):
+        raise TypeError(f"{WAVEFORM} must be an array or a tensor, not a {type(waveform).__name__}")
     given = waveform.detach().cpu() if isinstance(waveform, Tensor) else waveform
     is_float = given.is_floating_point() if isinstance(given, Tensor) else given.dtype.kind == "f"
     if not is_float:

@@ -172,7 +172,8 @@ def offset_warning(pairs: FixedSet) -> Iterator[str]:
             yield (
                 f"Warning: {len(with_offset[side])} of {len(pairs)} {side} files have an offset (a mean that "
                 f"is not 0), the largest, {largest:.3g} of full scale, {shown(name)}; SI-SDR and segmental "
-                f"SNR as defined take it for {taken_for}: prepare and mix the set again, or take the means away."
+                f"SNR as defined take it for {taken_for}: prepare and mix the set again, or take the means "
+                "away."
             )
 
 
