@@ -175,6 +175,7 @@ def _has_mark(pid: str, mark: str) -> bool:
 
 
 def main(count: int, commands: Sequence[str]) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # else `nohup` would have the commands ignore it
     choose = random.Random()
     wrong = 0
     with TemporaryDirectory() as folder:

@@ -25,10 +25,10 @@ def shell(line: str, cwd: Path, **environment: str) -> subprocess.CompletedProce
     "line",
     [
         "$S models | head -1",
-        "$S models >&-",
-        "$S models >&- 2>&-",
-        "$S models <&- >&- 2>&-",
-        "$S models | true",
+        "$S mix --help >&-",
+        "$S mix --help >&- 2>&-",
+        "$S mix --help <&- >&- 2>&-",
+        "$S mix --help | true",
     ],
 )
 def test_a_closed_console_is_no_fault(tmp_path: Path, line: str) -> None:
