@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -37,6 +38,13 @@ class Commands(TyperGroup):
     def make_context(self, *arguments: Any, **named: Any) -> Any:
         with ends_in_words(None):
             return super().make_context(*arguments, **named)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for before, text in pairwise(["the command", *args]):
+            if text == "" or (text.startswith("--") and text.endswith("=")):
+                place = f"after {before}" if text == "" else f"for {text[:-1]}"
+                raise UserError(f"an empty text {place} names nothing; give it a value, or leave it out.")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> None:
         with ends_in_words(ctx):

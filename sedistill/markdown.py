@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -15,6 +16,12 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def markdown_text(text: str) -> str:
     """A sentence or heading on one line, of which nothing is taken for HTML."""
     return re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(text.splitlines())).replace("<", "&lt;")
+
+
+def markdown_image(caption: str, path: str) -> str:
+    """A picture with its caption, whatever brackets or spaces are in either."""
+    shown = re.sub(r"[\\\[\]]", r"\\\g<0>", markdown_text(caption))
+    return f"![{shown}]({quote(path, errors='surrogateescape')})"
 
 
 def _markdown_cell(text: str) -> str:

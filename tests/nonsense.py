@@ -158,10 +158,15 @@ def known_keys(kind: Any) -> list[str]:
 
 
 def bad_recipes(folder: Path, good: dict[str, Any], count: int, seed: int) -> list[tuple[str, Outcome]]:
-    """Train `count` bad recipes; those whose outcome is not plain, with their text."""
+    """Plan `count` bad recipes; those whose outcome is not plain, with their text.
+
+    With --plan all is opened, built and checked, and nothing trained. `hardware.compile` is left alone: true
+    is no nonsense, but takes a minute.
+    """
     from sedistill.training.recipe import Recipe
 
     draw, known, found = random.Random(seed), known_keys(Recipe), []
+    known.remove("hardware.compile")
     for number in range(count):
         path = folder / "bad.yaml"
         text = recipe_text(spoiled(good, known, draw))
@@ -169,9 +174,26 @@ def bad_recipes(folder: Path, good: dict[str, Any], count: int, seed: int) -> li
         overrides = []
         if draw.random() < 0.3:
             overrides = [f"{draw.choice([*known, *KEYS])}={draw.choice([*TEXTS, *map(str, VALUES)])}"]
-        outcome = run_command(["train", str(path), *overrides, "-o", str(folder / f"out-{number}")])
+        outcome = run_command(
+            ["train", str(path), *overrides, "--plan", "-o", str(folder / f"out-{number}")], seconds=120
+        )
         if not outcome.is_plain:
             found.append((f"{path.read_bytes()!r} {overrides}", outcome))
+    return found
+
+
+def bad_options(commands: Sequence[Sequence[str]], count: int, seed: int) -> list[tuple[str, Outcome]]:
+    """Run `count` commands, one argument of each of which is nonsense; those whose outcome is not plain."""
+    draw, found = random.Random(seed), []
+    values = [text for text in (*TEXTS, *KEYS, *map(str, VALUES)) if "\0" not in text and len(text) < 1000]
+    for _ in range(count):
+        arguments = list(draw.choice(commands))
+        place = draw.randrange(1, len(arguments))
+        key, equals, _ = arguments[place].partition("=")
+        arguments[place] = f"{key}={draw.choice(values)}" if equals else draw.choice(values)
+        outcome = run_command(arguments, seconds=120)
+        if not outcome.is_plain:
+            found.append((repr(arguments), outcome))
     return found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 
-from sedistill.markdown import markdown_table, markdown_text
+from sedistill.markdown import markdown_image, markdown_table, markdown_text
 from sedistill.report.comparison import TextTable
 from sedistill.report.figures import GapPanel, gap_svg, require_drawing
 from sedistill.report.patches import (
@@ -83,7 +83,7 @@ def markdown(report: AnalysisReport, figure_files: Mapping[str, str]) -> str:
         parts += [f"## {markdown_text(section.title)}", markdown_text(section.note)]
         for figure in section.figures:
             heading, caption = markdown_text(figure.heading), markdown_text(figure.caption)
-            parts += [f"![{heading}]({figure_files[figure.key]})"]
+            parts += [markdown_image(figure.heading, figure_files[figure.key])]
             parts += [" ".join(text for text in (f"**{heading}.**", caption) if text)]
         for table in section.tables:
             parts += [markdown_text(table.note), markdown_table(table.header, table.rows)]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from sedistill.markdown import markdown_table, markdown_text
+from sedistill.markdown import markdown_image, markdown_table, markdown_text
 from sedistill.report.figures import COLOURS, require_drawing
 from sedistill.report.forest import ForestFigure, forest_svg
 
@@ -61,10 +61,9 @@ def markdown(report: ComparisonReport, figure_files: Mapping[str, str]) -> str:
     parts = [f"# {markdown_text(report.title)}", markdown_text(report.summary)]
     parts += [f"- {markdown_text(text)}" for text in report.reading]
     for section in report.sections:
-        title = markdown_text(section.title)
-        parts.append(f"## {title}")
+        parts.append(f"## {markdown_text(section.title)}")
         if section.key in figure_files:
-            parts.append(f"![{title}]({figure_files[section.key]})")
+            parts.append(markdown_image(section.title, figure_files[section.key]))
         for table in section.tables:
             note = markdown_text(table.note)
             parts += [part for part in (note, markdown_table(table.header, table.rows)) if part]

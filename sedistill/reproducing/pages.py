@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from sedistill.errors import UserError
-from sedistill.markdown import markdown_table, markdown_text
+from sedistill.markdown import markdown_image, markdown_table, markdown_text
 from sedistill.reading import TO_BE_READ
 from sedistill.report.figures import COLOURS, standing_alone
 from sedistill.report.printing import print_tables
@@ -45,7 +45,7 @@ def markdown(result: Result) -> str:
         note = markdown_text(table.note)
         rows = markdown_table(table.header, table.rows)
         parts += [f"## {markdown_text(title)}", *([note] if note else []), rows]
-    parts += [f"![{markdown_text(figure.caption)}]({figure.key}.svg)" for figure in result.figures]
+    parts += [markdown_image(figure.caption, f"{figure.key}.svg") for figure in result.figures]
     parts += ["## How to read it", "\n".join(f"- {markdown_text(text)}" for text in result.reading)]
     facts = "\n".join(f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in result.facts)
     return "\n\n".join([*parts, "## How this came about", facts]) + "\n"
