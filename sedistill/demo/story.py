@@ -1,14 +1,13 @@
 """What the demo's page says: from the folders a demo left behind to plain data for the page."""
 
 import platform
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 import sedistill
-from sedistill.audio.files import read_mono
+from sedistill.data.fixed_sets import FixedSet
 from sedistill.demo.folder import SEED, SETS, SNR_DB, Demo
 from sedistill.devices import hardware
 from sedistill.enhancing import enhance
@@ -148,17 +147,14 @@ def _clips_to_show(scores: SetScores) -> list[ClipScore]:
 def _waves(demo: Demo, clips: list[str]) -> list[Waves]:
     """The versions of each clip, at the level of the clean speech."""
     networks = {run: load_model(demo.student(run)) for run in NAMES}
+    pairs = FixedSet(demo.place("sets/test"))
+    places = {pairs.clip_id(index): index for index in range(len(pairs))}
     result = []
     for clip in clips:
-        noisy, clean = (_read(demo.place(f"sets/test/{kind}"), clip) for kind in ("noisy", "clean"))
+        noisy, clean = pairs[places[clip]]
         enhanced = {run: enhance(network, noisy, network.sample_rate) for run, network in networks.items()}
         result.append({"noisy": noisy, **enhanced, "clean": clean})
     return result
-
-
-def _read(folder: Path, clip: str) -> NDArray[np.float32]:
-    path = next(path for path in folder.iterdir() if clip in (path.name, path.stem))
-    return read_mono(path, 16_000)
 
 
 def _player(clip: ClipScore, waves: Waves) -> Player:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedistill.report.figures import DYNAMIC_RANGE_DB, INK, POINTS, as_svg, blank_axes
+from sedistill.report.figures import DYNAMIC_RANGE_DB, INK, POINTS, as_svg, blank_axes, drawn
 
 # Bright on a dark spectrogram, apart for every eye. Dots, since the crossover jumps from frame to frame.
 DOTS = (("o", "#7df9e0"), ("s", "#ffd166"))
@@ -37,7 +37,7 @@ def crossover_svg(figure: CrossoverFigure) -> str:
     middles = figure.start_seconds + np.arange(frames) * figure.frame_seconds
     for (name, crossover), (shape, colour) in zip(figure.crossovers.items(), DOTS, strict=False):
         edge = (np.asarray(crossover) + 1) * figure.bin_hz / 1000
-        axes.plot(middles, edge, shape, color=colour, markersize=1.8, markeredgewidth=0, label=name)
+        axes.plot(middles, edge, shape, color=colour, markersize=1.8, markeredgewidth=0, label=drawn(name))
     axes.set(xlim=(left, right), ylim=(0, top), xlabel="seconds", ylabel="kHz")
     axes.locator_params(nbins=5)
     axes.xaxis.set_major_formatter("{x:g}")
@@ -46,5 +46,5 @@ def crossover_svg(figure: CrossoverFigure) -> str:
         loc="upper right", markerscale=3, handlelength=0.8,
     )  # fmt: skip
     legend.set_zorder(3)
-    axes.set_title(figure.title, color=INK, size=POINTS, loc="left")
+    axes.set_title(drawn(figure.title), color=INK, size=POINTS, loc="left")
     return as_svg(canvas, figure.title)

@@ -5,6 +5,7 @@ Everything takes plain arrays and returns a string; nothing here knows of networ
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from sedistill.errors import UserError
+from sedistill.reading import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,6 +85,12 @@ class GapPanel:
     crossover: np.ndarray | None = None
 
 
+def drawn(name: str) -> str:
+    """A name as text that matplotlib draws as it is: no formula between two $, no label dropped for its _."""
+    text = shown(name).replace("$", r"\$")
+    return f"\u200b{text}" if text.startswith("_") else text
+
+
 def curves_svg(figure: CurveFigure) -> str:
     """A line chart."""
     canvas, axes = blank_axes(2.7)
@@ -90,10 +98,17 @@ def curves_svg(figure: CurveFigure) -> str:
         colour, style = COLOURS[curve.role], "--" if curve.dashed else "-"
         dots = "o" if len(curve.steps) <= MOST_DOTS else None
         axes.plot(
-            curve.steps, curve.values, style, color=colour, linewidth=2, label=curve.label, marker=dots, ms=4
+            curve.steps,
+            curve.values,
+            style,
+            color=colour,
+            linewidth=2,
+            label=drawn(curve.label),
+            marker=dots,
+            ms=4,
         )
-    axes.set_xlabel(figure.x_label)
-    axes.set_ylabel(figure.y_label)
+    axes.set_xlabel(drawn(figure.x_label))
+    axes.set_ylabel(drawn(figure.y_label))
     axes.grid(axis="y", alpha=0.15, color=INK)
     axes.legend(frameon=False, labelcolor=INK, handlelength=1.4, fontsize=POINTS)
     return as_svg(canvas, figure.title)
@@ -184,9 +199,14 @@ def as_svg(canvas: "Figure", title: str) -> str:
     import matplotlib
     from markupsafe import escape
 
+    title = shown(title)
     out = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+    with (
+        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", message="Glyph")  # the page's font draws the text
         canvas.savefig(out, format="svg", transparent=True, metadata=nothing)
     text = out.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")

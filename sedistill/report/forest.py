@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedistill.report.figures import COLOURS, INK, POINTS, Role, as_svg, blank_axes
+from sedistill.report.figures import COLOURS, INK, POINTS, Role, as_svg, blank_axes, drawn
 
 ROW_INCHES, AROUND_INCHES = 0.3, 0.75
 MARGIN = 0.06  # of the width, left and right of everything
@@ -56,8 +56,8 @@ def forest_svg(figure: ForestFigure) -> str:
         axes.plot(row.clip_interval, [place, place], color=colour, linewidth=4, solid_capstyle="butt")
         axes.plot(row.difference, place, "|", color=INK, ms=11, mew=2)
         axes.plot(row.seed_dots, [place] * len(row.seed_dots), "o", mfc="none", mec=INK, ms=4.5, mew=1)
-    axes.set(xlim=(low, high), ylim=(len(figure.rows) - 0.4, -0.6), xlabel=figure.x_label)
-    axes.set_yticks(range(len(figure.rows)), [row.label for row in figure.rows])
+    axes.set(xlim=(low, high), ylim=(len(figure.rows) - 0.4, -0.6), xlabel=drawn(figure.x_label))
+    axes.set_yticks(range(len(figure.rows)), [drawn(row.label) for row in figure.rows])
     axes.tick_params(axis="y", length=0, labelsize=0.9 * POINTS)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", alpha=0.15, color=INK)

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sedistill.report.figures import COLOURS, DYNAMIC_RANGE_DB, INK, MOST_DOTS, POINTS, as_svg, blank_axes
+from sedistill.report.figures import (
+    COLOURS,
+    DYNAMIC_RANGE_DB,
+    INK,
+    MOST_DOTS,
+    POINTS,
+    as_svg,
+    blank_axes,
+    drawn,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +111,7 @@ def share_map_svg(figure: ShareMap) -> str:
     bar = canvas.colorbar(image, ax=axes, format="{x:.0%}", ticks=[0, 0.5, 1])
     bar.ax.tick_params(colors=INK, labelsize=POINTS, length=3)
     bar.outline.set_visible(False)
-    bar.set_label(figure.label, color=INK, size=POINTS)
+    bar.set_label(drawn(figure.label), color=INK, size=POINTS)
     return as_svg(canvas, figure.title)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedistill.report.figures import COLOURS, DYNAMIC_RANGE_DB, INK, POINTS, WIDTH_INCHES, as_svg
+from sedistill.report.figures import COLOURS, DYNAMIC_RANGE_DB, INK, POINTS, WIDTH_INCHES, as_svg, drawn
 
 ROW_INCHES = 1.15
 SPANS = 600
@@ -38,7 +38,7 @@ def side_by_side_svg(title: str, panels: Sequence[ClipPanel], sample_rate: int) 
         places = (np.arange(len(low)) + 0.5) / len(low) * len(panel.samples) / sample_rate
         wave.fill_between(places, low, high, color=COLOURS["clean"], linewidth=0)
         wave.set(xlim=(0, seconds), ylim=(-peak, peak), yticks=[])
-        wave.set_title(panel.title, color=INK, size=POINTS, loc="left")
+        wave.set_title(drawn(panel.title), color=INK, size=POINTS, loc="left")
         spectrum.imshow(
             panel.level_db, origin="lower", aspect="auto", interpolation="nearest", cmap="magma",
             extent=(0, len(panel.samples) / sample_rate, 0, sample_rate / 2000),
