@@ -148,7 +148,8 @@ def _waves(demo: Demo, clips: list[str]) -> list[Waves]:
     """The versions of each clip, at the level of the clean speech."""
     networks = {run: load_model(demo.student(run)) for run in NAMES}
     pairs = FixedSet(demo.place("sets/test"))
-    places = {pairs.clip_id(index): index for index in range(len(pairs))}
+    # Evaluations of earlier versions call clips by their files.
+    places = {name: i for i in range(len(pairs)) for name in (pairs.name(i), pairs.clip_id(i))}
     result = []
     for clip in clips:
         noisy, clean = pairs[places[clip]]

@@ -40,10 +40,20 @@ Observed = Mapping[int, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a row: ours by seed and the paper's, both in the paper's unit; NaN where not known."""
+    """One number of a row: ours by seed and the paper's, both in the paper's unit; NaN where not known.
+
+    `clips` of `of` clips have a value, fewest over seeds; 0 of 0 for what is no mean over clips.
+    """
 
     by_seed: Sequence[float]
     paper: float
+    clips: int = 0
+    of: int = 0
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether some clips have no value, so that this is the mean of fewer than the row's others."""
+        return self.clips < self.of
 
     @property
     def ours(self) -> float:
@@ -101,7 +111,10 @@ def block(
         of_row = scores.get(row.key, {})
         ours = {column: _ours(view, column, row, scores, sizes, observed) for column in columns}
         printed = dict(zip(view.columns, row.paper.get(key, []), strict=False))
-        cells = [_cell(view, ours[column], printed.get(column), column) for column in columns]
+        cells = [
+            _cell(view, ours[column], printed.get(column), column, _counted(view, column, of_row))
+            for column in columns
+        ]
         lines.append(Line(row, _seeds(view, row, ours), _clips(view, of_row), cells))
     return Block(key, view, columns, lines)
 
@@ -158,6 +171,18 @@ def _ours(
     return [value for value in found if math.isfinite(value)]
 
 
+def _counted(view: View, column: tuple[str, str], scores: Scores) -> tuple[int, int]:
+    """Of how many clips a mean is, and how many there are: of the seed with the fewest."""
+    if view.statistic not in ("mean", "sd"):
+        return 0, 0
+    counts = []
+    for sets in scores.values():
+        if view.set is not None and view.set in sets:
+            values = [row.values[column[0]] for row in rows_of(view, sets[view.set], column[1])]
+            counts.append((sum(map(math.isfinite, values)), len(values)))
+    return min(counts, default=(0, 0))
+
+
 def model_of(scores: SetScores) -> str:
     """The one network of an evaluation, or noisy where there is none."""
     return next((model for model in scores.models if model != NOISY), NOISY)
@@ -191,9 +216,15 @@ def factor_of(view: View, column: tuple[str, str]) -> int:
     return 100 if column[0] in view.percent and view.statistic in ("mean", "sd") else 1
 
 
-def _cell(view: View, ours: Sequence[float], printed: float | None, column: tuple[str, str]) -> Cell:
+def _cell(
+    view: View,
+    ours: Sequence[float],
+    printed: float | None,
+    column: tuple[str, str],
+    counted: tuple[int, int],
+) -> Cell:
     times = factor_of(view, column)
-    return Cell([times * value for value in ours], math.nan if printed is None else printed)
+    return Cell([times * value for value in ours], math.nan if printed is None else printed, *counted)
 
 
 def _seeds(view: View, row: Row, ours: Mapping[tuple[str, str], Sequence[float]]) -> int:

@@ -59,7 +59,15 @@ def text_table(block: Block, scale: Scale, missing: bool = False) -> TextTable:
 
 
 def cell_text(cell: Cell, digits: int) -> str:
-    """2.61 ± 0.01 (2.58, +0.03): ours with its spread over seeds, the paper's, the difference."""
+    """2.61 ± 0.01 (2.58, +0.03): ours with its spread over seeds, the paper's, the difference.
+
+    [298 of 300 clips] where the others have no value.
+    """
+    counted = f" [{cell.clips} of {cell.of} clips]" if cell.leaves_out else ""
+    return _numbers_text(cell, digits) + counted
+
+
+def _numbers_text(cell: Cell, digits: int) -> str:
     printed = "" if math.isnan(cell.paper) else _number(cell.paper, digits)
     if math.isnan(cell.ours):
         return f"{UNKNOWN} ({printed})" if printed else UNKNOWN
@@ -115,6 +123,12 @@ def reading(
         f"Each cell: {over}; in brackets the paper's number and the difference, ours minus the paper's. "
         f"{UNKNOWN}: not run."
     )
+    if any(cell.leaves_out for block in blocks for line in block.lines for cell in line.cells):
+        sentences.append(
+            "Where square brackets give a number of clips, the metric is undefined on the others and the "
+            "mean is without them: compare such a cell only with cells of the same clips (clips.csv of the "
+            "evaluation has the reasons)."
+        )
     if any(row.baseline for row in table.rows):
         sentences.append(
             "Gains compare what was trained and scored alike, clip by clip. One within two standard errors, "

@@ -10,7 +10,7 @@ import pytest
 
 from sedistill.evaluation.scores import NOISY, ClipScore, SetScores
 from sedistill.reproducing.numbers import Cell, block, digits_of, label_of, numbers_csv, two_sample_t_test
-from sedistill.reproducing.table import Table, View
+from sedistill.reproducing.table import Scale, Table, View
 from sedistill.reproducing.words import cell_text, noisy_first, reading, seed_sentences, text_table
 from sedistill.settings import check_settings
 
@@ -72,6 +72,9 @@ def test_cells_in_words() -> None:
     nan = math.nan
     assert cell_text(Cell([2.5], 3.0), 2) == "2.50 (3.00, -0.50)"
     assert cell_text(Cell([2.5], nan), 2) == "2.50"
+    assert cell_text(Cell([2.5], 3.0, 298, 300), 2) == "2.50 (3.00, -0.50) [298 of 300 clips]"
+    assert cell_text(Cell([], nan, 0, 3), 2) == "– [0 of 3 clips]"
+    assert cell_text(Cell([2.5], nan, 3, 3), 2) == "2.50"
     assert cell_text(Cell([], 3.0), 1) == "– (3.0)"
     assert cell_text(Cell([], nan), 1) == "–"
     assert cell_text(Cell([1.0, 3.0], nan), 1) == "2.0 ± 1.4"
@@ -84,6 +87,19 @@ def test_percent_is_the_papers_unit() -> None:
     assert cell.ours == pytest.approx(96.0)
     assert label_of(one.view, ("stoi", "")) == "STOI (%)"
     assert digits_of(one.view, ("stoi", "")) == 2
+
+
+def test_a_mean_that_leaves_clips_out_says_so() -> None:
+    scores = {
+        "alone": {0: {"test": evaluation([1.0, math.nan, 3.0])}, 1: {"test": evaluation([1.0, 2.0, 3.0])}},
+    }
+    one = block("test", table(), scores, {}, {})
+    cell = one.lines[1].cells[0]
+    assert (cell.ours, cell.clips, cell.of) == (2.0, 2, 3)
+    assert cell_text(cell, 1).endswith("[2 of 3 clips]")
+    assert any("undefined on the others" in text for text in reading(table(), "full", Scale(), [one]))
+    whole = block("test", table(), {"alone": {0: {"test": evaluation([1.0, 2.0])}}}, {}, {})
+    assert not any("undefined on the others" in text for text in reading(table(), "full", Scale(), [whole]))
 
 
 def test_groups_by_snr_and_by_noise() -> None:
