@@ -1,6 +1,5 @@
 """Enhance a waveform in memory, and the stream that enhances everything else."""
 
-import math
 from collections.abc import Iterable, Iterator
 from numbers import Real
 from pathlib import Path
@@ -19,6 +18,7 @@ from sedistill.models.saving import load_model
 
 CHUNK_SECONDS = 10.0
 OVERLAP_SECONDS = 1.0
+LOWEST_RATE, HIGHEST_RATE = 100, 10_000_000  # Hz; below there is no speech, and a rate is mistyped
 
 WAVEFORM = "the waveform"
 MOST_CHANNELS, FEW_CHANNELS = 64, 8
@@ -86,8 +86,11 @@ def enhanced(
 
     `name` is what to call the input where its samples are at fault (UnusableSamples).
     """
-    if not isinstance(sample_rate, Real) or not math.isfinite(sample_rate) or sample_rate < 1:
-        raise UserError(f"sample_rate = {sample_rate}: it must be a positive number of Hz.")
+    is_number = isinstance(sample_rate, Real) and not isinstance(sample_rate, bool)
+    if not is_number or not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
+        raise UserError(
+            f"sample_rate = {sample_rate}: give the recording's rate in Hz, {LOWEST_RATE} to {HIGHEST_RATE}."
+        )
     model_rate = rate_of(network)
     gain = level_factor(network) if correct_level else 1.0
     chunk = None if chunk_seconds is None else max(round(chunk_seconds * model_rate), 2)
