@@ -62,7 +62,11 @@ class Identity:
             facts, found = _of_data(key, base / path, known or {})
             data[key] = {"path": str(path), **facts}
             contents.update({f"{key}/{name}": content for name, content in found.items()})
-        models = {key: {"path": path, **_of_model(base / path)} for key, path in _models(recipe, base)}
+        models = {
+            key: {"path": path, **_of_model(base / path)}
+            for key, path in _models(recipe, base)
+            if key != "teacher" or is_taken(base / path / CARD)  # terms may all look at the clean speech
+        }
         return cls(data, models, contents)
 
     @classmethod
@@ -193,14 +197,14 @@ def _of_data(key: str, path: Path, known: Mapping[str, Any]) -> tuple[dict[str, 
 
 
 def _models(recipe: Recipe, base: Path) -> list[tuple[str, str]]:
-    """The saved models that a recipe names and looks at, by its keys."""
+    """The saved models that a recipe names and may look at, by its keys."""
     named: list[tuple[str, Any]] = []
-    if recipe.distils or recipe.kdrl is not None:
+    if recipe.distils or (recipe.kdrl is not None and recipe.kdrl.fixed_ratio != 0):
         named.append(("teacher", recipe.teacher))
-        for number, objective in enumerate(recipe.objectives):
+    for number, objective in enumerate(recipe.objectives):
+        if recipe.distils and objective.weight > 0:
             teachers = getattr(objective, "teachers", None) or ()
-            if objective.weight > 0:
-                named += [(f"objectives.{number}.teachers.{i}", path) for i, path in enumerate(teachers)]
+            named += [(f"objectives.{number}.teachers.{i}", path) for i, path in enumerate(teachers)]
     if isinstance(recipe.student, str) and is_taken(base / recipe.student / CARD):
         named.append(("student", recipe.student))
     return [(key, str(path)) for key, path in named if path is not None]

@@ -1,5 +1,6 @@
 """What goes wrong in data workers is told in the words that it is told in without them."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -176,7 +177,9 @@ def test_workers_leave_signals_to_their_parent_who_kills_them() -> None:
     batches = train_loader(Failing(nothing), 2, seed=0, workers=2)._started()
     next(batches)
     for worker in batches._workers:
-        worker.terminate()
+        with contextlib.suppress(RuntimeError):  # torch's, that a worker was killed, whenever it hears of it
+            worker.terminate()
+            worker.join(60)
         worker.join(60)
         assert worker.exitcode == -signal.SIGKILL
 
