@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from sedistill.models.layers import runs_own_kernels
 
@@ -38,23 +39,42 @@ class GRU(nn.GRU):
             w_in @ order + b_in[:, None] for order, (w_in, _, b_in, _) in zip(orders, weights, strict=True)
         ]
         weight, bias = (torch.stack([of_one[i] for of_one in weights]) for i in (1, 3))
-        states = _Recurrence.apply(torch.stack(gates, dim=1), weight, bias)  # (L, directions, H, B)
+        first = x.new_zeros(len(orders), self.hidden_size, len(x))
+        states = _Recurrence.apply(torch.stack(gates, dim=1), weight, bias, first)  # (L, directions, H, B)
         outputs = [states[:, 0], *(backwards.flip(0) for backwards in states[:, 1:].unbind(1))]
         return torch.cat(outputs, dim=1).permute(2, 0, 1), states[-1].transpose(1, 2)
 
 
+def gru(x: Tensor, state: Tensor, weights: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """A GRU of one layer on (L, B, inputs) from the states (B, units): outputs (L, B, units), last states.
+
+    weights: from the inputs (3 units, inputs), from the state (3 units, units), and their biases, in the
+    order of nn.GRU. In training on CPU differentiable once.
+    """
+    if not torch.is_grad_enabled() or not runs_own_kernels(x):
+        outputs, last = torch.gru(x, state[None], list(weights), True, 1, 0.0, False, False, False)
+        return outputs, last[0]
+    w_in, weight, b_in, bias = weights
+    gates = F.linear(x, w_in, b_in).transpose(1, 2).contiguous()[:, None]  # (L, 1, 3H, B)
+    states = _Recurrence.apply(gates, weight[None], bias[None], state.T[None])[:, 0]
+    return states.transpose(1, 2).contiguous(), states[-1].T
+
+
 class _Recurrence(torch.autograd.Function):
-    """Gates from the inputs (L, D, 3H, B), weight (D, 3H, H) and bias (D, 3H) to states (L, D, H, B).
+    """Gates from the inputs (L, D, 3H, B), weight (D, 3H, H), bias (D, 3H), first states (D, H, B) to states.
+
+    (L, D, H, B).
 
     r and z are the sigmoid of the first two thirds of gates + (W h + b); n is the tanh of the last third of
     gates + r (W h + b); the next state is n + z (h - n).
     """
 
     @staticmethod
-    def forward(ctx: Any, gates: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, gates: Tensor, weight: Tensor, bias: Tensor, first: Tensor) -> Tensor:
         steps, directions, _, batch = gates.shape
         units = weight.shape[-1]
-        states = gates.new_zeros(steps + 1, directions, units, batch)  # the first is that before the clip
+        states = gates.new_empty(steps + 1, directions, units, batch)  # the first is that before the clip
+        states[0] = first
         switches = gates[:, :, : 2 * units].clone()  # r and z
         fresh = torch.empty_like(states[1:])  # n
         from_state = torch.empty_like(gates)  # W h + b
@@ -69,7 +89,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         states, of_h, switches, n, weight = ctx.saved_tensors
         before, (r, z) = states[:-1], switches.chunk(2, dim=2)
         to_tanh = (1 - z) * (1 - n * n)  # from a state to what is in n's tanh
@@ -85,4 +105,4 @@ class _Recurrence(torch.autograd.Function):
         grad_gates = torch.cat([inner[:, :, :2].flatten(2, 3), whole * to_tanh], dim=2)
         grad_bias = inner.sum((0, 4)).flatten(1)
         grad_weight = (inner.flatten(2, 3) @ before.transpose(2, 3)).sum(0)
-        return grad_gates, grad_weight, grad_bias
+        return grad_gates, grad_weight, grad_bias, later

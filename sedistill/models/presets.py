@@ -14,6 +14,7 @@ from sedistill.models.dccrn import DCCRN
 from sedistill.models.demucs import DEMUCS
 from sedistill.models.dptnet import DPTNet
 from sedistill.models.e3net import E3Net
+from sedistill.models.fast_enhancer import FastEnhancer
 from sedistill.models.gtcrn import GTCRN
 from sedistill.models.manner import MANNER
 from sedistill.models.tstnn import TSTNN
@@ -21,7 +22,19 @@ from sedistill.models.wave_u_net import WaveUNet
 
 NETWORKS: dict[str, type[SpeechEnhancer]] = {
     network.__name__: network
-    for network in (ConvTasNet, DCCRN, DPTNet, GTCRN, MANNER, WaveUNet, DEMUCS, TSTNN, CleanUNet, E3Net)
+    for network in (
+        ConvTasNet,
+        DCCRN,
+        DPTNet,
+        GTCRN,
+        FastEnhancer,
+        MANNER,
+        WaveUNet,
+        DEMUCS,
+        TSTNN,
+        CleanUNet,
+        E3Net,
+    )
 }
 
 
@@ -37,6 +50,7 @@ class Preset:
     note: str = field(default="", kw_only=True)
 
 
+FAST_ENHANCER = "FastEnhancer (2026)"
 DISPATCH = "DISPatch (2025)"
 DFKD = "DFKD (2025)"
 GTCRN_PAPER = "GTCRN (2024)"
@@ -67,6 +81,10 @@ _MANNER_FLOPS = (
 _FROZEN_BANDS = (
     "24,576 of the parameters are a fixed filter bank and its inverse, which are not trained; the paper's "
     "23.67 k leaves them out. Its MACs, by an older counter, are of 63 frames, here one more."
+)
+_FOLDED = (
+    "Parameters as trained; the paper's are of the network for use, with batch norm and weight norm folded "
+    "into its weights."
 )
 _SMALL_DEMUCS = (
     "The paper's FLOPs are twice the MACs of a clip of 4 s, with transposed convolutions counted as often as "
@@ -119,6 +137,15 @@ def _demucs(channels: int, stride: int, printed_parameters: str, printed_flops: 
 
 def _wave_u_net(filters: int, printed_parameters: str, note: str = "") -> Preset:
     return Preset("WaveUNet", {"filters": filters}, KDRL, printed_parameters, note=note)
+
+
+def _fast_enhancer(
+    channels: int, convolutions: int, blocks: int, units: int, bands: int, hop_length: int,
+    printed_parameters: str, printed_macs: str,
+) -> Preset:  # fmt: skip
+    settings = {"channels": channels, "convolutions": convolutions, "blocks": blocks, "units": units,
+                "bands": bands, "hop_length": hop_length}  # fmt: skip
+    return Preset("FastEnhancer", settings, FAST_ENHANCER, printed_parameters, printed_macs, note=_FOLDED)
 
 
 PRESETS: dict[str, Preset] = {
@@ -189,6 +216,11 @@ PRESETS: dict[str, Preset] = {
         {"filters": 2048, "window_length": 320, "projection": 256, "inner": 1024, "hidden": 256, "blocks": 2},
         KDRL, "4.5 M", note=_LIKE_E3NET,
     ),
+    "fastenhancer-t": _fast_enhancer(24, 2, 2, 20, 16, 256, "22 k", "60 M"),
+    "fastenhancer-b": _fast_enhancer(48, 2, 3, 36, 24, 256, "92 k", "262 M"),
+    "fastenhancer-s": _fast_enhancer(64, 3, 3, 48, 36, 256, "195 k", "664 M"),
+    "fastenhancer-m": _fast_enhancer(96, 3, 4, 72, 48, 160, "492 k", "2.9 G"),
+    "fastenhancer-l": _fast_enhancer(128, 4, 5, 96, 64, 100, "1,105 k", "12 G"),
     "gtcrn": Preset("GTCRN", {}, GTCRN_PAPER, "48.2 k", "33.0 M", note=_FROZEN_BANDS),
     "convtasnet-small-teacher": Preset(
         "ConvTasNet",

@@ -88,6 +88,21 @@ def compressed_spectrum_and_si_snr(estimate: Tensor, clean: Tensor, noisy: Tenso
         return 30 * parts + 70 * magnitudes + negative_si_snr(estimate, clean) / 10
 
 
+def fast_enhancer_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
+    """0.3 MSE of magnitudes + 0.5 MSE of complex spectra, both compressed, + 0.2 L1 of the waveforms.
+
+    Magnitudes are to the power of 0.3, phases kept; window of 512 samples, hop of 256, root of a Hann window.
+
+    Ahn et al., "FastEnhancer" (2026). Its authors compare complex spectra twice, as the network gives them
+    (0.2) and as they are of the resynthesised waveform (0.3, "consistency"). Here everything is of the
+    waveform, which is what is heard, so both weights fall together. Their PESQ term (0.001) is left out.
+    """
+    with torch.autocast(estimate.device.type, enabled=False):
+        parts, magnitudes = _compressed_distances(estimate, clean)
+        waveforms = (at_least_float32(estimate) - at_least_float32(clean)).abs().mean(dim=1)
+        return 0.3 * magnitudes + 0.5 * parts + 0.2 * waveforms
+
+
 def _compressed_distances(estimate: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
     """MSE of compressed complex spectra and of their magnitudes, (B, T) -> (B,) each."""
     estimated, wanted = _compressed(estimate), _compressed(clean)
@@ -121,4 +136,5 @@ ENHANCEMENT_LOSSES: dict[str, EnhancementLoss] = {
     "tstnn": waveform_and_spectral_parts,  # TSTNN
     "e3net": compressed_spectrum,  # E3Net
     "gtcrn": compressed_spectrum_and_si_snr,  # GTCRN
+    "fast_enhancer": fast_enhancer_loss,  # FastEnhancer
 }

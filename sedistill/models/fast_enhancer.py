@@ -1,0 +1,241 @@
+"""FastEnhancer: a small causal network for streams, a mask on the compressed complex spectrum.
+
+Source: S. Ahn et al., "FastEnhancer: Speed-Optimized Streaming Neural Speech Enhancement" (2026).
+Convolutions see the frequencies of one frame; frames hear of those before through one GRU a block alone, so
+its states are all that a stream has to keep.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import weight_norm
+
+from sedistill.errors import UserError
+from sedistill.models.base import SpeechEnhancer, whole_number
+from sedistill.models.fast_gru import gru
+from sedistill.models.frames import Frames
+from sedistill.models.frequency_layers import Convolution, Entrance, Exit, NormedRows, batch_norm
+
+WINDOW = 512  # samples
+BINS = WINDOW // 2  # the last one, half the rate, is left out
+POSITIONS = BINS // 4  # frequencies behind the entrance
+HEADS = 4
+POWER = 0.3  # to which magnitudes are compressed
+LEAST_POWER = 1e-10  # of a bin before it is compressed: magnitudes of 1e-5
+
+
+class FastEnhancer(SpeechEnhancer):
+    """Encoder over frequency, blocks of a GRU over time and attention over bands, and a decoder.
+
+    Arguments
+        channels: of encoder and decoder.
+        convolutions: of kernel 3 in the encoder, behind its entrance, and as many stages of the decoder.
+        blocks: of GRU and attention.
+        units: of each block, a multiple of 4 (heads).
+        bands: that the blocks work on, at most 64.
+        hop_length: samples between frames of 512.
+        sample_rate: Hz.
+
+    The authors' network but for the window: the root of a Hann window and its dual instead of a Hann window
+    and a division, so that frames only have to be added. Nothing looks ahead: the latency is the window.
+
+    Raises UserError on impossible settings.
+    """
+
+    causal = True
+    latency_samples = WINDOW
+    se_loss = "fast_enhancer"
+
+    def __init__(
+        self,
+        channels: int = 24,
+        convolutions: int = 2,
+        blocks: int = 2,
+        units: int = 20,
+        bands: int = 16,
+        hop_length: int = 256,
+        sample_rate: int = 16_000,
+    ) -> None:
+        given = {"channels": channels, "convolutions": convolutions, "blocks": blocks, "units": units,
+                 "bands": bands, "hop_length": hop_length}  # fmt: skip
+        counts = {name: whole_number(name, value) for name, value in given.items()}
+        super().__init__({**counts, "sample_rate": sample_rate})
+        _check_together(units, bands, hop_length)
+        self.frames = Frames(WINDOW, hop_length)
+        self.entrance = Entrance(2, channels)
+        self.encoder = nn.ModuleList(Convolution(channels) for _ in range(convolutions))
+        self.to_bands = ToBands(channels, units, bands)
+        self.blocks = nn.ModuleList(Block(units, bands, has_positions=i == 0) for i in range(blocks))
+        self.from_bands = FromBands(units, channels, bands)
+        self.decoder = nn.ModuleList(DecoderStage(channels) for _ in range(convolutions))
+        self.join = NormedRows(2 * channels, channels)
+        self.exit = Exit(channels, 2)
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
+        frames, _ = self.enhance_frames(self.frames(noisy))
+        return self.frames.inverse(frames, noisy.shape[1])
+
+    def first_states(self, batch: int) -> list[Tensor]:
+        """The states before the first frame: of each block (B, bands, units), all zero."""
+        like = self.exit.bias
+        bands, units = self.settings["bands"], self.settings["units"]
+        return [like.new_zeros(batch, bands, units) for _ in self.blocks]
+
+    def enhance_frames(
+        self, frames: Tensor, states: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Complex frames (B, K, 257) to enhanced ones; K = 1 is a step of a stream.
+
+        states: as after the frame before; None begins a clip. Returns frames and the states after the last.
+        """
+        spectrum = frames[..., :BINS]
+        parts = torch.view_as_real(spectrum)  # (B, K, 256, 2)
+        power = parts.square().sum(-1, keepdim=True).clamp(min=LEAST_POWER)
+        compressed = parts * power ** ((POWER - 1) / 2)
+        mask, states = self.mask(compressed, states)
+        product = _complex_product(compressed, mask)
+        enhanced = product * product.square().sum(-1, keepdim=True) ** ((1 / POWER - 1) / 2)
+        return F.pad(torch.view_as_complex(enhanced), (0, 1)), states
+
+    def mask(self, compressed: Tensor, states: Sequence[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Real and imaginary parts (B, K, 256, 2) of compressed frames to those of their mask; and states."""
+        x = self.entrance(compressed)
+        skips = [x]
+        for convolve in self.encoder:
+            x = convolve(x)
+            skips.append(x)
+        states = self.first_states(len(x)) if states is None else states
+        x = self.to_bands(x).transpose(0, 1).contiguous()  # (K, B, bands, units)
+        following = []
+        for block, state in zip(self.blocks, states, strict=True):
+            x, state = block(x, state)
+            following.append(state)
+        x = self.from_bands(x.transpose(0, 1))
+        for decode in self.decoder:
+            x = decode(x, skips.pop())
+        return self.exit(self.join(torch.cat([x, skips.pop()], dim=-1))), following
+
+    def output_layer(self) -> nn.Module:
+        return self.exit
+
+    @torch.no_grad()
+    def invert(self) -> None:
+        self.exit.scale.neg_()  # the weight is this times a direction
+        self.exit.bias.neg_()
+
+
+class ToBands(nn.Module):
+    """64 frequencies to bands by fixed triangles, then channels to units: (..., 64, C) to (..., F, D)."""
+
+    weights: Tensor
+
+    def __init__(self, channels: int, units: int, bands: int) -> None:
+        super().__init__()
+        self.register_buffer("weights", rows_of_sum_one(triangles(bands)), persistent=False)
+        self.rows = NormedRows(channels, units, activation=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rows(self.weights.to(x.dtype) @ x)
+
+
+class FromBands(nn.Module):
+    """Back from bands to 64 frequencies, by the triangles transposed: (..., F, D) to (..., 64, C).
+
+    Units become channels before there are more rows of them; the two maps may change places, being linear.
+    """
+
+    weights: Tensor
+
+    def __init__(self, units: int, channels: int, bands: int) -> None:
+        super().__init__()
+        self.register_buffer("weights", rows_of_sum_one(triangles(bands).T), persistent=False)
+        self.linear = nn.Linear(units, channels, bias=False)
+        self.norm = batch_norm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.weights.to(x.dtype) @ self.linear(x)
+        return self.norm(x.flatten(0, -2)).reshape(x.shape)
+
+
+def triangles(bands: int) -> Tensor:
+    """(bands, 64): triangles whose centres are equally spaced from the first to the last frequency."""
+    centres = torch.linspace(0, POSITIONS - 1, bands)[:, None]
+    width = (POSITIONS - 1) / (bands - 1)
+    return (1 - (torch.arange(POSITIONS) - centres).abs() / width).clamp(min=0)
+
+
+def rows_of_sum_one(weights: Tensor) -> Tensor:
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+class Block(nn.Module):
+    """A GRU over time, the same in every band, and attention over the bands of each frame; both are added.
+
+    (K, B, F, D), time first, and states (B, F, D) to the same shapes.
+    """
+
+    def __init__(self, units: int, bands: int, has_positions: bool) -> None:
+        super().__init__()
+        self.from_input = weight_norm(nn.Linear(units, 3 * units))
+        self.from_state = weight_norm(nn.Linear(units, 3 * units))
+        self.after_gru = NormedRows(units, units, activation=False)
+        self.positions = nn.Parameter(first_positions(bands, units)) if has_positions else None
+        self.to_heads = weight_norm(nn.Linear(units, 3 * units, bias=False))
+        self.after_attention = NormedRows(units, units, activation=False)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        along_time, state = self.recurrent(x, state)
+        x = x + self.after_gru(along_time)
+        if self.positions is not None:
+            x = x + self.positions
+        return x + self.after_attention(self.attention(x)), state
+
+    def recurrent(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        weights = (self.from_input.weight, self.from_state.weight, self.from_input.bias, self.from_state.bias)
+        outputs, last = gru(x.flatten(1, 2), state.flatten(0, 1), weights)
+        return outputs.reshape(x.shape), last.reshape(state.shape)
+
+    def attention(self, x: Tensor) -> Tensor:
+        heads = self.to_heads(x).unflatten(-1, (HEADS, 3, -1)).transpose(2, 3)  # (K, B, H, F, 3, D/H)
+        query, key, value = heads.flatten(0, 1).unbind(-2)
+        return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(x.shape)
+
+
+def first_positions(bands: int, units: int) -> Tensor:
+    """(bands, units): sines and cosines of pi f / bands, f = 1 .. bands, times factors from 1 to bands - 1.
+
+    units / 2 factors, equally spaced on a logarithmic scale.
+    """
+    angles = torch.pi * torch.arange(1, bands + 1) / bands
+    factors = torch.logspace(0, 1, units // 2, base=bands - 1)
+    return torch.cat([(angles[:, None] * factors).sin(), (angles[:, None] * factors).cos()], dim=1)
+
+
+class DecoderStage(nn.Module):
+    """Joined with what the encoder made there, back to its channels, and a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.join = NormedRows(2 * channels, channels)
+        self.convolve = Convolution(channels)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        return self.convolve(self.join(torch.cat([x, skip], dim=-1)))
+
+
+def _complex_product(a: Tensor, b: Tensor) -> Tensor:
+    """Of numbers as pairs in the last axis."""
+    (a_real, a_imag), (b_real, b_imag) = a.unbind(-1), b.unbind(-1)
+    return torch.stack([a_real * b_real - a_imag * b_imag, a_real * b_imag + a_imag * b_real], dim=-1)
+
+
+def _check_together(units: int, bands: int, hop_length: int) -> None:
+    if units % HEADS:
+        raise UserError(f"units = {units}: it must be a multiple of {HEADS}, the heads of the attention.")
+    if not 2 <= bands <= POSITIONS:
+        raise UserError(f"bands = {bands}: it must lie between 2 and {POSITIONS}.")
+    if hop_length > WINDOW // 2:
+        raise UserError(f"hop_length = {hop_length}: frames of {WINDOW} must overlap by half at least.")
