@@ -11,11 +11,11 @@ from sedistill.enhancing import enhance
 from sedistill.evaluation.quality import METRICS
 from sedistill.report.figures import Curve, CurveFigure, Role, curves_svg
 from sedistill.report.side_by_side import ClipPanel, side_by_side_svg
-from sedistill.reproducing.jobs import is_finished
 from sedistill.reproducing.numbers import Block, factor_of
 from sedistill.reproducing.session import Session
 from sedistill.reproducing.table import CLEAN_PANEL, NOISY_ROW, Chart, Picture
 from sedistill.reproducing.words import Figure
+from sedistill.training.jobs import is_finished
 
 ROLES: tuple[Role, ...] = ("alone", "clean", "distilled", "teacher")
 """The colours of a chart's lines, in their order."""

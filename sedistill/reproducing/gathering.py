@@ -19,14 +19,13 @@ from sedistill.models.saving import read_card
 from sedistill.report.comparison import TextTable
 from sedistill.reproducing.drawing import charts, pictures
 from sedistill.reproducing.gains import gain_lines, gains_csv
-from sedistill.reproducing.jobs import is_finished
 from sedistill.reproducing.numbers import Block, Scores, block, numbers_csv
 from sedistill.reproducing.observing import figures, observed
-from sedistill.reproducing.runs import Run
 from sedistill.reproducing.scoring import EVALUATIONS, evaluation_of, load_evaluation
 from sedistill.reproducing.session import Session
 from sedistill.reproducing.table import NOISY_ROW
 from sedistill.reproducing.words import Result, gain_table, reading, text_table
+from sedistill.training.jobs import Run, is_finished
 from sedistill.training.logs import read_metrics
 
 RUN_COLUMNS = (

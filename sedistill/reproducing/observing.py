@@ -12,11 +12,11 @@ from sedistill.analyzing.words import category_curves
 from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.report.patches import category_curves_svg
 from sedistill.report.ratios import RatioFigure, ratios_svg
-from sedistill.reproducing.jobs import is_finished
 from sedistill.reproducing.numbers import Observed
 from sedistill.reproducing.session import Session
 from sedistill.reproducing.table import Row
 from sedistill.reproducing.words import Figure
+from sedistill.training.jobs import is_finished
 from sedistill.training.ratio_log import read_ratios
 
 LAST_SHARE = 0.1

@@ -10,28 +10,9 @@ from sedistill.errors import UserError
 from sedistill.evaluation.methods import nearest
 from sedistill.reproducing.table import NOISY_ROW, Row, Scale, Table
 from sedistill.settings import read_with_base
+from sedistill.training.jobs import Run
 
 _SAVED = re.compile(r"runs/(?P<name>.+)/seed-(?P<seed>\d+)/student")
-
-
-@dataclass(frozen=True, order=True)
-class Run:
-    """A training: a recipe's name and a seed. `folder` is relative to the output folder."""
-
-    name: str
-    seed: int
-
-    @property
-    def folder(self) -> Path:
-        return Path("runs") / self.name / f"seed-{self.seed}"
-
-    @property
-    def student(self) -> Path:
-        """The saved model."""
-        return self.folder / "student"
-
-    def __str__(self) -> str:
-        return f"{self.name}, seed {self.seed}"
 
 
 @dataclass(frozen=True)

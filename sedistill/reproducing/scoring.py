@@ -9,7 +9,7 @@ from sedistill.evaluation.evaluate import NOISY_SYSTEM, is_current, score_set, s
 from sedistill.evaluation.quality import metrics_named
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.evaluation.summaries import write_scores
-from sedistill.reproducing.runs import Run
+from sedistill.training.jobs import Run
 from sedistill.writing import atomic_folder
 
 EVALUATIONS = "evaluations"

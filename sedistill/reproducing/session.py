@@ -11,15 +11,15 @@ from typing import Any
 from sedistill.devices import usable_cores
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import metrics_named
-from sedistill.reproducing.jobs import Trainings, is_finished, train_command
 from sedistill.reproducing.missing import missing
 from sedistill.reproducing.planning import make_plan, print_plan
-from sedistill.reproducing.runs import Run, Work, needs, plan_work, recipe_name, resolved
+from sedistill.reproducing.runs import Work, needs, plan_work, recipe_name, resolved
 from sedistill.reproducing.scoring import evaluate_noisy, evaluate_run
 from sedistill.reproducing.sources import Sources, corpora_of, sources_of
 from sedistill.reproducing.table import Row, Scale, ScaleName, Table
 from sedistill.settings import load_settings
 from sedistill.training.identity import refuse_another_identity
+from sedistill.training.jobs import Run, Trainings, is_finished, train_command
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import refuse_another_recipe
 from sedistill.writing import alone, atomic_path, refuse_impossible, refuse_inside

@@ -11,11 +11,12 @@ from sedistill.reproducing import measuring, timing
 from sedistill.reproducing.measuring import Stopwatch
 from sedistill.reproducing.planning import Plan, RunCost, epoch_of, make_plan, range_text
 from sedistill.reproducing.reproduce import reproduce
-from sedistill.reproducing.runs import Run, Work, plan_work
+from sedistill.reproducing.runs import Work, plan_work
 from sedistill.reproducing.sources import Sources
 from sedistill.reproducing.table import load_table
 from sedistill.reproducing.timing import Timing
 from sedistill.settings import check_settings
+from sedistill.training.jobs import Run
 from sedistill.training.recipe import Recipe
 
 

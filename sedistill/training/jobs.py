@@ -13,11 +13,30 @@ from typing import IO
 from sedistill.interpreters import module_command, python_environment
 from sedistill.interruption import end_with_parent, heard, uninterrupted
 from sedistill.models.saving import CARD, read_card
-from sedistill.reproducing.runs import Run
 
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 30.0
 """How long an interrupted training may take to write its checkpoint before it is killed."""
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """A training: a recipe's name and a seed. `folder` is relative to the output folder."""
+
+    name: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        return Path("runs") / self.name / f"seed-{self.seed}"
+
+    @property
+    def student(self) -> Path:
+        """The saved model."""
+        return self.folder / "student"
+
+    def __str__(self) -> str:
+        return f"{self.name}, seed {self.seed}"
 
 
 @dataclass
