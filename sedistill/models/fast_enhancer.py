@@ -16,7 +16,7 @@ from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer, whole_number
 from sedistill.models.fast_gru import gru
 from sedistill.models.frames import Frames
-from sedistill.models.frequency_layers import Convolution, Entrance, Exit, NormedRows, batch_norm
+from sedistill.models.frequency_layers import ActiveRows, Entrance, Exit, NormedRows, batch_norm
 
 WINDOW = 512  # samples
 BINS = WINDOW // 2  # the last one, half the rate, is left out
@@ -65,12 +65,14 @@ class FastEnhancer(SpeechEnhancer):
         _check_together(units, bands, hop_length)
         self.frames = Frames(WINDOW, hop_length)
         self.entrance = Entrance(2, channels)
-        self.encoder = nn.ModuleList(Convolution(channels) for _ in range(convolutions))
+        self.encoder = nn.ModuleList(
+            ActiveRows(channels, channels, with_neighbours=True) for _ in range(convolutions)
+        )
         self.to_bands = ToBands(channels, units, bands)
         self.blocks = nn.ModuleList(Block(units, bands, has_positions=i == 0) for i in range(blocks))
         self.from_bands = FromBands(units, channels, bands)
         self.decoder = nn.ModuleList(DecoderStage(channels) for _ in range(convolutions))
-        self.join = NormedRows(2 * channels, channels)
+        self.join = ActiveRows(2 * channels, channels)
         self.exit = Exit(channels, 2)
 
     def forward(self, noisy: Tensor) -> Tensor:
@@ -116,7 +118,7 @@ class FastEnhancer(SpeechEnhancer):
         x = self.from_bands(x.transpose(0, 1))
         for decode in self.decoder:
             x = decode(x, skips.pop())
-        return self.exit(self.join(torch.cat([x, skips.pop()], dim=-1))), following
+        return self.exit(self.join(x, skips.pop())), following
 
     def output_layer(self) -> nn.Module:
         return self.exit
@@ -135,7 +137,7 @@ class ToBands(nn.Module):
     def __init__(self, channels: int, units: int, bands: int) -> None:
         super().__init__()
         self.register_buffer("weights", rows_of_sum_one(triangles(bands)), persistent=False)
-        self.rows = NormedRows(channels, units, activation=False)
+        self.rows = NormedRows(channels, units)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.rows(self.weights.to(x.dtype) @ x)
@@ -181,10 +183,10 @@ class Block(nn.Module):
         super().__init__()
         self.from_input = weight_norm(nn.Linear(units, 3 * units))
         self.from_state = weight_norm(nn.Linear(units, 3 * units))
-        self.after_gru = NormedRows(units, units, activation=False)
+        self.after_gru = NormedRows(units, units)
         self.positions = nn.Parameter(first_positions(bands, units)) if has_positions else None
         self.to_heads = weight_norm(nn.Linear(units, 3 * units, bias=False))
-        self.after_attention = NormedRows(units, units, activation=False)
+        self.after_attention = NormedRows(units, units)
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         along_time, state = self.recurrent(x, state)
@@ -219,11 +221,11 @@ class DecoderStage(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.join = NormedRows(2 * channels, channels)
-        self.convolve = Convolution(channels)
+        self.join = ActiveRows(2 * channels, channels)
+        self.convolve = ActiveRows(channels, channels, with_neighbours=True)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        return self.convolve(self.join(torch.cat([x, skip], dim=-1)))
+        return self.convolve(self.join(x, skip))
 
 
 def _complex_product(a: Tensor, b: Tensor) -> Tensor:

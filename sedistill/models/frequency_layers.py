@@ -4,13 +4,11 @@ A convolution over some 64 frequencies with some 24 channels is too small for Py
 as one product over the rows of all frames it takes a third of the time, and batch norm over rows half of it.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from sedistill.models.fused_rows import mapped_normed_silu
 from sedistill.models.layers import runs_own_kernels
 
 NORM_MOMENTUM = 0.02
@@ -24,43 +22,58 @@ def batch_norm(channels: int) -> nn.BatchNorm1d:
 
 
 class NormedRows(nn.Module):
-    """Linear map of the last axis without bias, batch norm over all rows and, where wanted, SiLU."""
+    """Linear map of the last axis without bias, and batch norm over all rows."""
 
-    def __init__(self, inputs: int, outputs: int, activation: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.linear = nn.Linear(inputs, outputs, bias=False)
         self.norm = batch_norm(outputs)
-        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs)."""
-        rows = self.norm(self.linear(x).flatten(0, -2))
-        return (F.silu(rows) if self.activation else rows).unflatten(0, x.shape[:-1])
+        return self.norm(self.linear(x).flatten(0, -2)).unflatten(0, x.shape[:-1])
+
+
+class ActiveRows(NormedRows):
+    """The same of inputs (B, K, F, C_i) joined along the last axis, or of one with neighbours, and SiLU."""
+
+    def __init__(self, inputs: int, outputs: int, with_neighbours: bool = False) -> None:
+        super().__init__((3 if with_neighbours else 1) * inputs, outputs)
+        self.with_neighbours = with_neighbours
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Returns (B, K, F, outputs)."""
+        if self.training and torch.is_grad_enabled() and runs_own_kernels(inputs[0]):
+            return self._fused(inputs)
+        joined = neighbours(inputs[0]) if self.with_neighbours else torch.cat(inputs, dim=-1)
+        return F.silu(super().forward(joined))
+
+    def _fused(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        norm = self.norm
+        output, batch = mapped_normed_silu(
+            tuple(x.flatten(0, 1) for x in inputs), self.linear.weight, norm.weight, norm.bias, norm.eps,
+            self.with_neighbours,
+        )  # fmt: skip
+        rows = output.shape[0] * output.shape[1]
+        unbiased = batch.variance * (rows / max(1, rows - 1))
+        norm.running_mean.lerp_(batch.mean, NORM_MOMENTUM)
+        norm.running_var.lerp_(unbiased, NORM_MOMENTUM)
+        norm.num_batches_tracked += 1
+        return output.unflatten(0, inputs[0].shape[:2])
 
 
 class Entrance(nn.Module):
     """Convolution over frequency with kernel 8, stride 4, padding 2; batch norm; SiLU.
 
-    (..., 4F, inputs) to (..., F, outputs).
+    (B, K, 4F, inputs) to (B, K, F, outputs).
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.rows = NormedRows(8 * inputs, outputs)
+        self.rows = ActiveRows(8 * inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.rows(F.pad(x, (0, 0, 2, 2)).unfold(-2, 8, 4).flatten(-2))
-
-
-class Convolution(nn.Module):
-    """Convolution over frequency with kernel 3, padding 1; batch norm; SiLU. (..., F, C) to the same."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.rows = NormedRows(3 * channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.rows(_Neighbours.apply(x) if runs_own_kernels(x) else neighbours(x))
 
 
 class Exit(nn.Module):
@@ -96,20 +109,3 @@ def neighbours(x: Tensor) -> Tensor:
     padded = F.pad(x, (0, 0, 1, 1))
     count = x.shape[-2]
     return torch.cat([padded[..., i : i + count, :] for i in range(3)], dim=-1)
-
-
-class _Neighbours(torch.autograd.Function):
-    """`neighbours` whose backward makes one tensor instead of six."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return neighbours(x)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        below, own, above = grad.chunk(3, dim=-1)
-        total = own.clone(memory_format=torch.contiguous_format)
-        total[..., :-1, :] += below[..., 1:, :]
-        total[..., 1:, :] += above[..., :-1, :]
-        return total
