@@ -45,7 +45,8 @@ class PlainFastEnhancer(nn.Module):
     def forward(self, noisy: Tensor) -> Tensor:
         batch, length = noisy.shape
         edge = WINDOW - self.hop
-        padded = F.pad(noisy, (edge, edge + -length % self.hop))
+        last_start = (edge + length - 1) // self.hop * self.hop
+        padded = F.pad(noisy, (edge, last_start + WINDOW - edge - length))
         frames = padded.unfold(1, WINDOW, self.hop) * self.window
         spectrum = torch.fft.rfft(frames)[..., :BINS]
         magnitude = spectrum.abs().clamp(min=1e-5)

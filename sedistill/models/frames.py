@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 class Frames(nn.Module):
-    """Waveform (B, T) to complex frames (B, K, W/2 + 1) and back, K = ceil(T / H) + W/H - 1 (rounded up).
+    """Waveform (B, T) to complex frames (B, K, W/2 + 1) and back; K = ceil(T / H) + W / H - 1, rounded down.
 
     Analysis with the root of a periodic Hann window; synthesis with its dual, w / sum of w^2 over all shifts
     by the hop, so that overlapping frames add up to the waveform and nothing is divided afterwards. At half
@@ -30,7 +30,9 @@ class Frames(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         """(B, T), T >= 1, to (B, K, W/2 + 1); half precision is transformed in float32."""
         before = self.length - self.hop
-        padded = F.pad(waveform, (before, before + -waveform.shape[1] % self.hop))
+        samples = before + waveform.shape[1]
+        last_start = (samples - 1) // self.hop * self.hop  # of the frames that hold the last sample
+        padded = F.pad(waveform, (before, last_start + self.length - samples))
         return self.analysed(padded.unfold(1, self.length, self.hop))
 
     def inverse(self, frames: Tensor, length: int) -> Tensor:
