@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from sedistill.audio import levels
 from sedistill.data.checking import SHORTEST_SECONDS
 from sedistill.data.corpus import Corpus
-from sedistill.data.draws import philox
+from sedistill.data.draws import HEARD, philox, stream_of
 from sedistill.data.material import Material, Piece
 from sedistill.errors import UserError
 from sedistill.settings import Settings, settings_of_texts
@@ -42,6 +42,10 @@ class MixingSettings(Settings):
     """The active level of the speech is uniform in level_db +- level_spread_db, in dB below full scale."""
     crossfade_ms: float = Field(10.0, ge=0, le=50, allow_inf_nan=False)
     """Overlap where recordings of noise are joined."""
+    noise_only_share: float = Field(0.0, ge=0, le=1)
+    """Of the mixtures: without their speech, so that the clean signal is silence."""
+    clean_only_share: float = Field(0.0, ge=0, le=1)
+    """Of the mixtures: without their noise, so that there is nothing to take away."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "MixingSettings":
@@ -49,6 +53,8 @@ class MixingSettings(Settings):
             raise ValueError(
                 f"snr_db_low = {self.snr_db_low:g} lies above snr_db_high = {self.snr_db_high:g}; swap them."
             )
+        if self.noise_only_share + self.clean_only_share > 1:
+            raise ValueError("noise_only_share and clean_only_share are more than 1 together; lower them.")
         return self
 
 
@@ -69,6 +75,7 @@ class MixturePlan:
         snr_db: active level of the speech above that of the noise.
         level_db: active level of the speech; None leaves it as it was recorded.
         snr_on: the levels that the SNR compares.
+        heard: what of the two is in the mixture.
     """
 
     frames: int
@@ -79,6 +86,7 @@ class MixturePlan:
     snr_db: float
     level_db: float | None
     snr_on: Literal["active", "rms"] = "active"
+    heard: Literal["both", "noise", "speech"] = "both"
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,20 @@ def plan_mixture(
         snr_db=settings.snr_db_low + snr * (settings.snr_db_high - settings.snr_db_low),
         level_db=settings.level_db + (2 * level - 1) * settings.level_spread_db,
         snr_on=settings.snr_on,
+        heard=_draw_heard(seed, epoch, index, material, settings),
     )
+
+
+def _draw_heard(
+    seed: int, epoch: int, index: int, material: Material, settings: MixingSettings
+) -> Literal["both", "noise", "speech"]:
+    """Drawn apart, so that all else about a mixture is the same whatever the shares are."""
+    if not settings.noise_only_share and not settings.clean_only_share:
+        return "both"
+    draw = philox(seed, stream_of(HEARD, material.split), epoch, index).random()
+    if draw < settings.noise_only_share:
+        return "noise"
+    return "speech" if draw < settings.noise_only_share + settings.clean_only_share else "both"
 
 
 def make_mixture(seed: int, epoch: int, index: int, material: Material, settings: MixingSettings) -> Mixture:
@@ -265,6 +286,10 @@ def _render(plan: MixturePlan, material: Material, accept_quiet: bool = False) -
     noisy, clean, guard = mix_at_snr(
         clean, noise, plan.snr_db, level_db, speech_db, noise_db, speech_peak, noise_peak
     )
+    if plan.heard == "noise":
+        noisy, clean = noisy - clean, np.zeros_like(clean)
+    elif plan.heard == "speech":
+        noisy = clean.copy()
     return Mixture(noisy, clean, plan, guard)
 
 

@@ -56,8 +56,10 @@ class ActiveRows(NormedRows):
         )  # fmt: skip
         rows = output.shape[0] * output.shape[1]
         unbiased = batch.variance * (rows / max(1, rows - 1))
-        norm.running_mean.lerp_(batch.mean, NORM_MOMENTUM)
-        norm.running_var.lerp_(unbiased, NORM_MOMENTUM)
+        for kept, new in ((norm.running_mean, batch.mean), (norm.running_var, unbiased)):
+            assert kept is not None
+            kept.lerp_(new, NORM_MOMENTUM)
+        assert norm.num_batches_tracked is not None
         norm.num_batches_tracked += 1
         return output.unflatten(0, inputs[0].shape[:2])
 

@@ -16,9 +16,11 @@ from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import worker_count
 from sedistill.models.modes import evaluating
 from sedistill.teachers import KeptEstimates, NoPlaceError, Teacher, TeacherOutputs, WithTeachers
+from sedistill.training.averaging import AveragedWeights
 from sedistill.training.kdrl_settings import KDRLSettings
 from sedistill.training.kdrl_step import KDRLStep
 from sedistill.training.loop import Loop
+from sedistill.training.optimisers import build_optimiser
 from sedistill.training.patch_record import PatchRecorder, Selection
 from sedistill.training.polarity import Polarity
 from sedistill.training.preparing import PreparedRun, is_saved_model
@@ -53,6 +55,7 @@ def build_loop(run: PreparedRun, folder: Path) -> Loop:
         device=run.device,
         keep_optimiser=recipe.two_step is not None and recipe.two_step.keep_optimiser,
         polarity=build_polarity(run, step),
+        averaged=build_averaged(recipe, student),
         metric=build_metric(run),
         watchers=build_watchers(run, step, len(batches), folder),
     )
@@ -65,7 +68,7 @@ def build_step(run: PreparedRun, forward: nn.Module, batches: int, folder: Path)
         return build_kdrl_step(recipe.kdrl, run, batches, folder)
     task = build_task(run, forward)
     parameters = [*run.student.parameters(), *task.auxiliary.parameters()]
-    optimiser = torch.optim.Adam(parameters, lr=recipe.optimiser.learning_rate, fused=True)
+    optimiser = build_optimiser(parameters, recipe.optimiser)
     rehearse(task, run)
     return PlainStep(task, run.student, optimiser, recipe.optimiser.clip_norm, run.precision)
 
@@ -92,7 +95,7 @@ def build_kdrl_step(settings: KDRLSettings, run: PreparedRun, batches: int, fold
     steps = recipe.optimiser.steps_at_most(batches)
     return KDRLStep(
         run.student,
-        torch.optim.Adam(run.student.parameters(), lr=recipe.optimiser.learning_rate, fused=True),
+        build_optimiser(run.student.parameters(), recipe.optimiser),
         recipe.optimiser.clip_norm,
         settings,
         run.teacher,
@@ -147,6 +150,12 @@ def build_polarity(run: PreparedRun, step: Step) -> Polarity | None:
     if not run.recipe.upright or is_saved_model(run.recipe.student):
         return None
     return Polarity(run.student, step.optimiser, run.valid_set, run.device)
+
+
+def build_averaged(recipe: Recipe, student: nn.Module) -> AveragedWeights | None:
+    """The mean of the student's weights, if the recipe wants one."""
+    decay = recipe.optimiser.ema_decay
+    return None if decay is None else AveragedWeights(student, decay)
 
 
 def build_watchers(run: PreparedRun, step: Step, batches: int, folder: Path) -> list[PatchRecorder]:

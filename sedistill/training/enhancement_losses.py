@@ -18,8 +18,8 @@ WINDOW = 512  # samples, of the losses with one resolution
 
 
 def si_snr(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
-    """Minus SI-SNR in dB."""
-    return negative_si_snr(estimate, clean)
+    """Minus SI-SNR in dB; 0, and so nothing to learn from, where the clean signal is exact silence."""
+    return torch.where((clean != 0).any(dim=1), negative_si_snr(estimate, clean), 0.0)
 
 
 def mean_squared_error(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def compressed_spectrum_and_si_snr(estimate: Tensor, clean: Tensor, noisy: Tenso
     """
     with torch.autocast(estimate.device.type, enabled=False):
         parts, magnitudes = _compressed_distances(estimate, clean)
-        return 30 * parts + 70 * magnitudes + negative_si_snr(estimate, clean) / 10
+        return 30 * parts + 70 * magnitudes + si_snr(estimate, clean, noisy) / 10
 
 
 def fast_enhancer_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -19,6 +19,7 @@ from sedistill.errors import UserError
 from sedistill.interruption import deferred
 from sedistill.progress import ProgressBar
 from sedistill.reading import is_taken
+from sedistill.training.averaging import AveragedWeights
 from sedistill.training.checkpoints import fitting, load_checkpoint, restore_random_states, save_checkpoint
 from sedistill.training.learning_rates import adam_beta1, learning_rate
 from sedistill.training.logs import Means, RunLog
@@ -86,6 +87,7 @@ class Loop:
     validation_loss: a batch on the device -> the enhancement loss of every clip, (B,).
     keep_optimiser: whether the optimiser's moments live on into the next stage.
     polarity: who keeps a new student upright; None leaves it as it is.
+    averaged: the mean of the weights, which then is what is validated and kept as the best.
     metric: what decides which weights are the best; None: the validation loss.
     refuse_changed_data: called before anything is saved; raises UserError when the data are others now.
     """
@@ -102,6 +104,7 @@ class Loop:
     device: torch.device
     keep_optimiser: bool = False
     polarity: Polarity | None = None
+    averaged: AveragedWeights | None = None
     metric: ValidationMetric | None = None
     watchers: Sequence[Watcher] = ()
     refuse_changed_data: Callable[[], None] = lambda: None
@@ -198,8 +201,11 @@ class Loop:
         return self.train_batches.examples.origin((self.progress.epoch, clip))  # type: ignore[attr-defined]
 
     def _look_on(self) -> None:
-        if self.polarity is not None:
-            self.polarity.look(self.progress.step)
+        if self.averaged is not None and self.progress.step:
+            self.averaged.update()
+        turned = self.polarity is not None and self.polarity.look(self.progress.step)
+        if turned and self.averaged is not None:
+            self.averaged.restart()
         for watcher in self.watchers:
             watcher.after_step(self.progress.step)
 
@@ -244,15 +250,16 @@ class Loop:
                 group["betas"] = (beta1, group["betas"][1])
 
     def _validate(self) -> None:
-        loss, metric = self._validation_loss(), self._validation_metric()
         progress, settings = self.progress, self.settings
-        self.refuse_changed_data()
-        if self._is_better(loss, metric):
-            best = {"student": self.network.state_dict()}
-            refuse_state_not_finite(best)
-            progress.best_loss, progress.best_metric = loss, metric
-            progress.best_epoch, progress.best_step = progress.epoch, progress.step
-            save_checkpoint(self.best_path, best)
+        with nullcontext() if self.averaged is None else self.averaged.in_place():
+            loss, metric = self._validation_loss(), self._validation_metric()
+            self.refuse_changed_data()
+            if self._is_better(loss, metric):
+                best = {"student": self.network.state_dict()}
+                refuse_state_not_finite(best)
+                progress.best_loss, progress.best_metric = loss, metric
+                progress.best_epoch, progress.best_step = progress.epoch, progress.step
+                save_checkpoint(self.best_path, best)
         if settings.schedule == "plateau":
             for group in self.optimiser.param_groups:
                 group["lr"] = self.peak_rate
@@ -337,7 +344,7 @@ class Loop:
     def _save_last(self) -> None:
         self.refuse_changed_data()
         state: dict[str, Any] = {
-            "student": self.network.state_dict(),
+            "student": self._trained_weights(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step.state_dict(),
             "plateau": self.plateau.state_dict(),
@@ -346,11 +353,16 @@ class Loop:
             "progress": asdict(self.progress),
             "watchers": [watcher.state_dict() for watcher in self.watchers],
         }
+        if self.averaged is not None:
+            state["averaged"] = self.averaged.state_dict()
         self.log.flush()
         refuse_state_not_finite(state)
         save_checkpoint(self.last_path, state)
         self.saved_step = self.progress.step
         self.last_saved = time.monotonic()
+
+    def _trained_weights(self) -> Mapping[str, Tensor]:
+        return self.network.state_dict() if self.averaged is None else self.averaged.trained_weights()
 
     def _restore(self) -> None:
         state = load_checkpoint(self.last_path)
@@ -359,6 +371,8 @@ class Loop:
             if state["progress"]["best_loss"] < float("inf"):
                 load_checkpoint(self.best_path)  # a damaged one had better be known now than after a night
             self.network.load_state_dict(state["student"])
+            if self.averaged is not None:
+                self.averaged.load_state_dict(state["averaged"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step.load_state_dict(state["step"])
             self.plateau.load_state_dict(state["plateau"])

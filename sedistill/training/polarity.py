@@ -30,11 +30,13 @@ class Polarity:
         self.student, self.optimiser = student, optimiser
         self.clips, self.device = clips, device
 
-    def look(self, step: int) -> None:
-        """Look, and turn if need be, after this step; 0 is before the first."""
-        if step in LOOKS and self._is_inverted():
-            self._turn()
-            print(f"step {step}: the new student's output was inverted; turned upright.", flush=True)
+    def look(self, step: int) -> bool:
+        """Look, and turn if need be, after this step; 0 is before the first. Whether it was turned."""
+        if step not in LOOKS or not self._is_inverted():
+            return False
+        self._turn()
+        print(f"step {step}: the new student's output was inverted; turned upright.", flush=True)
+        return True
 
     def _is_inverted(self) -> bool:
         # As in training: normalised by the running means of nothing, a network often leans the other way.

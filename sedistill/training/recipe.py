@@ -61,6 +61,19 @@ class OptimiserSettings(Settings):
     """Adam, its schedule, and when to stop. The defaults are DISPatch's (section 3.2)."""
 
     learning_rate: float = Field(1e-3, gt=0, le=10, description="The highest of the schedule.")
+    weight_decay: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Decoupled (AdamW), of matrices and kernels alone, not of biases and gains; 0 = Adam.",
+    )
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Validate, and save, a running mean of the weights: after each step so much of the mean "
+        "is kept (less in the first steps), such as 0.999; null = the weights of the last step.",
+    )
     batch_size: int = Field(16, ge=1, le=65_536)
     clip_norm: float | None = Field(
         5.0, gt=0, le=1e9, description="Largest L2 norm of the whole gradient; null = never clipped."

@@ -169,14 +169,14 @@ def level_gain(clean: Tensor, level_db: float | None) -> Tensor:
     """The gain (B, 1) that brings each clean clip (B, T) to an RMS of `level_db` dB full scale; 1 for None.
 
     The RMS is that around the clip's mean, as all levels are (`audio.levels`). One gain serves student,
-    teacher and clean of a clip, so their relations stay as they are. NaN where the clean speech has no finite
-    level: a gain of 0 would hide it.
+    teacher and clean of a clip, so their relations stay as they are. Where the clean signal is silence it is
+    1; NaN where it has no finite level: a gain of 0 would hide that.
     """
     if level_db is None:
         return clean.new_ones(len(clean), 1)
     rms = clean.float().std(dim=1, keepdim=True, unbiased=False)
     gain = (10 ** (level_db / 20) / rms.clamp(min=1e-9)).clamp(max=MAX_LEVEL_GAIN)
-    return gain.masked_fill(~rms.isfinite(), torch.nan)
+    return gain.masked_fill(rms == 0, 1.0).masked_fill(~rms.isfinite(), torch.nan)
 
 
 def gradients(loss: Tensor, parameters: Sequence[nn.Parameter], retain_graph: bool = False) -> list[Tensor]:
