@@ -80,7 +80,7 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
 
 @pytest.mark.parametrize("text", ["si_sdr,stoi", "si_sdr, stoi", " si_sdr ,stoi,", "\tsi_sdr,\nstoi"])
 def test_spaces_around_commas_do_not_matter(text: str) -> None:
-    from sedistill.cli import listed
+    from sedistill.cli.options import listed
 
     assert listed("--metrics", text) == ["si_sdr", "stoi"]
     assert listed("--metrics", None) is None

@@ -1,0 +1,38 @@
+"""Every command of `sedistill`, by subject. What a command needs is imported when it runs."""
+
+import os
+
+from sedistill.cli import data, judging, papers, training, using
+from sedistill.cli.ending import ends_in_words, flush_output
+from sedistill.cli.options import app
+from sedistill.console import prepare_streams
+
+__all__ = ["app", "main"]
+
+for command in (  # in the order in which `sedistill --help` lists them
+    data.prepare,
+    data.mix,
+    training.train,
+    judging.evaluate,
+    judging.compare,
+    judging.analyze,
+    judging.crossover,
+    papers.reproduce,
+    using.enhance,
+    using.check,
+    using.models,
+    using.demo,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """The `sedistill` command."""
+    # Threads that spin while they wait cost tenfold as soon as something else runs on the same cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        with ends_in_words(None):  # while typer builds the commands, too
+            prepare_streams()
+            app()
+    finally:
+        flush_output()

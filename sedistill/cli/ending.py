@@ -1,0 +1,95 @@
+"""How a command ends: in one sentence, with an exit code that tells what happened, and how to go on."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from typing import Any, NoReturn
+
+from typer.core import TyperGroup
+
+from sedistill.errors import UserError
+from sedistill.interruption import came, finished, heard, safe_moment
+from sedistill.reading import printable
+
+# What Ctrl-C left behind, and so how to go on.
+NOTHING_KEPT = "nothing was written, and the same command line starts afresh"
+WAYS_ON = {
+    "train": "the same command line goes on where it stopped",
+    "reproduce": "the same command line goes on where it stopped",
+    "demo": "the same command line goes on where it stopped",
+    "enhance": "files written so far are whole; say --overwrite to begin again",
+}
+
+
+class Commands(TyperGroup):
+    """Says in one sentence what ended a command, and how to go on.
+
+    A user's mistake, and what the system refuses, is exit code 2; an interruption 128 and the signal's
+    number, as shells have it. Typer would turn Ctrl-C into a silent exit before it gets to `main`.
+    """
+
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
+        with ends_in_words(None):
+            return super().make_context(*arguments, **named)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for before, text in pairwise(["the command", *args]):
+            if text == "" or (text.startswith("--") and text.endswith("=")):
+                place = f"after {before}" if text == "" else f"for {text[:-1]}"
+                raise UserError(f"an empty text {place} names nothing; give it a value, or leave it out.")
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> None:
+        with ends_in_words(ctx):
+            safe_moment()
+            super().invoke(ctx)
+
+
+@contextmanager
+def ends_in_words(ctx: Any) -> Iterator[None]:
+    """Whatever ends the work in here is told, and the process exits."""
+    with heard():
+        try:
+            yield
+        except UserError as error:
+            end_with(f"sedistill: {printable(str(error))}", 2)
+        except KeyboardInterrupt:
+            end_interrupted(ctx)
+        except Exception as error:
+            if came() is not None:  # an interrupted library may say so in many ways
+                end_interrupted(ctx)
+            if not isinstance(error, OSError) or error.errno is None:
+                raise
+            from sedistill.writing.disk_errors import reason_in_words
+
+            where = "" if error.filename is None else f"{printable(os.fsdecode(error.filename))}: "
+            end_with(f"sedistill: {where}{reason_in_words(error)}.", 2)
+
+
+def end_interrupted(ctx: Any) -> NoReturn:
+    """Say how to go on after Ctrl-C, a plain kill or a closed terminal."""
+    command = getattr(ctx, "invoked_subcommand", None) or ""
+    way_on = f"{finished()} is written, and whole" if finished() else NOTHING_KEPT
+    number = came() or signal.SIGINT
+    by = "" if number == signal.SIGINT else f" ({signal.Signals(number).name})"
+    end_with(f"\nsedistill: interrupted{by}; {WAYS_ON.get(command, way_on)}.", 128 + number)
+
+
+def end_with(sentence: str, code: int) -> NoReturn:
+    with suppress(OSError, ValueError):  # the terminal may be gone
+        print(sentence, file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def flush_output() -> None:
+    """What was printed and cannot be delivered, to a full disk say, is not lost in silence."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        from sedistill.writing.disk_errors import reason_in_words
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+        end_with(f"sedistill: what was to be printed could not be: {reason_in_words(error)}.", 2)

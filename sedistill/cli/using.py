@@ -1,0 +1,54 @@
+"""Commands for whoever wants to use or look at what there is."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sedistill.cli.options import Overwrite, RawLevel
+
+
+def enhance(
+    model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write for one input file, else the folder.")
+    ],
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    raw_level: RawLevel = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Denoise files: any rate, channels and length in; the same out."""
+    from sedistill.enhancing import enhance_files
+
+    enhance_files(model, inputs, output, device=device, correct_level=not raw_level, overwrite=overwrite)
+
+
+def check(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Corpora, sets, runs, saved models, checkpoints, evaluations, teacher outputs."),
+    ],
+) -> None:
+    """Say what each path is and whether all in it is as it was written; exit code 1 where it is not."""
+    from sedistill.checking import check_paths
+
+    if not check_paths(paths):
+        raise typer.Exit(1)
+
+
+def models() -> None:
+    """List the networks with their size, cost, causality and latency, beside the papers' figures."""
+    from sedistill.models.listing import print_presets
+
+    print_presets()
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("demo"),
+    overwrite: Overwrite = False,
+) -> None:
+    """Run the whole journey on a corpus made on the spot, and write a page to look at and listen to."""
+    from sedistill.demo import run_demo
+
+    run_demo(output, overwrite=overwrite)
