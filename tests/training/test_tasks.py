@@ -108,7 +108,8 @@ def test_level_gain_by_hand_and_on_silence() -> None:
     clean = torch.tensor([0.5, -0.5]).repeat(50)[None]  # -6.02 dB, with an offset or without
     for offset in (0.0, 0.1):
         assert math.isclose(float(level_gain(clean + offset, -26.0)), 10 ** (-26 / 20) / 0.5, rel_tol=1e-5)
-    assert float(level_gain(torch.zeros(1, 100), -12.0)) == 1e3
+    assert float(level_gain(torch.zeros(1, 100), -12.0)) == 1
+    assert float(level_gain(1e-9 * clean, -12.0)) == 1e3
     assert torch.equal(level_gain(clean, None), torch.ones(1, 1))
 
 
