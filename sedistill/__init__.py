@@ -36,6 +36,7 @@ _HOMES = {
     "save_model": "sedistill.models.saving",
     "enhance": "sedistill.enhancing",
     "evaluate": "sedistill.evaluation.evaluate",
+    "distil": "sedistill.distilling.distil",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -24,7 +24,7 @@ STOREYS = [
     ["evaluation"],
     ["training"],
     ["demo", "comparing", "analyzing", "checking"],
-    ["reproducing"],
+    ["reproducing", "distilling"],
     ["cli"],
     ["__main__"],
 ]

@@ -10,6 +10,7 @@ from sedistill.console import prepare_streams
 __all__ = ["app", "main"]
 
 for command in (  # in the order in which `sedistill --help` lists them
+    training.distil,
     data.prepare,
     data.mix,
     training.train,

@@ -50,6 +50,13 @@ def prepare(
     workers: Workers = None,
     align: Align = False,
     trust_pairs: TrustPairs = False,
+    join: Annotated[
+        Path | None,
+        typer.Option(
+            help="An earlier corpus, whose clips are put to the new ones with the splits they have; then "
+            "--clean or --noise may be given alone."
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Check every file of a corpus and write a readable manifest."""
@@ -59,7 +66,7 @@ def prepare(
         output, root=root, clean=clean, noise=noise, noisy=noisy, layout=layout,
         valid_speakers=listed("--valid-speakers", valid_speakers),
         sample_rate=sample_rate, seed=seed, workers=workers, overwrite=overwrite,
-        speaker_from=speaker_from, noise_from=noise_from, align=align, trust_pairs=trust_pairs,
+        speaker_from=speaker_from, noise_from=noise_from, align=align, trust_pairs=trust_pairs, join=join,
     )  # fmt: skip
     typer.echo(summary.text())
 

@@ -17,6 +17,7 @@ from sedistill.reading import printable
 # What Ctrl-C left behind, and so how to go on.
 NOTHING_KEPT = "nothing was written, and the same command line starts afresh"
 WAYS_ON = {
+    "distil": "the same command line goes on where it stopped",
     "train": "the same command line goes on where it stopped",
     "reproduce": "the same command line goes on where it stopped",
     "demo": "the same command line goes on where it stopped",

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sedistill.cli.options import Output
+
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="A YAML recipe.")],
@@ -24,3 +26,62 @@ def train(
     from sedistill.training.run import train as run
 
     run(recipe, overrides or [], output=output, plan_only=plan)
+
+
+def distil(
+    output: Output,
+    clean: Annotated[Path | None, typer.Option(help="Folder of clean speech.")] = None,
+    noise: Annotated[Path | None, typer.Option(help="Folder of noise.")] = None,
+    noisy: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of noisy recordings from where the student will be used, without clean speech: they "
+            "are enhanced, and can be heard on the page; nothing is learnt from them."
+        ),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="An earlier result: its student learns on, from its recordings and the new ones together. "
+            "Then --clean or --noise may be given alone.",
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="A ready-made model's name, the folder of a saved one, or larger: a larger network of the "
+            "student's kind is trained first, in half of the time.",
+            show_default="fastenhancer-b, or that of --from",
+        ),
+    ] = None,
+    student: Annotated[
+        str | None,
+        typer.Option(help="The preset of the network that is to be good.", show_default="fastenhancer-t"),
+    ] = None,
+    hours: Annotated[
+        float, typer.Option(help="By the clock, for everything: preparing, training, measuring, the page.")
+    ] = 1.0,
+    no_twin: Annotated[
+        bool, typer.Option("--no-twin", help="Do not train the same student without the teacher, to compare.")
+    ] = False,
+    weak_teacher: Annotated[
+        bool,
+        typer.Option("--weak-teacher", help="Go on although the teacher is worse than the noisy input."),
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Measure, print what would be done and how long it takes; stop.")
+    ] = False,
+) -> None:
+    """From two folders to a distilled student and a page about it, within some hours.
+
+    Plans for this machine, prepares and mixes the recordings, keeps the teacher's outputs, trains the student
+    with them and once without, measures both, and writes student/, report.html, and the same by hand:
+    recipes/ and commands.sh. The same line again goes on after an interruption.
+    """
+    from sedistill.distilling.distil import distil as run
+
+    run(
+        output, clean=clean, noise=noise, noisy=noisy, start=start, teacher=teacher, student=student,
+        hours=hours, twin=not no_twin, weak_teacher=weak_teacher, plan_only=plan,
+    )  # fmt: skip

@@ -12,6 +12,7 @@ from sedistill.audio.resampling import RESAMPLER
 from sedistill.csv_files import csv_writer
 from sedistill.data.checking import MISFITS, SHORTEST_SECONDS, Finding, Job, check
 from sedistill.data.corpus import FACTS, Clip, Corpus
+from sedistill.data.joining import joined_with, refuse_unjoinable
 from sedistill.data.layouts import Listing, Source, find_sources
 from sedistill.data.layouts.timit_noisex92 import SIMILAR
 from sedistill.data.pair_fit import TRUSTED
@@ -45,6 +46,7 @@ def prepare(
     noise_from: str | None = None,
     align: bool = False,
     trust_pairs: bool = False,
+    join: Path | str | None = None,
 ) -> PrepareSummary:
     """Check every file of a corpus and write corpus.csv, excluded.csv and corpus.yaml into `output`.
 
@@ -70,6 +72,9 @@ def prepare(
     regular expressions with a group that tells the speaker, or the recording of a noise, in a path below its
     folder.
 
+    `join` names an earlier corpus, whose clips are put to the new ones with the splits they have; new copies
+    of them are left out. Then `clean` or `noise` may be given alone.
+
     Raises UserError for missing or empty folders, test speakers in a training folder, when a needed kind has
     no usable file, and for an output that exists.
     """
@@ -79,16 +84,24 @@ def prepare(
     root, clean, noise, noisy = (
         None if folder is None else Path(folder) for folder in (root, clean, noise, noisy)
     )
-    listing = find_sources(layout, root, clean, noise, noisy, valid_speakers, speaker_from, noise_from)
+    earlier = None if join is None else Corpus.load(join)
+    if earlier is not None:
+        refuse_unjoinable(earlier, sample_rate, pairs=noisy is not None)
+    listing = find_sources(
+        layout, root, clean, noise, noisy, valid_speakers, speaker_from, noise_from,
+        may_lack_one=earlier is not None,
+    )  # fmt: skip
     unused = [
         Excluded(str(one.path), one.reason, one.detail)
         for one in unused_files(filter(None, (root, clean, noise, noisy)), listing)
     ]
-    refuse_inside(output, listing.roots.values())
+    refuse_inside(output, [*listing.roots.values(), *([] if earlier is None else [earlier.folder])])
     with atomic_folder(output, overwrite, marker=FACTS) as folder:
         jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate, align, trust_pairs)
         findings = parallel_map(check, jobs, workers, "Checking", "files")
-        summary = _summarise(output, listing, sources, findings, sample_rate, seed, unused, trust_pairs)
+        summary = _summarise(
+            output, listing, sources, findings, sample_rate, seed, unused, trust_pairs, earlier
+        )
         _remove_unused(folder / AUDIO_ROOT, summary.corpus)
         summary.corpus.save(folder)
         _write_excluded(folder / EXCLUDED, summary.excluded)
@@ -137,7 +150,7 @@ def _converted_path(source: Source) -> str:
 def _summarise(
     output: Path, listing: Listing, sources: Sequence[tuple[Source, ...]],
     findings: Sequence[tuple[Finding, ...]], sample_rate: int, seed: int, unused: Sequence[Excluded],
-    trust_pairs: bool,
+    trust_pairs: bool, earlier: Corpus | None,
 ) -> PrepareSummary:  # fmt: skip
     excluded = [Excluded(path, _short_reason(reason), reason) for path, reason in listing.left_out]
     clips: list[Clip] = []
@@ -153,10 +166,19 @@ def _summarise(
     clips, cut, warnings = assign_splits(clips, listing.shares, seed, shortest, listing.in_time)
     excluded += copies
     excluded += [Excluded(_original(clip, listing), TOO_SHORT_TO_SPLIT, why) for clip, why in cut]
-    _refuse_useless(listing, clips, excluded)
+    _refuse_useless(listing, clips, excluded, one_kind=earlier is not None)
+    roots = dict(listing.roots)
+    if any(clip.source for clip in clips):
+        roots[AUDIO_ROOT] = Path(AUDIO_ROOT)
+    if earlier is not None:
+        joined = joined_with(earlier, clips, roots)
+        clips, roots = joined.clips, joined.roots
+        excluded += [
+            Excluded(_original(clip, listing), "exact copy", f"the same audio as one of {earlier.folder}")
+            for clip in joined.copies
+        ]
     clips.sort(key=lambda clip: (_split_rank(clip.split), clip.kind, clip.root, clip.path, clip.start))
     converted = len({(clip.root, clip.path) for clip in clips if clip.source})
-    roots = listing.roots | ({AUDIO_ROOT: Path(AUDIO_ROOT)} if converted else {})
     published, rates = compare(listing.parts, clips, _by_root(listing, excluded), sample_rate)
     excluded += unused
     facts = _facts(listing, clips, excluded, sample_rate, seed) | (
@@ -307,10 +329,13 @@ def _copy_keys(clips: Sequence[Clip]) -> list[str]:
     ]
 
 
-def _refuse_useless(listing: Listing, clips: Iterable[Clip], excluded: Sequence[Excluded]) -> None:
+def _refuse_useless(
+    listing: Listing, clips: Iterable[Clip], excluded: Sequence[Excluded], one_kind: bool
+) -> None:
     usable = Counter("pair" if clip.pair else clip.kind for clip in clips)
-    mixes = "noise" in listing.roots
-    for kind in ("clean", "noise") if mixes else ("pair",):
+    mixes = "noise" in listing.roots or one_kind
+    kinds = [kind for kind in ("clean", "noise") if kind in listing.roots]
+    for kind in kinds if mixes else ("pair",):
         if usable[kind]:
             continue
         place = " and ".join(str(p) for n, p in listing.roots.items() if not mixes or n == kind)

@@ -74,9 +74,13 @@ class Trainings:
                 while waiting or active:
                     self._start_what_can(waiting, active)
                     self._collect(active)
+                    self.watch()
                     time.sleep(POLL_SECONDS)
         finally:
             _end(active)
+
+    def watch(self) -> None:
+        """Called again and again while trainings are under way; for who wants to look on."""
 
     def _start_what_can(self, waiting: list[Run], active: list[Training]) -> None:
         for run in list(waiting):

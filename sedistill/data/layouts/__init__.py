@@ -30,8 +30,12 @@ def find_sources(
     valid_speakers: Sequence[str] | None = None,
     speaker_from: str | None = None,
     noise_from: str | None = None,
+    may_lack_one: bool = False,
 ) -> Listing:
-    """List a corpus. Raises UserError for missing or empty folders and contradicting choices."""
+    """List a corpus. Raises UserError for missing or empty folders and contradicting choices.
+
+    may_lack_one: whether clean speech, or noise, may be given alone.
+    """
     patterns = compiled(speaker_from, "speaker_from"), compiled(noise_from, "noise_from")
     if layout not in LAYOUTS:
         raise UserError(f"unknown layout '{layout}'; choose one of {', '.join(LAYOUTS)}.")
@@ -49,6 +53,8 @@ def find_sources(
         )
     if root is not None:
         return _list_root(layout, root, valid_speakers, patterns)
+    if may_lack_one and noisy is None and (clean or noise) and layout in ("auto", "folders"):
+        return list_folders(clean, noise, *patterns)
     return _list_named(layout, clean, noise, noisy, patterns)
 
 

@@ -14,15 +14,17 @@ Pattern = re.Pattern[str] | None
 
 
 def list_folders(
-    clean: Path, noise: Path, speaker_from: Pattern = None, noise_from: Pattern = None
+    clean: Path | None, noise: Path | None, speaker_from: Pattern = None, noise_from: Pattern = None
 ) -> Listing:
     """Plain folders of clean speech and of noise, to be mixed.
 
     Args:
+        clean, noise: one may be None, where the other is to be joined with an earlier corpus.
         speaker_from, noise_from: what tells the speaker, or the recording of a noise, in a path.
     """
-    listing = Listing("folders", {"clean": clean.absolute(), "noise": noise.absolute()})
-    for kind, folder in (("clean", clean), ("noise", noise)):
+    folders = {kind: folder for kind, folder in (("clean", clean), ("noise", noise)) if folder is not None}
+    listing = Listing("folders", {kind: folder.absolute() for kind, folder in folders.items()})
+    for kind, folder in folders.items():
         files = list(audio_files(folder))
         places = find_split_folders(files, kind)
         below = [places.below[file] for file in files]
