@@ -189,7 +189,7 @@ def _go_on(work: ResultFolder, networks: Networks, decided: Decided) -> Distille
 
 @contextmanager
 def _stage(work: ResultFolder, way: Way, name: str) -> Iterator[None]:
-    way.announce(name, work.spent)
+    way.announce(name, work.seconds)
     with work.stage(name):
         yield
 

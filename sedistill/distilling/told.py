@@ -82,11 +82,12 @@ class Way:
     def __init__(self, planned: Mapping[str, float], budget: float) -> None:
         self.planned, self.budget = dict(planned), budget
 
-    def announce(self, stage: str, spent: float) -> None:
-        """Print that a stage begins, `spent` seconds after the beginning of the whole."""
+    def announce(self, stage: str, seconds: Mapping[str, float]) -> None:
+        """Print that a stage begins. seconds: of every stage, over all attempts so far."""
         names = list(self.planned)
         number = names.index(stage)
-        left = sum(self.planned[name] for name in names[number:])
+        left = sum(max(0.0, self.planned[name] - seconds.get(name, 0.0)) for name in names[number:])
+        spent = sum(seconds.values())
         print(
             f"\n[{number + 1}/{len(names)}] {TITLES[stage]}  ({duration_text(spent)} of "
             f"{duration_text(self.budget)} gone, about {duration_text(left)} to go)",

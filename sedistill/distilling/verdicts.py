@@ -14,6 +14,7 @@ from sedistill.evaluation.significance import PairedTest, paired_test
 NAMES = {
     NOISY: "noisy input", TEACHER: "teacher", ALONE: "student alone", DISTILLED: "distilled student",
 }  # fmt: skip
+FEW_RECORDINGS = 6
 SEED_SPREAD = (
     "One run of each with one seed: elsewhere, two seeds of one small network lay about 0.06 WB-PESQ apart, "
     "which intervals over clips do not know of. Train both recipes with other seeds (seed=1, seed=2) and "
@@ -58,11 +59,19 @@ def verdicts(scores: SetScores, labels: Mapping[str, str]) -> list[str]:
     clips = len(scores.rows(NOISY))
     told = [_added(scores, labels)] if ALONE in labels else []
     told += [_above_noisy(scores, labels[name], NAMES[name]) for name in (DISTILLED, ALONE) if name in labels]
-    told.append(
-        f"In brackets the 95 % interval of the mean over {clips} mixtures; those that share a recording "
-        "count as dependent, so few recordings make wide intervals."
-    )
+    told.append(f"In brackets the 95 % interval of the mean over {clips} mixtures{_recordings(scores)}.")
     return [*told, SEED_SPREAD] if ALONE in labels else told
+
+
+def _recordings(scores: SetScores) -> str:
+    """Of how many recordings, and what that means for intervals."""
+    rows = scores.rows(NOISY)
+    known = Clusters(tuple(row.utterance for row in rows), tuple(row.noise_recording for row in rows))
+    counts = known.utterance_count, known.noise_count
+    text = f" of {counts[0]} speech and {counts[1]} noise recordings; those that share one count as dependent"
+    if min(counts) >= FEW_RECORDINGS:
+        return text
+    return f"{text}, and so few say little about others: intervals are wide for that reason alone"
 
 
 def _added(scores: SetScores, labels: Mapping[str, str]) -> str:
