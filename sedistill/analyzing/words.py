@@ -8,7 +8,7 @@ from sedistill.analyzing.gaps import KEEP, Gap, distilled_shares, mean_over_bins
 from sedistill.analyzing.trends import RunTrends
 from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.report.analysis import AnalysisFigure, AnalysisReport, AnalysisSection
-from sedistill.report.comparison import TextTable
+from sedistill.report.document import TextTable
 from sedistill.report.figures import GapPanel
 from sedistill.report.patches import CategoryCurve, CategoryCurves, CategoryMap, ShareMap, share_text
 

@@ -9,7 +9,8 @@ from sedistill.evaluation.comparison import Comparison, Difference
 from sedistill.evaluation.labels import file_names
 from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.significance import t_quantile
-from sedistill.report.comparison import ComparisonReport, ComparisonSection, TextTable
+from sedistill.report.comparison import ComparisonReport, ComparisonSection
+from sedistill.report.document import TextTable
 from sedistill.report.forest import ForestFigure, ForestRow
 
 SIGNIFICANT = 0.05

@@ -15,12 +15,23 @@ from pydantic import Field
 import sedistill
 from sedistill.errors import UserError
 from sedistill.paths import as_is
+from sedistill.report.figures import Role
 from sedistill.settings import Record, read_record
 from sedistill.writing import alone, atomic_path, refuse_foreign_folder
 from sedistill.yaml_files import yaml_text
 
 RECIPES = Path(__file__).parent / "recipes"
-STATIONS = 7
+STUDENTS: tuple[Role, ...] = ("alone", "distilled")
+TEACHER = "fastenhancer-b"  # ready-made: it comes with the package
+EXPECTED_MINUTES = {
+    "Speech and noise, made on the spot": 0.6,
+    "Mixtures of both, for training, validation and test": 0.2,
+    "The student learns alone": 2.0,
+    "The same student learns from the teacher too": 2.6,
+    "All of them on mixtures they never met": 0.6,
+    "One file enhanced, and the page": 0.4,
+}
+"""On two cores; how long they really take tells how long those still to come will."""
 SEED = 0
 METRICS = ("si_sdr", "pesq_wb", "stoi")
 MARKER, LOCK = "demo.yaml", ".demo.lock"
@@ -43,19 +54,17 @@ class Demo:
 
     folder: Path
     minutes: dict[str, float] = field(default_factory=dict)
-    stations_begun: int = 0
 
     def place(self, name: str) -> Path:
         return self.folder / name
 
-    def student(self, run: str) -> Path:
-        return self.folder / "runs" / run / "student"
+    def network(self, run: str) -> Path | str:
+        """A student's folder, or the name of the teacher."""
+        return TEACHER if run == "teacher" else self.folder / "runs" / run / "student"
 
     def recipe_arguments(self, run: str) -> tuple[Path, list[str]]:
         """The recipe of a run and what the demo fills in, as `sedistill train` gets them."""
         paths = {"data.train": self.place("sets/train"), "data.valid": self.place("sets/valid")}
-        if run == "distilled":
-            paths["teacher"] = self.student("teacher")
         return self.place(f"recipes/{run}.yaml"), [
             f"{key}={json.dumps(as_is(path))}" for key, path in paths.items()
         ]
@@ -82,10 +91,14 @@ class Demo:
 
     @contextmanager
     def station(self, title: str) -> Iterator[None]:
-        """Announce a station, and count its minutes even when it is interrupted."""
-        self.stations_begun += 1
-        minutes = sum(self.minutes.values())
-        print(f"\n[{self.stations_begun}/{STATIONS}] {title}  ({minutes:.1f} min so far)", flush=True)
+        """Announce a station and what is left, and count its minutes even when it is interrupted."""
+        number = list(EXPECTED_MINUTES).index(title) + 1
+        gone, left = sum(self.minutes.values()), self.minutes_left(title)
+        so_far = f"{gone:.1f} min so far, " if gone else ""
+        print(
+            f"\n[{number}/{len(EXPECTED_MINUTES)}] {title}  ({so_far}about {left:.0f} min to the end)",
+            flush=True,
+        )
         started = time.monotonic()
         try:
             yield
@@ -93,6 +106,14 @@ class Demo:
             taken = (time.monotonic() - started) / 60
             self.minutes[title] = round(self.minutes.get(title, 0.0) + taken, 3)
             self._save()
+
+    def minutes_left(self, title: str) -> float:
+        """From the beginning of this station on, by what those before it took here."""
+        titles = list(EXPECTED_MINUTES)
+        done = titles[: titles.index(title)]
+        expected = sum(EXPECTED_MINUTES[one] for one in done)
+        pace = sum(self.minutes.get(one, 0.0) for one in done) / expected if expected > 1 else 1.0
+        return max(pace, 0.2) * sum(EXPECTED_MINUTES[one] for one in titles[len(done) :])
 
     def _clear(self) -> None:
         """Remove all but the lock; the marker last, so that what a kill leaves is still known for a demo."""

@@ -12,7 +12,7 @@ from sedistill.errors import UserError
 
 
 def run_demo(output: Path | str = "demo", overwrite: bool = False) -> Path:
-    """Make a corpus, train teacher and students, evaluate, enhance a file, and write report.html.
+    """Make a corpus, train a student alone and with a teacher, evaluate, enhance a file, write report.html.
 
     Returns the page's path. Raises UserError when `output` holds something that is no demo, or a demo made
     by other code, and when a package of the `demo` extra is missing.
@@ -73,7 +73,6 @@ def train_networks(demo: Demo) -> None:
     from sedistill.training.run import train
 
     titles = {
-        "teacher": "The teacher learns",
         "alone": "The student learns alone",
         "distilled": "The same student learns from the teacher too",
     }
@@ -89,7 +88,7 @@ def evaluate(demo: Demo) -> None:
     from sedistill.evaluation.scores import load_scores
 
     with demo.station("All of them on mixtures they never met"):
-        models = [demo.student(run) for run in ("alone", "distilled", "teacher")]
+        models = [demo.network(run) for run in ("alone", "distilled", "teacher")]
         test, place = demo.place("sets/test"), demo.place("evaluation")
         if not place.exists() or not is_current(load_scores(place)["test"], FixedSet(test), METRICS, models):
             evaluate_models(models, [test], place, metrics=METRICS, overwrite=True)
@@ -102,7 +101,7 @@ def enhance_one(demo: Demo) -> None:
     with demo.station("One file enhanced, and the page"):
         noisy = min(demo.place("sets/test/noisy").iterdir())
         enhance_files(
-            demo.student("distilled"), [noisy], demo.place("enhanced.flac"), device="cpu", overwrite=True
+            demo.network("distilled"), [noisy], demo.place("enhanced.flac"), device="cpu", overwrite=True
         )
 
 

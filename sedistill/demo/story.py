@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 import sedistill
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.demo.folder import SEED, SETS, SNR_DB, Demo
+from sedistill.demo.folder import SEED, SETS, SNR_DB, STUDENTS, TEACHER, Demo
+from sedistill.demo.verdict import verdict
 from sedistill.devices import hardware
 from sedistill.enhancing import enhance
 from sedistill.evaluation.quality import METRICS as QUALITY
@@ -29,8 +30,9 @@ HINTS = {
     "pesq_wb": "estimated opinion of listeners, 1 to 4.6",
     "stoi": "intelligibility, 0 to 1",
 }
-PLAYERS = 3
+PLAYERS = 6
 PLAYED_SNR_DB = 5.0
+
 
 Waves = dict[Role, NDArray[np.float32]]
 
@@ -46,11 +48,11 @@ def demo_report(demo: Demo) -> ReportData:
     by_role = {system.role: system for system in systems}
     student, teacher = by_role["alone"], by_role["teacher"]
     return ReportData(
-        title="A small network learns from a large one",
+        title="A small network learns from a larger one",
         summary=(
             f"A student of {human_count(student.parameters or 0)} parameters learnt to take the noise off "
-            "speech, once alone and once with a teacher to imitate "
-            f"({human_count(teacher.parameters or 0)}; DFKD, DISPatch and multi-scale patches). "
+            f"speech, once alone and once with a teacher to imitate: {TEACHER}, which comes ready-made "
+            f"({human_count(teacher.parameters or 0)} parameters; complex L2 with DISPatch). "
             "Data, steps, first weights, order of batches, weight of the enhancement loss and gradient "
             "clipping were the same both times."
         ),
@@ -59,8 +61,10 @@ def demo_report(demo: Demo) -> ReportData:
         curves=_curves(demo),
         spectrograms=spectrograms,
         gap=gap,
-        players=[_player(clip, wave) for clip, wave in zip(chosen, waves, strict=True)],
-        reading=_reading(systems, demo),
+        players=[_player(clip, wave, scores) for clip, wave in zip(chosen, waves, strict=True)],
+        legend=[("#8a8f98", "Veiled patches were not distilled: there the teacher is least ahead.")],
+        clip_scores=", ".join(scores.label(key) for key in scores.metrics),
+        reading=verdict(systems, demo),
         commands=[(why, line.format(recipes=demo.place("recipes"))) for why, line in COMMANDS],
         facts=_facts(demo, scores, recipe),
     )
@@ -83,7 +87,7 @@ def _systems(demo: Demo, scores: SetScores) -> list[System]:
     networks = [label for label in scores.models if label != NOISY]
     systems = [System("noisy input", "noisy", _scores(scores, NOISY))]
     for (run, name), label in zip(NAMES.items(), networks, strict=True):
-        card = read_card(demo.student(run))
+        card = read_card(demo.network(run))
         sizes = (card["parameters"], card["macs_per_second"])
         systems.append(System(name, run, _scores(scores, label), *sizes))
     return systems
@@ -94,32 +98,30 @@ def _scores(scores: SetScores, label: str) -> dict[str, Score]:
     for metric in scores.metrics:
         mean = scores.statistic(label, metric)
         better = None if label == NOISY else scores.improvement_statistic(label, metric).mean
-        result[metric] = Score(mean.mean, mean.n, mean.of, better)
+        result[metric] = Score(mean.mean, mean.sd, mean.n, mean.of, better)
     return result
 
 
 def _curves(demo: Demo) -> list[CurveFigure]:
-    logs = {run: read_metrics(demo.place(f"runs/{run}")) for run in NAMES}
-    distilled = logs["distilled"]
-    kd_name = next(name for name in distilled if name.startswith("kd/"))
+    logs = {run: read_metrics(demo.place(f"runs/{run}")) for run in STUDENTS}
+    kd_name = next(name for name in logs["distilled"] if name.startswith("kd/"))
     ahead = f"{kd_name.removeprefix('kd/')}/positive_gap_share"
-    runs: tuple[Role, ...] = ("teacher", "alone", "distilled")
 
-    def curves(key: str, sign: float = 1.0) -> list[Curve]:
-        return [_curve(NAMES[run], run, logs[run][key], sign) for run in runs if key in logs[run]]
+    def curves(key: str) -> list[Curve]:
+        return [_curve(NAMES[run], run, logs[run][key]) for run in STUDENTS if key in logs[run]]
 
     return [
         CurveFigure(
-            "On the validation set", "SI-SNR, dB", curves("valid/se", -1.0),
-            "Mean SI-SNR over clips that no network trains on; higher is better.",
+            "On the validation set", "enhancement loss", curves("valid/se"),
+            "Mean over clips that no network trains on, of the averaged weights; lower is better.",
         ),
         CurveFigure(
-            "On the training batches", "SI-SNR, dB", curves("se", -1.0),
-            "The enhancement term of the loss (its negative), as it came, batch after batch.",
+            "On the training batches", "enhancement loss", curves("se"),
+            "The enhancement term of the loss as it came, batch after batch.",
         ),
         CurveFigure(
             "Distance to the teacher", "KD term", curves(kd_name),
-            "The distillation term before its weight: phases, and above the crossover magnitudes too.",
+            "The distillation term before its weight: compressed complex spectra, in the patches kept.",
         ),
         CurveFigure(
             "Where the teacher is ahead", "share of patches", curves(ahead),
@@ -128,9 +130,9 @@ def _curves(demo: Demo) -> list[CurveFigure]:
     ]  # fmt: skip
 
 
-def _curve(label: str, role: Role, points: list[tuple[int, float]], sign: float) -> Curve:
+def _curve(label: str, role: Role, points: list[tuple[int, float]]) -> Curve:
     steps, values = zip(*points, strict=True)
-    return Curve(label, role, steps, [sign * value for value in values])
+    return Curve(label, role, steps, values)
 
 
 def _clips_to_show(scores: SetScores) -> list[ClipScore]:
@@ -146,7 +148,7 @@ def _clips_to_show(scores: SetScores) -> list[ClipScore]:
 
 def _waves(demo: Demo, clips: list[str]) -> list[Waves]:
     """The versions of each clip, at the level of the clean speech."""
-    networks = {run: load_model(demo.student(run)) for run in NAMES}
+    networks = {run: load_model(demo.network(run)) for run in NAMES}
     pairs = FixedSet(demo.place("sets/test"))
     # Evaluations of earlier versions call clips by their files.
     places = {name: i for i in range(len(pairs)) for name in (pairs.name(i), pairs.clip_id(i))}
@@ -158,10 +160,25 @@ def _waves(demo: Demo, clips: list[str]) -> list[Waves]:
     return result
 
 
-def _player(clip: ClipScore, waves: Waves) -> Player:
+def _player(clip: ClipScore, waves: Waves, scores: SetScores) -> Player:
     names: dict[Role, str] = {"noisy": "noisy", **NAMES, "clean": "clean"}
-    tracks = [Track(name, role, waves[role]) for role, name in names.items()]
+    labels = dict(zip(("noisy", *NAMES), scores.models, strict=True))
+    tracks = [
+        Track(name, role, waves[role], _clip_scores(clip, labels.get(role), scores))
+        for role, name in names.items()
+    ]
     return Player(f"{clip.noise_class.capitalize()}, {clip.snr_db:.0f} dB", 16_000, tracks)
+
+
+def _clip_scores(clip: ClipScore, label: str | None, scores: SetScores) -> str:
+    """The scores of one version of a clip, in the metrics' order; of the clean speech there are none."""
+    for row in scores.clips:
+        if (row.model, row.clip) == (label, clip.clip):
+            values = [(row.values[key], QUALITY[key].digits) for key in scores.metrics]
+            return " · ".join(
+                f"{value:.{digits}f}" if np.isfinite(value) else "–" for value, digits in values
+            )
+    return ""
 
 
 def _pictures(recipe: Recipe, waves: Waves) -> tuple[list[SpectrogramPanel], GapPanel]:
@@ -188,36 +205,6 @@ def _pictures(recipe: Recipe, waves: Waves) -> tuple[list[SpectrogramPanel], Gap
     return panels, GapPanel("knowledge gap", gap, bin_hz, frame_seconds, taught, crossover)
 
 
-def _reading(systems: list[System], demo: Demo) -> list[str]:
-    noisy, alone, distilled, teacher = (
-        next(system.scores["si_sdr"].mean for system in systems if system.role == role)
-        for role in ("noisy", "alone", "distilled", "teacher")
-    )
-    to_teach, difference = teacher - alone, distilled - alone
-    if to_teach > 0:
-        lesson = f"So there are {to_teach:.1f} dB to be taught."
-    else:
-        lesson = "So the teacher is no better than the student, and there is nothing to be taught."
-    if abs(difference) < 0.05:
-        verdict = "as good as the one trained alone"
-    else:
-        verdict = f"{abs(difference):.2f} dB {'above' if difference > 0 else 'below'} the one trained alone"
-    balance = read_metrics(demo.place("runs/distilled")).get("gradient/kd_over_se", [])
-    ratio = float(np.median([value for _, value in balance])) if balance else float("nan")
-    return [
-        f"SI-SDR against the noisy input: teacher {teacher - noisy:+.1f} dB, student alone "
-        f"{alone - noisy:+.1f} dB. {lesson} The distilled student ends {verdict}.",
-        "That difference says little: it is one run of each with one seed, a few minutes of training, and "
-        "synthetic speech. Another seed can turn a difference of a tenth of a decibel round, and at this "
-        "scale it is normal that a method does not help. To find out whether one does, train until nothing "
-        "improves any more, on real recordings, with several seeds, and compare seed by seed.",
-        "Networks this small, trained this briefly, can raise SI-SDR and lower PESQ or STOI: they take noise "
-        "away and leave artefacts. Read SI-SDR first, and listen. Every network's output is brought to the "
-        "level of the clean speech by one factor measured on the validation set. Over the run, the gradient "
-        f"of the distillation term was {ratio:.2f} times as long as that of the enhancement term (median).",
-    ]
-
-
 COMMANDS = (
     ("check the recordings and split them", "sedistill prepare --clean SPEECH --noise NOISE -o corpus"),
     (
@@ -225,19 +212,17 @@ COMMANDS = (
         "sedistill mix corpus --split valid -o sets/valid\nsedistill mix corpus --split test -o sets/test",
     ),
     (
-        "train a teacher, then a student from it: the demo's recipes are a start, with more steps",
-        "sedistill train {recipes}/teacher.yaml -o runs/teacher \\\n"
-        "    data.train=corpus data.valid=sets/valid optimiser.max_steps=50000\n"
-        "sedistill train {recipes}/distilled.yaml -o runs/student teacher=runs/teacher/student \\\n"
-        "    data.train=corpus data.valid=sets/valid optimiser.max_steps=50000",
+        "train a student from the ready-made teacher: the demo's recipe is a start, with more steps",
+        "sedistill train {recipes}/distilled.yaml -o runs/student \\\n"
+        "    student=fastenhancer-t data.train=corpus data.valid=sets/valid optimiser.max_steps=20000",
     ),
     ("measure it", "sedistill evaluate runs/student/student --on sets/test -o scores"),
-    ("use it", "sedistill enhance runs/student/student noisy.wav -o enhanced.wav"),
+    ("use it", "sedistill enhance noisy.wav -o enhanced.wav --model runs/student/student"),
 )
 
 
 def _facts(demo: Demo, scores: SetScores, recipe: Recipe) -> list[tuple[str, str]]:
-    cards = {run: read_card(demo.student(run)) for run in NAMES}
+    cards = {run: read_card(demo.network(run)) for run in STUDENTS}
     steps = ", ".join(f"{NAMES[run]} {cards[run]['training']['steps']}" for run in cards)
     gains = ", ".join(f"{NAMES[run]} {cards[run]['output_gain']:.2f}" for run in cards)
     sets = ", ".join(f"{split} {count} × {seconds:g} s" for split, (count, seconds) in SETS.items())

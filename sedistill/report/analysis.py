@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 
 from sedistill.markdown import markdown_image, markdown_table, markdown_text
-from sedistill.report.comparison import TextTable
+from sedistill.report.document import TextTable, render
 from sedistill.report.figures import GapPanel, gap_svg, require_drawing
 from sedistill.report.patches import (
     CategoryCurves,
@@ -66,13 +65,9 @@ def _svg(picture: Picture) -> str:
 
 def render_page(report: AnalysisReport, figures: Mapping[str, str]) -> str:
     """The web page: one file without outside parts."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    return render(
+        "analysis.html.jinja", report.title, report.summary, report.facts, report=report, figures=figures
     )
-    template = files("sedistill.report").joinpath("analysis.html.jinja").read_text("utf-8")
-    return environment.from_string(template).render(report=report, figures=figures)
 
 
 def markdown(report: AnalysisReport, figure_files: Mapping[str, str]) -> str:

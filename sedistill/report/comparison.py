@@ -2,20 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 from sedistill.markdown import markdown_image, markdown_table, markdown_text
-from sedistill.report.figures import COLOURS, require_drawing
+from sedistill.report.document import TextTable, render
+from sedistill.report.figures import require_drawing
 from sedistill.report.forest import ForestFigure, forest_svg
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """Cells as text; the first column names the rows. `note` says how to read it."""
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,13 +38,9 @@ def figures_of(report: ComparisonReport) -> dict[str, str]:
 
 def render_page(report: ComparisonReport, figures: Mapping[str, str]) -> str:
     """The web page: one file without outside parts."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    return render(
+        "comparison.html.jinja", report.title, report.summary, report.facts, report=report, figures=figures
     )
-    template = files("sedistill.report").joinpath("comparison.html.jinja").read_text("utf-8")
-    return environment.from_string(template).render(report=report, figures=figures, colours=COLOURS)
 
 
 def markdown(report: ComparisonReport, figure_files: Mapping[str, str]) -> str:

@@ -127,7 +127,7 @@ def gap_svg(panel: GapPanel) -> str:
     """
     from matplotlib.colors import LinearSegmentedColormap
 
-    canvas, axes = blank_axes(2.4)
+    canvas, axes = blank_axes(3.2)
     colours = [COLOURS["alone"], "#f4f1ea", COLOURS["teacher"]]
     shown = signed_log(panel.gap)
     limit = max(float(np.nanquantile(np.abs(shown), 0.995)), 1e-12)
@@ -149,7 +149,7 @@ def signed_log(gap: np.ndarray) -> np.ndarray:
 
 
 def _spectrogram(panel: SpectrogramPanel, loudest_db: float) -> str:
-    canvas, axes = blank_axes(2.1)
+    canvas, axes = blank_axes(3.2)
     axes.imshow(
         panel.level_db, origin="lower", aspect="auto", interpolation="nearest", extent=_extent(panel),
         cmap="magma", vmin=loudest_db - DYNAMIC_RANGE_DB, vmax=loudest_db,

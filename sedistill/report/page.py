@@ -4,14 +4,13 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
 from sedistill.reading import TO_BE_READ
+from sedistill.report import document
 from sedistill.report.figures import (
-    COLOURS,
     DYNAMIC_RANGE_DB,
     CurveFigure,
     GapPanel,
@@ -27,9 +26,13 @@ from sedistill.writing import atomic_path
 
 @dataclass(frozen=True)
 class Score:
-    """A mean over `n` of `total` clips, and its improvement over the noisy input (None for that input)."""
+    """A mean over `n` of `total` clips, their standard deviation, and the improvement over the noisy input.
+
+    The improvement is None for that input itself.
+    """
 
     mean: float
+    spread: float
     n: int
     total: int
     improvement: float | None = None
@@ -58,11 +61,12 @@ class System:
 
 @dataclass(frozen=True)
 class Track:
-    """One version of a clip to listen to: samples (T,) in [-1, 1]."""
+    """One version of a clip to listen to: samples (T,) in [-1, 1], and its own scores as text."""
 
     name: str
     role: Role
     samples: np.ndarray
+    scores: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,10 @@ class Player:
 
 @dataclass(frozen=True)
 class ReportData:
-    """Everything the page shows. Paragraphs are plain text; `commands` are (comment, command line) pairs."""
+    """Everything the page shows. Paragraphs are plain text; `commands` are (comment, command line) pairs.
+
+    legend: (colour, meaning) of what is marked in the spectrograms. clip_scores: which scores tracks carry.
+    """
 
     title: str
     summary: str
@@ -89,6 +96,8 @@ class ReportData:
     reading: Sequence[str]
     commands: Sequence[tuple[str, str]]
     facts: Sequence[tuple[str, str]]
+    legend: Sequence[tuple[str, str]] = ()
+    clip_scores: str = ""
 
 
 def write_page(report: ReportData, path: Path | str) -> None:
@@ -101,23 +110,24 @@ def write_page(report: ReportData, path: Path | str) -> None:
 def render(report: ReportData) -> str:
     """The page as HTML text."""
     require_drawing("writing a page")
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(
-        wav=_wav_uri, count=human_count, signed=_signed, number=_number, common_n=_common_n
-    )
-    template = files("sedistill.report").joinpath("page.html.jinja").read_text("utf-8")
-    return environment.from_string(template).render(
+    return document.render(
+        "demo.html.jinja",
+        report.title,
+        report.summary,
+        report.facts,
+        filters={
+            "wav": _wav_uri,
+            "count": human_count,
+            "signed": _signed,
+            "number": _number,
+            "common_n": _common_n,
+        },
         report=report,
-        colours=COLOURS,
         range_db=DYNAMIC_RANGE_DB,
         curves=[(figure, curves_svg(figure)) for figure in report.curves],
         spectrograms=list(zip(report.spectrograms, spectrograms_svg(report.spectrograms), strict=True)),
         gap=gap_svg(report.gap) if report.gap else "",
-    )
+    )  # fmt: skip
 
 
 def _common_n(report: ReportData, metric: Metric) -> int | None:

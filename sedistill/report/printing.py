@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from sedistill.report.comparison import TextTable
+from sedistill.report.document import TextTable
 
 NARROWEST_CONSOLE = 110
 """Columns where the output is not a terminal and has no width of its own."""

@@ -16,7 +16,7 @@ from sedistill.evaluation.scores import NOISY
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model
 from sedistill.models.saving import read_card
-from sedistill.report.comparison import TextTable
+from sedistill.report.document import TextTable
 from sedistill.reproducing.drawing import charts, pictures
 from sedistill.reproducing.gains import gain_lines, gains_csv
 from sedistill.reproducing.numbers import Block, Scores, block, numbers_csv

@@ -1,13 +1,13 @@
 """A result as Markdown, as a web page and on the terminal."""
 
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 
 from sedistill.errors import UserError
 from sedistill.markdown import markdown_image, markdown_table, markdown_text
 from sedistill.reading import TO_BE_READ
-from sedistill.report.figures import COLOURS, standing_alone
+from sedistill.report.document import render
+from sedistill.report.figures import standing_alone
 from sedistill.report.printing import print_tables
 from sedistill.reproducing.words import Result
 from sedistill.writing import atomic_path
@@ -53,13 +53,7 @@ def markdown(result: Result) -> str:
 
 def page(result: Result) -> str:
     """The result as a web page: one file without outside parts."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = files("sedistill.reproducing").joinpath("result.html.jinja").read_text("utf-8")
-    return environment.from_string(template).render(result=result, colours=COLOURS)
+    return render("result.html.jinja", result.title, result.summary, result.facts, result=result)
 
 
 def print_result(result: Result) -> None:

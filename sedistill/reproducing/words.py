@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sedistill.evaluation.quality import METRICS
-from sedistill.report.comparison import TextTable
+from sedistill.report.document import TextTable
 from sedistill.reproducing.gains import Gain, GainLine
 from sedistill.reproducing.numbers import MOST_GROUPS, Block, Cell, Line, digits_of, label_of
 from sedistill.reproducing.table import NOISY_ROW, Row, Scale, ScaleName, Table

@@ -12,7 +12,7 @@ import pytest
 
 from sedistill.analyzing import analyze
 from sedistill.comparing import compare
-from sedistill.report.comparison import TextTable
+from sedistill.report.document import TextTable
 from sedistill.report.figures import Curve, CurveFigure, SpectrogramPanel
 from sedistill.report.page import render
 from sedistill.report.ratios import RatioFigure, ratios_svg
