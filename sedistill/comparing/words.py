@@ -11,7 +11,7 @@ from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.significance import t_quantile
 from sedistill.report.comparison import ComparisonReport, ComparisonSection
 from sedistill.report.document import TextTable
-from sedistill.report.forest import ForestFigure, ForestRow
+from sedistill.report.forest import ForestFigure, ForestRow, shown_range
 
 SIGNIFICANT = 0.05
 SEEDS_FOR_WILCOXON = 6  # 2 / 2^6 is the first power below 0.05
@@ -30,7 +30,7 @@ def comparison_report(comparison: Comparison, facts: Sequence[tuple[str, str]]) 
         key = keys[scores.name]
         sections += [_section(comparison, scores, metric, f"{key}-{metric}") for metric in scores.metrics]
     return ComparisonReport(
-        title=f"{counted(len(comparison.methods), 'method')} against {comparison.baseline}",
+        title=f"{_title_methods(comparison)} against {comparison.baseline}",
         summary=_summary(comparison),
         reading=reading(comparison),
         sections=sections,
@@ -38,29 +38,40 @@ def comparison_report(comparison: Comparison, facts: Sequence[tuple[str, str]]) 
     )
 
 
+def _title_methods(comparison: Comparison) -> str:
+    return comparison.methods[0] if len(comparison.methods) == 1 else f"{len(comparison.methods)} methods"
+
+
 def summary_table(comparison: Comparison, scores: AlignedSet) -> TextTable:
-    """One line a method, one column a metric: the difference, and whether clips and seeds bear it out."""
+    """One line a metric: the baseline's mean, and every method's difference and whether it is borne out."""
     by_metric = {metric: comparison.of(scores.name, metric) for metric in scores.metrics}
-    names = [row.method for row in next(iter(by_metric.values()))]
+    methods = [row.method for row in next(iter(by_metric.values()))]
     rows = [
-        [name, *(_marked(rows[place], metric) for metric, rows in by_metric.items())]
-        for place, name in enumerate(names)
+        [
+            scores.metrics[metric],
+            _number(rows[0].baseline_mean, METRICS[metric].digits),
+            *(_marked(row, metric) for row in rows),
+        ]
+        for metric, rows in by_metric.items()
     ]
     note = (
-        f"Mean difference with its 95 % interval over clips. c, s: p < {SIGNIFICANT} in the t-test over "
-        "clips, over seeds, after Holm's correction (those of noisy and teacher uncorrected)."
+        f"The mean of {comparison.baseline}, and differences from it with the half of their 95 % intervals "
+        f"over clips. c, s: p < {SIGNIFICANT} in the t-test over clips, over seeds, after Holm's correction "
+        "(those of noisy and teacher uncorrected)."
     )
-    return TextTable(["", *scores.metrics.values()], rows, note)
+    return TextTable(["", comparison.baseline, *methods], rows, note)
 
 
 def _section(comparison: Comparison, scores: AlignedSet, metric: str, key: str) -> ComparisonSection:
     rows = comparison.of(scores.name, metric)
     label = scores.metrics[metric]
     x_label = f"Δ{label} (better →)" if METRICS[metric].higher_is_better else f"Δ{label} (← better)"
+    on_all_sets = [row for one in comparison.sets for row in _forest_rows(comparison, one, metric)]
     figure = ForestFigure(
         f"{label}: differences from {comparison.baseline} on {scores.name}",
         x_label,
-        [_forest_row(row) for row in rows if row.method in comparison.methods],
+        _forest_rows(comparison, scores, metric),
+        shown_range(on_all_sets),
     )
     tables = [clips_table(comparison, metric, rows)]
     if any(len(row.seeds) > 1 for row in rows):
@@ -198,9 +209,19 @@ def _summary(comparison: Comparison) -> str:
     return f"{', '.join(comparison.methods)}: each against {comparison.baseline}, {of_seeds}, on {sets}."
 
 
-def _forest_row(row: Difference) -> ForestRow:
-    clips, seeds = row.over_clips, row.over_seeds
-    return ForestRow(row.method, clips.mean, (clips.low, clips.high), (seeds.low, seeds.high), row.by_seed)
+def _forest_rows(comparison: Comparison, scores: AlignedSet, metric: str) -> list[ForestRow]:
+    """Of the methods under test; noisy input and teacher lie far out and would squeeze them."""
+    return [
+        ForestRow(
+            row.method,
+            row.over_clips.mean,
+            (row.over_clips.low, row.over_clips.high),
+            (row.over_seeds.low, row.over_seeds.high),
+            row.by_seed,
+        )
+        for row in comparison.of(scores.name, metric)
+        if row.method in comparison.methods
+    ]
 
 
 def _marked(row: Difference, metric: str) -> str:

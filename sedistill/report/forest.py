@@ -28,11 +28,15 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class ForestFigure:
-    """Rows from top to bottom. `x_label` says what lies right of zero."""
+    """Rows from top to bottom. `x_label` says what lies right of zero, `shown` the ends of the axis.
+
+    Without ends the axis goes as far as the rows do; figures that are to be compared share theirs.
+    """
 
     title: str
     x_label: str
     rows: Sequence[ForestRow]
+    shown: tuple[float, float] | None = None
 
 
 def forest_svg(figure: ForestFigure) -> str:
@@ -42,7 +46,7 @@ def forest_svg(figure: ForestFigure) -> str:
     those leave the frame with an arrow instead of squeezing everything else.
     """
     canvas, axes = blank_axes(AROUND_INCHES + ROW_INCHES * len(figure.rows))
-    low, high = shown_range(figure.rows)
+    low, high = figure.shown or shown_range(figure.rows)
     axes.axvline(0, color=INK, alpha=0.5, linewidth=1)
     for place, row in enumerate(figure.rows):
         colour = COLOURS[row.role]

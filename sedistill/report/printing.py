@@ -31,11 +31,34 @@ def console_for(table: Table) -> Console:
 
 
 def _print_table(title: str, table: TextTable) -> None:
-    shown = Table(title=title)
+    parts = fitting(table, Console().width if Console().is_terminal else NARROWEST_CONSOLE)
+    for number, part in enumerate(parts, 1):
+        shown = _as_rich(title if len(parts) == 1 else f"{title}, part {number} of {len(parts)}", part)
+        console_for(shown).print(shown)
+    Console().print(table.note, markup=False, highlight=False)
+
+
+def fitting(table: TextTable, width: int) -> list[TextTable]:
+    """The table, or parts of it side by side that each fit `width`; the first column stands in each."""
+    parts: list[list[int]] = [[]]
+    for column in range(1, len(table.header)):
+        wider = [*parts[-1], column]
+        if parts[-1] and Console(width=10_000).measure(_as_rich("", _columns(table, wider))).maximum > width:
+            parts.append([column])
+        else:
+            parts[-1] = wider
+    return [_columns(table, part) for part in parts]
+
+
+def _columns(table: TextTable, chosen: Sequence[int]) -> TextTable:
+    rows = [[row[0], *(row[column] for column in chosen)] for row in table.rows]
+    return TextTable([table.header[0], *(table.header[column] for column in chosen)], rows)
+
+
+def _as_rich(title: str, table: TextTable) -> Table:
+    shown = Table(title=title or None)
     for column, name in enumerate(table.header):
         shown.add_column(name, justify="right" if column else "left", no_wrap=not column)
     for row in table.rows:
         shown.add_row(*(cell.replace("[", r"\[") for cell in row))
-    console = console_for(shown)
-    console.print(shown)
-    console.print(table.note, markup=False, highlight=False)
+    return shown
