@@ -164,21 +164,10 @@ def _player(clip: ClipScore, waves: Waves, scores: SetScores) -> Player:
     names: dict[Role, str] = {"noisy": "noisy", **NAMES, "clean": "clean"}
     labels = dict(zip(("noisy", *NAMES), scores.models, strict=True))
     tracks = [
-        Track(name, role, waves[role], _clip_scores(clip, labels.get(role), scores))
+        Track(name, role, waves[role], scores.clip_text(labels.get(role, ""), clip.clip))
         for role, name in names.items()
     ]
     return Player(f"{clip.noise_class.capitalize()}, {clip.snr_db:.0f} dB", 16_000, tracks)
-
-
-def _clip_scores(clip: ClipScore, label: str | None, scores: SetScores) -> str:
-    """The scores of one version of a clip, in the metrics' order; of the clean speech there are none."""
-    for row in scores.clips:
-        if (row.model, row.clip) == (label, clip.clip):
-            values = [(row.values[key], QUALITY[key].digits) for key in scores.metrics]
-            return " · ".join(
-                f"{value:.{digits}f}" if np.isfinite(value) else "–" for value, digits in values
-            )
-    return ""
 
 
 def _pictures(recipe: Recipe, waves: Waves) -> tuple[list[SpectrogramPanel], GapPanel]:

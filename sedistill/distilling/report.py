@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -66,7 +67,10 @@ def report_data(
     systems = [_system(role, networks, scores, labels) for role in ORDER if role in labels]
     clips = _clips_to_hear(scores)
     waves = [_clip_waves(work, networks, clip) for clip in clips]
-    players = [_player(_title(clip), one, networks) for clip, one in zip(clips, waves, strict=True)]
+    players = [
+        _player(_title(clip), one, networks, _clip_texts(scores, labels, clip))
+        for clip, one in zip(clips, waves, strict=True)
+    ]
     student, teacher = networks[DISTILLED], networks[TEACHER]
     return ReportData(
         title=f"{_name(student)}, distilled from {_name(teacher)}",
@@ -79,6 +83,7 @@ def report_data(
         curves=_curves(work, networks),
         spectrograms=_spectrograms(waves[0], networks),
         gap=None,
+        clip_scores=", ".join(scores.label(key) for key in scores.metrics),
         players=[*players, *_recording_players(work, networks)],
         reading=verdicts(scores, labels),
         commands=_commands(work),
@@ -93,7 +98,7 @@ def _system(
     for metric in scores.metrics:
         mean = scores.statistic(labels[role], metric)
         gain = None if role == NOISY else scores.improvement_statistic(labels[role], metric).mean
-        of_metrics[metric] = Score(mean.mean, mean.n, mean.of, gain)
+        of_metrics[metric] = Score(mean.mean, mean.sd, mean.n, mean.of, gain)
     if role == NOISY:
         return System(NAMES[role], role, of_metrics)
     card = networks[role].card
@@ -136,9 +141,18 @@ def _enhanced(networks: Mapping[str, SpeechEnhancer], noisy: NDArray[np.float32]
     }
 
 
-def _player(title: str, waves: Waves, networks: Mapping[str, SpeechEnhancer]) -> Player:
+def _clip_texts(scores: SetScores, labels: Mapping[str, str], clip: ClipScore) -> dict[str, str]:
+    return {role: scores.clip_text(label, clip.clip) for role, label in labels.items()}
+
+
+def _player(
+    title: str,
+    waves: Waves,
+    networks: Mapping[str, SpeechEnhancer],
+    texts: Mapping[str, str] = MappingProxyType({}),
+) -> Player:
     names = NAMES | {"clean": "clean speech"}
-    tracks = [Track(names[role], role, wave) for role, wave in waves.items()]
+    tracks = [Track(names[role], role, wave, texts.get(role, "")) for role, wave in waves.items()]
     return Player(title, networks[DISTILLED].sample_rate, tracks)
 
 

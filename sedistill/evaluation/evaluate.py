@@ -144,7 +144,7 @@ def evaluate_models(
 
 
 def is_current(
-    scores: SetScores | None, pairs: FixedSet, metrics: Sequence[str], models: Sequence[Path] = ()
+    scores: SetScores | None, pairs: FixedSet, metrics: Sequence[str], models: Sequence[Path | str] = ()
 ) -> bool:
     """Whether scores hold every wanted metric, on the set as it is now, of the models as they are now."""
     if scores is None or not set(metrics) <= set(scores.metrics):

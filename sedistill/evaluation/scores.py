@@ -153,6 +153,13 @@ class SetScores:
         rows = self.rows(model, snr, noise_class)
         return Statistic.over([self.improvement(row, metric) for row in rows])
 
+    def clip_text(self, model: str, clip: str) -> str:
+        """The scores of a model on a clip in the order of `metrics`, for people; "" where there are none."""
+        for row in self.clips:
+            if (row.model, row.clip) == (model, clip):
+                return " · ".join(f"{row.values[one]:.{METRICS[one].digits}f}" for one in self.metrics)
+        return ""
+
     def mean(self, model: str, metric: str) -> float:
         """The mean over all clips on which the metric is defined."""
         return self.statistic(model, metric).mean

@@ -27,7 +27,7 @@ def render(
     title: str,
     summary: str,
     facts: Sequence[tuple[str, str]],
-    filters: Mapping[str, Callable[..., str]] | None = None,
+    filters: Mapping[str, Callable[..., Any]] | None = None,
     **values: Any,
 ) -> str:
     """The page as HTML text; `values` and `filters` are for the template.
