@@ -1,8 +1,9 @@
 """What a command was asked for, as its folder keeps it."""
 
+from pathlib import Path
+
 from pydantic import Field
 
-from sedistill.paths import UserPath
 from sedistill.settings import Settings
 
 LARGER = "larger"
@@ -13,14 +14,14 @@ DEFAULT_TEACHER, DEFAULT_STUDENT = "fastenhancer-b", "fastenhancer-t"
 class Asked(Settings):
     """The settings of `sedistill distil`; the sentences are those of its help."""
 
-    clean: UserPath | None = Field(None, description="Folder of clean speech.")
-    noise: UserPath | None = Field(None, description="Folder of noise.")
-    noisy: UserPath | None = Field(
+    clean: Path | None = Field(None, description="Folder of clean speech.")
+    noise: Path | None = Field(None, description="Folder of noise.")
+    noisy: Path | None = Field(
         None,
         description="Noisy recordings from where the student will be used, without clean speech to compare "
         "with: they are enhanced, and can be heard on the page. Nothing is learnt from them.",
     )
-    start: UserPath | None = Field(
+    start: Path | None = Field(
         None, description="An earlier result, whose student learns on from its recordings and the new ones."
     )
     teacher: str | None = Field(

@@ -9,6 +9,7 @@ from sedistill.distilling.folder import CHECKED, CORPUS, ENHANCED, RECIPES, SCOR
 from sedistill.distilling.networks import Networks
 from sedistill.distilling.plan import students
 from sedistill.distilling.recipes import DISTILLED, SEED, TEACHER
+from sedistill.reading import NAMES
 from sedistill.training.jobs import Run
 from sedistill.writing import atomic_path
 
@@ -23,7 +24,7 @@ set -e
 def write_commands(work: ResultFolder, networks: Networks) -> None:
     """Write commands.sh into the result's folder."""
     with atomic_path(work.place("commands.sh")) as temporary:
-        temporary.write_text(HEADER + "\n".join(lines(work, networks)) + "\n", encoding="utf-8")
+        temporary.write_text(HEADER + "\n".join(lines(work, networks)) + "\n", **NAMES)
 
 
 def lines(work: ResultFolder, networks: Networks) -> Iterator[str]:

@@ -52,6 +52,7 @@ from sedistill.distilling.speed import (
 from sedistill.distilling.told import Way, print_facts, print_plan
 from sedistill.errors import UserError
 from sedistill.evaluation.scores import SetScores
+from sedistill.paths import as_is
 from sedistill.reading import require_folder, shown
 from sedistill.settings import check_settings
 from sedistill.teachers import Teacher
@@ -310,7 +311,8 @@ def _write_recipes(work: ResultFolder, networks: Networks) -> None:
     steps = decided_steps(task, decided.speeds, decided.clips["train"], after)
     print(f"{steps:,} steps fit into the time that is left ({decided.steps[DISTILLED]:,} were planned).")
     teacher = str(networks.teacher or Run(TEACHER, SEED).student)
-    recipe = student_recipe(networks.student, teacher, steps, decided.threads, asked.start is not None)
+    student = networks.student if asked.start is None else as_is(networks.student)
+    recipe = student_recipe(student, as_is(teacher), steps, decided.threads, asked.start is not None)
     write_commands(work, networks)
     if asked.twin:
         stages.write_recipe(work, ALONE, alone_recipe())

@@ -4,7 +4,9 @@ Each leaves its result in a folder of its own, whole or not at all or to be gone
 interrupted command goes on where it stopped.
 """
 
+import io
 import shutil
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from sedistill.evaluation.evaluate import evaluate_models, is_current
 from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.models.saving import CARD
-from sedistill.reading import is_taken
+from sedistill.reading import is_taken, shown
 from sedistill.settings import load_settings
 from sedistill.teachers import Teacher, TeacherOutputs
 from sedistill.training.jobs import Run, train_command
@@ -156,5 +158,6 @@ def enhance_recordings(work: ResultFolder) -> None:
     """The user's own noisy recordings through the distilled student."""
     asked, place = work.asked, work.place(ENHANCED)
     if asked.noisy is not None and not place.exists():
-        with atomic_folder(place) as temporary:
-            enhance_files(work.place(STUDENT), [asked.noisy], temporary)
+        with atomic_folder(place) as temporary, redirect_stdout(io.StringIO()):  # it tells of that place
+            files = enhance_files(work.place(STUDENT), [asked.noisy], temporary)
+        print(f"{len(files)} recordings of {shown(asked.noisy)}, enhanced, are in {shown(place)}.")
