@@ -15,6 +15,8 @@ PASSES = 8
 """How often each training mixture is seen: a small network learns none by heart in so few."""
 FEWEST_STEPS = 200
 """With fewer a student has learnt next to nothing."""
+ENOUGH_STEPS = 1000
+"""With fewer a small network may be no better than the noisy input."""
 FEWEST_CLIPS = 100
 """Where the disk has no room for more, nothing is begun."""
 TEACHER_SHARE = 0.5

@@ -159,5 +159,16 @@ def enhance_recordings(work: ResultFolder) -> None:
     asked, place = work.asked, work.place(ENHANCED)
     if asked.noisy is not None and not place.exists():
         with atomic_folder(place) as temporary, redirect_stdout(io.StringIO()):  # it tells of that place
-            files = enhance_files(work.place(STUDENT), [asked.noisy], temporary)
-        print(f"{len(files)} recordings of {shown(asked.noisy)}, enhanced, are in {shown(place)}.")
+            fault = _enhance(work.place(STUDENT), asked.noisy, temporary)
+        print(f"Your recordings, enhanced, are in {shown(place)}.")
+        if fault:
+            print(f"note: {fault}")
+
+
+def _enhance(student: Path, recordings: Path, place: Path) -> str:
+    """Enhance what can be; returns the sentence about files that cannot, "" where all can."""
+    try:
+        enhance_files(student, [recordings], place)
+    except UserError as error:
+        return str(error)
+    return ""

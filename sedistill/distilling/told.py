@@ -50,6 +50,11 @@ def print_plan(task: Task, speeds: Speeds, plan: Plan, place: Path) -> None:
         f"Measured here: a training step takes {steps}{beside}. The steps are counted again when the "
         "training begins, from the time that is left then."
     )
+    if plan.steps[DISTILLED] < planning.ENOUGH_STEPS:
+        print(
+            f"With fewer than {planning.ENOUGH_STEPS:,} steps the student may be no better than the noisy "
+            "input: a try-out. Give more --hours for one to use."
+        )
     free = task.free_bytes / 1e9
     print(f"Disk: about {plan.disk_bytes / 1e6:,.0f} MB in {shown(place)}, where {free:,.1f} GB are free.")
 
