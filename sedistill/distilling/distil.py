@@ -1,6 +1,5 @@
 """The whole way in one command: plan, prepare, mix, teach, train, evaluate, a page."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sedistill.devices import choose_device, usable_cores
+from sedistill.devices import usable_cores
 from sedistill.distilling import stages
 from sedistill.distilling.asked import DEFAULT_STUDENT, DEFAULT_TEACHER, Asked
-from sedistill.distilling.commands import write_commands
-from sedistill.distilling.folder import RECIPES, Decided, EarlierResult, ResultFolder
+from sedistill.distilling.deciding import decide, recipe_of_teacher, write_recipes
+from sedistill.distilling.folder import Decided, EarlierResult, ResultFolder
 from sedistill.distilling.networks import Networks, choose_networks
 from sedistill.distilling.plan import (
     CHECK,
@@ -20,46 +19,22 @@ from sedistill.distilling.plan import (
     LABEL,
     MIX,
     PAGE,
-    PASSES,
     PREPARE,
     TEACH,
     TRAIN,
-    Task,
-    decided_steps,
-    make_plan,
     students,
 )  # fmt: skip
 from sedistill.distilling.recipes import (
-    ALONE,
-    BATCH_SIZE,
-    CLIP_SECONDS,
-    DISTILLED,
-    SEED,
     TEACHER,
-    alone_recipe,
-    student_recipe,
-    teacher_recipe,
 )  # fmt: skip
-from sedistill.distilling.recordings import Recordings, look_through
 from sedistill.distilling.report import write_report
-from sedistill.distilling.speed import (
-    Speeds,
-    checking_seconds,
-    mixing_seconds,
-    step_seconds,
-    teaching_seconds,
-)  # fmt: skip
-from sedistill.distilling.told import Way, print_facts, print_plan
+from sedistill.distilling.told import Way
 from sedistill.errors import UserError
 from sedistill.evaluation.scores import SetScores
-from sedistill.paths import as_is
 from sedistill.reading import require_folder, shown
 from sedistill.settings import check_settings
-from sedistill.teachers import Teacher
-from sedistill.training.jobs import Run
 from sedistill.writing import refuse_inside
 
-FEWEST_FILES = 2
 PLANNING = "plan"
 
 
@@ -130,7 +105,7 @@ def distil(
         work.take_up()
     with work.timed(PLANNING):
         networks = _networks(work)
-        decided = work.decided or _decide(work, networks)
+        decided = work.decided or decide(work, networks)
     if plan_only:
         return None
     with work.alone():
@@ -167,7 +142,7 @@ def _go_on(work: ResultFolder, networks: Networks, decided: Decided) -> Distille
     teacher = networks.teacher or work.student(TEACHER)
     if networks.larger is not None:
         with stage(way, TEACH):
-            stages.write_recipe(work, TEACHER, _teacher_recipe(networks.larger, decided.steps[TEACHER]))
+            stages.write_recipe(work, TEACHER, recipe_of_teacher(networks.larger, decided.steps[TEACHER]))
             stages.train_runs(work, [TEACHER], together=False, threads=usable_cores())
     with stage(way, CHECK):
         stages.check_teacher(work, teacher)
@@ -175,7 +150,7 @@ def _go_on(work: ResultFolder, networks: Networks, decided: Decided) -> Distille
         stages.keep_outputs(work, teacher)
     runs = students(work.asked.twin)
     with stage(way, TRAIN):
-        _write_recipes(work, networks)
+        write_recipes(work, networks)
         stages.train_runs(work, runs, decided.together, decided.threads)
         student = stages.save_student(work)
     with stage(way, EVALUATE):
@@ -201,126 +176,3 @@ def _networks(work: ResultFolder) -> Networks:
         return choose_networks(asked.student or DEFAULT_STUDENT, asked.teacher or DEFAULT_TEACHER)
     earlier = EarlierResult.at(asked.start)
     return choose_networks(str(earlier.student), asked.teacher or earlier.teacher or DEFAULT_TEACHER)
-
-
-def _decide(work: ResultFolder, networks: Networks) -> Decided:
-    """Look at the recordings, measure, plan, and say it all."""
-    asked = work.asked
-    found = {
-        kind: look_through(folder, what, FEWEST_FILES if asked.start is None else 1)
-        for kind, what, folder in (
-            ("clean", "clean speech", asked.clean), ("noise", "noise", asked.noise),
-            ("noisy", "noisy recordings", asked.noisy),
-        )
-        if folder is not None
-    }  # fmt: skip
-    print_facts(_facts(work, networks, found))
-    runs = students(asked.twin)
-    cores = usable_cores()
-    together = len(runs) > 1 and cores > 1 and choose_device("auto").type == "cpu"
-    threads = max(1, cores // len(runs)) if together else cores
-    print("Measuring how fast this machine is ...", flush=True)
-    speeds = _measure(networks, found, runs, together, threads)
-    task = Task(
-        budget=3600 * asked.hours,
-        spent=work.spent_now,
-        recordings=sum(found[kind].seconds for kind in found if kind != "noisy"),
-        to_enhance=found["noisy"].seconds if "noisy" in found else 0.0,
-        runs=runs,
-        trains_teacher=networks.larger is not None,
-        cores=cores,
-        together=together,
-        sample_rate=networks.sample_rate,
-        free_bytes=shutil.disk_usage(_existing(work.folder)).free,
-    )
-    plan = make_plan(task, speeds)
-    print_plan(task, speeds, plan, work.folder)
-    work.decided = Decided(
-        clips=dict(plan.clips), steps=dict(plan.steps), planned=dict(plan.seconds), speeds=speeds,
-        together=together, threads=threads,
-    )  # fmt: skip
-    return work.decided
-
-
-def _facts(work: ResultFolder, networks: Networks, found: dict[str, Recordings]) -> dict[str, str]:
-    names = {"clean": "speech", "noise": "noise", "noisy": "to enhance"}
-    teacher = (
-        f"{networks.larger}, which is trained first" if networks.larger else shown(str(networks.teacher))
-    )
-    start = {} if work.asked.start is None else {"goes on from": shown(work.asked.start)}
-    return {
-        **start,
-        **{names[kind]: recordings.text for kind, recordings in found.items()},
-        "student": f"{shown(networks.student)}, {networks.parameters:,} parameters",
-        "teacher": teacher,
-        "in": f"{shown(work.folder)}, within {work.asked.hours:g} h on {usable_cores()} cores",
-    }
-
-
-def _measure(
-    networks: Networks, found: dict[str, Recordings], runs: list[str], together: bool, threads: int
-) -> Speeds:
-    """Do a little of everything that takes long."""
-    rate = networks.sample_rate
-    recipe = student_recipe(networks.student, "none", PASSES, threads)
-    recipes = {DISTILLED: recipe, ALONE: recipe | {"name": ALONE, "teacher": None, "objectives": []}}
-    groups = [runs] if together else [[name] for name in runs]
-    measured = {
-        name: times
-        for group in groups
-        for name, times in zip(
-            group, step_seconds([recipes[name] for name in group], CLIP_SECONDS, threads), strict=True
-        )
-    }
-    if networks.larger is not None:
-        larger = _teacher_recipe(networks.larger, PASSES)
-        measured[TEACHER] = step_seconds([larger], CLIP_SECONDS, usable_cores())[0]
-        teaching = measured[TEACHER][1]
-    else:
-        assert networks.teacher is not None
-        device = str(choose_device("auto"))
-        teaching = teaching_seconds(Teacher(networks.teacher, rate), device, CLIP_SECONDS, rate)
-    files = [(kind, info) for kind in found if kind != "noisy" for info in found[kind].typical]
-    return Speeds(
-        checking=checking_seconds(files, rate),
-        mixing=mixing_seconds(rate),
-        teaching=teaching,
-        steps={name: step for name, (step, _) in measured.items()},
-        validating={name: validating for name, (_, validating) in measured.items()},
-    )
-
-
-def _teacher_recipe(network: str, steps: int) -> dict[str, Any]:
-    mixing = stages.mixing_of("train").model_dump()
-    epoch = max(BATCH_SIZE, round(steps * BATCH_SIZE / PASSES))
-    return teacher_recipe(network, steps, usable_cores(), mixing, epoch)
-
-
-def _write_recipes(work: ResultFolder, networks: Networks) -> None:
-    """The students' recipes, with as many steps as there is time for; and the commands that use them."""
-    if work.place(f"{RECIPES}/{DISTILLED}.yaml").exists():
-        return
-    decided, asked = work.decided, work.asked
-    assert decided is not None
-    task = Task(
-        budget=3600 * asked.hours, spent=work.spent_now, recordings=0.0, to_enhance=0.0,
-        runs=students(asked.twin), trains_teacher=networks.larger is not None, cores=usable_cores(),
-        together=decided.together, sample_rate=networks.sample_rate, free_bytes=0,
-    )  # fmt: skip
-    after = decided.planned[EVALUATE] + decided.planned[PAGE]
-    steps = decided_steps(task, decided.speeds, decided.clips["train"], after)
-    print(f"{steps:,} steps fit into the time that is left ({decided.steps[DISTILLED]:,} were planned).")
-    teacher = str(networks.teacher or Run(TEACHER, SEED).student)
-    student = networks.student if asked.start is None else as_is(networks.student)
-    recipe = student_recipe(student, as_is(teacher), steps, decided.threads, asked.start is not None)
-    write_commands(work, networks)
-    if asked.twin:
-        stages.write_recipe(work, ALONE, alone_recipe())
-    stages.write_recipe(work, DISTILLED, recipe)
-
-
-def _existing(path: Path) -> Path:
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return path

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sedistill.distilling import distil as module
-from sedistill.distilling import plan, stages
+from sedistill.distilling import deciding, plan, stages
 from sedistill.distilling.progress import Watched
 from sedistill.distilling.speed import Speeds
 from sedistill.models.presets import build_model
@@ -52,9 +51,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("pesq", "pystoi", "tensorboard"):
         pytest.importorskip(package)
     monkeypatch.setattr(stages, "Watched", InThisProcess)
-    monkeypatch.setattr(module, "_measure", lambda *_: SPEEDS)
-    monkeypatch.setattr(module, "decided_steps", lambda *_: STEPS)
-    monkeypatch.setattr(module, "usable_cores", lambda: 2)
+    monkeypatch.setattr(deciding, "_measure", lambda *_: SPEEDS)
+    monkeypatch.setattr(deciding, "decided_steps", lambda *_: STEPS)
+    monkeypatch.setattr(deciding, "usable_cores", lambda: 2)
     for name, value in {"FEWEST_STEPS": 1, "VALID_CLIPS": (2, 2), "TEST_CLIPS": (3, 3)}.items():
         monkeypatch.setattr(plan, name, value)
     monkeypatch.setattr(stages, "SPLIT_SECONDS", {"train": 0.5, "valid": 1.0, "test": 1.5})

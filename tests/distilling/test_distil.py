@@ -14,8 +14,7 @@ import yaml
 import sedistill
 from sedistill.cli import app
 from sedistill.data.corpus import Corpus
-from sedistill.distilling import distil as module
-from sedistill.distilling import stages
+from sedistill.distilling import deciding, stages
 from sedistill.distilling.distil import Distilled, distil
 from sedistill.errors import UserError
 from sedistill.evaluation.scores import load_scores
@@ -130,7 +129,7 @@ def _assert_another_request_is_refused(output: Path, folders: dict[str, str]) ->
 def test_a_larger_teacher_and_then_more_noise(
     tmp_path: Path, folders: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "usable_cores", lambda: 1)
+    monkeypatch.setattr(deciding, "usable_cores", lambda: 1)
     first = run(tmp_path / "first", folders, teacher="larger", twin=False)
     recipe = yaml.safe_load((tmp_path / "first/recipes/teacher.yaml").read_text())
     assert recipe["student"] == "convtasnet-small-teacher"  # of those with twice the parameters the smallest
@@ -175,7 +174,7 @@ def test_a_teacher_worse_than_nothing_stops_it(
 def test_bad_input_is_refused_in_one_sentence(
     tmp_path: Path, folders: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_measure", _ctrl_c)  # nothing here gets as far as that
+    monkeypatch.setattr(deciding, "_measure", _ctrl_c)  # nothing here gets as far as that
     (tmp_path / "empty").mkdir()
     save(tmp_path / "single/a.wav", noise(1))
     (tmp_path / "other").mkdir()

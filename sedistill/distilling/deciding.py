@@ -1,0 +1,162 @@
+"""What is decided before anything is done, and again before the training: clips, steps, recipes."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sedistill.devices import choose_device, usable_cores
+from sedistill.distilling import stages
+from sedistill.distilling.commands import write_commands
+from sedistill.distilling.folder import RECIPES, Decided, ResultFolder
+from sedistill.distilling.networks import Networks
+from sedistill.distilling.plan import EVALUATE, PAGE, PASSES, Task, decided_steps, make_plan, students
+from sedistill.distilling.recipes import (
+    ALONE,
+    BATCH_SIZE,
+    CLIP_SECONDS,
+    DISTILLED,
+    SEED,
+    TEACHER,
+    alone_recipe,
+    student_recipe,
+    teacher_recipe,
+)
+from sedistill.distilling.recordings import Recordings, look_through
+from sedistill.distilling.speed import (
+    Speeds,
+    checking_seconds,
+    mixing_seconds,
+    step_seconds,
+    teaching_seconds,
+)
+from sedistill.distilling.told import print_facts, print_plan
+from sedistill.paths import as_is
+from sedistill.reading import shown
+from sedistill.teachers import Teacher
+from sedistill.training.jobs import Run
+
+FEWEST_FILES = 2
+
+
+def decide(work: ResultFolder, networks: Networks) -> Decided:
+    """Look at the recordings, measure, plan, and say it all."""
+    asked = work.asked
+    found = {
+        kind: look_through(folder, what, FEWEST_FILES if asked.start is None else 1)
+        for kind, what, folder in (
+            ("clean", "clean speech", asked.clean), ("noise", "noise", asked.noise),
+            ("noisy", "noisy recordings", asked.noisy),
+        )
+        if folder is not None
+    }  # fmt: skip
+    print_facts(_facts(work, networks, found))
+    runs = students(asked.twin)
+    cores = usable_cores()
+    together = len(runs) > 1 and cores > 1 and choose_device("auto").type == "cpu"
+    threads = max(1, cores // len(runs)) if together else cores
+    print("Measuring how fast this machine is ...", flush=True)
+    speeds = _measure(networks, found, runs, together, threads)
+    task = Task(
+        budget=3600 * asked.hours,
+        spent=work.spent_now,
+        recordings=sum(found[kind].seconds for kind in found if kind != "noisy"),
+        to_enhance=found["noisy"].seconds if "noisy" in found else 0.0,
+        runs=runs,
+        trains_teacher=networks.larger is not None,
+        cores=cores,
+        together=together,
+        sample_rate=networks.sample_rate,
+        free_bytes=shutil.disk_usage(_existing(work.folder)).free,
+    )
+    plan = make_plan(task, speeds)
+    print_plan(task, speeds, plan, work.folder)
+    work.decided = Decided(
+        clips=dict(plan.clips), steps=dict(plan.steps), planned=dict(plan.seconds), speeds=speeds,
+        together=together, threads=threads,
+    )  # fmt: skip
+    return work.decided
+
+
+def _facts(work: ResultFolder, networks: Networks, found: dict[str, Recordings]) -> dict[str, str]:
+    names = {"clean": "speech", "noise": "noise", "noisy": "to enhance"}
+    teacher = (
+        f"{networks.larger}, which is trained first" if networks.larger else shown(str(networks.teacher))
+    )
+    start = {} if work.asked.start is None else {"goes on from": shown(work.asked.start)}
+    return {
+        **start,
+        **{names[kind]: recordings.text for kind, recordings in found.items()},
+        "student": f"{shown(networks.student)}, {networks.parameters:,} parameters",
+        "teacher": teacher,
+        "in": f"{shown(work.folder)}, within {work.asked.hours:g} h on {usable_cores()} cores",
+    }
+
+
+def _measure(
+    networks: Networks, found: dict[str, Recordings], runs: list[str], together: bool, threads: int
+) -> Speeds:
+    """Do a little of everything that takes long."""
+    rate = networks.sample_rate
+    recipe = student_recipe(networks.student, "none", PASSES, threads)
+    recipes = {DISTILLED: recipe, ALONE: recipe | {"name": ALONE, "teacher": None, "objectives": []}}
+    groups = [runs] if together else [[name] for name in runs]
+    measured = {
+        name: times
+        for group in groups
+        for name, times in zip(
+            group, step_seconds([recipes[name] for name in group], CLIP_SECONDS, threads), strict=True
+        )
+    }
+    if networks.larger is not None:
+        larger = recipe_of_teacher(networks.larger, PASSES)
+        measured[TEACHER] = step_seconds([larger], CLIP_SECONDS, usable_cores())[0]
+        teaching = measured[TEACHER][1]
+    else:
+        assert networks.teacher is not None
+        device = str(choose_device("auto"))
+        teaching = teaching_seconds(Teacher(networks.teacher, rate), device, CLIP_SECONDS, rate)
+    files = [(kind, info) for kind in found if kind != "noisy" for info in found[kind].typical]
+    return Speeds(
+        checking=checking_seconds(files, rate),
+        mixing=mixing_seconds(rate),
+        teaching=teaching,
+        steps={name: step for name, (step, _) in measured.items()},
+        validating={name: validating for name, (_, validating) in measured.items()},
+    )
+
+
+def recipe_of_teacher(network: str, steps: int) -> dict[str, Any]:
+    """The larger network's recipe; an epoch is so long that the validations are as many as the students'."""
+    mixing = stages.mixing_of("train").model_dump()
+    epoch = max(BATCH_SIZE, round(steps * BATCH_SIZE / PASSES))
+    return teacher_recipe(network, steps, usable_cores(), mixing, epoch)
+
+
+def write_recipes(work: ResultFolder, networks: Networks) -> None:
+    """The students' recipes, with as many steps as there is time for; and the commands that use them."""
+    if work.place(f"{RECIPES}/{DISTILLED}.yaml").exists():
+        return
+    decided, asked = work.decided, work.asked
+    assert decided is not None
+    task = Task(
+        budget=3600 * asked.hours, spent=work.spent_now, recordings=0.0, to_enhance=0.0,
+        runs=students(asked.twin), trains_teacher=networks.larger is not None, cores=usable_cores(),
+        together=decided.together, sample_rate=networks.sample_rate, free_bytes=0,
+    )  # fmt: skip
+    after = decided.planned[EVALUATE] + decided.planned[PAGE]
+    steps = decided_steps(task, decided.speeds, decided.clips["train"], after)
+    print(f"{steps:,} steps fit into the time that is left ({decided.steps[DISTILLED]:,} were planned).")
+    teacher = str(networks.teacher or Run(TEACHER, SEED).student)
+    student = networks.student if asked.start is None else as_is(networks.student)
+    recipe = student_recipe(student, as_is(teacher), steps, decided.threads, asked.start is not None)
+    write_commands(work, networks)
+    if asked.twin:
+        stages.write_recipe(work, ALONE, alone_recipe())
+    stages.write_recipe(work, DISTILLED, recipe)
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
