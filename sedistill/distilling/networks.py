@@ -9,7 +9,7 @@ from sedistill.distilling.asked import LARGER
 from sedistill.errors import UserError
 from sedistill.models.complexity import parameters
 from sedistill.models.presets import PRESETS, build_model
-from sedistill.reading import is_taken, shown
+from sedistill.reading import is_taken
 from sedistill.teachers import Teacher
 from sedistill.training.preparing import build_student
 
@@ -23,7 +23,8 @@ class Networks:
 
     Attributes:
         student: a preset's name, or the folder of a saved model to go on from.
-        teacher: the folder of a saved model; None where a larger network is trained first.
+        teacher: the folder of a saved model, or the name of a ready-made one; None where a larger network is
+            trained first.
         larger: that network's preset; None where the teacher is there already.
     """
 
@@ -46,12 +47,8 @@ def choose_networks(student: str, teacher: str) -> Networks:
     rate, count = network.sample_rate, parameters(network)
     if teacher == LARGER:
         return Networks(student, rate, count, None, larger_preset(type(network).__name__, count))
-    folder = Path(teacher).absolute()
-    if not is_taken(folder):
-        raise UserError(
-            f"there is no teacher {shown(teacher)}; name the folder of a saved model, or {LARGER} to train a "
-            "larger network first."
-        )
+    named = Path(teacher)
+    folder = named.absolute() if is_taken(named) else named  # a ready-made one has no place
     Teacher(folder, rate)  # refuses what cannot teach at this rate
     return Networks(student, rate, count, folder, None)
 

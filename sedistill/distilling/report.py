@@ -79,7 +79,9 @@ def report_data(
             f"speech, from your recordings and from a teacher of {human_count(_parameters(teacher))}."
         ),
         systems=systems,
-        metrics=[Metric(key, scores.label(key), HINTS[key], METRICS[key].digits) for key in scores.metrics],
+        metrics=[
+            Metric(key, scores.label(key), HINTS.get(key, ""), METRICS[key].digits) for key in scores.metrics
+        ],
         curves=_curves(work, networks),
         spectrograms=_spectrograms(waves[0], networks),
         gap=None,
