@@ -1,6 +1,7 @@
 """The page about a result: scores, what they say, sound, spectrograms, curves, and how to go on by hand."""
 
 import platform
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from sedistill.audio.listing import audio_below
 from sedistill.audio.spectrum import Stft
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.devices import hardware
-from sedistill.distilling.folder import ResultFolder
+from sedistill.distilling.folder import STUDENT, ResultFolder
 from sedistill.distilling.recipes import DISTILLED, TEACHER
 from sedistill.distilling.recordings import duration_text
 from sedistill.distilling.told import TITLES
@@ -53,7 +54,7 @@ def write_report(
     path = work.place("report.html")
     write_page(report, path)
     print("\n".join([*_lines(report), "", *report.reading]))
-    print(f"\nThe student is {work.place('student')}, the page {path}.")
+    print(f"\nThe student is {work.place(STUDENT)}, the page {path}.")
     return path
 
 
@@ -222,15 +223,17 @@ def _curves(work: ResultFolder, networks: Mapping[str, SpeechEnhancer]) -> list[
 
 
 def _commands(work: ResultFolder) -> list[tuple[str, str]]:
-    """The use of the student, and the commands that this page stands for."""
-    return [
-        ("use it", f"sedistill enhance {work.place('student')} noisy.wav -o enhanced.wav"),
+    """The use of the student, how to go on, and where the single commands are."""
+    folder, next_folder = work.folder, work.folder.with_name(f"{work.folder.name}-2")
+    lines = [
+        ("use it", ["sedistill", "enhance", folder / STUDENT, "noisy.wav", "-o", "enhanced.wav"]),
         (
             "more noise of your place",
-            f"sedistill distil --from {work.folder} --noise MORE -o {work.folder}-2",
+            ["sedistill", "distil", "--from", folder, "--noise", "MORE", "-o", next_folder],
         ),
-        ("everything by hand, recipes to edit beside it", f"less {work.place('commands.sh')}"),
+        ("everything by hand; recipes to edit lie beside it", ["less", folder / "commands.sh"]),
     ]
+    return [(why, shlex.join(map(str, words))) for why, words in lines]
 
 
 def _facts(
