@@ -58,7 +58,9 @@ def measure(folder: Path, preset: str, minutes: float, sample_rate: int, channel
         save_model(build_model(preset), model)
     write_noise(source, minutes, sample_rate, channels)
     command = "import sys; from sedistill.cli import app; sys.argv[0] = 'sedistill'; app()"
-    arguments = ["enhance", str(model), str(source), "-o", str(target), "--overwrite", "--device", "cpu"]
+    arguments = [
+        "enhance", str(source), "--model", str(model), "-o", str(target), "--overwrite", "--device", "cpu",
+    ]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-c", command, *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -75,7 +75,7 @@ class World:
             "prepare": ["prepare", *many, "-o", output],
             "mix": ["mix", "corpus", "--count", "70", "--set", "clip_seconds=0.5", "-o", output],
             "evaluate": ["evaluate", "model", "--on", "pairs", "--metrics", "stoi,si_sdr", "-o", output],
-            "enhance": ["enhance", "model", "pairs/noisy", "-o", output],
+            "enhance": ["enhance", "pairs/noisy", "--model", "model", "-o", output],
             "train": ["train", "run.yaml", "data.workers=2", "-o", output],
             "compare": ["compare", "scores", "--baseline", "noisy", "-o", output],
             "analyze": ["analyze", "recorded", "-o", output],

@@ -13,6 +13,8 @@ ROOT = Path(sedistill.__file__).parent
 # From the ground up; a module may import its own storey's folder and anything below, never beside or above.
 STOREYS = [
     ["errors"],
+    ["ready_made"],
+    ["catalogue"],
     ["reading", "interruption", "console", "interpreters"],
     ["integrity"],
     ["writing", "paths", "yaml_files", "progress", "devices", "markdown"],

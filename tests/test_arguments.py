@@ -35,7 +35,7 @@ LINES: dict[str, list[str]] = {
     "analyze": ["{good}/run", "-o", "{out}"],
     "crossover": ["{good}/pairs/clean/000.flac", "-o", "{out}.svg"],
     "reproduce": ["{good}/recipes/table1", "--data", "{good}/sound", "-o", "{out}"],
-    "enhance": ["{good}/model", "{good}/pairs/noisy/000.flac", "-o", "{out}.flac"],
+    "enhance": ["{good}/pairs/noisy/000.flac", "--model", "{good}/model", "-o", "{out}.flac"],
     "check": ["{dir}"],
     "demo": ["-o", "{file}"],
     "models": [],

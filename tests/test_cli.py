@@ -124,7 +124,7 @@ def test_an_unknown_command_is_answered_with_the_nearest() -> None:
         (("prepare", "--clean", "nowhere", "--noise", "nowhere", "-o", "corpus"), "nowhere"),
         (("mix", "nowhere", "-o", "set"), "nowhere"),
         (("evaluate", "nowhere", "--on", "nothing", "-o", "scores"), "not"),
-        (("enhance", "nowhere", "noisy.wav", "-o", "out"), "no"),
+        (("enhance", "noisy.wav", "--model", "nowhere", "-o", "out"), "no"),
     ],
 )
 def test_a_users_mistake_is_one_sentence_and_exit_code_2(
@@ -159,7 +159,7 @@ main()
         ("sedistill.training.run", "train", ["train", "recipe.yaml"], "goes on where it stopped"),
         ("sedistill.demo", "run_demo", ["demo"], "goes on where it stopped"),
         ("sedistill.data.fixed_sets", "write_fixed_set", ["mix", "corpus", "-o", "set"], "starts afresh"),
-        ("sedistill.enhancing", "enhance_files", ["enhance", "model", "in", "-o", "out"], "--overwrite"),
+        ("sedistill.enhancing", "enhance_files", ["enhance", "in", "--model", "m", "-o", "o"], "--overwrite"),
     ],
 )
 def test_ctrl_c_says_how_to_go_on(

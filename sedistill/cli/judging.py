@@ -17,7 +17,9 @@ def evaluate(
         typer.Option(
             help="Of pesq_wb, pesq_nb, stoi, estoi, si_sdr, csig, cbak, covl, seg_snr; cbak_peaks_matched "
             "(the CBAK of the port that MANNER and MV-AT use); with the extra dnsmos also dnsmos_sig, "
-            "dnsmos_bak, dnsmos_ovrl. Commas between.",
+            "dnsmos_bak, dnsmos_ovrl; noise_only_db (what is left of the noise alone, dB) and do_no_harm "
+            "(pesq_wb of what becomes of the clean speech), for which a clip is enhanced once more each. "
+            "Commas between.",
             show_default="the first nine",
         ),
     ] = "pesq_wb,pesq_nb,stoi,estoi,si_sdr,csig,cbak,covl,seg_snr",

@@ -9,18 +9,30 @@ from sedistill.cli.options import Overwrite, RawLevel
 
 
 def enhance(
-    model: Annotated[Path, typer.Argument(help="Folder of a saved model.")],
     inputs: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file to write for one input file, else the folder.")
     ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="A saved model's folder, or the name of a ready-made one.",
+            show_default="the larger ready-made one",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     raw_level: RawLevel = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Denoise files: any rate, channels and length in; the same out."""
-    from sedistill.enhancing import enhance_files
+    """Denoise files: any rate, channels and length in; the same out.
 
+    A network for 16 kHz, as the ready-made ones are, leaves nothing above 8 kHz.
+    """
+    from sedistill.enhancing import enhance_files
+    from sedistill.ready_made import default_model
+
+    model = model or default_model()
     enhance_files(model, inputs, output, device=device, correct_level=not raw_level, overwrite=overwrite)
 
 
@@ -37,11 +49,16 @@ def check(
         raise typer.Exit(1)
 
 
-def models() -> None:
-    """List the networks with their size, cost, causality and latency, beside the papers' figures."""
-    from sedistill.models.listing import print_presets
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON, for programs.")] = False,
+) -> None:
+    """What to choose: ready-made networks, and those to train, with size, cost, causality and latency."""
+    from sedistill.catalogue import catalogue_json, print_catalogue
 
-    print_presets()
+    if as_json:
+        print(catalogue_json())
+    else:
+        print_catalogue()
 
 
 def demo(

@@ -59,7 +59,7 @@ def lines(work: ResultFolder, networks: Networks) -> Iterator[str]:
         "-o", SCORES,
     )  # fmt: skip
     student, heard = Run(DISTILLED, SEED).student, asked.noisy or "sets/test/noisy"
-    yield _line("enhance", student, heard, "-o", ENHANCED)
+    yield _line("enhance", heard, "--model", student, "-o", ENHANCED)
 
 
 def _sources(work: ResultFolder) -> list[object]:

@@ -226,7 +226,7 @@ def _commands(work: ResultFolder) -> list[tuple[str, str]]:
     """The use of the student, how to go on, and where the single commands are."""
     folder, next_folder = work.folder, work.folder.with_name(f"{work.folder.name}-2")
     lines = [
-        ("use it", ["sedistill", "enhance", folder / STUDENT, "noisy.wav", "-o", "enhanced.wav"]),
+        ("use it", ["sedistill", "enhance", "noisy.wav", "--model", folder / STUDENT, "-o", "enhanced.wav"]),
         (
             "more noise of your place",
             ["sedistill", "distil", "--from", folder, "--noise", "MORE", "-o", next_folder],

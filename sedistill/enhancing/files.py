@@ -18,13 +18,15 @@ from sedistill.audio.files import (
     write_blocks,
 )
 from sedistill.audio.listing import AudioBelow, Unread, audio_below, none_found, told
+from sedistill.catalogue import read_catalogue
 from sedistill.devices import choose_device, keeping_torch_state, limit_threads
 from sedistill.enhancing.arrays import UnusableSamples, enhanced, level_factor, rate_of, refuse_not_finite
 from sedistill.enhancing.chunks import Block
 from sedistill.errors import UserError
-from sedistill.models.saving import load_model
+from sedistill.models.saving import CARD, load_model
 from sedistill.progress import ProgressBar
 from sedistill.reading import require_folder
+from sedistill.ready_made import is_ready_made, ready_made_names, saved_folder
 from sedistill.writing import refuse_existing, refuse_impossible, refuse_inside
 
 UNLIMITED_SUBTYPES = {"FLOAT", "DOUBLE"}
@@ -55,7 +57,7 @@ def enhance_files(
     does not grow with the length.
 
     Args:
-        model: folder of a saved model.
+        model: folder of a saved model, or the name of a ready-made one.
         inputs: files and folders; folders are searched through, their structure is kept.
         output: a file name with an audio suffix for one input file, else a folder.
         device: "cpu", "cuda" or "auto" (cuda where there is one).
@@ -68,7 +70,8 @@ def enhance_files(
     written, for a missing input, an output that exists or is the input, and a folder that is no saved model.
     """
     refuse_impossible(Path(output))
-    refuse_inside(Path(output), [Path(model)], replaced=False)
+    refuse_inside(Path(output), [saved_folder(model)], replaced=False)
+    refuse_models_among([Path(path) for path in inputs])
     jobs, unread = plan([Path(path) for path in inputs], Path(output))
     refuse_targets(jobs, overwrite)
     limit_threads()
@@ -90,6 +93,21 @@ def enhance_files(
         print(line)
     failures.raise_if_any()
     return [job.target for job in infos]
+
+
+def refuse_models_among(inputs: list[Path]) -> None:
+    """Raise UserError where a network stands among the files to enhance, as the first of them used to be."""
+    for path in inputs:
+        saved = [path, path / "student", *sorted(path.glob("seed-*/student"))]
+        folder = next((one for one in saved if (one / CARD).is_file()), None)
+        if folder is not None or is_ready_made(path):
+            raise UserError(f"{path} is a network, not audio; name it as --model {folder or path}.")
+        if not path.exists() and str(path) in {one["preset"] for one in read_catalogue()}:
+            known = ", ".join(ready_made_names())
+            raise UserError(
+                f"{path} is a network without weights, not audio: train it first (`student: {path}` in a "
+                f"recipe), or choose a ready-made one with --model: {known or 'this installation has none'}."
+            )
 
 
 def plan(inputs: list[Path], output: Path) -> tuple[list[Job], list[Unread]]:

@@ -33,7 +33,13 @@ from sedistill.devices import usable_cores
 from sedistill.enhancing.arrays import enhance, level_factor, rate_of, refuse_not_finite
 from sedistill.errors import UserError
 from sedistill.evaluation.labels import distinct_labels, file_names
-from sedistill.evaluation.quality import DEFAULT_METRICS, Metric, metrics_named
+from sedistill.evaluation.quality import (
+    DEFAULT_METRICS,
+    METRICS,
+    Metric,
+    given_and_reference,
+    metrics_named,
+)
 from sedistill.evaluation.scores import FACTS, NOISY, ClipScore, SetScores
 from sedistill.evaluation.scoring import Score, ScoringProcess
 from sedistill.evaluation.summaries import write_scores
@@ -41,6 +47,7 @@ from sedistill.evaluation.tables import print_scores
 from sedistill.models.saving import load_model, model_hash, read_card
 from sedistill.progress import ProgressBar
 from sedistill.reading import shown
+from sedistill.ready_made import saved_folder
 from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
 
 
@@ -107,7 +114,7 @@ def evaluate_models(
     SNR and by noise class) and evaluation.yaml (what was measured how). `load_scores` reads them back.
 
     Args:
-        models: folders of saved models; they may be for another rate than the sets.
+        models: saved models (folders, or names of ready-made ones); their rate may be another than the sets'.
         sets: folders of pairs, with noisy/ and clean/.
         output: the folder to write.
         metrics, workers, correct_level: as for `evaluate`.
@@ -199,7 +206,9 @@ def worker_count(workers: int | None) -> int:
 def systems_of(models: Sequence[nn.Module | Path | str], correct_level: bool) -> list[System]:
     """Load every model; the labels are the folders' names, or what tells their paths apart."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    folders = [Path(_class_name(model) if isinstance(model, nn.Module) else model) for model in models]
+    folders = [
+        Path(_class_name(model)) if isinstance(model, nn.Module) else saved_folder(model) for model in models
+    ]
     labels = distinct_labels(folders, what="model", taken=NOISY)
     systems = []
     for model, folder, label in zip(models, folders, labels, strict=True):
@@ -258,8 +267,7 @@ def score_clip(
             refuse_not_finite(samples[:, None], f"the {side} file")
         if np.isnan(snr_db):
             snr_db = levels.snr_db(clean, noisy - clean, pairs.sample_rate)
-        estimate = system(noisy, pairs.sample_rate)
-        scores = process.score(clean, estimate, pairs.sample_rate, metrics)
+        scores = _scores_of(system, noisy, clean, pairs.sample_rate, metrics, process)
     except UserError as error:
         scores = dict.fromkeys(metrics, str(error))
     return ClipScore(
@@ -273,6 +281,28 @@ def score_clip(
         utterance=utterance,
         noise_recording=pairs.noise_recordings[index],
     )
+
+
+def _scores_of(
+    system: System,
+    noisy: NDArray[np.float32],
+    clean: NDArray[np.float32],
+    sample_rate: int,
+    metrics: Sequence[str],
+    process: ScoringProcess,
+) -> dict[str, Score]:
+    """Every metric of a pair; the system hears each input that one of them needs once."""
+    scores: dict[str, Score] = {}
+    for given in dict.fromkeys(METRICS[name].given for name in metrics):
+        names = [name for name in metrics if METRICS[name].given == given]
+        heard, reference = given_and_reference(given, noisy, clean)
+        try:
+            estimate = system(heard, sample_rate)
+        except UserError as error:
+            scores |= dict.fromkeys(names, str(error))
+        else:
+            scores |= process.score(reference, estimate, sample_rate, names)
+    return {name: scores[name] for name in metrics}
 
 
 def in_parallel(

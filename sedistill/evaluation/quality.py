@@ -1,9 +1,12 @@
-"""How good one enhanced clip is: PESQ, STOI, ESTOI, SI-SDR, the composite ratings, segmental SNR, DNSMOS.
+"""How good one enhanced clip is: PESQ, STOI, ESTOI, SI-SDR, the composite ratings, segmental SNR, DNSMOS;
+what is left of noise alone, and what becomes of clean speech.
 
 `METRICS` holds every metric by name: `METRICS["csig"].value(clean, estimate, sample_rate)`, with `clean` and
 `estimate` of shape (samples,) and equal length. A metric is a formula over parts, pure functions of the clip;
-a part that several metrics need is computed once. Where a metric has no meaning (a silent reference, a clip
-too short) it raises `MetricUndefined` with the reason instead of returning a number that would spoil a mean.
+a part that several metrics need is computed once. Most metrics judge what a system makes of noisy speech; a
+metric names what else it is `given`, and `given_and_reference` cuts that out of a pair.
+Where a metric has no meaning (a silent reference, a clip too short) it raises `MetricUndefined` with the
+reason instead of returning a number that would spoil a mean.
 
 Importing this module costs numpy only; the packages that compute a metric load on first use.
 """
@@ -12,14 +15,15 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from sedistill.audio.levels import rms_db
 from sedistill.errors import UserError, nearest
 from sedistill.evaluation import composite
-from sedistill.evaluation.checks import MetricUndefined, checked_pair, finite, optional
+from sedistill.evaluation.checks import MetricUndefined, checked, checked_pair, finite, optional
 from sedistill.evaluation.composite import frame_distances, peaks_matched_segmental_snr
 from sedistill.evaluation.dnsmos import dnsmos
 from sedistill.evaluation.pesq_mos import pesq_nb, pesq_nb_rate, pesq_wb
@@ -30,8 +34,15 @@ SI_SDR_ROUNDING = 1e-28
 STOI_SHORTEST_SECONDS = 30 * 128 / 10_000
 """STOI and ESTOI correlate stretches of 30 frames, 128 samples apart at 10 kHz."""
 
+QUIETEST_RESIDUE_DB = -60.0
+"""What is left of noise counts as no quieter than this: nobody hears a difference below, and a clip of exact
+silence would make a mean of decibels infinite."""
+
+Given = Literal["noisy", "noise", "clean"]
+"""What a system is given: the noisy speech of a pair, its noise alone, or its clean speech alone."""
+
 Part = Callable[[ArrayLike, ArrayLike, int], Any]
-"""part(clean, estimate, sample_rate): a number or several, a pure function of one clip."""
+"""part(reference, estimate, sample_rate): a number or several, a pure function of one clip."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +63,26 @@ class Metric:
     """The extra of this package that brings them."""
     by_default: bool = True
     """Computed where no metrics are named."""
+    given: Given = "noisy"
+    """Whose estimate is judged; another than "noisy" costs one more pass through a network."""
 
     def value(
         self,
-        clean: ArrayLike,
+        reference: ArrayLike,
         estimate: ArrayLike,
         sample_rate: int,
         known_parts: dict[Part, Any] | None = None,
     ) -> float:
         """The metric of one clip; MetricUndefined, with the reason, where it has none.
 
-        `known_parts` holds the parts of this clip that other metrics have computed, and receives this one's.
+        `reference` (samples,) is that of `given_and_reference`, the clean speech for nearly all.
+        `known_parts` holds the parts that other metrics have computed of these two signals, and receives this
+        one's.
         """
         known = {} if known_parts is None else known_parts
         for part in self.parts:
             if part not in known:
-                known[part] = part(clean, estimate, sample_rate)
+                known[part] = part(reference, estimate, sample_rate)
         return self.formula(*(known[part] for part in self.parts))
 
     def label_at(self, sample_rate: int) -> str:
@@ -116,6 +131,25 @@ def si_sdr(clean: ArrayLike, estimate: ArrayLike, sample_rate: int = 16_000) -> 
     return float(10 * np.log10(target_energy / distortion_energy))
 
 
+def residue_db(noise: ArrayLike, estimate: ArrayLike, sample_rate: int = 16_000) -> float:
+    """RMS of what a system makes of noise alone, relative to that of the noise, in dB; lower is better.
+
+    Both are over the whole clip and without their means. 0 is the noise as it was, -20 a tenth of its
+    amplitude. No less than -60 (QUIETEST_RESIDUE_DB), silence included. Over a set it is averaged in dB,
+    every clip alike. `sample_rate` plays no part. Raises MetricUndefined where there is no noise.
+
+    >>> round(residue_db([1.0, -1.0, 1.0, -1.0], [0.5, -0.5, 0.5, -0.5]), 4)
+    -6.0206
+    """
+    noise = checked(noise, "noise")
+    estimate = np.array(estimate, dtype=np.float64)
+    if estimate.shape != noise.shape:
+        raise ValueError(f"the noise has {len(noise)} samples, the estimate {len(estimate)}: not one clip")
+    if not np.isfinite(estimate).all():
+        raise MetricUndefined("the estimate has NaN or infinite samples")
+    return max(rms_db(estimate) - rms_db(noise), QUIETEST_RESIDUE_DB)
+
+
 PESQ, STOI = ("pesq",), ("pystoi",)
 MATCHED_PARTS = (pesq_wb, frame_distances, peaks_matched_segmental_snr)
 BY_DNSMOS = (("speechmos", "onnxruntime"), "dnsmos", False)
@@ -146,11 +180,40 @@ METRICS: dict[str, Metric] = {
         Metric("dnsmos_sig", "DNSMOS SIG", "MOS", True, 3, (dnsmos,), attrgetter("sig"), *BY_DNSMOS),
         Metric("dnsmos_bak", "DNSMOS BAK", "MOS", True, 3, (dnsmos,), attrgetter("bak"), *BY_DNSMOS),
         Metric("dnsmos_ovrl", "DNSMOS OVRL", "MOS", True, 3, (dnsmos,), attrgetter("ovrl"), *BY_DNSMOS),
+        Metric(
+            "noise_only_db", "Noise alone", "dB", False, 1, (residue_db,), by_default=False, given="noise"
+        ),
+        Metric(
+            "do_no_harm",
+            "PESQ-WB of clean",
+            "MOS",
+            True,
+            3,
+            (pesq_wb,),
+            packages=PESQ,
+            by_default=False,
+            given="clean",
+        ),
     )
 }
 
 DEFAULT_METRICS = tuple(name for name, metric in METRICS.items() if metric.by_default)
-"""All but those for which one more extra has to be installed, and CBAK's other variant."""
+"""All but those for which one more extra has to be installed, CBAK's other variant, and those for which a
+network has to hear a clip once more."""
+
+
+def given_and_reference(
+    given: Given, noisy: NDArray[np.float32], clean: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What a system is given of a pair, and what its estimate is held against; (samples,) each.
+
+    The noise is what noisy has more than clean: with reverberant or coded speech that holds the late echoes,
+    or what the codec added, as well. It is held against itself, the other two against clean.
+    """
+    if given == "noise":
+        noise = noisy - clean
+        return noise, noise
+    return (clean if given == "clean" else noisy), clean
 
 
 def metrics_named(names: Sequence[str]) -> list[Metric]:

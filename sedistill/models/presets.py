@@ -82,9 +82,9 @@ _FROZEN_BANDS = (
     "24,576 of the parameters are a fixed filter bank and its inverse, which are not trained; the paper's "
     "23.67 k leaves them out. Its MACs, by an older counter, are of 63 frames, here one more."
 )
-_FOLDED = (
-    "Parameters as trained; the paper's are of the network for use, with batch norm and weight norm folded "
-    "into its weights."
+_UNFOLDED = (
+    "Parameters as trained; batch norm and weight norm can be folded into the weights for use, which leaves "
+    "21,774 (t), 91,430 (b), 194,418 (s), 491,594 (m) and 1,104,610 (l)."
 )
 _SMALL_DEMUCS = (
     "The paper's FLOPs are twice the MACs of a clip of 4 s, with transposed convolutions counted as often as "
@@ -140,12 +140,11 @@ def _wave_u_net(filters: int, printed_parameters: str, note: str = "") -> Preset
 
 
 def _fast_enhancer(
-    channels: int, convolutions: int, blocks: int, units: int, bands: int, hop_length: int,
-    printed_parameters: str, printed_macs: str,
+    channels: int, convolutions: int, blocks: int, units: int, bands: int, hop_length: int, printed_macs: str
 ) -> Preset:  # fmt: skip
     settings = {"channels": channels, "convolutions": convolutions, "blocks": blocks, "units": units,
                 "bands": bands, "hop_length": hop_length}  # fmt: skip
-    return Preset("FastEnhancer", settings, FAST_ENHANCER, printed_parameters, printed_macs, note=_FOLDED)
+    return Preset("FastEnhancer", settings, FAST_ENHANCER, printed_macs=printed_macs, note=_UNFOLDED)
 
 
 PRESETS: dict[str, Preset] = {
@@ -216,11 +215,11 @@ PRESETS: dict[str, Preset] = {
         {"filters": 2048, "window_length": 320, "projection": 256, "inner": 1024, "hidden": 256, "blocks": 2},
         KDRL, "4.5 M", note=_LIKE_E3NET,
     ),
-    "fastenhancer-t": _fast_enhancer(24, 2, 2, 20, 16, 256, "22 k", "60 M"),
-    "fastenhancer-b": _fast_enhancer(48, 2, 3, 36, 24, 256, "92 k", "262 M"),
-    "fastenhancer-s": _fast_enhancer(64, 3, 3, 48, 36, 256, "195 k", "664 M"),
-    "fastenhancer-m": _fast_enhancer(96, 3, 4, 72, 48, 160, "492 k", "2.9 G"),
-    "fastenhancer-l": _fast_enhancer(128, 4, 5, 96, 64, 100, "1,105 k", "12 G"),
+    "fastenhancer-t": _fast_enhancer(24, 2, 2, 20, 16, 256, "60 M"),
+    "fastenhancer-b": _fast_enhancer(48, 2, 3, 36, 24, 256, "262 M"),
+    "fastenhancer-s": _fast_enhancer(64, 3, 3, 48, 36, 256, "664 M"),
+    "fastenhancer-m": _fast_enhancer(96, 3, 4, 72, 48, 160, "2.9 G"),
+    "fastenhancer-l": _fast_enhancer(128, 4, 5, 96, 64, 100, "12 G"),
     "gtcrn": Preset("GTCRN", {}, GTCRN_PAPER, "48.2 k", "33.0 M", note=_FROZEN_BANDS),
     "convtasnet-small-teacher": Preset(
         "ConvTasNet",

@@ -25,6 +25,7 @@ from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model, network_class
 from sedistill.reading import is_taken, require_file, require_folder
+from sedistill.ready_made import saved_folder, what_is_missing
 from sedistill.settings import Record, read_record
 from sedistill.writing import atomic_folder, is_empty_folder
 from sedistill.yaml_files import yaml_text
@@ -88,9 +89,10 @@ def save_model(
 def load_model(folder: Path | str, device: str | torch.device = "cpu") -> SpeechEnhancer:
     """Load a saved model in eval mode, with `.card` and `.output_gain` filled.
 
+    folder: that of a saved model, or the name of a ready-made network (`sedistill.ready_made`).
     Raises UserError, naming file and fault, for anything that is not a whole saved model.
     """
-    folder = Path(folder)
+    folder = saved_folder(folder)
     card = _card_in(folder)
     try:
         with keeping_torch_state():  # the first weights are drawn, and then replaced
@@ -109,14 +111,17 @@ def load_model(folder: Path | str, device: str | torch.device = "cpu") -> Speech
 
 def read_card(folder: Path | str) -> dict[str, Any]:
     """Read a saved model's card alone; raises UserError when it is not one, or not as it was written."""
-    card = _card_in(Path(folder))
-    _refuse_changed(Path(folder) / CARD, card)
+    folder = saved_folder(folder)
+    card = _card_in(folder)
+    _refuse_changed(folder / CARD, card)
     return card
 
 
 def _card_in(folder: Path) -> dict[str, Any]:
     if is_taken(folder):
         require_folder(folder, "give the folder of a saved model")
+    if not is_taken(folder / CARD) and not is_taken(folder / WEIGHTS):
+        raise UserError(f"{folder} {what_is_missing(folder)}")
     for name in (CARD, WEIGHTS):
         if is_taken(folder / name):
             require_file(folder / name, "put a good copy in its place, or train it again")
@@ -147,9 +152,10 @@ def model_hash(model: SpeechEnhancer | Path | str) -> str:
     The output gain is not part of it.
     """
     if isinstance(model, Path | str):
-        card = read_card(model)
-        weights, found = _read_weights(Path(model) / WEIGHTS)
-        _refuse_other_weights(Path(model), card, found)
+        folder = saved_folder(model)
+        card = read_card(folder)
+        weights, found = _read_weights(folder / WEIGHTS)
+        _refuse_other_weights(folder, card, found)
     else:
         weights = model.state_dict()
     digest = hashlib.sha256()

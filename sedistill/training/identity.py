@@ -25,6 +25,7 @@ from sedistill.errors import UserError
 from sedistill.integrity import facts_checksum, is_as_written, with_checksum
 from sedistill.models.saving import CARD, model_hash, read_card
 from sedistill.reading import is_taken, require_file, shown
+from sedistill.ready_made import PREFIX, is_ready_made, saved_folder
 from sedistill.training.recipe import Recipe
 from sedistill.writing import atomic_path, named_disk_errors
 from sedistill.yaml_files import read_yaml, yaml_text
@@ -63,9 +64,10 @@ class Identity:
             data[key] = {"path": str(path), **facts}
             contents.update({f"{key}/{name}": content for name, content in found.items()})
         models = {
-            key: {"path": path, **_of_model(base / path)}
+            key: {"path": path, **_of_model(_model_place(base, path))}
             for key, path in _models(recipe, base)
-            if key != "teacher" or is_taken(base / path / CARD)  # terms may all look at the clean speech
+            if key != "teacher"
+            or is_taken(_model_place(base, path) / CARD)  # terms may all look at the clean speech
         }
         return cls(data, models, contents)
 
@@ -137,7 +139,7 @@ def refuse_another_identity(recipe: Recipe, folder: Path, base: Path = Path()) -
     if known is None:
         return
     places = [base / recipe.data.train, base / recipe.data.valid]
-    places += [base / path for _, path in _models(recipe, base)]
+    places += [_model_place(base, path) for _, path in _models(recipe, base)]
     if missing := [str(path) for path in places if not path.exists()]:
         print(
             f"note: {', '.join(missing)} is no longer there, so it was not compared with what {folder} had."
@@ -205,9 +207,16 @@ def _models(recipe: Recipe, base: Path) -> list[tuple[str, str]]:
         if recipe.distils and objective.weight > 0:
             teachers = getattr(objective, "teachers", None) or ()
             named += [(f"objectives.{number}.teachers.{i}", path) for i, path in enumerate(teachers)]
-    if isinstance(recipe.student, str) and is_taken(base / recipe.student / CARD):
-        named.append(("student", recipe.student))
+    student = recipe.student
+    if isinstance(student, str) and is_taken(_model_place(base, student, PREFIX) / CARD):
+        named.append(("student", student))
     return [(key, str(path)) for key, path in named if path is not None]
+
+
+def _model_place(base: Path, named: str, prefix: str = "") -> Path:
+    """The folder of a saved model; with a prefix, of ready-made ones only those that are named with it."""
+    ready = is_ready_made(named) and named.startswith(prefix) and not (base / named).exists()
+    return saved_folder(named) if ready else base / named
 
 
 def _of_model(folder: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model
 from sedistill.reading import is_taken
+from sedistill.ready_made import PREFIX
 from sedistill.teachers import Teacher, stacked
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES, EnhancementLoss
 from sedistill.training.objectives import ObjectiveSettings, objective_names
@@ -152,4 +153,5 @@ def build_student(student: str | dict[str, Any]) -> SpeechEnhancer:
 
 
 def is_saved_model(student: str | dict[str, Any]) -> bool:
-    return isinstance(student, str) and is_taken(Path(student) / "card.yaml")
+    """A preset's name stands for fresh weights; `ready-made:NAME` for those that come with the package."""
+    return isinstance(student, str) and (student.startswith(PREFIX) or is_taken(Path(student) / "card.yaml"))

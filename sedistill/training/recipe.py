@@ -103,6 +103,10 @@ class OptimiserSettings(Settings):
     def _best_by_is_known(cls, name: str) -> str:
         if name != LOSS and name not in METRICS:
             raise ValueError(f"'{name}' is unknown{nearest(name, [LOSS, *METRICS])}")
+        if name != LOSS and METRICS[name].given != "noisy":
+            raise ValueError(
+                f"{name} does not tell what becomes of noisy speech; choose another metric, or loss."
+            )
         return name
 
     def planned_steps(self, batches_an_epoch: int) -> int:

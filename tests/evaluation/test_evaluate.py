@@ -386,3 +386,62 @@ def test_slow_rumble_is_no_offset(tmp_path: Path) -> None:
     write(tmp_path / "clean/a.wav", clean + rumble, RATE)
     write(tmp_path / "noisy/a.wav", clean + rumble + noise(len(clean), level=0.01, seed=1), RATE)
     assert list(module.offset_warning(module.FixedSet(tmp_path))) == []
+
+
+ALONE = ["noise_only_db", "do_no_harm"]
+
+
+class Counting(Halver):
+    """The input times a factor; counts what it hears."""
+
+    def __init__(self, factor: float, output_gain: float = 1.0) -> None:
+        super().__init__()
+        self.factor, self.output_gain, self.heard = factor, output_gain, 0
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        self.heard += 1
+        return self.factor * noisy
+
+
+def test_noise_alone_and_clean_alone_by_hand_made_systems(pairs: Path) -> None:
+    def means(network: nn.Module) -> list[float]:
+        scores = evaluate(network, pairs, ALONE, workers=1)
+        assert scores.statistic(NOISY, "noise_only_db").n == 3
+        assert scores.mean(NOISY, "noise_only_db") == 0
+        assert scores.mean(NOISY, "do_no_harm") == pytest.approx(4.644, abs=0.001)
+        return [scores.mean("Counting", name) for name in ALONE]
+
+    assert means(Counting(1.0)) == pytest.approx([0, 4.644], abs=0.001)
+    assert means(Counting(0.5)) == pytest.approx([-6.0206, 4.644], abs=0.001)  # PESQ aligns levels
+    assert means(Counting(0.5, output_gain=2.0)) == pytest.approx([0, 4.644], abs=0.001)
+    residue, harm = means(Counting(0.0))
+    assert residue == -60
+    assert np.isnan(harm)
+
+
+def test_a_network_hears_every_input_that_is_needed_once(pairs: Path) -> None:
+    for metrics, passes in (
+        (["si_sdr", "stoi"], 1), (["noise_only_db"], 1), (["stoi", *ALONE, "si_sdr"], 3),
+    ):  # fmt: skip
+        network = Counting(1.0)
+        scores = evaluate(network, pairs, metrics, workers=1)
+        assert network.heard == 3 * passes
+        assert list(scores.clips[-1].values) == metrics
+
+
+def test_a_network_that_fails_on_noise_alone_keeps_its_other_scores(pairs: Path) -> None:
+    class FailsOnQuiet(Halver):
+        def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+            return noisy if noisy.std() > 0.03 else noisy * torch.nan
+
+    scores = evaluate(FailsOnQuiet(), pairs, ["stoi", "noise_only_db"], workers=1)
+    row = scores.clips[-1]
+    assert np.isfinite(row.values["stoi"])
+    assert "the model gave NaN" in row.reasons["noise_only_db"]
+
+
+def test_pairs_without_noise_have_no_residue(tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "same", clips=1)
+    shutil.copy(pairs / "clean" / "0.wav", pairs / "noisy" / "0.wav")
+    row = evaluate(Halver(), pairs, ALONE, workers=1).clips[-1]
+    assert row.reasons == {"noise_only_db": "the noise is silent"}

@@ -285,8 +285,8 @@ def test_metrics_are_found_by_name() -> None:
         metrics_named(["", " "])
 
 
-def test_what_needs_one_more_extra_is_no_default() -> None:
-    others = {"dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "cbak_peaks_matched"}
+def test_what_needs_one_more_extra_or_one_more_pass_is_no_default() -> None:
+    others = {"dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "cbak_peaks_matched", "noise_only_db", "do_no_harm"}
     assert set(METRICS) - set(DEFAULT_METRICS) == others
 
 
@@ -334,3 +334,37 @@ def test_the_module_loads_neither_torch_nor_the_metrics_packages() -> None:
 
 def test_docstring_examples() -> None:
     assert doctest.testmod(importlib.import_module("sedistill.evaluation.quality")).failed == 0
+
+
+@pytest.mark.parametrize("gain", [1.0, -1.0, 0.5, 0.1, 2.0])
+def test_residue_is_the_level_of_what_is_left(gain: float) -> None:
+    signal = noise(4000)
+    assert quality.residue_db(signal, gain * signal) == pytest.approx(20 * math.log10(abs(gain)), abs=1e-5)
+
+
+def test_residue_by_hand_and_without_means() -> None:
+    # RMS 5 and 1: 20 log10(1/5); an offset is heard by nobody.
+    assert quality.residue_db([5, -5, 5, -5], [1, 1, -1, -1]) == pytest.approx(-13.9794, abs=1e-4)
+    assert quality.residue_db([8, -2, 8, -2], [0, 0, -2, -2]) == pytest.approx(-13.9794, abs=1e-4)
+
+
+def test_residue_of_silence_is_the_floor_and_that_of_no_noise_undefined() -> None:
+    signal = noise(4000)
+    assert quality.residue_db(signal, np.zeros_like(signal)) == quality.QUIETEST_RESIDUE_DB == -60
+    assert quality.residue_db(signal, 1e-4 * signal) == -60
+    with pytest.raises(MetricUndefined, match="the noise is silent"):
+        quality.residue_db(np.zeros_like(signal), signal)
+    with pytest.raises(MetricUndefined, match="estimate has NaN"):
+        quality.residue_db(signal, signal * np.nan)
+    with pytest.raises(ValueError, match="not one clip"):
+        quality.residue_db(signal, signal[1:])
+
+
+def test_what_a_metric_is_given_and_held_against() -> None:
+    clean, rest = speech_like(), noise(len(speech_like()))
+    noisy = clean + rest
+    expected = {"noisy": (noisy, clean), "clean": (clean, clean), "noise": (noisy - clean, noisy - clean)}
+    for alone, signals in expected.items():
+        np.testing.assert_array_equal(quality.given_and_reference(alone, noisy, clean), signals)
+    others = {name for name, metric in METRICS.items() if metric.given != "noisy"}
+    assert others == {"noise_only_db", "do_no_harm"}

@@ -136,7 +136,7 @@ def test_weights_that_are_none_are_refused(place: Path, tmp_path: Path, what: st
     path.write_bytes(WEIGHTS[what]())
     noisy, valid = str(place / "valid" / "noisy"), str(place / "valid")
     for arguments in (
-        ["enhance", str(model), noisy, "-o", str(tmp_path / "out")],
+        ["enhance", noisy, "--model", str(model), "-o", str(tmp_path / "out")],
         ["evaluate", str(model), "--on", valid, "-o", str(tmp_path / "scores")],
         ["train", str(place / "run.yaml"), f"teacher={model}", "objectives=[{loss: l2}]",
          "-o", str(tmp_path / "run")],

@@ -19,7 +19,7 @@ COMMANDS = {
     "evaluate": ["evaluate", "in", "--on", "in", "-o"],
     "compare": ["compare", "in", "-o"],
     "analyze": ["analyze", "in", "-o"],
-    "enhance": ["enhance", "in", "in", "-o"],
+    "enhance": ["enhance", "in", "--model", "in", "-o"],
     "train": ["train", "recipe.yaml", "-o"],
     "crossover": ["crossover", "clip.wav", "-o"],
     "reproduce": ["reproduce", "tiny/table1", "--data", "in", "--scale", "small", "-o"],
