@@ -25,8 +25,8 @@ STOREYS = [
     ["teachers", "enhancing", "report"],
     ["evaluation"],
     ["training"],
-    ["demo", "comparing", "analyzing", "checking"],
-    ["reproducing", "distilling"],
+    ["comparing", "analyzing", "checking"],
+    ["demo", "reproducing", "distilling"],
     ["cli"],
     ["__main__"],
 ]
