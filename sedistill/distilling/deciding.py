@@ -9,7 +9,7 @@ from sedistill.distilling import stages
 from sedistill.distilling.commands import write_commands
 from sedistill.distilling.folder import RECIPES, Decided, ResultFolder
 from sedistill.distilling.networks import Networks
-from sedistill.distilling.plan import EVALUATE, PAGE, PASSES, Task, decided_steps, make_plan, students
+from sedistill.distilling.plan import CHECK, EVALUATE, PAGE, PASSES, Task, decided_steps, make_plan, students
 from sedistill.distilling.recipes import (
     ALONE,
     BATCH_SIZE,
@@ -36,6 +36,7 @@ from sedistill.teachers import Teacher
 from sedistill.training.jobs import Run
 
 FEWEST_FILES = 2
+MOST_SLOWER = 10.0
 
 
 def decide(work: ResultFolder, networks: Networks) -> Decided:
@@ -143,7 +144,8 @@ def write_recipes(work: ResultFolder, networks: Networks) -> None:
         runs=students(asked.twin), trains_teacher=networks.larger is not None, cores=usable_cores(),
         together=decided.together, sample_rate=networks.sample_rate, free_bytes=0,
     )  # fmt: skip
-    after = decided.planned[EVALUATE] + decided.planned[PAGE]
+    slower = slower_than_assumed(work.seconds.get(CHECK, 0.0), decided.planned[CHECK])
+    after = slower * (decided.planned[EVALUATE] + decided.planned[PAGE])
     steps = decided_steps(task, decided.speeds, decided.clips["train"], after)
     print(f"{steps:,} steps fit into the time that is left ({decided.steps[DISTILLED]:,} were planned).")
     teacher = str(networks.teacher or Run(TEACHER, SEED).student)
@@ -153,6 +155,11 @@ def write_recipes(work: ResultFolder, networks: Networks) -> None:
     if asked.twin:
         stages.write_recipe(work, ALONE, alone_recipe())
     stages.write_recipe(work, DISTILLED, recipe)
+
+
+def slower_than_assumed(took: float, planned: float) -> float:
+    """By how much scoring takes longer here than assumed, from the one that has been done: 1 to 10."""
+    return min(max(took / planned, 1.0), MOST_SLOWER)
 
 
 def _existing(path: Path) -> Path:

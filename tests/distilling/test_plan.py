@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sedistill.distilling.deciding import slower_than_assumed
 from sedistill.distilling.plan import (
     CHECK,
     EVALUATE,
@@ -124,3 +125,9 @@ def test_steps_are_decided_from_what_is_left() -> None:
     assert decided_steps(task, SPEEDS, clips=400, after=72.0) == 948
     assert Costs(task, SPEEDS).training(948, 400) <= 498
     assert decided_steps(replace(task, spent=999.0), SPEEDS, clips=400, after=72.0) == 200
+
+
+def test_what_was_assumed_of_scoring_is_corrected() -> None:
+    assert slower_than_assumed(took=36.0, planned=12.0) == 3.0
+    assert slower_than_assumed(took=6.0, planned=12.0) == 1.0  # a set that was there already took no time
+    assert slower_than_assumed(took=999.0, planned=12.0) == 10.0  # one that was interrupted took it twice
