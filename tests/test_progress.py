@@ -3,7 +3,7 @@
 import pytest
 
 from sedistill import progress
-from sedistill.progress import ProgressBar, track
+from sedistill.progress import ProgressBar, duration_text, track
 
 
 def test_track_passes_everything_on(capsys: pytest.CaptureFixture) -> None:
@@ -31,3 +31,15 @@ def test_nothing_is_said_of_work_that_failed(capsys: pytest.CaptureFixture) -> N
     with pytest.raises(RuntimeError):
         work()
     assert "Work" not in capsys.readouterr().err
+
+
+def test_durations_read_well() -> None:
+    assert [duration_text(seconds) for seconds in (40, 89, 150, 5399, 12_240)] == [
+        "40 s", "89 s", "2 min", "90 min", "3.4 h",
+    ]  # fmt: skip
+
+
+def test_the_time_left_may_be_known_better(capsys: pytest.CaptureFixture) -> None:
+    with ProgressBar("Work", total=3, left=lambda: "2 h left") as bar:
+        bar.advance()
+    assert capsys.readouterr().err.rstrip().endswith(", 2 h left")

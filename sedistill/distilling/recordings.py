@@ -6,7 +6,7 @@ from pathlib import Path
 from sedistill.audio.files import AudioInfo, probe
 from sedistill.audio.listing import audio_below, none_found
 from sedistill.errors import UserError
-from sedistill.progress import track
+from sedistill.progress import duration_text, track
 from sedistill.reading import shown
 
 SAMPLED = 3
@@ -51,10 +51,3 @@ def look_through(folder: Path, what: str, fewest: int = 1) -> Recordings:
     middle = max(0, len(infos) // 2 - SAMPLED // 2)
     total = sum(one.seconds for one in infos)
     return Recordings(folder, len(infos), total, tuple(infos[middle : middle + SAMPLED]))
-
-
-def duration_text(seconds: float) -> str:
-    """40 s, 12 min or 3.4 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

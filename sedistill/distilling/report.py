@@ -18,7 +18,6 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.devices import hardware
 from sedistill.distilling.folder import STUDENT, ResultFolder
 from sedistill.distilling.recipes import DISTILLED, TEACHER
-from sedistill.distilling.recordings import duration_text
 from sedistill.distilling.told import TITLES
 from sedistill.distilling.verdicts import NAMES, verdicts
 from sedistill.enhancing import enhance
@@ -27,6 +26,7 @@ from sedistill.evaluation.quality import METRICS
 from sedistill.evaluation.scores import NOISY, ClipScore, SetScores
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.saving import load_model
+from sedistill.progress import duration_text
 from sedistill.report.figures import Curve, CurveFigure, Role, SpectrogramPanel
 from sedistill.report.page import Metric, Player, ReportData, Score, System, Track, human_count, write_page
 from sedistill.training.logs import read_metrics

@@ -9,8 +9,8 @@ from rich.table import Table
 from sedistill.distilling import plan as planning
 from sedistill.distilling.plan import Plan, Task
 from sedistill.distilling.recipes import ALONE, BATCH_SIZE, CLIP_SECONDS, DISTILLED, TEACHER
-from sedistill.distilling.recordings import duration_text
 from sedistill.distilling.speed import Speeds
+from sedistill.progress import duration_text
 from sedistill.reading import shown
 
 TITLES = {

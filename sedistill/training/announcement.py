@@ -40,12 +40,12 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
     if isinstance(student_name, dict):
         student_name = student_name.get("preset") or student_name.get("class", "")
     lines = [("run", f"{recipe.name}, seed {recipe.seed}, in {folder}")]
-    lines.append(("student", f"{student_name}: {_size(run.student)}"))
+    lines.append((word_for(run), f"{student_name}: {_size(run.student)}"))
     use = "kept outputs" if run.keeps_outputs else "live"
     if run.band_teachers:
         names = ", ".join(str(teacher.folder) for teacher in run.band_teachers)
         lines.append(("band teachers", f"{names}; frozen, eval mode, {use}"))
-    if run.teacher is None and not run.band_teachers:
+    if recipe.teacher is not None and run.teacher is None and not run.band_teachers:
         lines.append(("teacher", "none (no term looks at one)"))
     if run.teacher is not None:
         use += ", features tapped" if run.guides.teacher_taps else ""
@@ -54,7 +54,7 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
                         f"output times {run.teacher.factor:.3f}")
         )  # fmt: skip
     lines += _data_lines(run)
-    lines.append(("loss", loss_text(recipe)))
+    lines.append(("loss", formula(recipe)))
     if recipe.distils:
         lines.append(("level", _level_text(recipe)))
     lines.append(("optimiser", _optimiser_text(recipe)))
@@ -70,7 +70,12 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
     return lines
 
 
-def loss_text(recipe: Recipe) -> str:
+def word_for(run: PreparedRun) -> str:
+    """What to call what is trained: without a teacher it is nobody's student."""
+    return "student" if run.teacher is not None or run.band_teachers else "network"
+
+
+def formula(recipe: Recipe) -> str:
     """The loss as a formula, for example "0.5 x si_snr + 0.5 x (1 x l2+dispatch)"."""
     if recipe.kdrl is not None:
         return _kdrl_text(recipe.kdrl)
@@ -127,7 +132,10 @@ def _optimiser_text(recipe: Recipe) -> str:
         "one_cycle": f"peak of one cycle over {over}",
     }
     best = "" if settings.best_by == LOSS else f", the best by validation {settings.best_by}"
-    return f"Adam {settings.learning_rate:g}, {ends[settings.schedule]}, {clip_text(settings)}{best}"
+    name = "Adam" if settings.weight_decay == 0 else f"AdamW (decay {settings.weight_decay:g})"
+    mean = "" if settings.ema_decay is None else f", weights averaged ({settings.ema_decay:g})"
+    rate = f"{name} {settings.learning_rate:g}"
+    return f"{rate}, {ends[settings.schedule]}, {clip_text(settings)}{mean}{best}"
 
 
 def clip_text(settings: OptimiserSettings) -> str:

@@ -28,7 +28,7 @@ from sedistill.training.recipe import LOSS, Recipe
 from sedistill.training.stages import Stage, one_stage, two_stages
 from sedistill.training.steps import PlainStep, Step
 from sedistill.training.tasks import Task, clip_losses
-from sedistill.training.validation import ValidationMetric
+from sedistill.training.validation import Validation, ValidationMetric
 from sedistill.training.watched_clips import clips_to_watch
 
 
@@ -45,10 +45,9 @@ def build_loop(run: PreparedRun, folder: Path) -> Loop:
     return Loop(
         network=student,
         step=step,
-        validation_loss=partial(clip_losses, forward, run.se_loss, run.precision),
+        validation=build_validation(run, forward),
         stages=build_stages(recipe, len(batches)),
         train_batches=batches,
-        valid_batches=fixed_loader(FixedDataset(run.valid_set), recipe.optimiser.batch_size, workers=0),
         settings=recipe.optimiser,
         logging=recipe.logging,
         folder=folder,
@@ -56,7 +55,6 @@ def build_loop(run: PreparedRun, folder: Path) -> Loop:
         keep_optimiser=recipe.two_step is not None and recipe.two_step.keep_optimiser,
         polarity=build_polarity(run, step),
         averaged=build_averaged(recipe, student),
-        metric=build_metric(run),
         watchers=build_watchers(run, step, len(batches), folder),
     )
 
@@ -133,6 +131,18 @@ def build_stages(recipe: Recipe, batches: int) -> list[Stage]:
             "for the second stage; lower it or raise optimiser.max_epochs."
         )
     return two_stages(recipe.two_step.kd_steps, recipe.se_weight, recipe.kd_weight)
+
+
+def build_validation(run: PreparedRun, forward: nn.Module) -> Validation:
+    """What decides which weights are the best."""
+    return Validation(
+        run.student,
+        partial(clip_losses, forward, run.se_loss, run.precision),
+        run.se_loss_name,
+        fixed_loader(FixedDataset(run.valid_set), run.recipe.optimiser.batch_size, workers=0),
+        run.device,
+        build_metric(run),
+    )
 
 
 def build_metric(run: PreparedRun) -> ValidationMetric | None:

@@ -138,3 +138,8 @@ ENHANCEMENT_LOSSES: dict[str, EnhancementLoss] = {
     "gtcrn": compressed_spectrum_and_si_snr,  # GTCRN
     "fast_enhancer": fast_enhancer_loss,  # FastEnhancer
 }
+
+
+def loss_text(name: str, value: float) -> str:
+    """A value of a loss with its unit: "-8.421 dB (minus SI-SNR)"; one that has none is told by its name."""
+    return f"{value:#.4g} dB (minus SI-SNR)" if name == "si_snr" else f"{value:#.4g} ({name})"

@@ -13,6 +13,8 @@ from typing import IO
 from sedistill.interpreters import module_command, python_environment
 from sedistill.interruption import end_with_parent, heard, uninterrupted
 from sedistill.models.saving import CARD, read_card
+from sedistill.progress import duration_text
+from sedistill.training.enhancement_losses import loss_text
 
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 30.0
@@ -131,12 +133,13 @@ class Trainings:
 
     def _story(self, training: Training) -> str:
         card = read_card(self.output / training.run.student)
-        about, loss = card["training"], card["metrics"]["validation_loss"]
+        about, value = card["training"], card["metrics"]["validation_loss"]
+        loss = loss_text(about["loss"], value) if "loss" in about else f"{value:#.4g}"
         left = (time.monotonic() - self.began) / self.ended * (self.total - self.ended)
-        still = f"; about {minutes_text(left)} left" if self.ended < self.total else ""
+        still = f"; about {duration_text(left)} left" if self.ended < self.total else ""
         return (
-            f"{training.run}: validation loss {loss:#.4g} at step {about['best_step']} of {about['steps']}, "
-            f"{minutes_text(time.monotonic() - training.started)}{still}"
+            f"{training.run}: validation loss {loss} at step {about['best_step']} of {about['steps']}, "
+            f"{duration_text(time.monotonic() - training.started)}{still}"
         )
 
     def log(self, run: Run) -> Path:
@@ -152,13 +155,6 @@ def train_command(recipe: Path, changes: Sequence[str]) -> list[str]:
 def is_finished(output: Path, run: Run) -> bool:
     """Whether its student is saved."""
     return (output / run.student / CARD).exists()
-
-
-def minutes_text(seconds: float) -> str:
-    """40 s, 2.5 min or 3.4 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def last_line(log: Path) -> str:

@@ -23,17 +23,13 @@ from sedistill.training.averaging import AveragedWeights
 from sedistill.training.checkpoints import fitting, load_checkpoint, restore_random_states, save_checkpoint
 from sedistill.training.learning_rates import adam_beta1, learning_rate
 from sedistill.training.logs import Means, RunLog
-from sedistill.training.not_finite import (
-    NotFiniteError,
-    broken_clips,
-    first_cause,
-    refuse_state_not_finite,
-)
+from sedistill.training.not_finite import NotFiniteError, first_cause, refuse_state_not_finite
 from sedistill.training.polarity import Polarity
 from sedistill.training.recipe import LoggingSettings, OptimiserSettings
 from sedistill.training.stages import Stage, stage_of
 from sedistill.training.steps import Step
-from sedistill.training.validation import ValidationMetric
+from sedistill.training.time_left import TimeLeft
+from sedistill.training.validation import Score, Validation
 
 RETURNS = 3
 """How often one command goes back to the last checkpoint after something that was not finite."""
@@ -84,20 +80,18 @@ class Loop:
     needed to resume in checkpoints/last.ckpt. Where a new stage begins, optimiser, learning rate and the
     search for the best weights begin afresh.
 
-    validation_loss: a batch on the device -> the enhancement loss of every clip, (B,).
+    validation: what decides which weights are the best.
     keep_optimiser: whether the optimiser's moments live on into the next stage.
     polarity: who keeps a new student upright; None leaves it as it is.
     averaged: the mean of the weights, which then is what is validated and kept as the best.
-    metric: what decides which weights are the best; None: the validation loss.
     refuse_changed_data: called before anything is saved; raises UserError when the data are others now.
     """
 
     network: nn.Module
     step: Step
-    validation_loss: Callable[[Mapping[str, Tensor]], Tensor]
+    validation: Validation
     stages: Sequence[Stage]
     train_batches: Batches
-    valid_batches: Batches
     settings: OptimiserSettings
     logging: LoggingSettings
     folder: Path
@@ -105,7 +99,6 @@ class Loop:
     keep_optimiser: bool = False
     polarity: Polarity | None = None
     averaged: AveragedWeights | None = None
-    metric: ValidationMetric | None = None
     watchers: Sequence[Watcher] = ()
     refuse_changed_data: Callable[[], None] = lambda: None
     progress: Progress = field(default_factory=Progress)
@@ -116,6 +109,10 @@ class Loop:
         self.order = cast(EpochBatches, self.train_batches.batch_sampler)
         self.order.set_position(0, 0)
         self.batches_an_epoch = len(self.order)
+        self.steps_at_most = self.settings.steps_at_most(self.batches_an_epoch)
+        self.time_left = TimeLeft(
+            self.steps_at_most, self.batches_an_epoch, at_most=self.settings.schedule == "plateau"
+        )
         self.failed_steps: set[int] = set()
         self.saved_step = 0
         self.last_path = self.folder / "checkpoints" / "last.ckpt"
@@ -163,23 +160,25 @@ class Loop:
     def _epoch(self) -> None:
         self.network.train()
         self.order.set_position(self.progress.epoch, self.progress.batch)
-        total = min(
-            self.batches_an_epoch,
-            self.progress.batch + self.settings.steps_at_most(self.batches_an_epoch) - self.progress.step,
-        )
-        title = f"epoch {self.progress.epoch + 1}"
-        with ProgressBar(title, total, "steps", done=self.progress.batch) as bar:
-            started = time.monotonic()
+        total = min(self.batches_an_epoch, self.progress.batch + self.steps_at_most - self.progress.step)
+        with ProgressBar(
+            "training", self.steps_at_most, "steps", done=self.progress.step, left=self._left
+        ) as bar:
+            started = self.time_left.step_began()
             for batch in self.train_batches:
                 if self.progress.batch >= total:
                     break
                 loss = self._train_on(batch)
                 self.progress.seconds += time.monotonic() - started
                 self._look_on()
-                bar.advance(1, note=loss)
                 self._checkpoint_if_due()
-                started = time.monotonic()
+                started = self.time_left.step_ended()
+                bar.advance(1, note=loss)
         self._validate()
+
+    def _left(self) -> str:
+        progress = self.progress
+        return f"{self.time_left.text(progress.step, progress.epoch)} (epoch {progress.epoch + 1})"
 
     def _train_on(self, batch: Mapping[str, Tensor]) -> str:
         self.progress.step += 1
@@ -251,33 +250,35 @@ class Loop:
 
     def _validate(self) -> None:
         progress, settings = self.progress, self.settings
-        with nullcontext() if self.averaged is None else self.averaged.in_place():
-            loss, metric = self._validation_loss(), self._validation_metric()
+        with (
+            self.time_left.validation(),
+            nullcontext() if self.averaged is None else self.averaged.in_place(),
+        ):
+            score = self.validation.measure(self._checkpoint_if_due, self.is_interrupted)
             self.refuse_changed_data()
-            if self._is_better(loss, metric):
+            if score.is_better_than(self._best):
                 best = {"student": self.network.state_dict()}
                 refuse_state_not_finite(best)
-                progress.best_loss, progress.best_metric = loss, metric
+                progress.best_loss, progress.best_metric = score.loss, score.metric
                 progress.best_epoch, progress.best_step = progress.epoch, progress.step
                 save_checkpoint(self.best_path, best)
         if settings.schedule == "plateau":
             for group in self.optimiser.param_groups:
                 group["lr"] = self.peak_rate
-            self.plateau.step(loss if metric is None else -metric)
+            self.plateau.step(score.loss if score.metric is None else -score.metric)
             self.peak_rate = self.optimiser.param_groups[0]["lr"]
         self.log.write(
             progress.step,
             progress.epoch,
             {
-                "valid/se": loss,
+                **self.validation.values(score),
                 "valid/best": progress.best_loss,
-                **({} if self.metric is None or metric is None else {f"valid/{self.metric.name}": metric}),
                 "seconds": progress.seconds,
                 "memory_mb": peak_memory_mb(self.device),
             },
         )
         print(
-            f"epoch {progress.epoch + 1}: {self._validation_text(loss, metric)}, "
+            f"epoch {progress.epoch + 1}: {self.validation.text(score, self._best)}, "
             f"step {progress.step}, {progress.seconds / 60:.1f} min",
             flush=True,
         )
@@ -290,48 +291,9 @@ class Loop:
         progress.finished = stalled or out_of_steps or progress.epoch >= settings.max_epochs
         self._save_last()
 
-    def _validation_text(self, loss: float, metric: float | None) -> str:
-        if self.metric is None or metric is None:
-            return f"validation loss {loss:#.4g} (best {self.progress.best_loss:#.4g})"
-        best = self.progress.best_metric
-        known = "none so far" if best is None else f"best {best:#.4g}"
-        return f"{self.metric.name} {metric:#.4g} ({known}), validation loss {loss:#.4g}"
-
-    def _is_better(self, loss: float, metric: float | None) -> bool:
-        if metric is None:
-            return loss < self.progress.best_loss
-        best = self.progress.best_metric
-        return math.isfinite(loss) and math.isfinite(metric) and (best is None or metric > best)
-
-    def _validation_metric(self) -> float | None:
-        """The mean of the metric that decides, if one does."""
-        if self.metric is None:
-            return None
-        self.network.eval()
-        try:
-            return self.metric.mean(self.network, self.is_interrupted)
-        except KeyboardInterrupt:
-            self._checkpoint_if_due()  # the epoch's steps are done and saved; it is validated on resuming
-            raise
-        finally:
-            self.network.train()
-
-    @torch.no_grad()
-    def _validation_loss(self) -> float:
-        """Mean enhancement loss over the clips of the validation set."""
-        self.network.eval()
-        values = []
-        for batch in self.valid_batches:
-            self._checkpoint_if_due()
-            losses = self.validation_loss(to_device(batch, self.device)).double().cpu()
-            for number in broken_clips(losses):
-                clip = self.valid_batches.examples.origin(int(batch["index"][number]))  # type: ignore[attr-defined]
-                raise NotFiniteError(
-                    f"the validation loss, without which there is no student, first for {clip},"
-                )
-            values.append(losses)
-        self.network.train()
-        return float(torch.cat(values).mean())
+    @property
+    def _best(self) -> Score:
+        return Score(self.progress.best_loss, self.progress.best_metric)
 
     def _checkpoint_if_due(self) -> None:
         if self.is_interrupted():

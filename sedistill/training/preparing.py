@@ -41,9 +41,14 @@ class PreparedRun:
     device: torch.device
 
     @property
-    def se_loss(self) -> EnhancementLoss:
+    def se_loss_name(self) -> str:
         """The student's enhancement loss: the recipe's, or else its own."""
-        return ENHANCEMENT_LOSSES[self.recipe.se_loss or self.student.se_loss]
+        return self.recipe.se_loss or self.student.se_loss
+
+    @property
+    def se_loss(self) -> EnhancementLoss:
+        """The same as a function."""
+        return ENHANCEMENT_LOSSES[self.se_loss_name]
 
     @property
     def precision(self) -> torch.autocast:

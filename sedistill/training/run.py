@@ -23,9 +23,10 @@ from sedistill.report.figures import standing_alone
 from sedistill.report.ratios import RatioFigure, ratios_svg
 from sedistill.settings import Record, load_settings, read_record
 from sedistill.teachers import level_warning, measure_level_factor
-from sedistill.training.announcement import announce
+from sedistill.training.announcement import announce, word_for
 from sedistill.training.assembly import build_loop
 from sedistill.training.checkpoints import fitting, load_checkpoint
+from sedistill.training.enhancement_losses import loss_text
 from sedistill.training.identity import FACTS as IDENTITY
 from sedistill.training.identity import hold_to_identity, refuse_another_identity, unchanged_since
 from sedistill.training.loop import Loop, Progress
@@ -129,6 +130,7 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
         "training": {
             "recipe": recipe.name,
             "seed": recipe.seed,
+            "loss": run.se_loss_name,
             "best_step": progress.best_step,
             "steps": progress.step,
             "minutes": round(progress.seconds / 60, 2),
@@ -140,8 +142,9 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
         draw_ratios(recipe, folder)
     save_model(student.cpu(), folder / "student", card)  # last: with it, the run counts as finished
     print(
-        f"finished: best {_criterion_text(recipe, progress)} at step {progress.best_step} of "
-        f"{progress.step}, {progress.seconds / 60:.1f} min of training; the student is {folder / 'student'}."
+        f"finished: best {_criterion_text(run, progress)} at step {progress.best_step} of "
+        f"{progress.step}, {progress.seconds / 60:.1f} min of training; the {word_for(run)} is "
+        f"{folder / 'student'}."
     )
 
 
@@ -152,10 +155,10 @@ def _validation_metric(recipe: Recipe, progress: Progress) -> dict[str, float]:
     return {f"validation_{recipe.optimiser.best_by}": float(f"{progress.best_metric:.6g}")}
 
 
-def _criterion_text(recipe: Recipe, progress: Progress) -> str:
+def _criterion_text(run: PreparedRun, progress: Progress) -> str:
     if progress.best_metric is None:
-        return f"validation loss {progress.best_loss:#.4g}"
-    return f"validation {recipe.optimiser.best_by} {progress.best_metric:#.4g}"
+        return f"validation loss {loss_text(run.se_loss_name, progress.best_loss)}"
+    return f"validation {run.recipe.optimiser.best_by} {progress.best_metric:#.4g}"
 
 
 def draw_ratios(recipe: Recipe, folder: Path) -> None:

@@ -1,24 +1,111 @@
-"""A metric of the validation set as a run's criterion, computed as `sedistill evaluate` computes it."""
+"""What decides which weights of a run are the best: its loss, or a metric, over the validation set."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.workers import Batches
 from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import NOISY_SYSTEM, System, in_parallel, score_clip
 from sedistill.evaluation.quality import metrics_named
 from sedistill.evaluation.scores import ClipScore
 from sedistill.evaluation.scoring import ScoringProcess
+from sedistill.training.enhancement_losses import loss_text
+from sedistill.training.not_finite import NotFiniteError, broken_clips
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a validation found: the mean loss over the clips, and of the metric (None: the loss decides)."""
+
+    loss: float = math.inf
+    metric: float | None = None
+
+    def is_better_than(self, best: "Score") -> bool:
+        """Whether it is; of equal ones the first stays, and what is not finite is never better."""
+        if self.metric is None:
+            return self.loss < best.loss
+        known = -math.inf if best.metric is None else best.metric
+        return math.isfinite(self.loss) and math.isfinite(self.metric) and self.metric > known
+
+
+@dataclass
+class Validation:
+    """Measures a network on the clips of the validation set; what it learnt of batches stays as it is.
+
+    clip_losses: a batch on the device -> the enhancement loss of every clip, (B,).
+    loss_name: in `ENHANCEMENT_LOSSES`.
+    metric: what decides; None: the loss.
+    """
+
+    network: nn.Module
+    clip_losses: Callable[[Mapping[str, Tensor]], Tensor]
+    loss_name: str
+    batches: Batches
+    device: torch.device
+    metric: "ValidationMetric | None" = None
+
+    def measure(self, pause: Callable[[], None], interrupted: Callable[[], bool]) -> Score:
+        """Loss and metric of the network as it is. `pause` is called between batches, and may raise.
+
+        Raises NotFiniteError naming the first clip whose loss is not finite.
+        """
+        self.network.eval()
+        try:
+            return Score(self._loss(pause), self._metric(pause, interrupted))
+        finally:
+            self.network.train()
+
+    def values(self, score: Score) -> dict[str, float]:
+        """What to log."""
+        values = {"valid/se": score.loss}
+        if self.metric is not None and score.metric is not None:
+            values[f"valid/{self.metric.name}"] = score.metric
+        return values
+
+    def text(self, score: Score, best: Score) -> str:
+        """What to tell, such as "validation loss 0.0650 (fast_enhancer), best 0.0640"."""
+        loss = f"validation loss {loss_text(self.loss_name, score.loss)}"
+        if self.metric is None or score.metric is None:
+            return f"{loss}, best {best.loss:#.4g}"
+        known = "none so far" if best.metric is None else f"best {best.metric:#.4g}"
+        return f"validation {self.metric.name} {score.metric:#.4g} ({known}), {loss}"
+
+    @torch.no_grad()
+    def _loss(self, pause: Callable[[], None]) -> float:
+        values = []
+        for batch in self.batches:
+            pause()
+            losses = self.clip_losses({name: value.to(self.device) for name, value in batch.items()})
+            losses = losses.double().cpu()
+            for number in broken_clips(losses):
+                clip = self.batches.examples.origin(int(batch["index"][number]))  # type: ignore[attr-defined]
+                raise NotFiniteError(
+                    f"the validation loss, without which there is no student, first for {clip},"
+                )
+            values.append(losses)
+        return float(torch.cat(values).mean())
+
+    def _metric(self, pause: Callable[[], None], interrupted: Callable[[], bool]) -> float | None:
+        if self.metric is None:
+            return None
+        try:
+            return self.metric.mean(self.network, interrupted)
+        except KeyboardInterrupt:
+            pause()  # the epoch's steps are done and saved; it is validated on resuming
+            raise
 
 
 @dataclass(frozen=True)
 class ValidationMetric:
-    """The mean of a metric over the clips of a set, each enhanced whole and scored in processes of their own.
+    """The mean of a metric over the clips of a set, computed as `sedistill evaluate` computes it.
 
+    Each is enhanced whole and scored in processes of their own.
     The output is scored as the network gives it: what factor brings it onto clean speech is measured when the
     training is over.
 

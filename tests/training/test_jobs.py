@@ -14,7 +14,7 @@ import yaml
 
 from sedistill import interruption
 from sedistill.training import jobs
-from sedistill.training.jobs import Run, Trainings, is_finished, minutes_text
+from sedistill.training.jobs import Run, Trainings, is_finished
 
 TEACHER, A, B = Run("p/teacher", 0), Run("p/a", 0), Run("p/b", 1)
 CARD = {
@@ -164,7 +164,3 @@ def wait_for(path: Path, seconds: float = 60.0) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, f"{path.name} did not come about"
         time.sleep(0.02)
-
-
-def test_durations_read_well() -> None:
-    assert [minutes_text(seconds) for seconds in (40, 150, 12_240)] == ["40 s", "2.5 min", "3.4 h"]

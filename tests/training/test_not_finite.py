@@ -167,10 +167,10 @@ def test_patches_of_nan_are_not_recorded(
 def test_without_a_finite_validation_loss_there_is_no_student(
     write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch, every: bool
 ) -> None:
-    clip_losses = loop_module.Loop._validation_loss
+    validate = loop_module.Loop._validate
 
-    def spoilt(loop: loop_module.Loop) -> float:
-        losses = loop.validation_loss
+    def spoilt(loop: loop_module.Loop) -> None:
+        losses = loop.validation.clip_losses
 
         def broken(batch: Any) -> torch.Tensor:
             values = losses(batch)
@@ -178,10 +178,10 @@ def test_without_a_finite_validation_loss_there_is_no_student(
             return values
 
         with monkeypatch.context() as patch:
-            patch.setattr(loop, "validation_loss", broken)
-            return clip_losses(loop)
+            patch.setattr(loop.validation, "clip_losses", broken)
+            validate(loop)
 
-    monkeypatch.setattr(loop_module.Loop, "_validation_loss", spoilt)
+    monkeypatch.setattr(loop_module.Loop, "_validate", spoilt)
     words = r"the validation loss, without which there is no student, first for .*valid/noisy/002\.flac"
     with pytest.raises(UserError, match=words):
         train(write_recipe(), output=world / "out")

@@ -15,11 +15,10 @@ from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import evaluate
 from sedistill.models.presets import build_model
 from sedistill.models.saving import read_card
-from sedistill.training import loop as loop_module
 from sedistill.training.checkpoints import load_checkpoint
 from sedistill.training.logs import read_metrics
 from sedistill.training.run import train
-from sedistill.training.validation import ValidationMetric
+from sedistill.training.validation import Validation, ValidationMetric
 from tests.training.conftest import TINY_NETWORK
 from tests.training.runs import assert_resumes_exactly, same, weights
 
@@ -30,13 +29,15 @@ BY_SI_SDR = {"best_by": "si_sdr", "max_epochs": 4}
 def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float], metrics: list[float]) -> None:
     """Let validation say these, epoch by epoch."""
 
-    def loss_of(self: loop_module.Loop) -> float:
-        return losses[self.progress.epoch]
+    of_epochs = iter(losses)
+
+    def loss_of(self: Validation, pause: Any) -> float:
+        return next(of_epochs)
 
     def metric_of(self: ValidationMetric, network: Any, interrupted: Any) -> float:
         return metrics.pop(0)
 
-    monkeypatch.setattr(loop_module.Loop, "_validation_loss", loss_of)
+    monkeypatch.setattr(Validation, "_loss", loss_of)
     monkeypatch.setattr(ValidationMetric, "mean", metric_of)
 
 
