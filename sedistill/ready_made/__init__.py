@@ -61,4 +61,4 @@ def what_is_missing(place: Path | str) -> str:
     known = f" Ready-made are {', '.join(names)}." if names else ""
     if path.exists():
         return f"is not a saved model: {CARD} is missing.{known}"
-    return f"is not there; give the folder of a saved model.{known}"
+    return f"is not a saved model: nothing is there.{known}"
