@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -144,6 +145,19 @@ class FixedSet:
         """The noisy and the clean file of clip `index`."""
         noisy, clean = self.name(index), os.fsdecode(self.clean_names[index])
         return self.folder / "noisy" / noisy, self.folder / "clean" / clean
+
+    def evenly(self, count: int) -> "FixedSet":
+        """So many of the clips, taken evenly from the first to the last; all where there are no more."""
+        if count >= len(self):
+            return self
+        chosen = np.arange(count) * len(self) // count
+        part = copy(self)
+        for name in ("names", "clean_names", "snr_db", "noise_classes", "lags", "lengths"):
+            setattr(part, name, getattr(self, name)[chosen])
+        part.utterances = [self.utterances[index] for index in chosen]
+        part.noise_recordings = [self.noise_recordings[index] for index in chosen]
+        part.facts = {}  # set.yaml tells of the whole
+        return part
 
     def shift(self, lags: Sequence[int]) -> None:
         """Read each clip without the samples by which its noisy file is late (or early, where below 0)."""

@@ -51,7 +51,7 @@ def student_recipe(
         "seed": SEED,
         "student": student,
         "teacher": teacher,
-        "data": {"train": "sets/train", "valid": "sets/valid"},
+        "data": {"train": "sets/train", "valid": "sets/valid", "valid_clips": None},
         "se_weight": 0.5,
         "kd_weight": 0.5,
         "kd_level_db": None,
@@ -77,6 +77,7 @@ def teacher_recipe(
         "data": {
             "train": "corpus",
             "valid": "sets/valid",
+            "valid_clips": None,
             "mixing": mixing,
             "epoch_mixtures": epoch_mixtures,
         },

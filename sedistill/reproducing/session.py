@@ -18,10 +18,10 @@ from sedistill.reproducing.scoring import evaluate_noisy, evaluate_run
 from sedistill.reproducing.sources import Sources, corpora_of, sources_of
 from sedistill.reproducing.table import Row, Scale, ScaleName, Table
 from sedistill.settings import load_settings
+from sedistill.training.config import refuse_another_recipe
 from sedistill.training.identity import refuse_another_identity
 from sedistill.training.jobs import Run, Trainings, is_finished, train_command
 from sedistill.training.recipe import Recipe
-from sedistill.training.run import refuse_another_recipe
 from sedistill.writing import alone, atomic_path, refuse_impossible, refuse_inside
 from sedistill.yaml_files import yaml_text
 

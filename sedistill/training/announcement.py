@@ -107,12 +107,13 @@ def _data_lines(run: PreparedRun) -> list[tuple[str, str]]:
     per_epoch = clips // batch
     steps = recipe.optimiser.steps_at_most(per_epoch)
     valid = run.valid_set
-    valid_minutes = float(valid.lengths.sum()) / valid.sample_rate / 60
     kind = f"{run.data.kind}, {clips} clips of {run.data.clip_seconds:.3g} s"
+    by_size = [("by size", run.by_size)] if run.by_size else []
     return [
         ("training data", f"{recipe.data.train}: {kind}, {hours:.2f} h an epoch"),
-        ("validation", f"{recipe.data.valid}: {len(valid)} clips, {valid_minutes:.1f} min"),
+        ("validation", f"{recipe.data.valid}: {len(valid)} clips, {valid.seconds / 60:.1f} min"),
         ("steps", f"at most {steps:,} ({per_epoch} an epoch of batches of {batch})"),
+        *by_size,
     ]
 
 

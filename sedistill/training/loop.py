@@ -282,14 +282,19 @@ class Loop:
             f"step {progress.step}, {progress.seconds / 60:.1f} min",
             flush=True,
         )
-        stalled = progress.epoch - progress.best_epoch >= settings.stop_after
         progress.epoch += 1
         progress.batch = 0
-        out_of_steps = settings.max_steps is not None and progress.step >= settings.max_steps
-        last_stage = progress.stage == len(self.stages) - 1
-        stalled = stalled and settings.schedule == "plateau" and last_stage
-        progress.finished = stalled or out_of_steps or progress.epoch >= settings.max_epochs
+        progress.finished = self._is_over()
         self._save_last()
+
+    def _is_over(self) -> bool:
+        """Whether the epoch before the current one was the last."""
+        progress, settings = self.progress, self.settings
+        last_stage = progress.stage == len(self.stages) - 1
+        stalled = progress.epoch - 1 - progress.best_epoch >= settings.stop_after
+        out_of_steps = settings.max_steps is not None and progress.step >= settings.max_steps
+        stops = settings.schedule == "plateau" and last_stage and stalled
+        return stops or out_of_steps or progress.epoch >= settings.max_epochs
 
     @property
     def _best(self) -> Score:
@@ -341,6 +346,8 @@ class Loop:
             self.peak_rate = state["peak_rate"]
             self.means.load_state_dict(state["means"], self.device)
             self.progress = TypeAdapter(Progress).validate_python(state["progress"])
+            if self.progress.finished:
+                self.progress.finished = self._is_over()  # not where it was given more steps
             for watcher, seen in zip(self.watchers, state.get("watchers", []), strict=True):
                 watcher.load_state_dict(seen)
             self.step.enter(self.stages[self.progress.stage])

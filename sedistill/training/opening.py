@@ -26,26 +26,42 @@ class TrainingData:
     fixed_set: FixedSet | None = None
 
 
-def open_training_data(recipe: Recipe, sample_rate: int) -> TrainingData:
-    """Mixtures on the fly from a prepared corpus, or a fixed set: told apart by what the folder holds."""
+def open_source(recipe: Recipe, sample_rate: int) -> Corpus | FixedSet:
+    """A prepared corpus or a fixed set: told apart by what the folder holds. Raises UserError."""
     path, data = recipe.data.train, recipe.data
-    if is_taken(path / "corpus.yaml"):
-        if data.crop_seconds is not None:
-            raise UserError(
-                f"data.crop_seconds is for a fixed set but {path} is a corpus; use data.mixing.clip_seconds."
-            )
-        corpus = Corpus.load(path)
-        refuse_other_rate(path, corpus.sample_rate, sample_rate, "data.train")
+    if not is_taken(path / "corpus.yaml"):
+        return open_fixed_set(path, sample_rate, "data.train", data.trust_pairs)
+    if data.crop_seconds is not None:
+        raise UserError(
+            f"data.crop_seconds is for a fixed set but {path} is a corpus; use data.mixing.clip_seconds."
+        )
+    corpus = Corpus.load(path)
+    refuse_other_rate(path, corpus.sample_rate, sample_rate, "data.train")
+    return corpus
+
+
+def speech_in(source: Corpus | FixedSet) -> tuple[int, float]:
+    """Files of speech to train on, and their seconds."""
+    if isinstance(source, FixedSet):
+        return len(source), source.seconds
+    speech = source.split("train").kind("clean")
+    return len(speech), speech.seconds
+
+
+def open_training_data(recipe: Recipe, source: Corpus | FixedSet) -> TrainingData:
+    """Mixtures of a corpus made on the fly, or the clips of a fixed set. Raises UserError."""
+    path, data = recipe.data.train, recipe.data
+    if isinstance(source, Corpus):
         dataset = MixtureDataset(
-            corpus, "train", data.mixing, recipe.seed, data.epoch_mixtures, data.segment_stride_seconds
+            source, "train", data.mixing, recipe.seed, data.epoch_mixtures, data.segment_stride_seconds
         )
         refuse_too_few(len(dataset), recipe, path)
-        check_some(corpus, trust=data.trust_pairs)
+        check_some(source, trust=data.trust_pairs)
         kind = "mixtures made on the fly"
         if isinstance(dataset.source, Pairs):
             kind = "crops of ready pairs" if dataset.segments is None else "segments of ready pairs"
-        return TrainingData(dataset, kind, data.mixing.clip_seconds or 0.0, corpus.hash)
-    fixed = open_fixed_set(path, sample_rate, "data.train", data.trust_pairs)
+        return TrainingData(dataset, kind, data.mixing.clip_seconds or 0.0, source.hash)
+    fixed = source
     refuse_too_few(len(fixed), recipe, path)
     if data.crop_seconds is not None:
         crops = CropDataset(fixed, data.crop_seconds, recipe.seed, data.segment_stride_seconds)
@@ -56,7 +72,7 @@ def open_training_data(recipe: Recipe, sample_rate: int) -> TrainingData:
             f"data.segment_stride_seconds is for clips to be cut, but {path} is a fixed set used as it is; "
             "give data.crop_seconds too, or take it out."
         )
-    seconds = float(fixed.lengths.mean()) / sample_rate
+    seconds = float(fixed.lengths.mean()) / fixed.sample_rate
     return TrainingData(FixedDataset(fixed), "a fixed set", seconds, fixed.hash, fixed)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.devices import choose_device, limit_threads
 from sedistill.distill.taps import Taps
@@ -21,14 +22,24 @@ from sedistill.teachers import Teacher, stacked
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES, EnhancementLoss
 from sedistill.training.objectives import ObjectiveSettings, objective_names
 from sedistill.training.objectives.signals import SubbandObjective
-from sedistill.training.opening import TrainingData, open_fixed_set, open_training_data
+from sedistill.training.opening import (
+    TrainingData,
+    open_fixed_set,
+    open_source,
+    open_training_data,
+    speech_in,
+)
 from sedistill.training.recipe import Recipe
+from sedistill.training.size_defaults import chosen_text, speech_text, with_batches, with_limits
 from sedistill.training.tasks import Guides, Objective
 
 
 @dataclass
 class PreparedRun:
-    """What a recipe names, opened and checked. `guides` are the teachers, and where features are seen."""
+    """What a recipe names, opened and checked. `guides` are the teachers, and where features are seen.
+
+    recipe: with what it left out, chosen by the size of the data; by_size: what that was, in words.
+    """
 
     recipe: Recipe
     student: SpeechEnhancer
@@ -39,6 +50,7 @@ class PreparedRun:
     data: TrainingData
     valid_set: FixedSet
     device: torch.device
+    by_size: str = ""
 
     @property
     def se_loss_name(self) -> str:
@@ -84,10 +96,27 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
         )
     own_bands, folders = band_teachers_of(in_force)
     band_teachers = [Teacher(folder, sample_rate, correct_level) for folder in folders]
-    data = open_training_data(recipe, sample_rate)
-    valid_set = open_fixed_set(recipe.data.valid, sample_rate, "data.valid", recipe.data.trust_pairs)
+    recipe, data, valid_set, by_size = open_data(recipe, sample_rate)
     guides = build_guides(student, teacher, band_teachers, own_bands, objectives)
-    return PreparedRun(recipe, student, teacher, band_teachers, objectives, guides, data, valid_set, device)
+    return PreparedRun(
+        recipe, student, teacher, band_teachers, objectives, guides, data, valid_set, device, by_size
+    )
+
+
+def open_data(asked: Recipe, sample_rate: int) -> tuple[Recipe, TrainingData, FixedSet, str]:
+    """What is trained and validated on; the recipe with what it left out, chosen by size; that in words."""
+    source = open_source(asked, sample_rate)
+    files, seconds = speech_in(source)
+    recipe = with_batches(asked, seconds, on_the_fly=isinstance(source, Corpus))
+    data = open_training_data(recipe, source)
+    batches = len(data.dataset) // recipe.optimiser.batch_size  # type: ignore[arg-type]
+    recipe = with_limits(recipe, seconds, batches)
+    valid_set = open_fixed_set(recipe.data.valid, sample_rate, "data.valid", recipe.data.trust_pairs)
+    if recipe.data.valid_clips is not None:
+        valid_set = valid_set.evenly(recipe.data.valid_clips)
+    valid = f"{len(valid_set)} clips ({valid_set.seconds / 60:.1f} min)"
+    told = chosen_text(asked, recipe, speech_text(files, seconds), batches, valid)
+    return recipe, data, valid_set, told
 
 
 def objectives_in_force(recipe: Recipe) -> dict[str, ObjectiveSettings]:

@@ -31,8 +31,17 @@ class DataSettings(Settings):
         None,
         ge=1,
         le=MOST_MIXTURES,
-        description="Mixtures an epoch on the fly; default: hours of clean speech / clip length, and of "
-        "ready pairs every one once, cut elsewhere each epoch.",
+        description="Mixtures an epoch on the fly; null = hours of clean speech / clip length, and of ready "
+        "pairs every one once, cut elsewhere each epoch. Left out: 250 or 500 batches for less than "
+        "1 or 10 hours of speech, else null.",
+    )
+    valid_clips: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_MIXTURES,
+        description="Validate on so many clips of `valid`, taken evenly from first to last; null = on all. "
+        "Left out: 40, 100 or 200 for less than 1, 10 or more hours of speech, so that a metric as "
+        "best_by stays affordable.",
     )
     crop_seconds: float | None = Field(
         None,
@@ -74,7 +83,12 @@ class OptimiserSettings(Settings):
         description="Validate, and save, a running mean of the weights: after each step so much of the mean "
         "is kept (less in the first steps), such as 0.999; null = the weights of the last step.",
     )
-    batch_size: int = Field(16, ge=1, le=65_536)
+    batch_size: int = Field(
+        16,
+        ge=1,
+        le=65_536,
+        description="Clips a step. Left out: 4, 8 or 16 for less than 1, 10 or more hours of speech.",
+    )
     clip_norm: float | None = Field(
         5.0, gt=0, le=1e9, description="Largest L2 norm of the whole gradient; null = never clipped."
     )
@@ -88,15 +102,23 @@ class OptimiserSettings(Settings):
         "loss",
         description="Which epoch's weights are kept: that of the lowest validation loss, or of the highest "
         "mean over data.valid of a metric of `sedistill evaluate`, such as pesq_wb; clips on which that is "
-        "undefined are left out.",
+        "undefined are left out. pesq_wb is closer to what is heard than most losses; "
+        "scoring takes time for each of data.valid_clips.",
     )
     halve_after: Count = Field(
         3, description="Epochs without improvement of best_by before the rate is halved."
     )
     stop_after: Count = Field(10, description="Epochs without improvement of best_by before training stops.")
     warmup_steps: int = Field(0, ge=0, le=10**9, description="Steps of linear rise; one_cycle has its own.")
-    max_epochs: Count = 100
-    max_steps: Count | None = Field(None, description="Stop after so many steps, if sooner.")
+    max_epochs: Count = Field(
+        100, description="Epochs at most. Left out: as many as max_steps takes; 100 where that is null."
+    )
+    max_steps: Count | None = Field(
+        None,
+        description="Stop after so many steps, if sooner; null = never. A plateau run that is given more "
+        "later goes on. Left out, with max_epochs: 10,000 or 30,000 for less than 1 or 10 hours of speech, "
+        "else null.",
+    )
 
     @field_validator("best_by")
     @classmethod

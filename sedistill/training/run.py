@@ -1,59 +1,30 @@
 """A run from its recipe to a saved student: read, announce, train, measure, save."""
 
 import math
-import re
-import shlex
-import sys
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import torch
-from pydantic import BaseModel, ValidationError
-
-import sedistill
 from sedistill.devices import keeping_torch_state
 from sedistill.errors import UserError
-from sedistill.models.presets import full_settings
 from sedistill.models.saving import read_card, save_model
 from sedistill.reading import is_taken
 from sedistill.report.figures import standing_alone
 from sedistill.report.ratios import RatioFigure, ratios_svg
-from sedistill.settings import Record, load_settings, read_record
+from sedistill.settings import load_settings
 from sedistill.teachers import level_warning, measure_level_factor
 from sedistill.training.announcement import announce, word_for
 from sedistill.training.assembly import build_loop
 from sedistill.training.checkpoints import fitting, load_checkpoint
+from sedistill.training.config import as_begun, make_longer, makes_longer, write_config
 from sedistill.training.enhancement_losses import loss_text
-from sedistill.training.identity import FACTS as IDENTITY
 from sedistill.training.identity import hold_to_identity, refuse_another_identity, unchanged_since
 from sedistill.training.loop import Loop, Progress
 from sedistill.training.preparing import PreparedRun, prepare_run
 from sedistill.training.ratio_log import read_ratios
 from sedistill.training.recipe import LOSS, Recipe
 from sedistill.writing import alone, atomic_path, refuse_foreign_folder, refuse_if_taken
-from sedistill.yaml_files import yaml_text
 
 LOCK, COMMAND = ".train.lock", "sedistill train"
-
-# Settings that do not touch the result, so a run may resume with others.
-FREE_TO_CHANGE = (
-    "logging.",
-    "data.workers",
-    "data.trust_pairs",
-    "hardware.threads",
-    "teacher_use.cache_folder",
-)
-KNOWN_BY_HASH = re.compile(r"data\.(train|valid)|teacher|objectives\.\d+\.teachers\.\d+")
-"""Paths of what a run's identity.yaml holds the hashes of."""
-
-
-class _Config(Record):
-    """What config.yaml has to hold."""
-
-    recipe: dict[str, Any]
 
 
 @keeping_torch_state()
@@ -63,11 +34,13 @@ def train(
     """Run a recipe and return the folder of the saved student.
 
     Started again with the same recipe, an interrupted run goes on where it stopped and a finished one is
-    left alone. Raises UserError for whatever the user can mend, a second command in one folder among it.
+    left alone; one with a plateau goes on when it is given more steps. Raises UserError for
+    whatever the user can mend, a second command in one folder among it.
     """
     recipe = load_settings(Recipe, recipe_path, overrides)
     folder = output or Path("runs") / recipe.name / f"seed-{recipe.seed}"
     refuse_foreign_folder(folder, "config.yaml", "identity.csv")
+    recipe = as_begun(recipe, folder)
     if is_finished(recipe, folder):
         return folder / "student"
     if plan_only:
@@ -76,12 +49,15 @@ def train(
 
     refuse_if_taken(folder / LOCK, COMMAND)
     prepared = prepare_run(recipe)
+    recipe = prepared.recipe
     refuse_another_identity(recipe, folder)  # before hours go into a teacher's outputs
     announce(prepared, folder)
     loop = build_loop(prepared, folder)  # what cannot work is refused up to here, before anything is written
     with alone(folder / LOCK, COMMAND):
         if not is_finished(recipe, folder):  # another command may have been here meanwhile
             loop.refuse_changed_data = unchanged_since(hold_to_identity(recipe, folder), recipe)
+            if makes_longer(recipe, folder):
+                make_longer(recipe, folder)
             write_config(recipe, folder)
             progress = loop.run()
             finish(prepared, loop, progress, folder)
@@ -90,7 +66,8 @@ def train(
 
 def is_finished(recipe: Recipe, folder: Path) -> bool:
     """Whether the run's student is saved, which is said. Raises UserError for another recipe's folder."""
-    refuse_another_recipe(recipe, folder)
+    if makes_longer(recipe, folder):
+        return False
     finished = is_taken(folder / "student" / "card.yaml")
     if finished:
         read_card(folder / "student")  # refuses what cannot be read
@@ -171,78 +148,3 @@ def draw_ratios(recipe: Recipe, folder: Path) -> None:
         return
     with atomic_path(folder / "ratios.svg") as temporary:
         temporary.write_text(svg, encoding="utf-8")
-
-
-def refuse_another_recipe(recipe: Recipe, folder: Path) -> None:
-    """A run's folder belongs to one recipe; another one in it would make neither reproducible.
-
-    What recipes mean is compared, not how they are spelt: a setting that came with a newer version has its
-    default, and paths are free where the run knows its data and teachers by their hashes.
-    """
-    path = folder / "config.yaml"
-    if not is_taken(path):
-        return
-    written = read_record(_Config, path, "give this run another place with --output")["recipe"]
-    differing = [
-        key for key in _differences(_meaning(written), _meaning_of(recipe)) if not _is_free(key, folder)
-    ]
-    if differing:
-        raise UserError(
-            f"{folder} holds a run with other settings ({', '.join(differing[:4])}); "
-            "give this run another place with --output, or another name or seed."
-        )
-
-
-def _meaning(written: Any) -> Any:
-    """A recipe as it was written down, with defaults for what it does not say.
-
-    A default that was written out is none that was asked for: some settings exclude others, said or not.
-    """
-    try:
-        return _meaning_of(Recipe.model_validate({k: v for k, v in written.items() if not _is_default(k, v)}))
-    except ValidationError:  # of a version whose settings had other names
-        return written
-
-
-def _is_default(key: str, value: Any) -> bool:
-    field = Recipe.model_fields.get(key)
-    if field is None or field.is_required():
-        return False
-    default = field.get_default(call_default_factory=True)
-    return bool(value == (default.model_dump(mode="json") if isinstance(default, BaseModel) else default))
-
-
-def _meaning_of(recipe: Recipe) -> Any:
-    described = recipe.model_dump(mode="json")
-    with suppress(UserError):  # of a saved model there is only its place to compare
-        described["student"] = full_settings(recipe.student)
-    return described
-
-
-def _is_free(key: str, folder: Path) -> bool:
-    known_by_hash = is_taken(folder / IDENTITY) and KNOWN_BY_HASH.fullmatch(key)
-    return key.startswith(FREE_TO_CHANGE) or bool(known_by_hash)
-
-
-def _differences(a: Any, b: Any, key: str = "") -> list[str]:
-    if isinstance(a, dict) and isinstance(b, dict):
-        names = sorted(a.keys() | b.keys())
-        return [d for n in names for d in _differences(a.get(n), b.get(n), f"{key}.{n}".lstrip("."))]
-    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        return [d for n, both in enumerate(zip(a, b, strict=True)) for d in _differences(*both, f"{key}.{n}")]
-    return [] if a == b else [key]
-
-
-def write_config(recipe: Recipe, folder: Path) -> None:
-    """config.yaml: the whole recipe with every default, and what made the run."""
-    if (folder / "config.yaml").exists():
-        return
-    made_by = {
-        "command": shlex.join(["sedistill", *sys.argv[1:]]),
-        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "sedistill": sedistill.__version__,
-        "torch": str(torch.__version__),
-    }
-    with atomic_path(folder / "config.yaml") as temporary:
-        text = yaml_text({"made_by": made_by, "recipe": recipe.model_dump(mode="json")})
-        temporary.write_text(text, encoding="utf-8")
