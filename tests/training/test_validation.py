@@ -138,3 +138,8 @@ def test_an_epoch_without_a_score_is_not_the_best(
 def test_an_unknown_criterion_is_refused(write_recipe: Write) -> None:
     with pytest.raises(UserError, match="'pesq' is unknown; did you mean pesq_"):
         train(write_recipe(optimiser={"best_by": "pesq"}))
+
+
+def test_a_criterion_that_does_not_look_at_noisy_speech_is_refused(write_recipe: Write) -> None:
+    with pytest.raises(UserError, match="do_no_harm does not tell what becomes of noisy speech"):
+        train(write_recipe(optimiser={"best_by": "do_no_harm"}))
