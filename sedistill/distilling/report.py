@@ -19,7 +19,7 @@ from sedistill.devices import hardware
 from sedistill.distilling.folder import STUDENT, ResultFolder
 from sedistill.distilling.recipes import DISTILLED, TEACHER
 from sedistill.distilling.told import TITLES
-from sedistill.distilling.verdicts import NAMES, verdicts
+from sedistill.distilling.verdicts import NAMES, of_mixtures, verdicts
 from sedistill.enhancing import enhance
 from sedistill.errors import UserError
 from sedistill.evaluation.quality import METRICS
@@ -65,6 +65,7 @@ def report_data(
     labels: Mapping[str, str],
 ) -> ReportData:
     """Everything the page shows."""
+    reading, scores = verdicts(scores, labels), of_mixtures(scores)
     systems = [_system(role, networks, scores, labels) for role in ORDER if role in labels]
     clips = _clips_to_hear(scores)
     waves = [_clip_waves(work, networks, clip) for clip in clips]
@@ -88,7 +89,7 @@ def report_data(
         gap=None,
         clip_scores=", ".join(scores.label(key) for key in scores.metrics),
         players=[*players, *_recording_players(work, networks)],
-        reading=verdicts(scores, labels),
+        reading=reading,
         commands=_commands(work),
         facts=_facts(work, scores, networks),
     )

@@ -29,8 +29,8 @@ from sedistill.teachers import Teacher
 LONG_ENOUGH_SECONDS, FEWEST_TIMES = 3.0, 3
 """Something is repeated until it took so long together, and at least so often."""
 LABELLED_TOGETHER = 8
-SCORING_SECONDS = 0.25
-"""Of one core for a clip of 4 s and a network: enhancing it, PESQ, STOI and the rest. Assumed."""
+SCORING_SECONDS = 0.3
+"""Of one core for a clip of 4 s and a network: enhancing it and its parts, PESQ, STOI. Assumed."""
 LONGEST_TO_CHECK_SECONDS = 300.0
 
 

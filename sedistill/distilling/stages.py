@@ -40,7 +40,7 @@ ALONE_SHARE = 0.05
 """Of the training mixtures: noise without speech, and as many with speech without noise."""
 CHECKED_BY = ("pesq_wb", "stoi")
 """A teacher has to be above the noisy input by both."""
-SCORED_BY = ("pesq_wb", "stoi", "si_sdr")
+SCORED_BY = ("pesq_wb", "stoi", "si_sdr", "noise_only_db", "do_no_harm")
 
 
 def mixing_of(split: str) -> MixingSettings:

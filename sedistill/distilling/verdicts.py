@@ -54,13 +54,40 @@ def difference_text(test: PairedTest, metric: str) -> str:
     return f"{text} ({test.low:+.{digits}f} to {test.high:+.{digits}f})"
 
 
+def of_mixtures(scores: SetScores) -> SetScores:
+    """The scores of what becomes of noisy speech, without those of noise alone and of clean speech alone."""
+    metrics = [metric for metric in scores.metrics if METRICS[metric].given == "noisy"]
+    return SetScores(scores.name, metrics, scores.clips, scores.facts)
+
+
 def verdicts(scores: SetScores, labels: Mapping[str, str]) -> list[str]:
     """Sentences, the chief one first."""
+    of_parts, scores = _of_parts(scores, labels), of_mixtures(scores)
     clips = len(scores.rows(NOISY))
     told = [_added(scores, labels)] if ALONE in labels else []
     told += [_above_noisy(scores, labels[name], NAMES[name]) for name in (DISTILLED, ALONE) if name in labels]
+    told += of_parts
     told.append(f"In brackets the 95 % interval of the mean over {clips} mixtures{_recordings(scores)}.")
     return [*told, SEED_SPREAD] if ALONE in labels else told
+
+
+def _of_parts(scores: SetScores, labels: Mapping[str, str]) -> list[str]:
+    """What becomes of noise without speech, and of speech without noise, where it was measured."""
+    names = [name for name in (DISTILLED, ALONE, TEACHER) if name in labels]
+
+    def means(metric: str) -> str:
+        digits = METRICS[metric].digits
+        return ", ".join(f"{NAMES[name]} {scores.mean(labels[name], metric):.{digits}f}" for name in names)
+
+    told = []
+    if "noise_only_db" in scores.metrics:
+        told.append(
+            f"What is left of noise without speech, in dB of what it was (lower is better): "
+            f"{means('noise_only_db')}."
+        )
+    if "do_no_harm" in scores.metrics:
+        told.append(f"PESQ-WB of clean speech that goes through, 4.644 at most: {means('do_no_harm')}.")
+    return told
 
 
 def _recordings(scores: SetScores) -> str:

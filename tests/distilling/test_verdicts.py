@@ -85,3 +85,14 @@ def test_few_recordings_are_told() -> None:
     assert any("of 2 speech and 2 noise recordings" in one and "say little" in one for one in few)
     assert any("of 8 speech and 8 noise recordings" in one for one in many)
     assert not any("say little" in one for one in many)
+
+
+def test_noise_alone_and_clean_speech_are_told_apart() -> None:
+    some = scores([0.1, 0.1])
+    for row in some.clips:
+        row.values |= {"noise_only_db": 0.0 if row.model == "noisy" else -20.0, "do_no_harm": 4.0}
+    both = SetScores("test", ["pesq_wb", "noise_only_db", "do_no_harm"], some.clips, {})
+    told = verdicts(both, LABELS)
+    assert told[:3] == verdicts(some, LABELS)[:3]  # nothing is compared with the noisy input by these
+    assert told[3].endswith("distilled student -20.0, student alone -20.0, teacher -20.0.")
+    assert told[4].endswith("4.644 at most: distilled student 4.000, student alone 4.000, teacher 4.000.")
