@@ -30,7 +30,13 @@ class _Group(BaseModel):
 class Settings(_Group):
     """A group of settings. Unknown keys are errors, numbers are finite, values stay as they were read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,  # the text below a field is its description
+    )
 
 
 class Record(_Group):

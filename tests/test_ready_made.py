@@ -58,9 +58,7 @@ def test_a_students_plain_name_is_a_preset_and_the_prefix_goes_on_from_weights(o
 def test_what_is_not_there_is_told_in_one_sentence(one: Path) -> None:
     with pytest.raises(UserError, match="no ready-made network 'tony'; did you mean tiny"):
         load_model("ready-made:tony")
-    with pytest.raises(
-        UserError, match=r"^tony is not a saved model: nothing is there. Ready-made are tiny"
-    ):
+    with pytest.raises(UserError, match=r"^tony is not a saved model: nothing is there. Ready-made are tiny"):
         load_model("tony")
     Path("run/student").mkdir(parents=True)
     Path("run/student/card.yaml").touch()

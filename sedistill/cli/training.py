@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from sedistill.cli.options import Output
+from sedistill.errors import UserError
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A YAML recipe.")],
+    recipe: Annotated[Path | None, typer.Argument(help="A YAML recipe.", show_default=False)] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
@@ -21,8 +22,19 @@ def train(
         typer.Option("--output", "-o", help="The run's folder.", show_default="runs/NAME/seed-N"),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would happen, and stop.")] = False,
+    keys: Annotated[
+        str | None,
+        typer.Option("--keys", metavar="WORD", help="List the recipe's keys about this word, and stop."),
+    ] = None,
 ) -> None:
     """Train a network, plain or distilled. The same line again resumes an interrupted run."""
+    if keys is not None:
+        from sedistill.training.keys import keys_about
+
+        print("\n".join(key.text() for key in keys_about(keys)))
+        return
+    if recipe is None:
+        raise UserError("name a recipe; `sedistill train --keys WORD` lists what one may say.")
     from sedistill.training.run import train as run
 
     run(recipe, overrides or [], output=output, plan_only=plan)

@@ -31,15 +31,17 @@ class MixingSettings(Settings):
     """How speech and noise are mixed."""
 
     snr_db_low: float = Field(0.0, ge=-100, le=100, allow_inf_nan=False)
+    """The lowest SNR."""
     snr_db_high: float = Field(20.0, ge=-100, le=100, allow_inf_nan=False)
-    """The SNR is uniform between these two."""
+    """The highest SNR; it is uniform between the two."""
     snr_on: Literal["active", "rms"] = "active"
     """Levels that the SNR compares: active leaves pauses out, rms is over the whole clip."""
     clip_seconds: float | None = Field(4.0, ge=0.1, le=600, allow_inf_nan=False)
     """Length of a mixture; null takes whole recordings, one after another (fixed sets only)."""
     level_db: float = Field(-26.0, ge=-100, le=0, allow_inf_nan=False)
+    """The middle of the active levels of the speech, dB full scale."""
     level_spread_db: float = Field(3.0, ge=0, le=60, allow_inf_nan=False)
-    """The active level of the speech is uniform in level_db +- level_spread_db, in dB below full scale."""
+    """The active level of the speech is uniform in level_db +- level_spread_db."""
     crossfade_ms: float = Field(10.0, ge=0, le=50, allow_inf_nan=False)
     """Overlap where recordings of noise are joined."""
     noise_only_share: float = Field(0.0, ge=0, le=1)

@@ -158,7 +158,9 @@ class HardwareSettings(Settings):
     """Where and how the numbers are crunched."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where networks run; auto takes CUDA where there is one."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    """Number format of the forward pass."""
     compile: bool = Field(False, description="torch.compile the student; pays on CUDA, rarely on CPU.")
     threads: int | None = Field(
         None, ge=1, le=1024, description="CPU threads of torch; default: one a core that it may use."
@@ -183,6 +185,7 @@ class LoggingSettings(Settings):
     """What is written down, and how often."""
 
     every_steps: Count = 20
+    """How often means are written to metrics.csv."""
     gradients_every_steps: Count = Field(
         50, description="How often the gradients of the SE and KD terms are measured apart."
     )
@@ -202,14 +205,18 @@ class Recipe(Settings):
     name: Name = Field(description="Names the run's folder: runs/NAME/seed-N.")
     seed: int = Field(0, ge=0, lt=2**63, description="Decides initial weights and the order of batches.")
     student: str | dict[str, Any] = Field(
-        description="A preset's name, `class:` with settings, or the folder of a saved model to go on from."
+        description="A preset's name (fresh weights), `class:` with settings, or what to go on from: the "
+        "folder of a saved model or `ready-made:NAME`."
     )
     upright: bool = Field(
         True,
         description="Turn a new student's polarity to that of the speech, early in training. SI-SNR is blind "
         "to it, losses that look at phases are not: an inverted student flees from them into silence.",
     )
-    teacher: UserPath | None = Field(None, description="The folder of a saved model; none = plain training.")
+    teacher: UserPath | None = Field(
+        None,
+        description="The folder of a saved model, or the name of a ready-made one; none = plain training.",
+    )
     data: DataSettings
     se_loss: str | None = Field(
         None, description="The student's enhancement loss; default: that of its network's paper."

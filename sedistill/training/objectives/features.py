@@ -56,6 +56,7 @@ class MultiViewObjective(AttentionSettings):
 
     loss: Literal["multi_view_attention"]
     views: list[Literal["channel", "global", "local"]] = Field(["channel", "global", "local"], min_length=1)
+    """Of the three attentions of MANNER's blocks, those that are compared."""
     tap: Literal["view", "after"] = Field(
         "view", description="The attention itself, or the convolution behind."
     )
