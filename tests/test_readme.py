@@ -52,7 +52,7 @@ RECIPES = [
 
 def test_there_is_something_to_check() -> None:
     assert len(COMMANDS) > 12
-    assert len(RECIPES) >= 4
+    assert len(RECIPES) >= 2
 
 
 @pytest.mark.parametrize(("page", "words"), COMMANDS)
