@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,11 @@ class InThisProcess(Watched):
             os.chdir(before)
 
 
+def plan_whatever_the_time(task: plan.Task, speeds: Speeds) -> plan.Plan:
+    """The plan as though no time had gone by yet: on a busy machine it would be another each time."""
+    return plan.make_plan(replace(task, spent=0.0), speeds)
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every stage as it is, with a few short clips and steps."""
@@ -53,6 +59,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "Watched", InThisProcess)
     monkeypatch.setattr(deciding, "_measure", lambda *_: SPEEDS)
     monkeypatch.setattr(deciding, "decided_steps", lambda *_: STEPS)
+    monkeypatch.setattr(deciding, "make_plan", plan_whatever_the_time)
     monkeypatch.setattr(deciding, "usable_cores", lambda: 2)
     for name, value in {"FEWEST_STEPS": 1, "VALID_CLIPS": (2, 2), "TEST_CLIPS": (3, 3)}.items():
         monkeypatch.setattr(plan, name, value)
