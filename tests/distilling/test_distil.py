@@ -212,7 +212,7 @@ def test_bad_input_is_refused_in_one_sentence(
 def test_the_plan_writes_nothing(
     tmp_path: Path, folders: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = {**folders, "student": "convtasnet-tiny", "hours": HOURS}
+    asked: dict[str, Any] = {**folders, "student": "convtasnet-tiny", "hours": HOURS}
     assert distil(tmp_path / "out", **asked, plan_only=True) is None
     told = capsys.readouterr().out
     assert "8 files, 19 s" in told
