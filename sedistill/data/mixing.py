@@ -7,7 +7,7 @@ whatever process makes it and in whatever order.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 from sedistill.audio import levels
 from sedistill.data.checking import SHORTEST_SECONDS
 from sedistill.data.corpus import Corpus
-from sedistill.data.draws import HEARD, philox, stream_of
+from sedistill.data.degradations import Codec, Room, coded, low_passed
+from sedistill.data.draws import DEGRADED, HEARD, philox, stream_of
 from sedistill.data.material import Material, Piece
 from sedistill.errors import UserError
 from sedistill.settings import Settings, settings_of_texts
@@ -48,6 +49,14 @@ class MixingSettings(Settings):
     """Of the mixtures: without their speech, so that the clean signal is silence."""
     clean_only_share: float = Field(0.0, ge=0, le=1)
     """Of the mixtures: without their noise, so that there is nothing to take away."""
+    reverb_share: float = Field(0.0, ge=0, le=1)
+    """Of the mixtures: speech in a simulated room (T60 0.15 to 0.8 s, direct up to 12 dB over late sound)."""
+    early_ms: float = Field(50.0, ge=1, le=200)
+    """How much of a room's response the clean signal keeps: early echoes help speech, later ones go."""
+    bandlimit_share: float = Field(0.0, ge=0, le=1)
+    """Of the mixtures: noisy and clean without what lies above a cutoff between 3.4 and 7 kHz."""
+    codec_share: float = Field(0.0, ge=0, le=1)
+    """Of the mixtures: the noisy signal alone through G.711 (mu-law, 8 kHz) or Ogg Vorbis."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "MixingSettings":
@@ -78,6 +87,9 @@ class MixturePlan:
         level_db: active level of the speech; None leaves it as it was recorded.
         snr_on: the levels that the SNR compares.
         heard: what of the two is in the mixture.
+        room: in which the speech is heard, if in any.
+        cutoff_hz: above which both signals are empty, if anywhere.
+        codec: through which the noisy signal goes, if any.
     """
 
     frames: int
@@ -89,6 +101,9 @@ class MixturePlan:
     level_db: float | None
     snr_on: Literal["active", "rms"] = "active"
     heard: Literal["both", "noise", "speech"] = "both"
+    room: Room | None = None
+    cutoff_hz: float | None = None
+    codec: Codec | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +150,26 @@ def plan_mixture(
         level_db=settings.level_db + (2 * level - 1) * settings.level_spread_db,
         snr_on=settings.snr_on,
         heard=_draw_heard(seed, epoch, index, material, settings),
+        **_draw_degradations(seed, epoch, index, material, settings),
     )
+
+
+def _draw_degradations(
+    seed: int, epoch: int, index: int, material: Material, settings: MixingSettings
+) -> dict[str, Any]:
+    """Drawn apart as well, and always all, so that no share changes what another one brings."""
+    if not (settings.reverb_share or settings.bandlimit_share or settings.codec_share):
+        return {}
+    key = (seed, stream_of(DEGRADED, material.split), epoch, index)
+    room, t60, direct, band, cutoff, codec, which = philox(*key).random(7).tolist()
+    drawn: dict[str, Any] = {}
+    if room < settings.reverb_share:
+        drawn["room"] = Room(0.15 + 0.65 * t60, 12 * direct, settings.early_ms, key)
+    if band < settings.bandlimit_share:
+        drawn["cutoff_hz"] = 3_400 + 3_600 * cutoff
+    if codec < settings.codec_share:
+        drawn["codec"] = "g711" if which < 0.5 else "vorbis"
+    return drawn
 
 
 def _draw_heard(
@@ -269,6 +303,10 @@ def _render(plan: MixturePlan, material: Material, accept_quiet: bool = False) -
     speech = material.speech.read(plan.speech.clip, plan.speech.start, plan.speech.frames)
     whole_level_db = material.speech.table["active_level_db"][plan.speech.clip]
     rms_db, speech_db = levels.rms_and_active_level_db(speech, material.sample_rate)
+    target = speech
+    if plan.room is not None:
+        speech, target = plan.room.heard_in(speech, material.sample_rate)
+        rms_db, speech_db = levels.rms_and_active_level_db(speech, material.sample_rate)
     if rms_db < whole_level_db - QUIETEST_SPEECH_DB and not accept_quiet:
         return None
     noise = _read_noise(plan, material)
@@ -279,7 +317,7 @@ def _render(plan: MixturePlan, material: Material, accept_quiet: bool = False) -
     if noise_db < recorded_db - QUIETEST_NOISE_DB and not accept_quiet:
         return None
     clean = _placed(speech, plan.speech_offset, plan.frames)
-    speech_peak = float(material.speech.table["peak"][plan.speech.clip])
+    speech_peak = math.inf if plan.room else float(material.speech.table["peak"][plan.speech.clip])
     joined = len(plan.noise) > 1
     noise_peak = math.inf if joined else float(material.noise.table["peak"][plan.noise[0].clip])
     level_db = speech_db if plan.level_db is None else plan.level_db
@@ -292,6 +330,13 @@ def _render(plan: MixturePlan, material: Material, accept_quiet: bool = False) -
         noisy, clean = noisy - clean, np.zeros_like(clean)
     elif plan.heard == "speech":
         noisy = clean.copy()
+    if plan.room is not None and plan.heard != "noise":
+        gain = guard * levels.db_to_gain(level_db - speech_db)
+        clean = _placed(target, plan.speech_offset, plan.frames) * np.float32(gain)
+    if plan.cutoff_hz is not None:
+        noisy, clean = (low_passed(side, plan.cutoff_hz, material.sample_rate) for side in (noisy, clean))
+    if plan.codec is not None:
+        noisy = coded(noisy, plan.codec, material.sample_rate)
     return Mixture(noisy, clean, plan, guard)
 
 
