@@ -18,7 +18,7 @@ def enhance(
         typer.Option(
             "--model",
             help="A saved model's folder, or the name of a ready-made one.",
-            show_default="the larger ready-made one",
+            show_default="the ready-made fastenhancer-t",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
