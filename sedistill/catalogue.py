@@ -17,7 +17,7 @@ from sedistill.ready_made import CARD, FOLDER, ready_made_names
 PLACE = Path(__file__).with_name("catalogue.json")
 NO_BREAK = "\N{NO-BREAK SPACE}"
 NARROW = 100  # columns of a terminal under which the network's column goes: the presets' names begin with it
-SCORES = {"pesq_wb": "WB-PESQ", "stoi": "STOI", "si_sdr": "SI-SDR"}
+SCORES = {"pesq_wb": ("WB-PESQ", 2), "stoi": ("STOI", 3), "si_sdr": ("SI-SDR", 1)}  # and digits
 ADVICE = (
     ("to clean files now", "fastenhancer-t, ready-made: what `sedistill enhance` uses"),
     (
@@ -68,17 +68,19 @@ def _print_ready_made(console: Console) -> None:
         return
     console.print("\n[bold]Ready-made[/bold]: sedistill enhance noisy.wav -o clean.wav --model NAME")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("name", "parameters", "scored on", *SCORES.values()):
-        table.add_column(heading, justify="left" if heading in ("name", "scored on") else "right")
+    for heading in ("name", "scored on", *(label for label, _ in SCORES.values())):
+        table.add_column(
+            heading, justify="left" if heading in ("name", "scored on") else "right", no_wrap=True
+        )
     for one in networks:
         for number, (place, scores) in enumerate(one["scores"].items() or [("-", {})]):
-            named = (one["name"], f"{one['parameters']:,}") if number == 0 else ("", "")
-            table.add_row(*named, place, *(_score(scores.get(key)) for key in SCORES))
+            values = (_score(scores.get(key), digits) for key, (_, digits) in SCORES.items())
+            table.add_row(one["name"] if number == 0 else "", place, *values)
     console.print(table)
 
 
-def _score(values: dict[str, float] | None) -> str:
-    return "-" if values is None else f"{values['noisy']:g} → {values['enhanced']:g}"
+def _score(values: dict[str, float] | None, digits: int) -> str:
+    return "-" if values is None else f"{values['noisy']:.{digits}f}→{values['enhanced']:.{digits}f}"
 
 
 def _print_presets(console: Console) -> None:

@@ -61,3 +61,13 @@ def test_at_once_because_torch_is_not_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
     assert done.returncode == 0
+
+
+@pytest.mark.skipif(not catalogue.ready_made_names(), reason="this tree holds no ready-made weights")
+def test_scores_of_ready_made_networks_stay_whole_at_80_columns() -> None:
+    text = printed(80)
+    assert "…" not in text
+    for one in catalogue.ready_made():
+        assert one["name"] in text
+        for scores in one["scores"].values():
+            assert f"→{scores['si_sdr']['enhanced']:.1f}" in text
