@@ -142,8 +142,8 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(
 def test_ctrl_c_is_exit_code_130() -> None:
     code = """
 import os, signal
-import sedistill.models.listing as listing
-listing.print_presets = lambda: os.kill(os.getpid(), signal.SIGINT)
+import sedistill.catalogue as catalogue
+catalogue.print_catalogue = lambda: os.kill(os.getpid(), signal.SIGINT)
 from sedistill.cli import main
 main()
 """
