@@ -68,9 +68,9 @@ def test_a_removed_current_folder_is_said(tmp_path: Path) -> None:
 
 
 def test_a_closed_terminal_is_an_interruption(tmp_path: Path) -> None:
-    code = "import os, signal, sys, types\n"
+    code = "import os, signal\n"
     code += "hang_up = lambda: os.kill(os.getpid(), signal.SIGHUP)\n"
-    code += "sys.modules['sedistill.catalogue'] = types.SimpleNamespace(print_catalogue=hang_up)\n"
+    code += "import sedistill.catalogue\nsedistill.catalogue.print_catalogue = hang_up\n"
     code += "from sedistill.__main__ import main\nmain()"
     done = subprocess.run([sys.executable, "-c", code, "models"], capture_output=True, text=True)
     assert done.returncode == 128 + signal.SIGHUP
