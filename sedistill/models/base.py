@@ -44,13 +44,17 @@ class SpeechEnhancer(nn.Module):
         raise NotImplementedError
 
     def output_layer(self) -> nn.Module:
-        """The last layer with parameters; negating them all negates the output."""
+        """The last layer with parameters."""
         raise NotImplementedError
+
+    def sign_parameters(self) -> list[nn.Parameter]:
+        """Parameters that, all negated, negate the output: those of the last layer, if not others."""
+        return list(self.output_layer().parameters())
 
     @torch.no_grad()
     def invert(self) -> None:
         """Turn the polarity of the output round, in place; an SI-SNR loss does not see the difference."""
-        for parameter in self.output_layer().parameters():
+        for parameter in self.sign_parameters():
             parameter.neg_()
 
 

@@ -123,10 +123,8 @@ class FastEnhancer(SpeechEnhancer):
     def output_layer(self) -> nn.Module:
         return self.exit
 
-    @torch.no_grad()
-    def invert(self) -> None:
-        self.exit.scale.neg_()  # the weight is this times a direction
-        self.exit.bias.neg_()
+    def sign_parameters(self) -> list[nn.Parameter]:
+        return [self.exit.scale, self.exit.bias]  # the weight is the scale times a direction
 
 
 class ToBands(nn.Module):

@@ -46,6 +46,6 @@ class Polarity:
 
     def _turn(self) -> None:
         self.student.invert()
-        for parameter in self.student.output_layer().parameters():
+        for parameter in self.student.sign_parameters():
             if parameter in self.optimiser.state:
                 self.optimiser.state[parameter]["exp_avg"].neg_()

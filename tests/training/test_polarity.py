@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sedistill.audio.si_snr import negative_si_snr
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.models import build_model
 from sedistill.settings import load_settings
 from sedistill.teachers import measure_level_factor
 from sedistill.training import polarity
@@ -47,6 +49,29 @@ def test_a_student_that_is_turned_learns_the_same(
     assert torch.equal(turned[LAST], -kept[LAST])
 
 
+def test_of_a_normed_output_layer_only_what_turns_it_is_turned(world: Path) -> None:
+    torch.manual_seed(0)
+    one = build_model({"class": "FastEnhancer", "channels": 4, "units": 4, "bands": 4, "blocks": 1})
+    other = copy.deepcopy(one)
+    noisy, clean = 0.1 * torch.randn(2, 2, 4_000)
+
+    def steps(network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        for _ in range(3):
+            optimiser.zero_grad()
+            negative_si_snr(network(noisy), clean).mean().backward()
+            optimiser.step()
+
+    optimisers = [torch.optim.Adam(network.parameters(), lr=1e-2) for network in (one, other)]
+    steps(one, optimisers[0])
+    steps(other, optimisers[1])
+    Polarity(one, optimisers[0], FixedSet(world / "valid"), torch.device("cpu"))._turn()
+    steps(one, optimisers[0])
+    steps(other, optimisers[1])
+    for (name, turned), kept in zip(one.named_parameters(), other.parameters(), strict=True):
+        sign = -1 if name in ("exit.scale", "exit.bias") else 1
+        assert torch.equal(turned, sign * kept), name
+
+
 @pytest.mark.parametrize("stop_at", [4, 5])
 def test_a_run_interrupted_at_a_turn_goes_on_exactly(
     stop_at: int, seed: int, write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch,
@@ -81,8 +106,8 @@ class Leaning(nn.Module):
         leaning = 2 * self.norm(self.dropout(noisy)[:, None])[:, 0] - 3 * noisy
         return self.last(leaning[..., None])[..., 0]
 
-    def output_layer(self) -> nn.Module:
-        return self.last
+    def sign_parameters(self) -> list[nn.Parameter]:
+        return [self.last.weight]
 
     @torch.no_grad()
     def invert(self) -> None:
