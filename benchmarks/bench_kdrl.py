@@ -27,9 +27,9 @@ from torch import Tensor, nn
 
 from sedistill import build_model
 from sedistill.distill.kdrl import loss_weights, reward
-from sedistill.training.kdrl_policy import Policy
-from sedistill.training.kdrl_settings import KDRLSettings
-from sedistill.training.kdrl_step import DISTANCES, KDRLStep
+from sedistill.training.kdrl.policy import Policy
+from sedistill.training.kdrl.settings import KDRLSettings
+from sedistill.training.kdrl.step import DISTANCES, KDRLStep
 
 RESULTS = Path(__file__).parent / "results" / "kdrl.csv"
 NETWORKS = (

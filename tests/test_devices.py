@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sedistill import devices
-from sedistill.data import parallel
+from sedistill import devices, parallel
 from sedistill.devices import hardware, limit_threads, usable_cores
 from sedistill.evaluation.evaluate import worker_count
 
@@ -105,5 +104,5 @@ def test_affinity_limits_the_cores() -> None:
 
 
 def test_counting_cores_does_not_load_torch() -> None:
-    command = "import sys, sedistill.data.parallel; assert 'torch' not in sys.modules"
+    command = "import sys, sedistill.parallel; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", command], check=True)

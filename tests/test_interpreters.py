@@ -100,7 +100,7 @@ def test_a_program_a_module_and_the_command_itself_run_in_a_littered_folder(litt
 def test_spawned_processes_start_in_a_littered_folder(littered: Path) -> None:
     program = (
         "import multiprocessing\n"
-        "from sedistill.data.parallel import parallel_map\n"
+        "from sedistill.parallel import parallel_map\n"
         "if __name__ == '__main__':\n"
         "    multiprocessing.set_start_method('spawn')\n"
         "    print(sum(parallel_map(abs, range(-64, 0), 2, '', 'numbers')))\n"

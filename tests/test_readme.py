@@ -65,7 +65,7 @@ def test_commands_and_their_options_exist(page: Path, words: list[str], tmp_path
         recipe.write_text(yaml.safe_dump(named_recipes(page)[str(given["recipe"])]), encoding="utf-8")
         load_settings(Recipe, recipe, given["overrides"] or [])
     if name == "mix":
-        from sedistill.data.grids import grid_settings
+        from sedistill.data.grid_sets import grid_settings
         from sedistill.data.mixing import mixing_settings
 
         (grid_settings if given["grid"] else mixing_settings)(given["settings"] or [])

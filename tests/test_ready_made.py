@@ -13,7 +13,7 @@ from sedistill import ready_made
 from sedistill.errors import UserError
 from sedistill.models import build_model, load_model, save_model
 from sedistill.models.saving import model_hash, read_card
-from sedistill.training.preparing import build_student, is_saved_model
+from sedistill.training.inputs import build_student, is_saved_model
 
 SHIPPED = ready_made.ready_made_names()
 HASHES = ready_made.FOLDER / "SHA256SUMS"

@@ -1,6 +1,6 @@
 """Links the recordings whose licences allow giving trained weights away into a new folder, by the manifest of the data.
 
-    python recipes/ready-made/select_recordings.py DATA FOLDER
+python recipes/ready-made/select_recordings.py DATA FOLDER
 """
 
 import csv
@@ -27,7 +27,9 @@ def may_be_given_away(row: dict[str, str]) -> bool:
 def select(data: Path, folder: Path) -> int:
     """The number of recordings linked: ``folder`` gets the layout of ``data`` (clean and noise, with their splits)."""
     with (data / "manifest.csv").open(encoding="utf-8", newline="") as manifest:
-        chosen = [row for row in csv.DictReader(manifest) if row["kind"] in ("clean", "noise") and row["split"]]
+        chosen = [
+            row for row in csv.DictReader(manifest) if row["kind"] in ("clean", "noise") and row["split"]
+        ]
     chosen = [row for row in chosen if may_be_given_away(row)]
     for row in chosen:
         link = folder / row["path"]

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from sedistill.settings import load_settings
-from sedistill.training.assembly import build_task, build_train_batches
-from sedistill.training.preparing import prepare_run
+from sedistill.training.build import build_task, build_train_batches
+from sedistill.training.inputs import prepare_run
 from sedistill.training.recipe import Recipe
 from sedistill.training.tasks import gradient_balance, gradients
 

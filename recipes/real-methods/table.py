@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.models.saving import read_card
-from sedistill.training.logs import read_metrics
+from sedistill.training.run_folder.logs import read_metrics
 
 METRICS = {"pesq_wb": 3, "stoi": 4, "si_sdr": 2}  # digits shown
 Seeds = dict[int, dict[str, SetScores]]

@@ -9,7 +9,7 @@ from pathlib import Path
 from sedistill.evaluation.scores import NOISY, load_scores
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.saving import load_model
-from sedistill.training.logs import read_metrics
+from sedistill.training.run_folder.logs import read_metrics
 
 METRICS = {"pesq_wb": 3, "stoi": 4, "si_sdr": 2}  # digits shown
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from sedistill.evaluation.scores import SetScores, load_scores
 from sedistill.models.saving import read_card
-from sedistill.training.logs import read_metrics
+from sedistill.training.run_folder.logs import read_metrics
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 METRICS = {"pesq_wb": 3, "stoi": 4, "si_sdr": 2}  # digits shown

@@ -20,7 +20,7 @@ from sedistill.reading import TO_BE_READ
 from sedistill.report.analysis import figures_of, markdown, render_page
 from sedistill.report.figures import standing_alone
 from sedistill.report.printing import print_tables
-from sedistill.training.patch_file import read_patch_record
+from sedistill.training.patch_record.record import read_patch_record
 from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
 from sedistill.yaml_files import yaml_text
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sedistill.checks import check_choice
+from sedistill.argument_checks import check_choice
 from sedistill.distill.patch_trends import CATEGORIES, PatchTrends, bins_of_patches, categorise
 from sedistill.errors import UserError
-from sedistill.training.patch_file import PatchRecord, read_patch_record
+from sedistill.training.patch_record.record import PatchRecord, read_patch_record
 
 
 @dataclass(frozen=True)

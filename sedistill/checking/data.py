@@ -9,9 +9,9 @@ from sedistill.audio.files import read_blocks
 from sedistill.data.contents import FILES, differences, look, read_contents
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.data.parallel import parallel_map
 from sedistill.data.set_files import FACTS as SET_FACTS
 from sedistill.errors import UserError
+from sedistill.parallel import parallel_map
 from sedistill.reading import is_taken
 from sedistill.yaml_files import read_yaml
 

@@ -10,12 +10,12 @@ from sedistill.integrity import file_hash
 from sedistill.models.saving import CARD, load_model, model_hash
 from sedistill.reading import is_taken
 from sedistill.settings import check_settings
-from sedistill.training.checkpoints import load_checkpoint
-from sedistill.training.identity import Identity
-from sedistill.training.logs import read_metrics
-from sedistill.training.patch_file import NAME as PATCHES
-from sedistill.training.patch_file import read_patch_record
+from sedistill.training.patch_record.record import NAME as PATCHES
+from sedistill.training.patch_record.record import read_patch_record
 from sedistill.training.recipe import Recipe
+from sedistill.training.run_folder.checkpoints import load_checkpoint
+from sedistill.training.run_folder.identity import Identity
+from sedistill.training.run_folder.logs import read_metrics
 from sedistill.yaml_files import read_yaml
 
 

@@ -102,7 +102,7 @@ def mix(
 ) -> None:
     """Write a fixed set of mixtures: pairs of noisy and clean files and their table."""
     from sedistill.data.fixed_sets import write_fixed_set
-    from sedistill.data.grids import grid_settings, write_grid_set
+    from sedistill.data.grid_sets import grid_settings, write_grid_set
     from sedistill.data.mixing import mixing_settings
     from sedistill.errors import UserError
 

@@ -14,10 +14,10 @@ from torch.utils.data import Dataset, Sampler
 
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, crop_in_memory, cut_segment, filled_up, make_crop, segments_of
-from sedistill.data.draws import ORDER, philox
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.data.material import Material
+from sedistill.data.mix_sources import Material
 from sedistill.data.mixing import MixingSettings, make_mixture, plan_mixture
+from sedistill.data.randomness import ORDER, philox
 from sedistill.data.workers import Batches
 from sedistill.errors import UserError
 

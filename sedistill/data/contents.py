@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sedistill.csv_files import csv_writer, read_cells
-from sedistill.data.parallel import parallel_map
 from sedistill.errors import UserError
 from sedistill.integrity import file_hash, joint_hash
+from sedistill.parallel import parallel_map
 from sedistill.reading import NAMES, is_taken, shown, why_no_file
 from sedistill.writing import atomic_path
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from sedistill.audio import levels
 from sedistill.data.corpus import Corpus
-from sedistill.data.draws import CROPS, philox, stream_of
-from sedistill.data.material import Piece
+from sedistill.data.mix_sources import Piece
 from sedistill.data.mixing import ATTEMPTS, QUIETEST_SPEECH_DB, around_peak
+from sedistill.data.randomness import CROPS, philox, stream_of
 from sedistill.errors import UserError
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedistill.audio.resampling import resample
-from sedistill.data.draws import philox
+from sedistill.data.randomness import philox
 
 TAIL_BEGINS_MS = 2.5
 FADE_MS = 5.0  # over which the early part of a response ends

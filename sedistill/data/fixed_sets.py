@@ -17,7 +17,7 @@ from sedistill.csv_files import read_csv
 from sedistill.data.contents import FILES, Content, Contents, Stamp, as_written, look, stamp_of
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, drawn_pair, make_crop
-from sedistill.data.material import Material
+from sedistill.data.mix_sources import Material
 from sedistill.data.mixing import MixingSettings, make_mixture
 from sedistill.data.pair_fit import TRUSTED, shared_part
 from sedistill.data.partners import NO_PARTNER, Pair, find_partners

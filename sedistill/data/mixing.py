@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from sedistill.audio import levels
-from sedistill.data.checking import SHORTEST_SECONDS
 from sedistill.data.corpus import Corpus
 from sedistill.data.degradations import Codec, Room, coded, low_passed
-from sedistill.data.draws import DEGRADED, HEARD, philox, stream_of
-from sedistill.data.material import Material, Piece
+from sedistill.data.file_checks import SHORTEST_SECONDS
+from sedistill.data.mix_sources import Material, Piece
+from sedistill.data.randomness import DEGRADED, HEARD, philox, stream_of
 from sedistill.errors import UserError
 from sedistill.settings import Settings, settings_of_texts
 

@@ -10,18 +10,18 @@ from typing import Any
 import sedistill
 from sedistill.audio.resampling import RESAMPLER
 from sedistill.csv_files import csv_writer
-from sedistill.data.checking import MISFITS, SHORTEST_SECONDS, Finding, Job, check
 from sedistill.data.corpus import FACTS, Clip, Corpus
+from sedistill.data.expected_counts import LeftOut, compare
+from sedistill.data.file_checks import MISFITS, SHORTEST_SECONDS, Finding, Job, check
 from sedistill.data.joining import joined_with, refuse_unjoinable
 from sedistill.data.layouts import Listing, Source, find_sources
 from sedistill.data.layouts.timit_noisex92 import SIMILAR
 from sedistill.data.pair_fit import TRUSTED
-from sedistill.data.parallel import parallel_map
-from sedistill.data.published import LeftOut, compare
 from sedistill.data.splitting import assign_splits, find_leaks
 from sedistill.data.summary import AUDIO_ROOT, EXCLUDED, TOO_SHORT_TO_SPLIT, Excluded, PrepareSummary
 from sedistill.data.unused import unused_files
 from sedistill.errors import UserError
+from sedistill.parallel import parallel_map
 from sedistill.reading import NAMES, shown
 from sedistill.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
 

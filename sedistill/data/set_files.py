@@ -23,10 +23,10 @@ from sedistill.csv_files import Number, csv_writer
 from sedistill.data.contents import FILES, Contents, content_of, contents_hash, write_contents
 from sedistill.data.corpus import MOST_FRAMES, Corpus
 from sedistill.data.distinct import count_distinct, distinct_text, few_warning
-from sedistill.data.material import Material
+from sedistill.data.mix_sources import Material
 from sedistill.data.mixing import Mixture
-from sedistill.data.parallel import parallel_map
 from sedistill.integrity import file_hash, with_checksum
+from sedistill.parallel import parallel_map
 from sedistill.paths import PathInside
 from sedistill.reading import NAMES
 from sedistill.settings import Record

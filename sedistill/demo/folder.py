@@ -17,7 +17,7 @@ from sedistill.errors import UserError
 from sedistill.paths import as_is
 from sedistill.report.figures import Role
 from sedistill.settings import Record, read_record
-from sedistill.writing import alone, atomic_path, refuse_foreign_folder
+from sedistill.writing import atomic_path, exclusive_lock, refuse_foreign_folder
 from sedistill.yaml_files import yaml_text
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -73,7 +73,7 @@ class Demo:
     def alone(self) -> Iterator[None]:
         """No other demo is at work in the folder, which is a demo's or new."""
         refuse_foreign_folder(self.folder, MARKER)
-        with alone(self.place(LOCK), "sedistill demo"):
+        with exclusive_lock(self.place(LOCK), "sedistill demo"):
             yield
 
     def claim(self, overwrite: bool) -> None:

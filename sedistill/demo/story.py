@@ -18,10 +18,10 @@ from sedistill.models.saving import load_model, read_card
 from sedistill.report.figures import Curve, CurveFigure, GapPanel, Role, SpectrogramPanel
 from sedistill.report.page import Metric, Player, ReportData, Score, System, Track, human_count
 from sedistill.settings import load_settings
-from sedistill.training.announcement import clip_text
-from sedistill.training.logs import read_metrics
 from sedistill.training.objectives.signals import BinObjective
 from sedistill.training.recipe import Recipe
+from sedistill.training.run_folder.logs import read_metrics
+from sedistill.training.run_summary import clip_text
 from sedistill.training.tasks import level_gain
 
 NAMES: dict[Role, str] = {"alone": "student alone", "distilled": "distilled student", "teacher": "teacher"}

@@ -10,7 +10,7 @@ from sedistill.evaluation.alignment import align
 from sedistill.evaluation.comparison import Difference, compare_methods
 from sedistill.evaluation.quality import METRICS as QUALITY
 from sedistill.report.page import System
-from sedistill.training.logs import read_metrics
+from sedistill.training.run_folder.logs import read_metrics
 
 
 def verdict(systems: Sequence[System], demo: Demo) -> list[str]:

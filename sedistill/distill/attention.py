@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from sedistill.checks import check_choice, check_number
+from sedistill.argument_checks import check_choice, check_number
 from sedistill.distill.feature_pairs import MisfitError, PairedFeatures, stretched
 
 SILENT_NORM = 1e-12  # a map of a smaller norm is not scaled up to 1; a map of zeros stays zeros

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sedistill.checks import check_number
+from sedistill.argument_checks import check_number
 from sedistill.distill.crossover import FrequencyAdapter
 
 # Compressed magnitudes are (|z|^2 + COMPRESSION_EPS)^(p/2): a finite slope at 0, near the noise of 16 bits.

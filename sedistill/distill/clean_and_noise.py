@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from sedistill.argument_checks import check_choice
 from sedistill.audio.clean_and_noise import clean_and_noise_loss
-from sedistill.checks import check_choice
 from sedistill.distill.signals import SignalObjective
 
 

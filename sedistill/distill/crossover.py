@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sedistill.checks import check_choice, check_flag, check_number, check_whole
+from sedistill.argument_checks import check_choice, check_flag, check_number, check_whole
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from sedistill.checks import check_kind, check_number
+from sedistill.argument_checks import check_kind, check_number
 from sedistill.distill.bin_losses import BinLoss
 from sedistill.distill.crossover import FrequencyAdapter
 

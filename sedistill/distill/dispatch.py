@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sedistill.argument_checks import as_given, check_choice, check_flag, check_kind, check_number
 from sedistill.audio.spectrum import Stft, at_least_float32
-from sedistill.checks import as_given, check_choice, check_flag, check_kind, check_number
 from sedistill.distill.bin_losses import BinLoss, squared_magnitude
 from sedistill.distill.crossover import FrequencyAdapter
 from sedistill.distill.patches import MultiScalePatches, Partition, UniformPatches, partition

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sedistill.argument_checks import check_whole
 from sedistill.audio.spectrum import at_least_float32
-from sedistill.checks import check_whole
 from sedistill.errors import UserError
 from sedistill.reading import printable
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from sedistill.argument_checks import check_choice, check_kind, check_number
 from sedistill.audio.spectrum import Stft
-from sedistill.checks import check_choice, check_kind, check_number
 from sedistill.distill.bin_losses import KL_FLOOR
 from sedistill.distill.signals import SignalObjective
 from sedistill.errors import UserError

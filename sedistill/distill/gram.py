@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from sedistill.checks import check_choice, check_whole
+from sedistill.argument_checks import check_choice, check_whole
 from sedistill.distill.feature_pairs import PairedFeatures, averaged, by_frames, check_frames, stretched
 
 SILENT_NORM = 1e-12

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sedistill.checks import check_kind, check_whole
+from sedistill.argument_checks import check_kind, check_whole
 from sedistill.distill.feature_pairs import (
     Features,
     MisfitError,

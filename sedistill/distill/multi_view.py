@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sedistill.checks import check_choice
+from sedistill.argument_checks import check_choice
 from sedistill.distill.attention import AttentionTransfer
 from sedistill.distill.feature_pairs import Features, checked_pairs, distinct
 from sedistill.distill.taps import near_names

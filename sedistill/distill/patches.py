@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from sedistill.checks import check_whole
+from sedistill.argument_checks import check_whole
 
 MOST_BINS = 65_536
 

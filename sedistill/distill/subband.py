@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from sedistill.argument_checks import as_given, check_choice, check_kind, check_whole, is_number, is_whole
 from sedistill.audio.spectrum import Stft
-from sedistill.checks import as_given, check_choice, check_kind, check_whole, is_number, is_whole
 from sedistill.distill.signals import SignalObjective
 from sedistill.errors import UserError
 

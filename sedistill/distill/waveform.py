@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from sedistill.argument_checks import check_choice
 from sedistill.audio.si_snr import negative_si_snr
-from sedistill.checks import check_choice
 from sedistill.distill.signals import SignalObjective
 
 

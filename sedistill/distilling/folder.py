@@ -18,7 +18,7 @@ from sedistill.models.saving import CARD
 from sedistill.reading import is_taken, shown
 from sedistill.settings import Record, read_record
 from sedistill.training.jobs import Run
-from sedistill.writing import alone, atomic_path, refuse_foreign_folder, refuse_if_taken
+from sedistill.writing import atomic_path, exclusive_lock, refuse_foreign_folder, refuse_if_taken
 from sedistill.yaml_files import yaml_text
 
 MARKER, LOCK, COMMAND = "distil.yaml", ".distil.lock", "sedistill distil"
@@ -127,7 +127,7 @@ class ResultFolder:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """No other command is at work in the folder, which is made if need be, and keeps what is known."""
-        with alone(self.place(LOCK), COMMAND):
+        with exclusive_lock(self.place(LOCK), COMMAND):
             self.save()
             yield
 

@@ -11,7 +11,7 @@ from sedistill.models.complexity import parameters
 from sedistill.models.presets import PRESETS, build_model
 from sedistill.reading import is_taken
 from sedistill.teachers import Teacher
-from sedistill.training.preparing import build_student
+from sedistill.training.inputs import build_student
 
 LARGER_BY = 2
 """A larger network has so many times the student's parameters, or more."""

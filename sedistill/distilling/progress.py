@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sedistill.errors import UserError
 from sedistill.progress import ProgressBar
 from sedistill.training.jobs import Run, Trainings
-from sedistill.training.logs import read_metrics
+from sedistill.training.run_folder.logs import read_metrics
 
 LOOK_EVERY_SECONDS = 2.0
 

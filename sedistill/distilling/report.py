@@ -29,7 +29,7 @@ from sedistill.models.saving import load_model
 from sedistill.progress import duration_text
 from sedistill.report.figures import Curve, CurveFigure, Role, SpectrogramPanel
 from sedistill.report.page import Metric, Player, ReportData, Score, System, Track, human_count, write_page
-from sedistill.training.logs import read_metrics
+from sedistill.training.run_folder.logs import read_metrics
 
 ORDER: tuple[Role, ...] = ("noisy", "alone", "distilled", "teacher")
 HINTS = {

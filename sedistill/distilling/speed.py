@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from sedistill.audio.files import AudioInfo
-from sedistill.data.checking import Job, check
+from sedistill.data.file_checks import Job, check
 from sedistill.data.set_files import write_pair
 from sedistill.errors import UserError
 from sedistill.interpreters import module_command, python_environment

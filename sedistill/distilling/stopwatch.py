@@ -17,9 +17,8 @@ from sedistill.devices import choose_device
 from sedistill.distilling.speed import seconds_of
 from sedistill.models.modes import evaluating
 from sedistill.settings import check_settings
-from sedistill.training.assembly import build_step
-from sedistill.training.opening import TrainingData
-from sedistill.training.preparing import PreparedRun, build_objectives, build_student
+from sedistill.training.build import build_step
+from sedistill.training.inputs import PreparedRun, TrainingData, build_objectives, build_student
 from sedistill.training.recipe import Recipe
 from sedistill.training.tasks import Guides
 

@@ -27,8 +27,8 @@ from torch import nn
 import sedistill
 from sedistill.audio import levels
 from sedistill.audio.listing import told
-from sedistill.data.alignment import check_all
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.pair_alignment import check_all
 from sedistill.devices import usable_cores
 from sedistill.enhancing.arrays import enhance, level_factor, rate_of, refuse_not_finite
 from sedistill.errors import UserError

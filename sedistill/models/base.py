@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sedistill.checks import as_given
+from sedistill.argument_checks import as_given
 from sedistill.errors import UserError
 
 

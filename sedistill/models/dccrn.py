@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.checks import as_given
+from sedistill.argument_checks import as_given
 from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer, whole_number
 

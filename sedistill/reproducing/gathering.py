@@ -26,7 +26,7 @@ from sedistill.reproducing.session import Session
 from sedistill.reproducing.table import NOISY_ROW
 from sedistill.reproducing.words import Result, gain_table, reading, text_table
 from sedistill.training.jobs import Run, is_finished
-from sedistill.training.logs import read_metrics
+from sedistill.training.run_folder.logs import read_metrics
 
 RUN_COLUMNS = (
     "", "parameters", "steps", "best", "validation loss", "factor onto clean", "KD/SE gradient", "minutes",

@@ -17,7 +17,7 @@ from sedistill.reproducing.session import Session
 from sedistill.reproducing.table import Row
 from sedistill.reproducing.words import Figure
 from sedistill.training.jobs import is_finished
-from sedistill.training.ratio_log import read_ratios
+from sedistill.training.kdrl.ratio_log import read_ratios
 
 LAST_SHARE = 0.1
 """A ratio at the end is the mean over this last share of the steps."""

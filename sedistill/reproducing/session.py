@@ -18,11 +18,11 @@ from sedistill.reproducing.scoring import evaluate_noisy, evaluate_run
 from sedistill.reproducing.sources import Sources, corpora_of, sources_of
 from sedistill.reproducing.table import Row, Scale, ScaleName, Table
 from sedistill.settings import load_settings
-from sedistill.training.config import refuse_another_recipe
-from sedistill.training.identity import refuse_another_identity
 from sedistill.training.jobs import Run, Trainings, is_finished, train_command
 from sedistill.training.recipe import Recipe
-from sedistill.writing import alone, atomic_path, refuse_impossible, refuse_inside
+from sedistill.training.run_folder.config import refuse_another_recipe
+from sedistill.training.run_folder.identity import refuse_another_identity
+from sedistill.writing import atomic_path, exclusive_lock, refuse_impossible, refuse_inside
 from sedistill.yaml_files import yaml_text
 
 RECIPES, LOCK = "recipes", ".reproduce.lock"
@@ -137,7 +137,7 @@ class Session:
 
     def alone(self) -> AbstractContextManager[None]:
         """Nobody else works in the output folder meanwhile. Raises UserError when somebody does."""
-        return alone(self.output / LOCK, "sedistill reproduce")
+        return exclusive_lock(self.output / LOCK, "sedistill reproduce")
 
     def train_and_evaluate(self) -> dict[Run, str]:
         """Make what is missing, teachers first. Returns the runs that failed with the reason."""

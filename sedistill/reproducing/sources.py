@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from pydantic import model_validator
 
-from sedistill.data.alignment import check_all
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet, write_fixed_set
-from sedistill.data.grids import write_grid_set
+from sedistill.data.grid_sets import write_grid_set
+from sedistill.data.pair_alignment import check_all
 from sedistill.data.prepare import prepare
 from sedistill.data.set_files import FACTS as SET_FACTS
 from sedistill.errors import UserError

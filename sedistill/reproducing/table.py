@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sedistill.data.grids import GridSettings
+from sedistill.data.grid_sets import GridSettings
 from sedistill.data.layouts import LAYOUTS
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.set_files import MOST_CLIPS

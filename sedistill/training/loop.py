@@ -19,14 +19,18 @@ from sedistill.errors import UserError
 from sedistill.interruption import deferred
 from sedistill.progress import ProgressBar
 from sedistill.reading import is_taken
-from sedistill.training.averaging import AveragedWeights
-from sedistill.training.checkpoints import fitting, load_checkpoint, restore_random_states, save_checkpoint
-from sedistill.training.learning_rates import adam_beta1, learning_rate
-from sedistill.training.logs import Means, RunLog
 from sedistill.training.not_finite import NotFiniteError, first_cause, refuse_state_not_finite
+from sedistill.training.optimiser import AveragedWeights
 from sedistill.training.polarity import Polarity
 from sedistill.training.recipe import LoggingSettings, OptimiserSettings
-from sedistill.training.stages import Stage, stage_of
+from sedistill.training.run_folder.checkpoints import (
+    fitting,
+    load_checkpoint,
+    restore_random_states,
+    save_checkpoint,
+)
+from sedistill.training.run_folder.logs import Means, RunLog
+from sedistill.training.schedule import Stage, adam_beta1, learning_rate, stage_of
 from sedistill.training.steps import Step
 from sedistill.training.time_left import TimeLeft
 from sedistill.training.validation import Score, Validation
@@ -59,7 +63,7 @@ class Progress:
     finished: bool = False
 
 
-class Watcher(Protocol):
+class Callback(Protocol):
     """Looks on while a network trains, and changes nothing of it."""
 
     def after_step(self, step: int) -> None:
@@ -99,7 +103,7 @@ class Loop:
     keep_optimiser: bool = False
     polarity: Polarity | None = None
     averaged: AveragedWeights | None = None
-    watchers: Sequence[Watcher] = ()
+    callbacks: Sequence[Callback] = ()
     refuse_changed_data: Callable[[], None] = lambda: None
     progress: Progress = field(default_factory=Progress)
     means: Means = field(default_factory=Means)
@@ -205,8 +209,8 @@ class Loop:
         turned = self.polarity is not None and self.polarity.look(self.progress.step)
         if turned and self.averaged is not None:
             self.averaged.restart()
-        for watcher in self.watchers:
-            watcher.after_step(self.progress.step)
+        for callback in self.callbacks:
+            callback.after_step(self.progress.step)
 
     def _enter_stage_if_new(self) -> None:
         number = stage_of(self.progress.step, self.stages)
@@ -318,7 +322,7 @@ class Loop:
             "peak_rate": self.peak_rate,
             "means": self.means.state_dict(),
             "progress": asdict(self.progress),
-            "watchers": [watcher.state_dict() for watcher in self.watchers],
+            "watchers": [callback.state_dict() for callback in self.callbacks],
         }
         if self.averaged is not None:
             state["averaged"] = self.averaged.state_dict()
@@ -348,8 +352,8 @@ class Loop:
             self.progress = TypeAdapter(Progress).validate_python(state["progress"])
             if self.progress.finished:
                 self.progress.finished = self._is_over()  # not where it was given more steps
-            for watcher, seen in zip(self.watchers, state.get("watchers", []), strict=True):
-                watcher.load_state_dict(seen)
+            for callback, seen in zip(self.callbacks, state.get("watchers", []), strict=True):
+                callback.load_state_dict(seen)
             self.step.enter(self.stages[self.progress.stage])
             restore_random_states(state)
         self.saved_step = self.progress.step

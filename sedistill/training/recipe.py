@@ -10,9 +10,9 @@ from sedistill.evaluation.quality import METRICS
 from sedistill.paths import Name, UserPath, written_out
 from sedistill.settings import Count, Settings
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
-from sedistill.training.kdrl_settings import KDRLSettings
+from sedistill.training.kdrl.settings import KDRLSettings
 from sedistill.training.objectives import ObjectiveSettings
-from sedistill.training.patch_settings import PatchRecordSettings
+from sedistill.training.patch_record.settings import PatchRecordSettings
 
 MOST_MIXTURES = 10_000_000  # an epoch: more would be more than a year of sound
 LOSS = "loss"

@@ -12,17 +12,17 @@ from sedistill.report.figures import standing_alone
 from sedistill.report.ratios import RatioFigure, ratios_svg
 from sedistill.settings import load_settings
 from sedistill.teachers import level_warning, measure_level_factor
-from sedistill.training.announcement import announce, word_for
-from sedistill.training.assembly import build_loop
-from sedistill.training.checkpoints import fitting, load_checkpoint
-from sedistill.training.config import as_begun, make_longer, makes_longer, write_config
+from sedistill.training.build import build_loop
 from sedistill.training.enhancement_losses import loss_text
-from sedistill.training.identity import hold_to_identity, refuse_another_identity, unchanged_since
+from sedistill.training.inputs import PreparedRun, prepare_run
+from sedistill.training.kdrl.ratio_log import read_ratios
 from sedistill.training.loop import Loop, Progress
-from sedistill.training.preparing import PreparedRun, prepare_run
-from sedistill.training.ratio_log import read_ratios
 from sedistill.training.recipe import LOSS, Recipe
-from sedistill.writing import alone, atomic_path, refuse_foreign_folder, refuse_if_taken
+from sedistill.training.run_folder.checkpoints import fitting, load_checkpoint
+from sedistill.training.run_folder.config import as_begun, make_longer, makes_longer, write_config
+from sedistill.training.run_folder.identity import hold_to_identity, refuse_another_identity, unchanged_since
+from sedistill.training.run_summary import print_summary, word_for
+from sedistill.writing import atomic_path, exclusive_lock, refuse_foreign_folder, refuse_if_taken
 
 LOCK, COMMAND = ".train.lock", "sedistill train"
 
@@ -44,16 +44,16 @@ def train(
     if is_finished(recipe, folder):
         return folder / "student"
     if plan_only:
-        announce(prepare_run(recipe), folder)
+        print_summary(prepare_run(recipe), folder)
         return folder / "student"
 
     refuse_if_taken(folder / LOCK, COMMAND)
     prepared = prepare_run(recipe)
     recipe = prepared.recipe
     refuse_another_identity(recipe, folder)  # before hours go into a teacher's outputs
-    announce(prepared, folder)
+    print_summary(prepared, folder)
     loop = build_loop(prepared, folder)  # what cannot work is refused up to here, before anything is written
-    with alone(folder / LOCK, COMMAND):
+    with exclusive_lock(folder / LOCK, COMMAND):
         if not is_finished(recipe, folder):  # another command may have been here meanwhile
             loop.refuse_changed_data = unchanged_since(hold_to_identity(recipe, folder), recipe)
             if makes_longer(recipe, folder):

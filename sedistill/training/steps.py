@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sedistill.models.modes import evaluating
 from sedistill.training.not_finite import refuse_not_finite
-from sedistill.training.stages import Stage
+from sedistill.training.schedule import Stage
 from sedistill.training.tasks import Task, gradient_balance, gradients
 
 

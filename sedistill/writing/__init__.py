@@ -3,7 +3,7 @@
 from sedistill.writing.atomic import atomic_folder, atomic_path
 from sedistill.writing.disk_errors import named_disk_errors
 from sedistill.writing.flushing import flush
-from sedistill.writing.locking import alone, refuse_if_taken
+from sedistill.writing.locking import exclusive_lock, refuse_if_taken
 from sedistill.writing.outputs import (
     is_empty_folder,
     refuse_existing,
@@ -13,6 +13,15 @@ from sedistill.writing.outputs import (
 )
 
 __all__ = [
-    "alone", "atomic_folder", "atomic_path", "flush", "is_empty_folder", "named_disk_errors",
-    "refuse_existing", "refuse_foreign_folder", "refuse_if_taken", "refuse_impossible", "refuse_inside",
+    "atomic_folder",
+    "atomic_path",
+    "exclusive_lock",
+    "flush",
+    "is_empty_folder",
+    "named_disk_errors",
+    "refuse_existing",
+    "refuse_foreign_folder",
+    "refuse_if_taken",
+    "refuse_impossible",
+    "refuse_inside",
 ]  # fmt: skip

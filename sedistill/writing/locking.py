@@ -48,7 +48,7 @@ def take(path: Path, patience: float = 0.0) -> Lock | None:
 
 
 @contextmanager
-def alone(lock: Path, command: str) -> Iterator[None]:
+def exclusive_lock(lock: Path, command: str) -> Iterator[None]:
     """No other process that asks for the same `lock` is in here meanwhile.
 
     lock: a hidden file in the folder to be worked in, which is made if need be; it stays and means nothing.
@@ -73,7 +73,7 @@ def alone(lock: Path, command: str) -> Iterator[None]:
 def refuse_if_taken(lock: Path, command: str) -> None:
     """Raise UserError when somebody holds the lock; makes nothing."""
     if lock.exists():
-        with alone(lock, command):
+        with exclusive_lock(lock, command):
             pass
 
 

@@ -23,7 +23,7 @@ from sedistill.distill.patch_trends import (
     patch_errors,
 )
 from sedistill.errors import UserError
-from sedistill.training.patch_file import PatchRecord, read_patch_record, write_patch_record
+from sedistill.training.patch_record.record import PatchRecord, read_patch_record, write_patch_record
 
 RATE, SAMPLES, FRAMES, CLIPS = 16_000, (2_000, 3_000), (16, 24), ["a.flac", "b & c.flac"]
 PATCHES, BINS = 13, 257

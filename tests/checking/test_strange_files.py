@@ -23,8 +23,8 @@ from sedistill.evaluation.evaluate import evaluate_models
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model, model_hash, save_model
 from sedistill.teachers import Teacher, TeacherOutputs
-from sedistill.training.checkpoints import load_checkpoint
 from sedistill.training.run import train
+from sedistill.training.run_folder.checkpoints import load_checkpoint
 
 from ..data.sounds import RATE, save
 from ..data.test_pair_fit import voice

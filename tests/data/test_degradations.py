@@ -5,7 +5,7 @@ import pytest
 
 from sedistill.audio import levels
 from sedistill.data.degradations import Room, coded, convolved, low_passed, mu_law
-from sedistill.data.material import Material
+from sedistill.data.mix_sources import Material
 from sedistill.data.mixing import MixingSettings, make_mixture, plan_mixture
 
 RATE = 16_000

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sedistill.data.expected_counts import PUBLISHED
 from sedistill.data.prepare import prepare
-from sedistill.data.published import PUBLISHED
 from sedistill.errors import UserError
 
 from .sounds import noise, save, speech

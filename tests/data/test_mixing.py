@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from sedistill.audio import levels
 from sedistill.data.corpus import Corpus
-from sedistill.data.draws import philox
-from sedistill.data.material import Material
+from sedistill.data.mix_sources import Material
 from sedistill.data.mixing import (
     MixingSettings,
     join,
@@ -22,6 +21,7 @@ from sedistill.data.mixing import (
     plan_mixture,
 )
 from sedistill.data.prepare import prepare
+from sedistill.data.randomness import philox
 from sedistill.errors import UserError
 
 from .sounds import RATE, noise, save, speech, speech_and_noise

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sedistill.data.alignment import check_all, check_some
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Pairs
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.pair_alignment import check_all, check_some
 from sedistill.data.pair_fit import (
     DRIFTS,
     FITS,

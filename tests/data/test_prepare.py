@@ -10,8 +10,8 @@ import soundfile
 import yaml
 
 from sedistill.audio.files import read_mono, write, write_blocks
-from sedistill.data.checking import Job, check
 from sedistill.data.corpus import Clip, Corpus
+from sedistill.data.file_checks import Job, check
 from sedistill.data.prepare import prepare
 from sedistill.errors import UserError
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sedistill.data.corpus import Clip
 from sedistill.data.layouts import find_sources
-from sedistill.data.layouts.recordings import find_recordings
+from sedistill.data.layouts.recording_names import find_recordings
 from sedistill.data.layouts.speakers import find_speakers
 from sedistill.data.layouts.split_names import find_split_folders, split_named
 from sedistill.data.prepare import prepare

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from sedistill.data.alignment import check_all, check_some
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet, write_fixed_set
 from sedistill.data.mixing import MixingSettings
+from sedistill.data.pair_alignment import check_all, check_some
 from sedistill.data.prepare import prepare
 from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import evaluate_models

@@ -11,8 +11,8 @@ import pytest
 from sedistill.audio.files import read
 from sedistill.audio.resampling import resample
 from sedistill.data.corpus import Corpus
+from sedistill.data.expected_counts import PUBLISHED
 from sedistill.data.prepare import prepare
-from sedistill.data.published import PUBLISHED
 from sedistill.errors import UserError
 
 from .sounds import noise, save, speech

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sedistill.distilling.progress import Watched
 from sedistill.training.jobs import Run
-from sedistill.training.logs import RunLog
+from sedistill.training.run_folder.logs import RunLog
 
 
 def test_the_steps_of_all_runs_are_added(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from sedistill.reproducing.runs import needs, plan_work, resolved
 from sedistill.reproducing.sources import CORPORA, SETS, corpora_of, sources_of
 from sedistill.reproducing.table import Scale, load_table
 from sedistill.settings import check_settings
+from sedistill.training.inputs import tap_names
 from sedistill.training.objectives import features
-from sedistill.training.preparing import tap_names
 from sedistill.training.recipe import Recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -10,8 +10,8 @@ import torch
 
 from sedistill.models.saving import load_model
 from sedistill.training import loop as loop_module
-from sedistill.training.logs import read_metrics
 from sedistill.training.run import train
+from sedistill.training.run_folder.logs import read_metrics
 
 
 def weights(student: Path) -> dict[str, torch.Tensor]:

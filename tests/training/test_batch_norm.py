@@ -12,11 +12,11 @@ from torch import Tensor
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.settings import load_settings
-from sedistill.training.assembly import build_loop
-from sedistill.training.averaging import AveragedWeights
+from sedistill.training.build import build_loop
+from sedistill.training.inputs import PreparedRun, prepare_run
 from sedistill.training.loop import Loop
+from sedistill.training.optimiser import AveragedWeights
 from sedistill.training.polarity import Polarity
-from sedistill.training.preparing import PreparedRun, prepare_run
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import train
 from tests.training.conftest import write_pairs

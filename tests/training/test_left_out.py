@@ -15,11 +15,11 @@ from sedistill.errors import UserError
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.settings import load_settings
-from sedistill.training.assembly import build_loop
-from sedistill.training.logs import read_metrics
-from sedistill.training.preparing import prepare_run
+from sedistill.training.build import build_loop
+from sedistill.training.inputs import prepare_run
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import train
+from sedistill.training.run_folder.logs import read_metrics
 from tests.training.conftest import TINY_NETWORK
 from tests.training.runs import same, weights
 
@@ -60,7 +60,7 @@ def test_without_distillation_no_teacher_is_loaded(
 def test_without_se_weight_its_loss_is_neither_computed_nor_logged(
     write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sedistill.training.preparing import PreparedRun
+    from sedistill.training.inputs import PreparedRun
 
     def never(*_: torch.Tensor) -> torch.Tensor:
         raise AssertionError("the enhancement loss has no weight")

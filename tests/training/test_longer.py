@@ -9,8 +9,8 @@ import yaml
 
 from sedistill.errors import UserError
 from sedistill.models.saving import read_card
-from sedistill.training.logs import read_metrics
 from sedistill.training.run import train
+from sedistill.training.run_folder.logs import read_metrics
 from tests.training.runs import same, train_until_ctrl_c, weights
 
 Write = Callable[..., Path]

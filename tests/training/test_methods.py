@@ -12,8 +12,8 @@ import yaml
 from sedistill.errors import UserError
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model, save_model
-from sedistill.training.logs import read_metrics
 from sedistill.training.run import train
+from sedistill.training.run_folder.logs import read_metrics
 from tests.training.conftest import TINY_NETWORK
 from tests.training.runs import assert_resumes_exactly, same, weights
 

@@ -12,11 +12,11 @@ import torch
 from sedistill.data.batches import FixedDataset
 from sedistill.errors import UserError
 from sedistill.training import loop as loop_module
-from sedistill.training.checkpoints import load_checkpoint, save_checkpoint
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
-from sedistill.training.logs import read_metrics
 from sedistill.training.not_finite import NotFiniteError, refuse_state_not_finite
 from sedistill.training.run import train
+from sedistill.training.run_folder.checkpoints import load_checkpoint, save_checkpoint
+from sedistill.training.run_folder.logs import read_metrics
 from tests.training.runs import same, weights
 
 Write = Callable[..., Path]

@@ -13,7 +13,7 @@ from sedistill.cli import main
 from sedistill.errors import UserError
 from sedistill.training import run as run_module
 from sedistill.training.run import LOCK, train
-from sedistill.writing.locking import alone
+from sedistill.writing.locking import exclusive_lock
 from tests.training.runs import same, train_until_ctrl_c, weights
 
 Write = Callable[..., Path]
@@ -47,7 +47,7 @@ def test_a_second_command_is_refused_and_a_killed_one_leaves_no_lock(
     assert f"another `sedistill train` is at work in {world / 'out'}" in said.err
     assert said.err.count("\n") == 1
     assert not (world / "out" / "student").exists(), "the first was over before it could be killed"
-    with alone(world / "out" / LOCK, "test"):
+    with exclusive_lock(world / "out" / LOCK, "test"):
         pass
 
 

@@ -18,12 +18,12 @@ from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.patch_trends import patch_errors
 from sedistill.errors import UserError
 from sedistill.teachers import level_factors, summarise_factors
-from sedistill.training.patch_file import PatchRecord, read_patch_record
-from sedistill.training.patch_record import PatchRecorder, Selection
-from sedistill.training.patch_settings import PatchRecordSettings
+from sedistill.training.patch_record.clips import clips_to_watch
+from sedistill.training.patch_record.record import PatchRecord, read_patch_record
+from sedistill.training.patch_record.recorder import PatchRecorder, Selection
+from sedistill.training.patch_record.settings import PatchRecordSettings
 from sedistill.training.run import train
 from sedistill.training.tasks import Guides, Task
-from sedistill.training.watched_clips import clips_to_watch
 from tests.data.sounds import speech_and_noise
 from tests.training.conftest import write_pairs
 from tests.training.runs import assert_resumes_exactly, same, weights

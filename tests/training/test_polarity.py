@@ -14,8 +14,8 @@ from sedistill.models import build_model
 from sedistill.settings import load_settings
 from sedistill.teachers import measure_level_factor
 from sedistill.training import polarity
+from sedistill.training.inputs import prepare_run
 from sedistill.training.polarity import Polarity
-from sedistill.training.preparing import prepare_run
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import train
 from tests.training.runs import assert_resumes_exactly, weights

@@ -150,7 +150,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 )
 def test_every_shipped_recipe_builds(path: Path) -> None:
     """No recipe can rot: each file (other than a base) gives a network and objectives."""
-    from sedistill.training.preparing import build_objectives
+    from sedistill.training.inputs import build_objectives
 
     if path.stem.startswith("base"):
         return

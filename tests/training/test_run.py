@@ -15,9 +15,9 @@ import yaml
 from sedistill.errors import UserError
 from sedistill.models.saving import load_model, model_hash
 from sedistill.settings import load_settings
-from sedistill.training.logs import read_metrics
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import train
+from sedistill.training.run_folder.logs import read_metrics
 from tests.training.runs import assert_resumes_exactly, same, weights
 
 Write = Callable[..., Path]

@@ -9,7 +9,7 @@ from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
 from sedistill.models.presets import build_model
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
-from sedistill.training.stages import one_stage, stage_of, two_stages
+from sedistill.training.schedule import one_stage, stage_of, two_stages
 from sedistill.training.steps import PlainStep, clip_gradients
 from sedistill.training.tasks import Guides, Task, gradients
 

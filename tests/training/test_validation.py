@@ -15,9 +15,9 @@ from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import evaluate
 from sedistill.models.presets import build_model
 from sedistill.models.saving import read_card
-from sedistill.training.checkpoints import load_checkpoint
-from sedistill.training.logs import read_metrics
 from sedistill.training.run import train
+from sedistill.training.run_folder.checkpoints import load_checkpoint
+from sedistill.training.run_folder.logs import read_metrics
 from sedistill.training.validation import Validation, ValidationMetric
 from tests.training.conftest import TINY_NETWORK
 from tests.training.runs import assert_resumes_exactly, same, weights

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from sedistill.errors import UserError
-from sedistill.writing.locking import alone, refuse_if_taken
+from sedistill.writing.locking import exclusive_lock, refuse_if_taken
 
 HOLD = """
 import sys
 from pathlib import Path
-from sedistill.writing.locking import alone
-with alone(Path(sys.argv[1]), "sedistill train"):
+from sedistill.writing.locking import exclusive_lock
+with exclusive_lock(Path(sys.argv[1]), "sedistill train"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -22,7 +22,7 @@ SENTENCE = r"another `sedistill train` is at work in .*place; wait for it or cho
 
 def is_free(lock: Path) -> bool:
     try:
-        with alone(lock, "sedistill train"):
+        with exclusive_lock(lock, "sedistill train"):
             return True
     except UserError:
         return False
@@ -30,8 +30,8 @@ def is_free(lock: Path) -> bool:
 
 def test_the_folder_is_made_and_a_second_is_refused_until_the_first_is_done(tmp_path: Path) -> None:
     lock = tmp_path / "a" / "place" / ".lock"
-    with alone(lock, "sedistill train"):
-        with pytest.raises(UserError, match=SENTENCE), alone(lock, "sedistill train"):
+    with exclusive_lock(lock, "sedistill train"):
+        with pytest.raises(UserError, match=SENTENCE), exclusive_lock(lock, "sedistill train"):
             pass
         with pytest.raises(UserError, match=SENTENCE):
             refuse_if_taken(lock, "sedistill train")
@@ -48,7 +48,7 @@ def test_looking_makes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_whatever_ends_the_work_lets_go(tmp_path: Path, error: type[BaseException]) -> None:
-    with pytest.raises(error), alone(tmp_path / ".lock", "sedistill train"):
+    with pytest.raises(error), exclusive_lock(tmp_path / ".lock", "sedistill train"):
         raise error
     assert is_free(tmp_path / ".lock")
 
@@ -69,5 +69,8 @@ def test_a_killed_process_lets_go(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     lock = tmp_path / "file" / "x" / ".lock"
-    with pytest.raises(UserError, match="part of the path is a file"), alone(lock, "sedistill train"):
+    with (
+        pytest.raises(UserError, match="part of the path is a file"),
+        exclusive_lock(lock, "sedistill train"),
+    ):
         pass

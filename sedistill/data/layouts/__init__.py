@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sedistill.data.layouts.dns2020 import list_dns2020
 from sedistill.data.layouts.folders import list_folders, list_pairs
-from sedistill.data.layouts.listing import Listing, Source
+from sedistill.data.layouts.layout_listing import Listing, Source
 from sedistill.data.layouts.timit_noisex92 import find_both, list_timit_noisex92
 from sedistill.data.layouts.voicebank_demand import list_voicebank_demand
 from sedistill.errors import UserError

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from sedistill.data.layouts.listing import (
+from sedistill.data.expected_counts import Part
+from sedistill.data.layouts.layout_listing import (
     TEN_PERCENT_EACH,
     VALID_ONLY,
     Listing,
@@ -12,8 +13,7 @@ from sedistill.data.layouts.listing import (
     group_of,
     match_pairs,
 )
-from sedistill.data.layouts.recordings import certain_recordings
-from sedistill.data.published import Part
+from sedistill.data.layouts.recording_names import certain_recordings
 from sedistill.errors import UserError
 
 # Split: (name of the published part, folder names it is known by).

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sedistill.data.layouts.listing import VALID_ONLY, Listing, Source, audio_files, match_pairs
-from sedistill.data.layouts.recordings import find_recordings
+from sedistill.data.layouts.layout_listing import VALID_ONLY, Listing, Source, audio_files, match_pairs
+from sedistill.data.layouts.recording_names import find_recordings
 from sedistill.data.layouts.speakers import Grouping, by_folder, find_speakers
 from sedistill.data.layouts.split_names import SplitFolders, find_split_folders
 

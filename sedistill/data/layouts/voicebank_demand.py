@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sedistill.data.layouts.listing import VALID_ONLY, Listing, audio_files, match_pairs
-from sedistill.data.published import Part
+from sedistill.data.expected_counts import Part
+from sedistill.data.layouts.layout_listing import VALID_ONLY, Listing, audio_files, match_pairs
 from sedistill.errors import UserError
 
 VALID_SPEAKERS = ("p226", "p287")

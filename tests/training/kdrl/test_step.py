@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from sedistill.audio.si_snr import negative_si_snr
 from sedistill.models.presets import build_model
-from sedistill.training.kdrl_step import KDRLStep
-from tests.training.kdrl_example import (
+from sedistill.training.kdrl.step import KDRLStep
+from tests.training.kdrl.example import (
     CLIP_NORM,
     SAMPLES,
     STUDENTS,

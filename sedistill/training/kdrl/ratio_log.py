@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from sedistill.training.tables import GrowingTable, read_table
+from sedistill.training.run_folder.logs import GrowingTable, read_table
 
 COLUMNS = ("step", "clip", "ratio")
 

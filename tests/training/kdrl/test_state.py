@@ -10,10 +10,10 @@ import torch
 
 from sedistill.errors import UserError
 from sedistill.settings import check_settings
-from sedistill.training.kdrl_settings import KDRLSettings
-from sedistill.training.kdrl_step import KDRLStep
-from sedistill.training.ratio_log import RatioLog, read_ratios
-from tests.training.kdrl_example import STUDENTS, make_batch, make_step, make_student
+from sedistill.training.kdrl.ratio_log import RatioLog, read_ratios
+from sedistill.training.kdrl.settings import KDRLSettings
+from sedistill.training.kdrl.step import KDRLStep
+from tests.training.kdrl.example import STUDENTS, make_batch, make_step, make_student
 
 
 def test_the_defaults_are_the_papers() -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sedistill.audio.listing import audio_below, none_found
+from sedistill.data.expected_counts import Part
 from sedistill.data.partners import NO_PARTNER, find_partners
-from sedistill.data.published import Part
 
 TEN_PERCENT_EACH = {"valid": 0.1, "test": 0.1}
 VALID_ONLY = {"valid": 0.1}

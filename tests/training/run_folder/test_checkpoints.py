@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from sedistill.errors import UserError
-from sedistill.training.checkpoints import load_checkpoint, save_checkpoint
 from sedistill.training.run import train
+from sedistill.training.run_folder.checkpoints import load_checkpoint, save_checkpoint
 from tests.training.runs import train_until_ctrl_c
 
 STATE = {"student": {"weight": torch.arange(3000.0)}, "progress": {"step": 7}}

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sedistill.data.parallel import WORTH_A_POOL, parallel_map
+from sedistill.parallel import WORTH_A_POOL, parallel_map
 
 
 def squared(number: int) -> int:

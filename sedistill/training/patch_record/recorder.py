@@ -17,10 +17,10 @@ from sedistill.errors import UserError
 from sedistill.models.modes import evaluating
 from sedistill.teachers import level_factors, summarise_factors
 from sedistill.training.not_finite import NotFiniteError
-from sedistill.training.patch_file import PatchRecord, write_patch_record
-from sedistill.training.patch_settings import PatchRecordSettings
+from sedistill.training.patch_record.clips import WatchedClips
+from sedistill.training.patch_record.record import PatchRecord, write_patch_record
+from sedistill.training.patch_record.settings import PatchRecordSettings
 from sedistill.training.tasks import Task, level_gain
-from sedistill.training.watched_clips import WatchedClips
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Selection:
 
 
 class PatchRecorder:
-    """Records every `every_steps` steps the error of each patch; a `Watcher` of the training loop.
+    """Records every `every_steps` steps the error of each patch; a `Callback` of the training loop.
 
     Weights, modes and random numbers stay as they are, and the run with them, bit for bit. Neither memory nor
     disk grows with the steps: of each patch a regression is kept, and at most 64 records, evenly spaced. The

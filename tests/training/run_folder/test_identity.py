@@ -12,8 +12,8 @@ import yaml
 from sedistill.errors import UserError
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
-from sedistill.training.identity import Identity
 from sedistill.training.run import train
+from sedistill.training.run_folder.identity import Identity
 from tests.data.test_contents import swap
 from tests.training.conftest import TINY_NETWORK, write_pairs
 from tests.training.runs import same, train_until_ctrl_c, weights

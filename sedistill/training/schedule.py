@@ -1,6 +1,11 @@
-"""The learning rate of a step, and Adam's beta1, from the step's number alone: no state to save."""
+"""The schedule of a run: its stages, and the learning rate and Adam's beta1 of every step.
+
+All of it follows from the step's number alone: there is no state to save.
+"""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sedistill.training.recipe import OptimiserSettings
 
@@ -51,3 +56,32 @@ def _one_cycle(step: int, length: int, start: float, middle: float, end: float) 
 
 def _half_cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Steps start + 1 .. end of a run (end None: until the run stops) and the weights in force in them."""
+
+    start: int
+    end: int | None
+    se_weight: float
+    kd_weight: float
+
+    def length(self, planned_steps: int) -> int:
+        """Steps of this stage in a run of so many; a stopping rule may end it sooner."""
+        return (planned_steps if self.end is None else self.end) - self.start
+
+
+def one_stage(se_weight: float, kd_weight: float) -> list[Stage]:
+    """Both terms from the first step to the last."""
+    return [Stage(0, None, se_weight, kd_weight)]
+
+
+def two_stages(kd_steps: int, se_weight: float, kd_weight: float) -> list[Stage]:
+    """Two-step distillation (2024): `kd_steps` of the objectives alone, then the student's own loss alone."""
+    return [Stage(0, kd_steps, 0.0, kd_weight), Stage(kd_steps, None, se_weight, 0.0)]
+
+
+def stage_of(step: int, stages: Sequence[Stage]) -> int:
+    """Number of the stage to which a step (counted from 1) belongs."""
+    return next(number for number, stage in enumerate(stages) if stage.end is None or step <= stage.end)

@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sedistill.settings import check_settings
-from sedistill.training.learning_rates import adam_beta1, learning_rate
-from sedistill.training.logs import read_metrics
 from sedistill.training.recipe import OptimiserSettings
 from sedistill.training.run import train
+from sedistill.training.run_folder.logs import read_metrics
+from sedistill.training.schedule import adam_beta1, learning_rate
 from tests.training.runs import assert_resumes_exactly, train_until_ctrl_c
 
 Write = Callable[..., Path]

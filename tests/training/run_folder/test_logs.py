@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.errors import UserError
-from sedistill.training import tables
-from sedistill.training.logs import RunLog, read_metrics
-from sedistill.training.ratio_log import read_ratios
-from sedistill.training.tables import GrowingTable, complete_rows
+from sedistill.training.kdrl.ratio_log import read_ratios
+from sedistill.training.run_folder import logs
+from sedistill.training.run_folder.logs import GrowingTable, RunLog, complete_rows, read_metrics
 
 COLUMNS = ("step", "value")
 
@@ -102,7 +101,7 @@ def test_what_a_checkpoint_tells_of_is_on_the_disk_before(
     flushed: list[int] = []
     log = RunLog(tmp_path)
     log.write(1, 0, {"se": 1.0})
-    monkeypatch.setattr(tables.os, "fsync", lambda number: flushed.append(os.fstat(number).st_size))
+    monkeypatch.setattr(logs.os, "fsync", lambda number: flushed.append(os.fstat(number).st_size))
     log.flush()
     assert flushed == [(tmp_path / "metrics.csv").stat().st_size]
     log.close()

@@ -12,15 +12,15 @@ from torch import nn
 
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.teachers import level_warning
-from sedistill.training.kdrl_settings import KDRLSettings
+from sedistill.training.kdrl.settings import KDRLSettings
 from sedistill.training.objectives import objective_names
 from sedistill.training.recipe import LOSS, OptimiserSettings, Recipe
 
 if TYPE_CHECKING:
-    from sedistill.training.preparing import PreparedRun
+    from sedistill.training.inputs import PreparedRun
 
 
-def announce(run: PreparedRun, folder: Path) -> None:
+def print_summary(run: PreparedRun, folder: Path) -> None:
     """Print networks, data, steps, loss terms, device and place of a run."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)

@@ -16,20 +16,19 @@ from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import worker_count
 from sedistill.models.modes import evaluating
 from sedistill.teachers import KeptEstimates, NoPlaceError, Teacher, TeacherOutputs, WithTeachers
-from sedistill.training.averaging import AveragedWeights
-from sedistill.training.kdrl_settings import KDRLSettings
-from sedistill.training.kdrl_step import KDRLStep
+from sedistill.training.inputs import PreparedRun, is_saved_model
+from sedistill.training.kdrl.settings import KDRLSettings
+from sedistill.training.kdrl.step import KDRLStep
 from sedistill.training.loop import Loop
-from sedistill.training.optimisers import build_optimiser
-from sedistill.training.patch_record import PatchRecorder, Selection
+from sedistill.training.optimiser import AveragedWeights, build_optimiser
+from sedistill.training.patch_record.clips import clips_to_watch
+from sedistill.training.patch_record.recorder import PatchRecorder, Selection
 from sedistill.training.polarity import Polarity
-from sedistill.training.preparing import PreparedRun, is_saved_model
 from sedistill.training.recipe import LOSS, Recipe
-from sedistill.training.stages import Stage, one_stage, two_stages
+from sedistill.training.schedule import Stage, one_stage, two_stages
 from sedistill.training.steps import PlainStep, Step
 from sedistill.training.tasks import Task, clip_losses
 from sedistill.training.validation import Validation, ValidationMetric
-from sedistill.training.watched_clips import clips_to_watch
 
 
 def build_loop(run: PreparedRun, folder: Path) -> Loop:
@@ -55,7 +54,7 @@ def build_loop(run: PreparedRun, folder: Path) -> Loop:
         keep_optimiser=recipe.two_step is not None and recipe.two_step.keep_optimiser,
         polarity=build_polarity(run, step),
         averaged=build_averaged(recipe, student),
-        watchers=build_watchers(run, step, len(batches), folder),
+        callbacks=build_callbacks(run, step, len(batches), folder),
     )
 
 
@@ -67,7 +66,7 @@ def build_step(run: PreparedRun, forward: nn.Module, batches: int, folder: Path)
     task = build_task(run, forward)
     parameters = [*run.student.parameters(), *task.auxiliary.parameters()]
     optimiser = build_optimiser(parameters, recipe.optimiser)
-    rehearse(task, run)
+    dry_run(task, run)
     return PlainStep(task, run.student, optimiser, recipe.optimiser.clip_norm, run.precision)
 
 
@@ -105,7 +104,7 @@ def build_kdrl_step(settings: KDRLSettings, run: PreparedRun, batches: int, fold
     )
 
 
-def rehearse(task: Task, run: PreparedRun) -> None:
+def dry_run(task: Task, run: PreparedRun) -> None:
     """Compute every term on a clip of the training data, so that what cannot work is refused first."""
     example = run.data.dataset[(0, 0)]
     batch = {
@@ -168,7 +167,7 @@ def build_averaged(recipe: Recipe, student: nn.Module) -> AveragedWeights | None
     return None if decay is None else AveragedWeights(student, decay)
 
 
-def build_watchers(run: PreparedRun, step: Step, batches: int, folder: Path) -> list[PatchRecorder]:
+def build_callbacks(run: PreparedRun, step: Step, batches: int, folder: Path) -> list[PatchRecorder]:
     """Who looks on; a record that would show nothing is refused."""
     recipe, settings = run.recipe, run.recipe.patch_record
     if settings is None:

@@ -17,9 +17,9 @@ from sedistill.models.presets import full_settings
 from sedistill.models.saving import read_card
 from sedistill.reading import is_taken
 from sedistill.settings import Record, read_record
-from sedistill.training.checkpoints import load_checkpoint
-from sedistill.training.identity import FACTS as IDENTITY
 from sedistill.training.recipe import Recipe
+from sedistill.training.run_folder.checkpoints import load_checkpoint
+from sedistill.training.run_folder.identity import FACTS as IDENTITY
 from sedistill.training.size_defaults import KEYS, filled
 from sedistill.writing import atomic_path
 from sedistill.yaml_files import yaml_text

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedistill.data.corpus import Corpus
-from sedistill.data.draws import MIXTURES, stream_of
+from sedistill.data.randomness import MIXTURES, stream_of
 from sedistill.errors import UserError
 
 

@@ -12,13 +12,13 @@ from sedistill.distill.kdrl import loss_weights, reward
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.modes import evaluating
 from sedistill.training.enhancement_losses import mean_squared_error
-from sedistill.training.kdrl_gradients import Distance, SharedForward, ThreeGradients, clips_do_not_meet
-from sedistill.training.kdrl_policy import Policy
-from sedistill.training.kdrl_references import Reference
-from sedistill.training.kdrl_settings import DistanceName, KDRLSettings
+from sedistill.training.kdrl.policy import Policy
+from sedistill.training.kdrl.ratio_log import RatioLog
+from sedistill.training.kdrl.reference import Reference
+from sedistill.training.kdrl.settings import DistanceName, KDRLSettings
+from sedistill.training.kdrl.shared_forward import Distance, SharedForward, ThreeGradients, clips_do_not_meet
 from sedistill.training.not_finite import refuse_not_finite
-from sedistill.training.ratio_log import RatioLog
-from sedistill.training.stages import Stage
+from sedistill.training.schedule import Stage
 from sedistill.training.steps import clip_gradients
 from sedistill.training.tasks import gradient_balance
 

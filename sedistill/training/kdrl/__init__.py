@@ -1,0 +1,1 @@
+"""KDRL in training: references, policy, the step, and the ratios it leaves."""

@@ -1,0 +1,1 @@
+"""The patches of a few fixed clips, recorded while a network trains."""

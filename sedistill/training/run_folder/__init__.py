@@ -1,0 +1,1 @@
+"""What lies in a run's folder: config.yaml, identity.yaml, metrics.csv and the checkpoints."""
