@@ -8,6 +8,7 @@ from sedistill.devices import choose_device, usable_cores
 from sedistill.distilling import stages
 from sedistill.distilling.commands import write_commands
 from sedistill.distilling.folder import RECIPES, Decided, ResultFolder
+from sedistill.distilling.listening import warn_of_other_sounds
 from sedistill.distilling.networks import Networks
 from sedistill.distilling.plan import CHECK, EVALUATE, PAGE, PASSES, Task, decided_steps, make_plan, students
 from sedistill.distilling.recipes import (
@@ -51,6 +52,7 @@ def decide(work: ResultFolder, networks: Networks) -> Decided:
         if folder is not None
     }  # fmt: skip
     print_facts(_facts(work, networks, found))
+    warn_of_other_sounds(found)
     runs = students(asked.twin)
     cores = usable_cores()
     together = len(runs) > 1 and cores > 1 and choose_device("auto").type == "cpu"
