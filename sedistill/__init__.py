@@ -1,51 +1,127 @@
 """sedistill: knowledge distillation for small speech-enhancement networks.
 
-The public names load on first use, so that `import sedistill` stays fast and needs no heavy package.
+Enhance speech with a ready-made network:
+
+>>> import numpy as np, sedistill
+>>> noisy = np.random.default_rng(0).normal(0, 0.1, 16_000).astype("float32")
+>>> sedistill.enhance("fastenhancer-t", noisy, sample_rate=16_000).shape
+(16000,)
+
+Distil in a training loop of your own, on waveforms (batch, samples):
+
+>>> import torch
+>>> student, teacher, clean = torch.randn(3, 2, 16_000)
+>>> kd = sedistill.DISPatch(sedistill.DFKDLoss(), sedistill.MultiScalePatches(10, 40), keep=0.8)
+>>> loss = 0.5 * sedistill.negative_si_snr(student, clean).mean() + 0.5 * kd(student, teacher, clean)
+
+Make a small network from two folders of recordings, in an hour:
+
+>>> mine = sedistill.distil("mine", clean="SPEECH", noise="NOISE", hours=1)  # doctest: +SKIP
+>>> sedistill.enhance_files(mine.student, ["meeting.wav"], "clean.wav")  # doctest: +SKIP
+
+The same by steps: `prepare`, `mix`, `train`, `evaluate`, `compare`. The public names load on first use, so
+that `import sedistill` stays fast and needs no heavy package.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from sedistill.errors import nearest
+
+if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names.py holds it equal to _HOMES
+    from sedistill.audio.si_snr import negative_si_snr as negative_si_snr
+    from sedistill.audio.spectrum import Stft as Stft
+    from sedistill.comparing.compare import compare as compare
+    from sedistill.data.fixed_sets import write_fixed_set
+    from sedistill.data.mixing import MixingSettings as MixingSettings
+    from sedistill.data.prepare import prepare as prepare
+    from sedistill.distill.attention import AttentionTransfer as AttentionTransfer
+    from sedistill.distill.bin_losses import ComplexL1 as ComplexL1
+    from sedistill.distill.bin_losses import ComplexL2 as ComplexL2
+    from sedistill.distill.bin_losses import GeneralisedKL as GeneralisedKL
+    from sedistill.distill.bin_losses import MagnitudeL1 as MagnitudeL1
+    from sedistill.distill.bin_losses import MagnitudeL2 as MagnitudeL2
+    from sedistill.distill.clean_and_noise import CleanAndNoiseKD as CleanAndNoiseKD
+    from sedistill.distill.crossover import FrequencyAdapter as FrequencyAdapter
+    from sedistill.distill.dfkd import DFKDLoss as DFKDLoss
+    from sedistill.distill.dispatch import DISPatch as DISPatch
+    from sedistill.distill.frame_kl import FrameKL as FrameKL
+    from sedistill.distill.gram import GramSimilarity as GramSimilarity
+    from sedistill.distill.layer_attention import LayerAttention as LayerAttention
+    from sedistill.distill.multi_view import MultiViewAttentionTransfer as MultiViewAttentionTransfer
+    from sedistill.distill.patches import MultiScalePatches as MultiScalePatches
+    from sedistill.distill.patches import UniformPatches as UniformPatches
+    from sedistill.distill.subband import SubbandKD as SubbandKD
+    from sedistill.distill.taps import Taps as Taps
+    from sedistill.distill.waveform import SISNRTarget as SISNRTarget
+    from sedistill.distill.waveform import WaveformL1 as WaveformL1
+    from sedistill.distill.waveform import WaveformL2 as WaveformL2
+    from sedistill.distilling.distil import distil as distil
+    from sedistill.enhancing.arrays import enhance as enhance
+    from sedistill.enhancing.files import enhance_files as enhance_files
+    from sedistill.evaluation.evaluate import evaluate as evaluate
+    from sedistill.evaluation.scores import load_scores as load_scores
+    from sedistill.models.presets import build_model as build_model
+    from sedistill.models.saving import load_model as load_model
+    from sedistill.models.saving import save_model as save_model
+    from sedistill.teachers import Teacher as Teacher
+    from sedistill.training.run import train as train
+
+    mix = write_fixed_set
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Stft": "sedistill.audio.spectrum",
-    "MagnitudeL1": "sedistill.distill.bin_losses",
-    "MagnitudeL2": "sedistill.distill.bin_losses",
-    "ComplexL1": "sedistill.distill.bin_losses",
-    "ComplexL2": "sedistill.distill.bin_losses",
-    "GeneralisedKL": "sedistill.distill.bin_losses",
-    "DFKDLoss": "sedistill.distill.dfkd",
-    "FrequencyAdapter": "sedistill.distill.crossover",
-    "UniformPatches": "sedistill.distill.patches",
-    "MultiScalePatches": "sedistill.distill.patches",
-    "DISPatch": "sedistill.distill.dispatch",
-    "FrameKL": "sedistill.distill.frame_kl",
-    "SISNRTarget": "sedistill.distill.waveform",
-    "WaveformL1": "sedistill.distill.waveform",
-    "WaveformL2": "sedistill.distill.waveform",
-    "CleanAndNoiseKD": "sedistill.distill.clean_and_noise",
-    "SubbandKD": "sedistill.distill.subband",
-    "Taps": "sedistill.distill.taps",
-    "AttentionTransfer": "sedistill.distill.attention",
-    "MultiViewAttentionTransfer": "sedistill.distill.multi_view",
-    "GramSimilarity": "sedistill.distill.gram",
-    "LayerAttention": "sedistill.distill.layer_attention",
-    "build_model": "sedistill.models.presets",
-    "load_model": "sedistill.models.saving",
-    "save_model": "sedistill.models.saving",
-    "enhance": "sedistill.enhancing",
-    "evaluate": "sedistill.evaluation.evaluate",
-    "distil": "sedistill.distilling.distil",
+    "Stft": "audio.spectrum",
+    "negative_si_snr": "audio.si_snr",
+    "MagnitudeL1": "distill.bin_losses",
+    "MagnitudeL2": "distill.bin_losses",
+    "ComplexL1": "distill.bin_losses",
+    "ComplexL2": "distill.bin_losses",
+    "GeneralisedKL": "distill.bin_losses",
+    "DFKDLoss": "distill.dfkd",
+    "FrequencyAdapter": "distill.crossover",
+    "UniformPatches": "distill.patches",
+    "MultiScalePatches": "distill.patches",
+    "DISPatch": "distill.dispatch",
+    "FrameKL": "distill.frame_kl",
+    "SISNRTarget": "distill.waveform",
+    "WaveformL1": "distill.waveform",
+    "WaveformL2": "distill.waveform",
+    "CleanAndNoiseKD": "distill.clean_and_noise",
+    "SubbandKD": "distill.subband",
+    "Taps": "distill.taps",
+    "AttentionTransfer": "distill.attention",
+    "MultiViewAttentionTransfer": "distill.multi_view",
+    "GramSimilarity": "distill.gram",
+    "LayerAttention": "distill.layer_attention",
+    "Teacher": "teachers",
+    "build_model": "models.presets",
+    "load_model": "models.saving",
+    "save_model": "models.saving",
+    "prepare": "data.prepare",
+    "mix": "data.fixed_sets:write_fixed_set",
+    "MixingSettings": "data.mixing",
+    "train": "training.run",
+    "enhance": "enhancing.arrays",
+    "enhance_files": "enhancing.files",
+    "evaluate": "evaluation.evaluate",
+    "load_scores": "evaluation.scores",
+    "compare": "comparing.compare",
+    "distil": "distilling.distil",
 }
+"""Public name -> its module, or module:name where it has another name there."""
 
 __all__ = ["__version__", *_HOMES]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sedistill' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # hidden from checkers, so that they too notice a mistyped name
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'sedistill' has no attribute '{name}'{nearest(name, _HOMES)}")
+        module, _, other_name = _HOMES[name].partition(":")
+        return getattr(import_module(f"sedistill.{module}"), other_name or name)
 
 
 def __dir__() -> list[str]:

@@ -58,26 +58,6 @@ print([name for name in {HEAVY} if name in sys.modules])
     assert result.stdout.strip() == "[]"
 
 
-def test_public_names_are_listed_without_being_imported() -> None:
-    code = "import sys, sedistill; assert 'DISPatch' in dir(sedistill); print('torch' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "False"
-
-
-def test_every_public_name_exists() -> None:
-    import sedistill
-
-    for name in sedistill.__all__:
-        assert getattr(sedistill, name), name
-
-
-def test_an_unknown_public_name_is_an_attribute_error() -> None:
-    import sedistill
-
-    with pytest.raises(AttributeError, match="no attribute 'Dispatch'"):
-        _ = sedistill.Dispatch
-
-
 @pytest.mark.parametrize("text", ["si_sdr,stoi", "si_sdr, stoi", " si_sdr ,stoi,", "\tsi_sdr,\nstoi"])
 def test_spaces_around_commas_do_not_matter(text: str) -> None:
     from sedistill.cli.options import listed

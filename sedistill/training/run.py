@@ -29,7 +29,10 @@ LOCK, COMMAND = ".train.lock", "sedistill train"
 
 @keeping_torch_state()
 def train(
-    recipe_path: Path, overrides: Sequence[str] = (), output: Path | None = None, plan_only: bool = False
+    recipe_path: Path | str,
+    overrides: Sequence[str] = (),
+    output: Path | str | None = None,
+    plan_only: bool = False,
 ) -> Path:
     """Run a recipe and return the folder of the saved student.
 
@@ -38,7 +41,7 @@ def train(
     whatever the user can mend, a second command in one folder among it.
     """
     recipe = load_settings(Recipe, recipe_path, overrides)
-    folder = output or Path("runs") / recipe.name / f"seed-{recipe.seed}"
+    folder = Path(output or Path("runs") / recipe.name / f"seed-{recipe.seed}")
     refuse_foreign_folder(folder, "config.yaml", "identity.csv")
     recipe = as_begun(recipe, folder)
     if is_finished(recipe, folder):

@@ -40,7 +40,7 @@ def train_until_ctrl_c(recipe: Path, output: Path, stop_at: int) -> None:
 
 def assert_resumes_exactly(recipe: Path, world: Path, stop_at: int) -> Path:
     """An interrupted run ends as an uninterrupted one, which is returned."""
-    whole = train(recipe, output=world / "whole")
+    whole = train(str(recipe), output=str(world / "whole"))  # as paths or as text
     train_until_ctrl_c(recipe, world / "parts", stop_at)
     torch.rand(7)  # whatever happens in between must not matter
     resumed = train(recipe, output=world / "parts")
