@@ -1,12 +1,16 @@
 """What every network here has in common."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sedistill.argument_checks import as_given
 from sedistill.errors import UserError
+from sedistill.models.memory import Memory
+from sedistill.models.modes import evaluating
 
 
 class SpeechEnhancer(nn.Module):
@@ -22,6 +26,9 @@ class SpeechEnhancer(nn.Module):
         causal: whether an output sample depends on no later input than `latency_samples` allows.
         latency_samples: how much later, in samples, than its own position an output sample is known:
             output t depends on inputs up to t + latency_samples - 1. None: on the whole clip.
+        lookahead_samples: the part of it that lies beyond the frame or window in which a sample stands.
+        step_samples: how many samples a step of a stream takes and gives; None: only whole clips. A network
+            with steps defines `piece`, and `forward` follows from it.
         se_loss: name of the speech-enhancement loss of the network's own paper.
         output_gain: measured factor from the network's output onto clean speech (level and sign).
         card: what is known about a loaded model; empty for a new one.
@@ -29,6 +36,8 @@ class SpeechEnhancer(nn.Module):
 
     causal: bool
     latency_samples: int | None
+    lookahead_samples: int = 0
+    step_samples: int | None = None
     se_loss: str
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -41,7 +50,45 @@ class SpeechEnhancer(nn.Module):
         self.card: dict[str, Any] = {}
 
     def forward(self, noisy: Tensor) -> Tensor:
+        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
+        assert self.step_samples is not None
+        length, delay = noisy.shape[1], self.delay_samples
+        padded = F.pad(noisy, (0, delay + -(length + delay) % self.step_samples))
+        return self.piece(padded, Memory())[:, delay : delay + length]
+
+    @property
+    def latency_ms(self) -> float | None:
+        """How long an output sample waits for input behind it; None: for the whole clip."""
+        return None if self.latency_samples is None else 1000 * self.latency_samples / self.sample_rate
+
+    @property
+    def lookahead_ms(self) -> float | None:
+        """Of `latency_ms`, what lies beyond a sample's own frame or window; None: the whole clip."""
+        return None if self.latency_samples is None else 1000 * self.lookahead_samples / self.sample_rate
+
+    @property
+    def delay_samples(self) -> int:
+        """How late what a step gives is, against what it took."""
+        assert self.latency_samples is not None
+        assert self.step_samples is not None
+        return self.latency_samples - self.step_samples
+
+    def piece(self, noisy: Tensor, memory: Memory) -> Tensor:
+        """The next steps of a clip, (B, n step_samples), to as many samples, `delay_samples` late."""
         raise NotImplementedError
+
+    def step(self, noisy: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """`piece` as a pure function of the input and the states after the step before."""
+        memory = Memory(states)
+        return self.piece(noisy, memory), memory.left
+
+    def first_states(self, batch: int) -> list[Tensor]:
+        """The states before a clip: of every layer that looks back zeros (B, ...)."""
+        assert self.step_samples is not None
+        memory, like = Memory(), next(self.parameters())
+        with evaluating(self):
+            self.piece(like.new_zeros(batch, self.step_samples), memory)
+        return [torch.zeros_like(state) for state in memory.left]
 
     def output_layer(self) -> nn.Module:
         """The last layer with parameters."""

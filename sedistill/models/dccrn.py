@@ -71,7 +71,8 @@ class DCCRN(SpeechEnhancer):
         self.decoder = nn.ModuleList(
             DecoderLayer(2 * after, before, last=before == 2) for before, after in reversed(pairs)
         )
-        self.latency_samples = window_length + len(channels) * hop_length
+        self.lookahead_samples = len(channels) * hop_length
+        self.latency_samples = window_length + self.lookahead_samples
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
@@ -95,17 +96,16 @@ class DCCRN(SpeechEnhancer):
 class Spectrum(nn.Module):
     """Waveform (B, T) to complex spectrogram (B, W/2 + 1, K) and back; ends are padded with zeros.
 
-    Periodic Hann window, or its `root`.
+    Periodic Hann window.
     """
 
     window: Tensor
 
-    def __init__(self, window_length: int, hop_length: int, root: bool = False) -> None:
+    def __init__(self, window_length: int, hop_length: int) -> None:
         super().__init__()
         self.window_length, self.hop = window_length, hop_length
         self.overlap = window_length // hop_length
-        window = torch.hann_window(window_length)
-        self.register_buffer("window", window.sqrt() if root else window, persistent=False)
+        self.register_buffer("window", torch.hann_window(window_length), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         batch, length = waveform.shape

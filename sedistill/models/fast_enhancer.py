@@ -5,18 +5,17 @@ Convolutions see the frequencies of one frame; frames hear of those before throu
 its states are all that a stream has to keep.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from sedistill.errors import UserError
-from sedistill.models.base import SpeechEnhancer, whole_number
+from sedistill.models.base import whole_number
 from sedistill.models.fast_gru import gru
-from sedistill.models.frames import Frames
+from sedistill.models.frames import FrameEnhancer
 from sedistill.models.frequency_layers import ActiveRows, Entrance, Exit, NormedRows, batch_norm
+from sedistill.models.memory import Memory
 
 WINDOW = 512  # samples
 BINS = WINDOW // 2  # the last one, half the rate, is left out
@@ -26,7 +25,7 @@ POWER = 0.3  # to which magnitudes are compressed
 LEAST_POWER = 1e-10  # of a bin before it is compressed: magnitudes of 1e-5
 
 
-class FastEnhancer(SpeechEnhancer):
+class FastEnhancer(FrameEnhancer):
     """Encoder over frequency, blocks of a GRU over time and attention over bands, and a decoder.
 
     Arguments
@@ -44,8 +43,6 @@ class FastEnhancer(SpeechEnhancer):
     Raises UserError on impossible settings.
     """
 
-    causal = True
-    latency_samples = WINDOW
     se_loss = "fast_enhancer"
 
     def __init__(
@@ -63,7 +60,7 @@ class FastEnhancer(SpeechEnhancer):
         counts = {name: whole_number(name, value) for name, value in given.items()}
         super().__init__({**counts, "sample_rate": sample_rate})
         _check_together(units, bands, hop_length)
-        self.frames = Frames(WINDOW, hop_length)
+        self.use_frames(WINDOW, hop_length)
         self.entrance = Entrance(2, channels)
         self.encoder = nn.ModuleList(
             ActiveRows(channels, channels, with_neighbours=True) for _ in range(convolutions)
@@ -75,50 +72,29 @@ class FastEnhancer(SpeechEnhancer):
         self.join = ActiveRows(2 * channels, channels)
         self.exit = Exit(channels, 2)
 
-    def forward(self, noisy: Tensor) -> Tensor:
-        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
-        frames, _ = self.enhance_frames(self.frames(noisy))
-        return self.frames.inverse(frames, noisy.shape[1])
-
-    def first_states(self, batch: int) -> list[Tensor]:
-        """The states before the first frame: of each block (B, bands, units), all zero."""
-        like = self.exit.bias
-        bands, units = self.settings["bands"], self.settings["units"]
-        return [like.new_zeros(batch, bands, units) for _ in self.blocks]
-
-    def enhance_frames(
-        self, frames: Tensor, states: Sequence[Tensor] | None = None
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Complex frames (B, K, 257) to enhanced ones; K = 1 is a step of a stream.
-
-        states: as after the frame before; None begins a clip. Returns frames and the states after the last.
-        """
-        spectrum = frames[..., :BINS]
-        parts = torch.view_as_real(spectrum)  # (B, K, 256, 2)
+    def enhance_frames(self, frames: Tensor, memory: Memory) -> Tensor:
+        """Noisy frames (B, K, 257, 2) to enhanced ones; K = 1 is a step of a stream."""
+        parts = frames[..., :BINS, :]
         power = parts.square().sum(-1, keepdim=True).clamp(min=LEAST_POWER)
         compressed = parts * power ** ((POWER - 1) / 2)
-        mask, states = self.mask(compressed, states)
-        product = _complex_product(compressed, mask)
+        product = _complex_product(compressed, self.mask(compressed, memory))
         enhanced = product * product.square().sum(-1, keepdim=True) ** ((1 / POWER - 1) / 2)
-        return F.pad(torch.view_as_complex(enhanced), (0, 1)), states
+        return F.pad(enhanced, (0, 0, 0, 1))
 
-    def mask(self, compressed: Tensor, states: Sequence[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Real and imaginary parts (B, K, 256, 2) of compressed frames to those of their mask; and states."""
+    def mask(self, compressed: Tensor, memory: Memory) -> Tensor:
+        """Real and imaginary parts (B, K, 256, 2) of compressed frames to those of their mask."""
         x = self.entrance(compressed)
         skips = [x]
         for convolve in self.encoder:
             x = convolve(x)
             skips.append(x)
-        states = self.first_states(len(x)) if states is None else states
         x = self.to_bands(x).transpose(0, 1).contiguous()  # (K, B, bands, units)
-        following = []
-        for block, state in zip(self.blocks, states, strict=True):
-            x, state = block(x, state)
-            following.append(state)
+        for block in self.blocks:
+            x = block(x, memory)
         x = self.from_bands(x.transpose(0, 1))
         for decode in self.decoder:
             x = decode(x, skips.pop())
-        return self.exit(self.join(x, skips.pop())), following
+        return self.exit(self.join(x, skips.pop()))
 
     def output_layer(self) -> nn.Module:
         return self.exit
@@ -174,7 +150,7 @@ def rows_of_sum_one(weights: Tensor) -> Tensor:
 class Block(nn.Module):
     """A GRU over time, the same in every band, and attention over the bands of each frame; both are added.
 
-    (K, B, F, D), time first, and states (B, F, D) to the same shapes.
+    (K, B, F, D), time first, to the same shape; a state (B, F, D).
     """
 
     def __init__(self, units: int, bands: int, has_positions: bool) -> None:
@@ -186,17 +162,19 @@ class Block(nn.Module):
         self.to_heads = weight_norm(nn.Linear(units, 3 * units, bias=False))
         self.after_attention = NormedRows(units, units)
 
-    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        along_time, state = self.recurrent(x, state)
-        x = x + self.after_gru(along_time)
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
+        x = x + self.after_gru(self.recurrent(x, memory))
         if self.positions is not None:
             x = x + self.positions
-        return x + self.after_attention(self.attention(x)), state
+        return x + self.after_attention(self.attention(x))
 
-    def recurrent(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def recurrent(self, x: Tensor, memory: Memory) -> Tensor:
+        state = memory.take()
+        state = x.new_zeros(x.shape[1:]) if state is None else state
         weights = (self.from_input.weight, self.from_state.weight, self.from_input.bias, self.from_state.bias)
         outputs, last = gru(x.flatten(1, 2), state.flatten(0, 1), weights)
-        return outputs.reshape(x.shape), last.reshape(state.shape)
+        memory.leave(last.reshape(state.shape))
+        return outputs.reshape(x.shape)
 
     def attention(self, x: Tensor) -> Tensor:
         heads = self.to_heads(x).unflatten(-1, (HEADS, 3, -1)).transpose(2, 3)  # (K, B, H, F, 3, D/H)

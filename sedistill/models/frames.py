@@ -4,13 +4,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sedistill.models.base import SpeechEnhancer
+from sedistill.models.memory import Memory, with_past
+
 
 class Frames(nn.Module):
-    """Waveform (B, T) to complex frames (B, K, W/2 + 1) and back; K = ceil(T / H) + W / H - 1, rounded down.
+    """Waveform (B, K H) to K frames (B, K, W/2 + 1, 2), real and imaginary parts, and back.
 
     Analysis with the root of a periodic Hann window; synthesis with its dual, w / sum of w^2 over all shifts
     by the hop, so that overlapping frames add up to the waveform and nothing is divided afterwards. At half
-    overlap the dual is the window itself. Frame 0 holds the first `hop` samples at its end, after silence.
+    overlap the dual is the window itself. Frame 0 holds the first `hop` samples at its end, after silence, so
+    what comes back is `delay` = W - H samples late.
 
     Args: window: W, samples, even. hop: H, samples, at most W / 2.
     """
@@ -20,33 +24,59 @@ class Frames(nn.Module):
 
     def __init__(self, window: int, hop: int) -> None:
         super().__init__()
-        self.length, self.hop = window, hop
+        self.length, self.hop, self.delay = window, hop, window - hop
         root = torch.hann_window(window, dtype=torch.float64).sqrt()
         place = torch.arange(window) % hop
         power = torch.zeros(hop, dtype=torch.float64).index_add(0, place, root**2)
         self.register_buffer("window", root.float(), persistent=False)
         self.register_buffer("dual", (root / power[place]).float(), persistent=False)
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        """(B, T), T >= 1, to (B, K, W/2 + 1); half precision is transformed in float32."""
-        before = self.length - self.hop
-        samples = before + waveform.shape[1]
-        last_start = (samples - 1) // self.hop * self.hop  # of the frames that hold the last sample
-        padded = F.pad(waveform, (before, last_start + self.length - samples))
-        return self.analysed(padded.unfold(1, self.length, self.hop))
+    def forward(self, waveform: Tensor, memory: Memory) -> Tensor:
+        """(B, K H) to (B, K, W/2 + 1, 2); half precision is transformed in float32."""
+        joined = with_past(waveform, self.delay, 1, memory)
+        return self.analysed(joined.unfold(1, self.length, self.hop))
 
-    def inverse(self, frames: Tensor, length: int) -> Tensor:
-        """(B, K, W/2 + 1) to the waveform (B, length)."""
-        pieces = self.synthesised(frames)
-        samples = self.length + (frames.shape[1] - 1) * self.hop
-        whole = F.fold(pieces.transpose(1, 2), (1, samples), (1, self.length), stride=(1, self.hop))
-        before = self.length - self.hop
-        return whole[:, 0, 0, before : before + length]
+    def inverse(self, frames: Tensor, memory: Memory) -> Tensor:
+        """(B, K, W/2 + 1, 2) to the waveform (B, K H), `delay` samples late."""
+        pieces, before = self.synthesised(frames).transpose(1, 2), memory.take()  # (B, W, K)
+        count = pieces.shape[2]
+        samples = self.length + (count - 1) * self.hop
+        if count == 1:
+            whole = pieces[..., 0]
+        else:
+            whole = F.fold(pieces, (1, samples), (1, self.length), stride=(1, self.hop))[:, 0, 0]
+        if before is not None:
+            whole = whole + F.pad(before, (0, samples - self.delay))
+        ready, later = whole.split([count * self.hop, self.delay], dim=1)
+        memory.leave(later)
+        return ready
 
     def analysed(self, pieces: Tensor) -> Tensor:
-        """Pieces (..., W) of a waveform to their spectra (..., W/2 + 1)."""
-        return torch.fft.rfft(pieces * self.window.to(pieces.dtype))
+        """Pieces (..., W) of a waveform to their spectra (..., W/2 + 1, 2)."""
+        return torch.view_as_real(torch.fft.rfft(pieces * self.window.to(pieces.dtype)))
 
     def synthesised(self, spectra: Tensor) -> Tensor:
-        """Spectra (..., W/2 + 1) to the pieces (..., W) that, added where they overlap, are the waveform."""
-        return torch.fft.irfft(spectra, self.length) * self.dual.to(spectra.real.dtype)
+        """Spectra (..., W/2 + 1, 2) to pieces (..., W) that, added where they overlap, are the waveform."""
+        pieces = torch.fft.irfft(torch.view_as_complex(spectra.contiguous()), self.length)
+        return pieces * self.dual.to(spectra.dtype)
+
+
+class FrameEnhancer(SpeechEnhancer):
+    """A network of `frames` that hears of earlier frames through states alone, and of later ones not at all.
+
+    A subclass sets `frames` and defines `enhance_frames`.
+    """
+
+    causal = True
+    frames: Frames
+
+    def use_frames(self, window: int, hop: int) -> None:
+        self.frames = Frames(window, hop)
+        self.latency_samples, self.step_samples = window, hop
+
+    def piece(self, noisy: Tensor, memory: Memory) -> Tensor:
+        return self.frames.inverse(self.enhance_frames(self.frames(noisy, memory), memory), memory)
+
+    def enhance_frames(self, frames: Tensor, memory: Memory) -> Tensor:
+        """Noisy frames (B, K, W/2 + 1, 2) to enhanced ones; K = 1 is a step of a stream."""
+        raise NotImplementedError

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.errors import UserError
-from sedistill.models.base import SpeechEnhancer
-from sedistill.models.dccrn import Spectrum
 from sedistill.models.fast_gru import GRU
+from sedistill.models.frames import FrameEnhancer
+from sedistill.models.memory import Memory, with_past
 
 SAMPLE_RATE, WINDOW, HOP = 16_000, 512, 256
 LOW_BINS, BANDS = 65, 64  # bins kept as they are; bands in place of the other 192
@@ -22,7 +22,7 @@ CHANNELS, WIDTH = 16, 33  # WIDTH: bands left after two layers that halve them
 DILATIONS = (1, 2, 5)  # in frames
 
 
-class GTCRN(SpeechEnhancer):
+class GTCRN(FrameEnhancer):
     """Grouped temporal convolutional recurrent network, of one size.
 
     Window of 512 samples and hop of 256 with the root of a Hann window; frames of a clip begin one hop before
@@ -34,15 +34,13 @@ class GTCRN(SpeechEnhancer):
     Raises UserError for a sample rate other than 16 kHz, for which window and bands are made.
     """
 
-    causal = True
-    latency_samples = WINDOW
     se_loss = "gtcrn"
 
     def __init__(self, sample_rate: int = SAMPLE_RATE) -> None:
         super().__init__({"sample_rate": sample_rate})
         if sample_rate != SAMPLE_RATE:
             raise UserError(f"sample_rate = {sample_rate}: GTCRN works at {SAMPLE_RATE} Hz alone.")
-        self.spectrum = Spectrum(WINDOW, HOP, root=True)
+        self.use_frames(WINDOW, HOP)
         self.bands = FilterBank()
         self.encoder = nn.ModuleList(
             [
@@ -51,7 +49,7 @@ class GTCRN(SpeechEnhancer):
                 *(TemporalBlock(dilation) for dilation in DILATIONS),
             ]
         )
-        self.recurrent = nn.Sequential(DualPath(), DualPath())
+        self.recurrent = nn.ModuleList([DualPath(), DualPath()])
         self.decoder = nn.ModuleList(
             [
                 *(TemporalBlock(dilation) for dilation in reversed(DILATIONS)),
@@ -60,22 +58,22 @@ class GTCRN(SpeechEnhancer):
             ]
         )
 
-    def forward(self, noisy: Tensor) -> Tensor:
-        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
-        spectrum = self.spectrum(noisy).transpose(1, 2)  # (B, K, bins)
-        parts = torch.stack([spectrum.real, spectrum.imag], dim=1)
+    def enhance_frames(self, frames: Tensor, memory: Memory) -> Tensor:
+        """Noisy frames (B, K, 257, 2) to enhanced ones; K = 1 is a step of a stream."""
+        parts = frames.permute(0, 3, 1, 2)  # (B, 2, K, bins)
         magnitude = (parts.square().sum(dim=1, keepdim=True) + 1e-12).sqrt()
         x = with_neighbours(self.bands(torch.cat([magnitude, parts], dim=1)))
         skips = []
         for encode in self.encoder:
-            x = encode(x)
+            x = encode(x, memory)
             skips.append(x)
-        x = self.recurrent(x)
+        for look_back in self.recurrent:
+            x = look_back(x, memory)
         for decode in self.decoder:
-            x = decode(x + skips.pop())
-        real, imag = self.bands.inverse(x).to(noisy.dtype).unbind(1)
-        masked = spectrum * torch.complex(real, imag)
-        return self.spectrum.inverse(masked.transpose(1, 2), noisy.shape[-1])
+            x = decode(x + skips.pop(), memory)
+        mask_real, mask_imag = self.bands.inverse(x).to(frames.dtype).unbind(1)
+        real, imag = frames.unbind(-1)
+        return torch.stack([real * mask_real - imag * mask_imag, real * mask_imag + imag * mask_real], dim=-1)
 
     def output_layer(self) -> nn.Module:
         last = self.decoder[-1]
@@ -143,7 +141,8 @@ class Strided(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
         self.activation = activation or nn.PReLU()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memory: Memory | None = None) -> Tensor:
+        """One frame at a time, so that nothing is kept in `memory`."""
         return self.activation(self.norm(self.convolution(x)))
 
 
@@ -165,10 +164,10 @@ class TemporalBlock(nn.Module):
         self.after = nn.Sequential(nn.Conv2d(CHANNELS, half, 1), nn.BatchNorm2d(half))
         self.attention = TemporalAttention(half)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
         worked, passed = x.chunk(2, dim=1)
-        worked = F.pad(self.before(with_neighbours(worked)), (0, 0, self.past, 0))
-        worked = self.attention(self.after(self.depthwise(worked)))
+        worked = with_past(self.before(with_neighbours(worked)), self.past, 2, memory)
+        worked = self.attention(self.after(self.depthwise(worked)), memory)
         return torch.stack([worked, passed], dim=2).flatten(1, 2)
 
 
@@ -180,9 +179,11 @@ class TemporalAttention(nn.Module):
         self.recurrent = GRU(channels, 2 * channels)
         self.weigh = nn.Linear(2 * channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
         energies = x.square().mean(dim=-1).transpose(1, 2)  # (B, K, C)
-        weights = torch.sigmoid(self.weigh(self.recurrent(energies)[0]))
+        states, last = self.recurrent(energies, memory.take())
+        memory.leave(last)
+        weights = torch.sigmoid(self.weigh(states))
         return x * weights.transpose(1, 2)[..., None]
 
 
@@ -201,12 +202,12 @@ class DualPath(nn.Module):
         self.frame_linear = nn.Linear(CHANNELS, CHANNELS)
         self.frame_norm = nn.LayerNorm((WIDTH, CHANNELS), eps=1e-8)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
         x = x.permute(0, 2, 3, 1)  # (B, K, F, C)
-        bands = self.along_bands(x.flatten(0, 1)).reshape(x.shape)
+        bands = self.along_bands(x.flatten(0, 1), Memory()).reshape(x.shape)
         x = x + self.band_norm(self.band_linear(bands))
         by_band = x.transpose(1, 2)  # (B, F, K, C)
-        frames = self.along_frames(by_band.flatten(0, 1)).reshape(by_band.shape).transpose(1, 2)
+        frames = self.along_frames(by_band.flatten(0, 1), memory).reshape(by_band.shape).transpose(1, 2)
         x = x + self.frame_norm(self.frame_linear(frames))
         return x.permute(0, 3, 1, 2)
 
@@ -220,6 +221,10 @@ class GroupedGRU(nn.Module):
         self.first = GRU(half, units, bidirectional)
         self.second = GRU(half, units, bidirectional)
 
-    def forward(self, x: Tensor) -> Tensor:
-        first, second = x.chunk(2, dim=-1)
-        return torch.cat([self.first(first)[0], self.second(second)[0]], dim=-1)
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
+        outputs = []
+        for recurrent, half in zip((self.first, self.second), x.chunk(2, dim=-1), strict=True):
+            states, last = recurrent(half, memory.take())
+            memory.leave(last)
+            outputs.append(states)
+        return torch.cat(outputs, dim=-1)

@@ -57,13 +57,13 @@ class WaveUNet(SpeechEnhancer):
             _conv(widths[i + 1] + widths[i], widths[i], up_kernel) for i in range(layers, 0, -1)
         )
         self.output = nn.Conv1d(filters + 1, 1, 1)
-        self.step = 2**layers
+        self.multiple = 2**layers
         self.latency_samples = _lookahead(layers, down_kernel, up_kernel) + 1
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Enhance `noisy` (B, T), T >= 1; returns (B, T), within [-1, 1]."""
         length = noisy.shape[-1]
-        waveform = F.pad(noisy, (0, -length % self.step))[:, None]
+        waveform = F.pad(noisy, (0, -length % self.multiple))[:, None]
         x, skips = waveform, []
         for down in self.down:
             full = F.leaky_relu(down(x), 0.2)

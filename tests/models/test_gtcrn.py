@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from sedistill.errors import UserError
-from sedistill.models.dccrn import Spectrum
 from sedistill.models.gtcrn import GTCRN, DualPath, Strided, TemporalBlock, triangles, with_neighbours
+from sedistill.models.memory import Memory
 
 
 def count(module: nn.Module, trained: bool = False) -> int:
@@ -60,7 +60,7 @@ def test_strided_layers_halve_and_double_the_bands(transposed: bool, bands: int)
 def test_block_passes_half_and_interleaves() -> None:
     block = TemporalBlock(dilation=2).eval()
     x = torch.randn(1, 16, 9, 33)
-    assert torch.equal(block(x)[:, 1::2], x[:, 8:])
+    assert torch.equal(block(x, Memory())[:, 1::2], x[:, 8:])
 
 
 @pytest.mark.parametrize("dilation", [1, 5])
@@ -70,7 +70,7 @@ def test_block_sees_past_frames_only(dilation: int) -> None:
     changed = x.clone()
     changed[:, :, 12] += 1
     with torch.no_grad():
-        moved = (block(x) != block(changed)).any(dim=3).any(dim=1)[0].nonzero()[:, 0]
+        moved = (block(x, Memory()) != block(changed, Memory())).any(dim=3).any(dim=1)[0].nonzero()[:, 0]
     assert moved[0] == 12
     assert 12 + 2 * dilation in moved
 
@@ -81,28 +81,10 @@ def test_dual_path_mixes_bands_both_ways_and_frames_forwards() -> None:
     changed = x.clone()
     changed[:, :, 3, 16] += 1
     with torch.no_grad():
-        moved = (layer(x) != layer(changed)).any(dim=1)[0]
+        moved = (layer(x, Memory()) != layer(changed, Memory())).any(dim=1)[0]
     assert not moved[:3].any()
     assert moved[3].all()
     assert moved[5].all()
-
-
-def test_root_window_needs_no_division() -> None:
-    window = Spectrum(512, 256, root=True).window
-    torch.testing.assert_close(window[:256] ** 2 + window[256:] ** 2, torch.ones(256))
-
-
-def test_latency_by_nan() -> None:
-    """NaN in the future reaches no output earlier than the stated latency, and reaches that one."""
-    model = GTCRN().eval()
-    waits = []
-    for nan_start in (1535, 1536, 1600, 1790, 1791):
-        noisy = torch.randn(1, 2600)
-        noisy[:, nan_start:] = float("nan")
-        with torch.no_grad():
-            waits.append(nan_start - model(noisy).isnan()[0].nonzero()[0].item() + 1)
-    assert max(waits) == model.latency_samples == 512
-    assert model.causal
 
 
 def test_other_rates_are_refused() -> None:
