@@ -23,8 +23,8 @@ import numpy as np
 
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.composite import Distances, frame_distances
+from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.pesq_mos import pesq_wb
-from sedistill.evaluation.quality import METRICS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the plain loop lives with the tests
 from tests.evaluation.reference_composite import reference_distances

@@ -26,10 +26,10 @@ import torch
 from plain import PlainConvTasNet, plain_twin
 from torch import nn
 
+from sedistill.comparing.page import TextTable, markdown_table
 from sedistill.models import build_model
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
-from sedistill.report.comparison import TextTable, markdown_table
 
 RESULTS = Path(__file__).parent / "results" / "paper-macs.csv"
 

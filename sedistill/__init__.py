@@ -31,7 +31,7 @@ from sedistill.errors import nearest
 if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names.py holds it equal to _HOMES
     from sedistill.audio.si_snr import negative_si_snr as negative_si_snr
     from sedistill.audio.spectrum import Stft as Stft
-    from sedistill.comparing.compare import compare as compare
+    from sedistill.comparing.command import compare as compare
     from sedistill.data.fixed_sets import write_fixed_set
     from sedistill.data.mixing import MixingSettings as MixingSettings
     from sedistill.data.prepare import prepare as prepare
@@ -107,7 +107,7 @@ _HOMES = {
     "enhance_files": "enhancing.files",
     "evaluate": "evaluation.evaluate",
     "load_scores": "evaluation.scores",
-    "compare": "comparing.compare",
+    "compare": "comparing.command",
     "distil": "distilling.distil",
 }
 """Public name -> its module, or module:name where it has another name there."""

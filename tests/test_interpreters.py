@@ -10,8 +10,8 @@ import pytest
 from torch.utils.data import DataLoader
 
 from sedistill.data.batches import fixed_loader
-from sedistill.evaluation.quality import METRICS
-from sedistill.evaluation.scoring import ScoringProcess
+from sedistill.evaluation.metric_process import ScoringProcess
+from sedistill.evaluation.metrics import METRICS
 from sedistill.interpreters import (
     PACKAGE_PARENT,
     import_path,

@@ -131,7 +131,7 @@ def clips() -> list[tuple[np.ndarray, np.ndarray]]:
 def test_it_is_better_than_doing_nothing(name: str, clips: list[tuple[np.ndarray, np.ndarray]]) -> None:
     for package in ("pesq", "pystoi"):
         pytest.importorskip(package)
-    from sedistill.evaluation.quality import METRICS
+    from sedistill.evaluation.metrics import METRICS
 
     gains = {metric: [] for metric in ("pesq_wb", "si_sdr", "stoi")}
     for noisy, clean in clips:

@@ -1,4 +1,4 @@
-"""Links the recordings whose licences allow giving trained weights away into a new folder, by the manifest of the data.
+"""Links the recordings whose licences allow giving trained weights away into a new folder, by the manifest.
 
 python recipes/ready-made/select_recordings.py DATA FOLDER
 """
@@ -19,13 +19,13 @@ SPEECH_ONLY = {"modelscope/ClearerVoice-Studio"}  # the origin of its noise is n
 
 
 def may_be_given_away(row: dict[str, str]) -> bool:
-    """Whether a line of the manifest is speech, noise or a room response that weights to be given away may learn from."""
+    """Whether weights to be given away may learn from what a line of the manifest names."""
     source = row["source_repo"]
     return source not in LEFT_OUT and (row["kind"] == "clean" or source not in SPEECH_ONLY)
 
 
 def select(data: Path, folder: Path) -> int:
-    """The number of recordings linked: ``folder`` gets the layout of ``data`` (clean and noise, with their splits)."""
+    """The number of recordings linked: `folder` gets the layout of `data` (clean, noise and their splits)."""
     with (data / "manifest.csv").open(encoding="utf-8", newline="") as manifest:
         chosen = [
             row for row in csv.DictReader(manifest) if row["kind"] in ("clean", "noise") and row["split"]

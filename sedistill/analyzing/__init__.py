@@ -1,6 +1,6 @@
 """What became of the patches in a training (`analyze`), and where DFKD's bands end (`draw_crossover`)."""
 
-from sedistill.analyzing.analyze import analyze
+from sedistill.analyzing.command import analyze
 from sedistill.analyzing.crossover import draw_crossover
 
 __all__ = ["analyze", "draw_crossover"]

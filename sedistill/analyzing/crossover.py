@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sedistill.analyzing.crossover_figure import CrossoverFigure, crossover_svg
 from sedistill.audio.files import probe, read_mono
 from sedistill.audio.spectrum import Stft
 from sedistill.distill.crossover import FrequencyAdapter
@@ -14,7 +15,6 @@ from sedistill.enhancing import enhance
 from sedistill.enhancing.arrays import rate_of
 from sedistill.errors import UserError
 from sedistill.models.saving import load_model
-from sedistill.report.crossover import CrossoverFigure, crossover_svg
 from sedistill.report.figures import require_drawing, standing_alone
 from sedistill.writing import atomic_path, refuse_existing, refuse_impossible
 

@@ -65,7 +65,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("demo"),
     overwrite: Overwrite = False,
 ) -> None:
-    """Run the whole journey on a corpus made on the spot, and write a page to look at and listen to."""
-    from sedistill.demo import run_demo
+    """Run everything on a corpus made on the spot, and write a page to look at and listen to."""
+    from sedistill.demo import make_demo
 
-    run_demo(output, overwrite=overwrite)
+    make_demo(output, overwrite=overwrite)

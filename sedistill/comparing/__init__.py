@@ -1,5 +1,5 @@
-"""Trained methods compared, from evaluations to a page: `compare`, and its `words` and `numbers`."""
+"""Trained methods compared, from evaluations to a page: `compare`, and its `report_text`."""
 
-from sedistill.comparing.compare import compare
+from sedistill.comparing.command import compare
 
 __all__ = ["compare"]

@@ -1,10 +1,10 @@
 """What a comparison must say before anybody believes it: below noisy, few recordings, unknown recordings."""
 
-from sedistill.evaluation.alignment import AlignedSet
-from sedistill.evaluation.comparison import Comparison
-from sedistill.evaluation.quality import METRICS
+from sedistill.comparing.alignment import AlignedSet
+from sedistill.comparing.comparison import Comparison
+from sedistill.comparing.significance import t_quantile
+from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import NOISY
-from sedistill.evaluation.significance import t_quantile
 
 
 def counted_clips(scores: AlignedSet) -> str:

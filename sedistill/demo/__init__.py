@@ -1,5 +1,5 @@
-"""The whole journey, on a corpus made on the spot (`speech`, `noise`): `journey`, and its `story`."""
+"""Sound to student to a page, on a corpus made on the spot (`speech`, `noise`): `make_demo` in `run_demo`."""
 
-from sedistill.demo.journey import run_demo
+from sedistill.demo.run_demo import make_demo
 
-__all__ = ["run_demo"]
+__all__ = ["make_demo"]

@@ -1,7 +1,7 @@
 """The embedded default: a small corpus made on the spot, so that everything can be tried without recordings.
 
 Speech from espeak-ng in ten languages and noises made by code. It sounds like what it is, and what is
-learned on it says little about people in rooms; it is there to see the whole journey work.
+learned on it says little about people in rooms; it is there to see the whole program work.
 """
 
 from collections import Counter

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sedistill.comparing.words import interval_text
+from sedistill.comparing.alignment import align
+from sedistill.comparing.comparison import Difference, compare_methods
+from sedistill.comparing.report_text import interval_text
 from sedistill.demo.folder import METRICS, STUDENTS, Demo
-from sedistill.evaluation.alignment import align
-from sedistill.evaluation.comparison import Difference, compare_methods
-from sedistill.evaluation.quality import METRICS as QUALITY
+from sedistill.evaluation.metrics import METRICS as QUALITY
 from sedistill.report.page import System
 from sedistill.training.run_folder.logs import read_metrics
 

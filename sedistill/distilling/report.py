@@ -22,7 +22,7 @@ from sedistill.distilling.told import TITLES
 from sedistill.distilling.verdicts import NAMES, of_mixtures, verdicts
 from sedistill.enhancing import enhance
 from sedistill.errors import UserError
-from sedistill.evaluation.quality import METRICS
+from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import NOISY, ClipScore, SetScores
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.saving import load_model

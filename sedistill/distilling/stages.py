@@ -21,7 +21,7 @@ from sedistill.distilling.recipes import CLIP_SECONDS, DISTILLED, SEED, recipe_t
 from sedistill.enhancing import enhance_files
 from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import evaluate_models, is_current
-from sedistill.evaluation.quality import METRICS
+from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.models.saving import CARD
 from sedistill.reading import is_taken, shown

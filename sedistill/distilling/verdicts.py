@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sedistill.comparing.clusters import Clusters
+from sedistill.comparing.significance import PairedTest, paired_test
 from sedistill.distilling.recipes import ALONE, DISTILLED, TEACHER
-from sedistill.evaluation.clusters import Clusters
-from sedistill.evaluation.quality import METRICS
+from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores
-from sedistill.evaluation.significance import PairedTest, paired_test
 
 NAMES = {
     NOISY: "noisy input", TEACHER: "teacher", ALONE: "student alone", DISTILLED: "distilled student",

@@ -33,17 +33,17 @@ from sedistill.devices import usable_cores
 from sedistill.enhancing.arrays import enhance, level_factor, rate_of, refuse_not_finite
 from sedistill.errors import UserError
 from sedistill.evaluation.labels import distinct_labels, file_names
-from sedistill.evaluation.quality import (
+from sedistill.evaluation.metric_process import Score, ScoringProcess
+from sedistill.evaluation.metrics import (
     DEFAULT_METRICS,
     METRICS,
     Metric,
     given_and_reference,
     metrics_named,
 )
+from sedistill.evaluation.print_scores import print_score_tables
+from sedistill.evaluation.score_files import write_scores
 from sedistill.evaluation.scores import FACTS, NOISY, ClipScore, SetScores
-from sedistill.evaluation.scoring import Score, ScoringProcess
-from sedistill.evaluation.summaries import write_scores
-from sedistill.evaluation.tables import print_scores
 from sedistill.models.saving import load_model, model_hash, read_card
 from sedistill.progress import ProgressBar
 from sedistill.reading import shown
@@ -79,7 +79,7 @@ def evaluate(
 
     Args:
         model: a network with `sample_rate`, or the folder of a saved model.
-        metrics: names as in `sedistill.evaluation.quality.METRICS`.
+        metrics: names as in `sedistill.evaluation.metrics.METRICS`.
         workers: clips in the works at a time; None takes one a core. The scores do not depend on it.
         correct_level: multiply the output by the model's measured factor onto clean speech.
         align: shift pairs whose noisy file is late or early against the clean one.
@@ -142,7 +142,7 @@ def evaluate_models(
             place.mkdir()
             write_scores(place, results[name])
             if show:
-                print_scores(results[name])
+                print_score_tables(results[name])
                 for line in (*told(pairs.unread), *offset_warning(pairs)):
                     print(line)
     if show:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from sedistill.csv_files import Number, csv_text, read_csv
 from sedistill.errors import UserError
-from sedistill.evaluation.quality import METRICS
+from sedistill.evaluation.metrics import METRICS
 from sedistill.integrity import file_hash
 from sedistill.reading import is_taken
 from sedistill.settings import Record, read_record
@@ -91,7 +91,7 @@ class SetScores:
 
     Attributes
         name: the set's name.
-        metrics: names of the metrics, as in `quality.METRICS`.
+        metrics: names of the metrics, as in `metrics.METRICS`.
         clips: every model on every clip, noisy first.
         facts: what was measured how: set, models, hashes, rates, level correction, code version.
     """

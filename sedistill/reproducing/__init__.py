@@ -1,5 +1,5 @@
 """Every table of the papers as a command: train what is missing, evaluate, set ours beside theirs."""
 
-from sedistill.reproducing.reproduce import reproduce
+from sedistill.reproducing.command import reproduce
 
 __all__ = ["reproduce"]

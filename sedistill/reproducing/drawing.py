@@ -8,13 +8,13 @@ import torch
 from sedistill.audio.spectrum import Stft
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.enhancing import enhance
-from sedistill.evaluation.quality import METRICS
+from sedistill.evaluation.metrics import METRICS
 from sedistill.report.figures import Curve, CurveFigure, Role, curves_svg
 from sedistill.report.side_by_side import ClipPanel, side_by_side_svg
-from sedistill.reproducing.numbers import Block, factor_of
+from sedistill.reproducing.cells import Block, factor_of
+from sedistill.reproducing.report_text import Figure
 from sedistill.reproducing.session import Session
 from sedistill.reproducing.table import CLEAN_PANEL, NOISY_ROW, Chart, Picture
-from sedistill.reproducing.words import Figure
 from sedistill.training.jobs import is_finished
 
 ROLES: tuple[Role, ...] = ("alone", "clean", "distilled", "teacher")

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sedistill.comparing.clusters import Clusters
+from sedistill.comparing.significance import standard_error
 from sedistill.csv_files import csv_text
-from sedistill.evaluation.clusters import Clusters
 from sedistill.evaluation.scores import SetScores, number_text
-from sedistill.evaluation.significance import standard_error
-from sedistill.reproducing.numbers import Block, Scores, factor_of, rows_of
+from sedistill.reproducing.cells import Block, Scores, factor_of, rows_of
 from sedistill.reproducing.table import Row, Table, View
 
 

@@ -9,7 +9,7 @@ from sedistill.reading import TO_BE_READ
 from sedistill.report.document import render
 from sedistill.report.figures import standing_alone
 from sedistill.report.printing import print_tables
-from sedistill.reproducing.words import Result
+from sedistill.reproducing.report_text import Result
 from sedistill.writing import atomic_path
 
 TEXT, PAGE = "result.md", "result.html"

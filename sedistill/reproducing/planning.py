@@ -15,9 +15,9 @@ from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.models.complexity import parameters
 from sedistill.models.presets import build_model
 from sedistill.report.printing import console_for
-from sedistill.reproducing.measuring import Stopwatch
 from sedistill.reproducing.runs import Work, needs
 from sedistill.reproducing.sources import CORPORA, SETS, Sources
+from sedistill.reproducing.step_time import Stopwatch
 from sedistill.reproducing.timing import Timing
 from sedistill.training.jobs import Run, is_finished
 from sedistill.training.recipe import LOSS, Recipe

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sedistill.comparing.methods import nearest
 from sedistill.errors import UserError
-from sedistill.evaluation.methods import nearest
 from sedistill.reproducing.table import NOISY_ROW, Row, Scale, Table
 from sedistill.settings import read_with_base
 from sedistill.training.jobs import Run

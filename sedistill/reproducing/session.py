@@ -10,11 +10,11 @@ from typing import Any
 
 from sedistill.devices import usable_cores
 from sedistill.errors import UserError
-from sedistill.evaluation.quality import metrics_named
+from sedistill.evaluation.metrics import metrics_named
+from sedistill.reproducing.evaluations import evaluate_noisy, evaluate_run
 from sedistill.reproducing.missing import missing
 from sedistill.reproducing.planning import make_plan, print_plan
 from sedistill.reproducing.runs import Work, needs, plan_work, recipe_name, resolved
-from sedistill.reproducing.scoring import evaluate_noisy, evaluate_run
 from sedistill.reproducing.sources import Sources, corpora_of, sources_of
 from sedistill.reproducing.table import Row, Scale, ScaleName, Table
 from sedistill.settings import load_settings

@@ -11,7 +11,7 @@ from sedistill.data.mixing import MixingSettings
 from sedistill.data.set_files import MOST_CLIPS
 from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.errors import UserError
-from sedistill.evaluation.quality import METRICS
+from sedistill.evaluation.metrics import METRICS
 from sedistill.paths import Name, PlainName
 from sedistill.settings import Count, Settings, load_settings
 

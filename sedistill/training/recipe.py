@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from sedistill.data.mixing import MixingSettings
 from sedistill.errors import nearest
-from sedistill.evaluation.quality import METRICS
+from sedistill.evaluation.metrics import METRICS
 from sedistill.paths import Name, UserPath, written_out
 from sedistill.settings import Count, Settings
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES

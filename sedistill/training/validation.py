@@ -12,9 +12,9 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.workers import Batches
 from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import NOISY_SYSTEM, System, in_parallel, score_clip
-from sedistill.evaluation.quality import metrics_named
+from sedistill.evaluation.metric_process import ScoringProcess
+from sedistill.evaluation.metrics import metrics_named
 from sedistill.evaluation.scores import ClipScore
-from sedistill.evaluation.scoring import ScoringProcess
 from sedistill.training.enhancement_losses import loss_text
 from sedistill.training.not_finite import NotFiniteError, broken_clips
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from sedistill.evaluation.score_files import write_scores
 from sedistill.evaluation.scores import NOISY, ClipScore, SetScores
-from sedistill.evaluation.summaries import write_scores
 
 CLIPS = [f"clip{i}" for i in range(8)]
 LABELS = {"si_sdr": "SI-SDR", "stoi": "STOI"}

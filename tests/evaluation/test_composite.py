@@ -20,8 +20,8 @@ from sedistill.evaluation.composite import (
     peaks_matched_segmental_snr,
     segment_snr_db,
 )
+from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.pesq_mos import pesq_wb
-from sedistill.evaluation.quality import METRICS
 from tests.evaluation import reference_composite
 from tests.evaluation.reference_composite import (
     reference_distances,

@@ -8,7 +8,7 @@ import pytest
 
 from sedistill.evaluation.checks import MetricUndefined
 from sedistill.evaluation.dnsmos import dnsmos
-from sedistill.evaluation.quality import METRICS
+from sedistill.evaluation.metrics import METRICS
 from tests.evaluation.signals import RATE, noise, speech_like
 
 WHY = "pip install 'sedistill[dnsmos]' to run it"

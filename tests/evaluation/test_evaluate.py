@@ -16,9 +16,9 @@ from sedistill.errors import UserError
 from sedistill.evaluation import evaluate as module
 from sedistill.evaluation.evaluate import evaluate, evaluate_models
 from sedistill.evaluation.labels import distinct_labels, file_names
-from sedistill.evaluation.quality import DEFAULT_METRICS, METRICS
+from sedistill.evaluation.metric_process import ScoringProcess
+from sedistill.evaluation.metrics import DEFAULT_METRICS, METRICS
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
-from sedistill.evaluation.scoring import ScoringProcess
 from sedistill.models import build_model, model_hash, save_model
 from tests.evaluation.signals import RATE, noise, speech_like
 

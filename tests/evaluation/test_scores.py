@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.errors import UserError
+from sedistill.evaluation.score_files import full_cell, summary_text, write_scores
 from sedistill.evaluation.scores import (
     NOISY,
     ClipScore,
@@ -16,7 +17,6 @@ from sedistill.evaluation.scores import (
     Statistic,
     load_scores,
 )
-from sedistill.evaluation.summaries import full_cell, summary_text, write_scores
 
 NAN = math.nan
 

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sedistill.report import analysis, comparison
+from sedistill.analyzing import page as analysis
+from sedistill.comparing import page as comparison
+from sedistill.comparing.forest import ForestFigure, ForestRow
 from sedistill.report.document import TextTable
 from sedistill.report.figures import GapPanel
-from sedistill.report.forest import ForestFigure, ForestRow
 from sedistill.report.page import render
 from sedistill.report.ratios import RatioFigure, ratios_svg
 from sedistill.reproducing.pages import page as result_page
-from sedistill.reproducing.words import Figure, Result
+from sedistill.reproducing.report_text import Figure, Result
 from tests.report.example import example_report
 
 pytest.importorskip("selenium", reason="pages are tested in a browser by selenium, which is not installed")

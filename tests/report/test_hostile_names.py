@@ -17,8 +17,8 @@ from sedistill.report.figures import Curve, CurveFigure, SpectrogramPanel
 from sedistill.report.page import render
 from sedistill.report.ratios import RatioFigure, ratios_svg
 from sedistill.reproducing.pages import write_result
-from sedistill.reproducing.words import Figure, Result
-from tests.analyzing.test_analyze import run  # noqa: F401  # a fixture
+from sedistill.reproducing.report_text import Figure, Result
+from tests.analyzing.test_command import run  # noqa: F401  # a fixture
 from tests.evaluation.evaluations import scores_around, write_evaluation
 from tests.report.example import example_report
 

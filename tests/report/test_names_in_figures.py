@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sedistill.analyzing.crossover_figure import CrossoverFigure, crossover_svg
+from sedistill.analyzing.figures import ShareMap, share_map_svg
+from sedistill.comparing.forest import ForestFigure, ForestRow, forest_svg
 from sedistill.reading import shown
-from sedistill.report.crossover import CrossoverFigure, crossover_svg
 from sedistill.report.figures import Curve, CurveFigure, curves_svg
-from sedistill.report.forest import ForestFigure, ForestRow, forest_svg
-from sedistill.report.patches import ShareMap, share_map_svg
 from sedistill.report.ratios import RatioFigure, ratios_svg
 from sedistill.report.side_by_side import ClipPanel, side_by_side_svg
 

@@ -14,8 +14,8 @@ from sedistill.models.saving import save_model
 from sedistill.report.figures import CurveFigure
 from sedistill.report.side_by_side import envelope
 from sedistill.reproducing import drawing
+from sedistill.reproducing.cells import Block, Cell, Line
 from sedistill.reproducing.drawing import chosen_clip, pictures
-from sedistill.reproducing.numbers import Block, Cell, Line
 from sedistill.reproducing.table import Table, load_table
 from sedistill.settings import check_settings
 from tests.reproducing.conftest import NETWORK, TABLE

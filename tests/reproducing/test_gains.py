@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.errors import UserError
+from sedistill.reproducing.cells import block
 from sedistill.reproducing.gains import Gain, gain_lines, gains_csv
-from sedistill.reproducing.numbers import block
+from sedistill.reproducing.report_text import gain_table, gain_text, reading, teacher_sentences
 from sedistill.reproducing.table import Table
-from sedistill.reproducing.words import gain_table, gain_text, reading, teacher_sentences
 from sedistill.settings import check_settings
 
 from .conftest import TABLE
-from .test_numbers import evaluation
+from .test_cells import evaluation
 
 NAN = math.nan
 

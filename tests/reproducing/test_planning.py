@@ -7,12 +7,12 @@ import torch
 
 from sedistill.data.prepare import prepare
 from sedistill.errors import UserError
-from sedistill.reproducing import measuring, timing
-from sedistill.reproducing.measuring import Stopwatch
+from sedistill.reproducing import step_time, timing
+from sedistill.reproducing.command import reproduce
 from sedistill.reproducing.planning import Plan, RunCost, epoch_of, make_plan, range_text
-from sedistill.reproducing.reproduce import reproduce
 from sedistill.reproducing.runs import Work, plan_work
 from sedistill.reproducing.sources import Sources
+from sedistill.reproducing.step_time import Stopwatch
 from sedistill.reproducing.table import load_table
 from sedistill.reproducing.timing import Timing
 from sedistill.settings import check_settings
@@ -37,7 +37,7 @@ def test_every_network_and_objective_is_measured_once(
         measured.append((batch, clip_seconds))
         return Timing(0.5, 0.4, 0.9)
 
-    monkeypatch.setattr(measuring, "_at_size", at_size)
+    monkeypatch.setattr(step_time, "_at_size", at_size)
     work, recipes, sources = small
     plan = make_plan(work, recipes, sources, ["train", "valid", "test"], jobs=2, threads=1)
     assert measured == [(4, 0.5), (4, 0.5)], "one network, one objective; the teacher's outputs are kept"
@@ -112,9 +112,9 @@ def test_a_large_step_is_scaled_from_a_short_one() -> None:
         calls.append((clips, length))
         return Timing(0.1, 0.05, 0.2) * (clips * length)
 
-    assert measuring._at_size(seconds_of, 4, 2.0).median == pytest.approx(0.8)
+    assert step_time._at_size(seconds_of, 4, 2.0).median == pytest.approx(0.8)
     assert calls == [(1, 1.0), (4, 2.0)]
-    assert measuring._at_size(seconds_of, 16, 4.0).high == pytest.approx(12.8)
+    assert step_time._at_size(seconds_of, 16, 4.0).high == pytest.approx(12.8)
     assert calls[2:] == [(1, 1.0)]
 
 
@@ -149,7 +149,7 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 
 def lacking(folder: Path, row: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """How the plan of a row of a table at full scale ends, without the measurements."""
-    monkeypatch.setattr(measuring, "_at_size", lambda *_: Timing(1.0, 1.0, 1.0))
+    monkeypatch.setattr(step_time, "_at_size", lambda *_: Timing(1.0, 1.0, 1.0))
     with pytest.raises(UserError) as raised:
         reproduce(folder, data, tmp_path / "out", only=[row], plan_only=True)
     return str(raised.value)
@@ -178,7 +178,7 @@ def test_a_plan_says_everything_that_is_missing(
 def test_a_plan_is_content_with_a_prepared_corpus(
     paper: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measuring, "_at_size", lambda *_: Timing(1.0, 1.0, 1.0))
+    monkeypatch.setattr(step_time, "_at_size", lambda *_: Timing(1.0, 1.0, 1.0))
     prepare(tmp_path / "data" / "speech", clean=recordings / "clean", noise=recordings / "noise")
     assert reproduce(paper / "table1", tmp_path / "data", tmp_path / "out", "small", plan_only=True) is None
     (tmp_path / "empty").mkdir()

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from sedistill.models.presets import build_model
-from sedistill.reproducing import measuring, timing
-from sedistill.reproducing.measuring import Stopwatch
+from sedistill.reproducing import step_time, timing
 from sedistill.reproducing.runs import needs, plan_work, resolved
 from sedistill.reproducing.sources import CORPORA, SETS, corpora_of, sources_of
+from sedistill.reproducing.step_time import Stopwatch
 from sedistill.reproducing.table import Scale, load_table
 from sedistill.settings import check_settings
 from sedistill.training.inputs import tap_names
@@ -140,7 +140,7 @@ def test_every_network_is_small_at_small_scale(paper: str) -> None:
 
 
 def test_every_objective_can_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "_at_size", lambda seconds_of, batch, clip_seconds: seconds_of(1, 0.1))
+    monkeypatch.setattr(step_time, "_at_size", lambda seconds_of, batch, clip_seconds: seconds_of(1, 0.1))
     monkeypatch.setattr(timing, "enough", lambda taken, waited: bool(taken))
     stopwatch = Stopwatch(threads=1)
     for name in NAMES:

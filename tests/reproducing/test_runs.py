@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from sedistill.errors import UserError
+from sedistill.reproducing.report_text import noisy_first
 from sedistill.reproducing.runs import merged, needs, plan_work, resolved
 from sedistill.reproducing.table import load_table
-from sedistill.reproducing.words import noisy_first
 from sedistill.training.jobs import Run
 
 from .conftest import NETWORK

@@ -1,0 +1,237 @@
+"""What a patch analysis says, in figures, tables and sentences: from numbers to data for text and page."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sedistill.analyzing.figures import CategoryCurve, CategoryCurves, CategoryMap, ShareMap, share_text
+from sedistill.analyzing.gaps import KEEP, Gap, distilled_shares, mean_over_bins, over_bins, stft_of
+from sedistill.analyzing.page import AnalysisFigure, AnalysisReport, AnalysisSection
+from sedistill.analyzing.trends import RunTrends
+from sedistill.distill.patch_trends import CATEGORIES
+from sedistill.report.document import TextTable
+from sedistill.report.figures import GapPanel
+
+WIDER = (1, 2, 3)  # the paper names thresholds of 0.01, 0.02 and 0.03
+FEW_RECORDS = 10
+SHOWN_CLIPS = 2
+UNKNOWN = "–"
+
+
+WATCHED = {
+    "valid": "The clips are of the validation set; the paper takes a sample of its training data "
+    "(patch_record.split: train).",
+    "train": "The clips are of the training data, as in the paper, so what is learnt by heart counts too.",
+}
+
+
+def analysis_report(
+    runs: Sequence[RunTrends], gaps: Sequence[Gap], facts: Sequence[tuple[str, str]]
+) -> AnalysisReport:
+    """Everything the text and the page show."""
+    return AnalysisReport(
+        title="What became of the patches",
+        summary=_summary(runs),
+        reading=reading(runs, gaps),
+        sections=[
+            AnalysisSection("Shares of the categories", tables=[shares_table(runs), widened_table(runs)]),
+            _curves_section(runs),
+            *(_gap_section(gap) for gap in gaps),
+            *(
+                _clip_section(runs, gaps, place)
+                for place in range(min(SHOWN_CLIPS, len(runs[0].record.clips)))
+            ),
+        ],
+        facts=facts,
+    )
+
+
+def shares_table(runs: Sequence[RunTrends]) -> TextTable:
+    """One line a run: the share of each category over all clips."""
+    rows = [[run.name, *map(share_text, run.shares()), f"{run.categories.size:,}"] for run in runs]
+    return TextTable(["", *CATEGORIES, "patches"], rows, "Of the patches of all clips.")
+
+
+def widened_table(runs: Sequence[RunTrends]) -> TextTable:
+    """The shares with thresholds further apart: what hangs on them."""
+    sorting = runs[0].sorting
+    rows = [
+        [f"{run.name}, {factor * sorting.converging_below:g} and {factor * sorting.exploding_above:g}",
+         *map(share_text, run.shares_at(factor))]
+        for run in runs for factor in WIDER
+    ]  # fmt: skip
+    return TextTable(["", *CATEGORIES], rows, "The same with thresholds two and three times as far from 0.")
+
+
+def gap_table(gap: Gap, whose: RunTrends) -> TextTable:
+    """What DISPatch makes of the patches in each category of one of the two runs."""
+    record = gap.student.record
+    distilled = distilled_shares(record)
+    columns: dict[str, np.ndarray] = {"teacher ahead": gap.gap > 0, f"selected, keep {KEEP:g}": gap.selected}
+    if distilled is not None:
+        columns["distilled in training"] = mean_over_bins(distilled, record.facts["patch_size"])
+    rows = []
+    for category, name in enumerate(CATEGORIES):
+        inside = whose.categories == category
+        means = [
+            share_text(values[inside].mean()) if inside.any() else UNKNOWN for values in columns.values()
+        ]
+        rows.append([name, share_text(inside.mean()), *means])
+    rows.append(["all", share_text(1.0), *(share_text(values.mean()) for values in columns.values())])
+    return TextTable(["", "share", *columns], rows, f"By the categories of {whose.name}.")
+
+
+def reading(runs: Sequence[RunTrends], gaps: Sequence[Gap]) -> list[str]:
+    """How to read the numbers, and what they do not say."""
+    sorting, facts = runs[0].sorting, runs[0].record.facts
+    level = facts["clean_rms_db"]
+    sentences = [
+        "Of each patch a line is fitted to its error over the training, and the change over that line sorts "
+        f"it: below {sorting.converging_below:g} converging, above {sorting.exploding_above:g} exploding. "
+        "What is stable has converged if its last error is at most the mean of its clip; else it is "
+        "challenging.",
+        f"The thresholds go with the level and with the {sorting.bin_reduction} over the bins of a patch: "
+        "errors grow with the square of the level. The clean speech had an RMS of "
+        f"{np.median(level):.1f} dB full scale ({min(level):.1f} to {max(level):.1f} over the clips). The "
+        "paper does not state its level, so its shares are no yardstick for these.",
+        WATCHED[facts.get("split", "valid")],
+    ]
+    if facts["correct_level"]:
+        sentences.append(
+            "Outputs were multiplied by their best factor onto clean speech, found at each record."
+        )
+    if sorting.include_init:
+        sentences.append(
+            "The untrained network is the first observation; its error makes many trends converging ones."
+        )
+    few = [run.name for run in runs if run.trends.count < FEW_RECORDS]
+    if few:
+        sentences.append(
+            f"Fewer than {FEW_RECORDS} observations ({', '.join(few)}): a trend over so few is coarse."
+        )
+    if len(runs) > 1 and not gaps:
+        sentences.append(
+            "No run here is known as the teacher of another, so no knowledge gap is shown; name it with "
+            "--teacher."
+        )
+    if gaps:
+        sentences.append(
+            "Gaps are those of the networks at their last record, which need not be the ones that were saved."
+        )
+    return sentences
+
+
+def _summary(runs: Sequence[RunTrends]) -> str:
+    told = [f"{run.name} ({run.trends.count} observations to step {run.record.step:,})" for run in runs]
+    facts, clips = runs[0].record.facts, len(runs[0].record.clips)
+    seconds = len(runs[0].record.clean) / facts["sample_rate"]
+    return (
+        f"Errors of patches of {facts['patch_size']} bins and one frame, followed through the training of "
+        f"{' and '.join(told)}, on {clips} clip{'s' if clips > 1 else ''} of together {seconds:.1f} s."
+    )
+
+
+def category_curves(runs: Sequence[RunTrends]) -> list[CategoryCurves]:
+    """Mean errors over the training of each run, all on one scale."""
+    curves = [_curves(run) for run in runs]
+    errors = [error for of_run in curves for curve in of_run for error in curve.errors if error > 0]
+    limits = (min(errors) / 1.3, max(errors) * 1.3) if errors else None
+    return [
+        CategoryCurves(f"errors of {run.name}", of_run, limits)
+        for run, of_run in zip(runs, curves, strict=True)
+    ]
+
+
+def _curves_section(runs: Sequence[RunTrends]) -> AnalysisSection:
+    pictures = zip(runs, category_curves(runs), strict=True)
+    figures = [
+        AnalysisFigure(f"curves-{place}", run.name, picture)
+        for place, (run, picture) in enumerate(pictures, start=1)
+    ]
+    return AnalysisSection(
+        "Errors by category",
+        "Mean error of the patches in each category, over all clips, with the share of patches (after "
+        "figure 2 of the paper). Patches are sorted by all observations; at most 64 of these, evenly spaced, "
+        "and the last are kept and drawn.",
+        figures,
+    )
+
+
+def _curves(run: RunTrends) -> list[CategoryCurve]:
+    shares = run.shares()
+    return [
+        CategoryCurve(name, shares[category], run.steps.tolist(), run.curve(category).tolist())
+        for category, name in enumerate(CATEGORIES)
+        if shares[category] > 0
+    ]
+
+
+def _gap_section(gap: Gap) -> AnalysisSection:
+    return AnalysisSection(
+        f"{gap.teacher.name} and {gap.student.name}",
+        "In what share of the patches the teacher is closer to the clean speech, what share DISPatch would "
+        "select by the knowledge gap, and at what share of the records the training did select, if it does.",
+        tables=[gap_table(gap, gap.student), gap_table(gap, gap.teacher)],
+    )
+
+
+def _clip_section(runs: Sequence[RunTrends], gaps: Sequence[Gap], place: int) -> AnalysisSection:
+    figures = [_category_figure(run, number, place) for number, run in enumerate(runs, start=1)]
+    figures += [_gap_figure(gap, number, place) for number, gap in enumerate(gaps, start=1)]
+    for number, run in enumerate(runs, start=1):
+        figures += _distilled_figure(run, number, place)
+    return AnalysisSection(f"Clip {runs[0].record.clips[place]}", figures=figures)
+
+
+def _category_figure(run: RunTrends, number: int, place: int) -> AnalysisFigure:
+    record, frames = run.record, run.record.frame_slices[place]
+    picture = CategoryMap(
+        f"categories of {run.name} in clip {place + 1}",
+        over_bins(run.categories, record)[:, frames],
+        _noisy_level_db(run, place),
+        *_scales(run),
+    )
+    shares = zip(CATEGORIES, run.shares(frames), strict=True)
+    caption = "In this clip: " + ", ".join(f"{name} {share_text(share)}" for name, share in shares) + "."
+    return AnalysisFigure(
+        f"clip-{place + 1}-categories-{number}", f"Categories: {run.name}", picture,
+        f"{caption} The brighter, the louder the noisy input.",
+    )  # fmt: skip
+
+
+def _gap_figure(gap: Gap, number: int, place: int) -> AnalysisFigure:
+    frames = gap.student.record.frame_slices[place]
+    title = f"knowledge gap of {gap.student.name} in clip {place + 1}"
+    picture = GapPanel(title, over_bins(gap.gap, gap.student.record)[:, frames], *_scales(gap.student))
+    ahead = share_text((gap.gap[:, frames] > 0).mean())
+    return AnalysisFigure(
+        f"clip-{place + 1}-gap-{number}", f"Knowledge gap: {gap.student.name} to {gap.teacher.name}", picture,
+        f"Violet where the teacher is closer to the clean speech ({ahead} of the patches), orange where the "
+        "student is; logarithmic.",
+    )  # fmt: skip
+
+
+def _distilled_figure(run: RunTrends, number: int, place: int) -> list[AnalysisFigure]:
+    shares = distilled_shares(run.record)
+    if shares is None:
+        return []
+    shown = shares[:, run.record.frame_slices[place]]
+    title = f"distilled patches of {run.name} in clip {place + 1}"
+    picture = ShareMap(title, "of the records", shown, *_scales(run))
+    caption = f"At how many of {run.record.selections} records the objective of this run selected each bin."
+    return [
+        AnalysisFigure(f"clip-{place + 1}-distilled-{number}", f"Distilled: {run.name}", picture, caption)
+    ]
+
+
+def _noisy_level_db(run: RunTrends, place: int) -> np.ndarray:
+    import torch
+
+    noisy = torch.from_numpy(run.record.noisy[run.record.sample_slices[place]])[None]
+    return (20 * stft_of(run.record)(noisy)[0].abs().clamp(min=1e-6).log10()).numpy()
+
+
+def _scales(run: RunTrends) -> tuple[float, float]:
+    """Hz of a bin and seconds of a frame."""
+    stft, rate = stft_of(run.record), run.record.facts["sample_rate"]
+    return rate / stft.window_length, stft.hop_length / rate

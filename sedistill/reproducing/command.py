@@ -1,0 +1,79 @@
+"""The command: from a table's folder to its numbers beside the paper's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sedistill.errors import UserError
+from sedistill.reproducing.pages import print_result, require_packages, write_result
+from sedistill.reproducing.report_text import noisy_first
+from sedistill.reproducing.result import gather
+from sedistill.reproducing.session import Session
+from sedistill.reproducing.table import ScaleName, Table, load_table
+from sedistill.reproducing.training_traces import write_analysis
+
+
+def reproduce(
+    folder: Path | str,
+    data: Path | str | None = None,
+    output: Path | str | None = None,
+    scale: str = "full",
+    seeds: int = 1,
+    only: Sequence[str] | None = None,
+    plan_only: bool = False,
+    jobs: int = 1,
+    changes: Sequence[str] = (),
+) -> Path | None:
+    """Train what a table of a paper needs, evaluate it, and write our numbers beside the paper's.
+
+    Everything lands in `output`: corpora, sets, recipes as they were trained, runs, evaluations, and
+    PAPER/TABLE/result.md, .csv and .html. What is there already is kept, so an interrupted command goes on,
+    and tables that share an output share their teachers and rows.
+
+    Args:
+        folder: a table's folder, such as recipes/dispatch/table1.
+        data: the folder of the corpora (full: as downloaded or prepared, by the names the table gives them;
+            small: clean/ and noise/). None where nothing is to be trained.
+        output: default reproduced/PAPER-SCALE.
+        scale: "full" as in the paper, or "small".
+        seeds: seeds 0 .. seeds - 1 of every row; teachers have one.
+        only: keys of rows; the result shows all, with what there is.
+        plan_only: print runs, hours and disk, and stop.
+        jobs: trainings at a time, each with its share of the cores.
+        changes: key=value for every recipe, as for `sedistill train`; for rehearsals.
+
+    Returns the folder of the result; None with plan_only. Raises UserError for what the user can mend, and
+    when runs failed, after everything that could be finished is written.
+    """
+    folder = Path(folder)
+    table = noisy_first(load_table(folder))
+    session = Session(folder, table, scale_named(table, scale), data, output, seeds, only, jobs, changes)
+    if plan_only:
+        session.print_plan()
+        return None
+    require_packages()
+    with session.alone():
+        failed = session.train_and_evaluate()
+        result, numbers = gather(session)
+        place = session.output / session.name
+        write_result(place, result, numbers)
+        analysis = write_analysis(session, place)
+    print_result(result)
+    also = f" The patches of every row, on spectrograms too: {analysis}." if analysis else ""
+    print(f"Written: {place}/result.md and result.html, with every number as CSV.{also}")
+    if failed:
+        first, why = next(iter(failed.items()))
+        raise UserError(
+            f"{len(failed)} of {len(session.work.runs)} runs failed, first {first}: {why}. What is finished "
+            f"is in {place}; the same command line tries the others again."
+        )
+    return place
+
+
+def scale_named(table: Table, name: str) -> ScaleName:
+    """The scale of that name. Raises UserError where the table lacks it."""
+    known: dict[str, ScaleName] = {"full": "full", "small": "small"}
+    if name not in known:
+        raise UserError(f"scale = {name}: choose full or small.")
+    if table.trains and known[name] not in table.scales:
+        raise UserError(f"{table.title}: it has no {name} scale.")
+    return known[name]
