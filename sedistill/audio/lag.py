@@ -39,7 +39,12 @@ class Correlation:
 
 
 def correlate(noisy: NDArray, clean: NDArray, sample_rate: int) -> Correlation | None:
-    """The correlation of two waveforms (T,); None where one of them is silent."""
+    """The correlation of two waveforms (T,); None where one of them is silent.
+
+    >>> clean = np.random.default_rng(0).normal(size=16_000)
+    >>> correlate(np.roll(clean, 80), clean, 16_000).lag
+    80
+    """
     noisy, clean = (np.asarray(side, dtype=np.float32) - np.float32(side.mean()) for side in (noisy, clean))
     size = _fast_size(len(noisy) + len(clean))
     ours, theirs = np.fft.rfft(noisy, size), np.fft.rfft(clean, size)

@@ -23,17 +23,29 @@ _TOO_SMALL_TO_SQUARE = 1e-30  # mean squares below this have lost digits in floa
 
 
 def db_to_gain(db: float) -> float:
-    """20 dB -> 10.0."""
+    """A factor of amplitude from decibels.
+
+    >>> db_to_gain(20)
+    10.0
+    """
     return float(10.0 ** (db / 20.0))
 
 
 def gain_to_db(gain: float) -> float:
-    """10.0 -> 20 dB; 0 -> -inf."""
+    """A factor of amplitude in decibels; -inf for 0.
+
+    >>> gain_to_db(10.0), gain_to_db(0)
+    (20.0, -inf)
+    """
     return 20.0 * math.log10(gain) if gain > 0 else -math.inf
 
 
 def without_mean(samples: NDArray) -> NDArray:
-    """(T,) of floating point less its mean; a constant becomes exact zeros."""
+    """(T,) of floating point less its mean; a constant becomes exact zeros.
+
+    >>> without_mean(np.array([1.0, 2.0, 3.0]))
+    array([-1.,  0.,  1.])
+    """
     if len(samples) == 0 or (samples[0] == samples[-1] and (samples == samples[0]).all()):
         return np.zeros_like(samples)  # which a rounded mean would miss
     return samples - samples.dtype.type(samples.mean(dtype=np.float64))
@@ -52,7 +64,11 @@ def has_steady_mean(samples: NDArray) -> bool:
 
 
 def rms_db(samples: NDArray) -> float:
-    """Root mean square of all samples (T,) around their mean, in dB; -inf for silence or an empty input."""
+    """Root mean square of all samples (T,) around their mean, in dB; -inf for silence or an empty input.
+
+    >>> round(rms_db(np.array([0.5, -0.5])), 4)
+    -6.0206
+    """
     samples = without_mean(samples)
     power = float(np.dot(samples, samples)) / len(samples) if len(samples) else 0.0
     if power < _TOO_SMALL_TO_SQUARE and samples.dtype == np.float32:
@@ -68,6 +84,13 @@ def active_level_db(samples: NDArray, sample_rate: int) -> float:
     it), with a plain rule in place of its envelope follower: no hangover, and a threshold that hangs on the
     loudest frame, so that it works as well for a gun shot followed by nothing and for files with exact zeros
     in the pauses. The last, shorter frame counts with its own length.
+
+    >>> tone = np.sin(np.arange(16_000))
+    >>> with_pause = np.append(tone, np.zeros(16_000))
+    >>> round(rms_db(with_pause) - rms_db(tone), 2)
+    -3.01
+    >>> round(abs(active_level_db(with_pause, 16_000) - active_level_db(tone, 16_000)), 2)
+    0.0
     """
     return rms_and_active_level_db(samples, sample_rate)[1]
 
@@ -87,7 +110,11 @@ def rms_and_active_level_db(samples: NDArray, sample_rate: int) -> tuple[float, 
 
 
 def frame_length(sample_rate: int) -> int:
-    """Samples in a frame, of which levels are made."""
+    """Samples in a frame, of which levels are made.
+
+    >>> frame_length(16_000)
+    320
+    """
     return max(1, round(FRAME_SECONDS * sample_rate))
 
 
@@ -114,7 +141,12 @@ def levels_of_frames(energies: NDArray, surplus: float, samples: int, frame: int
 
 
 def snr_db(clean: NDArray, noise: NDArray, sample_rate: int) -> float:
-    """Active level of the speech above that of the noise, in dB; inf without noise, -inf without speech."""
+    """Active level of the speech above that of the noise, in dB; inf without noise, -inf without speech.
+
+    >>> speech = np.sin(np.arange(16_000))
+    >>> round(snr_db(speech, 0.1 * speech, 16_000), 4)
+    20.0
+    """
     clean_db, noise_db = active_level_db(clean, sample_rate), active_level_db(noise, sample_rate)
     if clean_db == noise_db == -math.inf:
         return math.nan
@@ -122,17 +154,29 @@ def snr_db(clean: NDArray, noise: NDArray, sample_rate: int) -> float:
 
 
 def peak(samples: NDArray) -> float:
-    """Largest magnitude; 0 for an empty input."""
+    """Largest magnitude; 0 for an empty input.
+
+    >>> peak(np.array([0.5, -0.8]))
+    0.8
+    """
     return float(max(samples.max(), -samples.min())) if samples.size else 0.0
 
 
 def clipping_guard(*signals: NDArray, limit: float = PEAK_LIMIT) -> float:
-    """The one factor (at most 1) that keeps all signals within `limit`, to be applied to each of them."""
+    """The one factor (at most 1) that keeps all signals within `limit`, to be applied to each of them.
+
+    >>> clipping_guard(np.array([0.3]), np.array([1.98]))
+    0.5
+    """
     return gain_within(limit, max(peak(signal) for signal in signals))
 
 
 def gain_within(limit: float, highest: float) -> float:
-    """The factor (at most 1) that brings a peak of `highest` within `limit`."""
+    """The factor (at most 1) that brings a peak of `highest` within `limit`.
+
+    >>> gain_within(0.99, 1.98), gain_within(0.99, 0.5)
+    (0.5, 1.0)
+    """
     return limit / highest if highest > limit else 1.0
 
 

@@ -19,6 +19,10 @@ def multi_resolution_distance(estimate: Tensor, target: Tensor) -> Tensor:
     """Spectral convergence plus distance of log magnitudes, means over three resolutions, (B, T) -> (B,).
 
     In float32 at least, also under autocast; short clips as in `at_resolutions`.
+
+    >>> waveform = torch.randn(2, 4_000)
+    >>> multi_resolution_distance(waveform, waveform)
+    tensor([0., 0.])
     """
     with torch.autocast(estimate.device.type, enabled=False):
         estimate, target = at_least_float32(estimate), at_least_float32(target)

@@ -14,6 +14,9 @@ def resample(samples: NDArray, from_rate: int, to_rate: int) -> NDArray:
     """Convert (frames, ...) between rates in Hz along axis 0.
 
     The length becomes round(frames * to_rate / from_rate), at least 1 for a non-empty input.
+
+    >>> resample(np.zeros((48_000, 2)), 48_000, 16_000).shape
+    (16000, 2)
     """
     if from_rate == to_rate or len(samples) == 0:
         return samples

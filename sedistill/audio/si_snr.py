@@ -13,6 +13,14 @@ def negative_si_snr(estimate: Tensor, target: Tensor, eps: float = 1e-8) -> Tens
     -10 log10((|p|^2 + eps) / (|estimate - p|^2 + eps)) (Luo & Mesgarani 2019, equation 12). `eps`, in units
     of energy, keeps values and gradients finite on silence. In float32 at least, also under autocast.
     Raises ValueError when the shapes differ or are not (B, T).
+
+    The energy of what is added here is a hundredth of the target's, that is 20 dB, at any level:
+
+    >>> target, added = torch.tensor([[1.0, -1.0, 1.0, -1.0]]), torch.tensor([[0.1, 0.1, -0.1, -0.1]])
+    >>> negative_si_snr(target + added, target).round(decimals=3)
+    tensor([-20.])
+    >>> negative_si_snr(5 * (target + added), target).round(decimals=3)
+    tensor([-20.])
     """
     if estimate.ndim != 2 or estimate.shape != target.shape:
         raise ValueError(

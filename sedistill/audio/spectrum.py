@@ -24,6 +24,13 @@ class Stft:
 
     window_length, hop_length: in samples. Raises UserError for lengths that are not
     0 < hop <= window <= 65,536.
+
+    >>> stft = Stft(window_length=512, hop_length=128)
+    >>> waveform = torch.randn(2, 16_000)
+    >>> stft(waveform).shape  # 257 bins, 126 frames
+    torch.Size([2, 257, 126])
+    >>> torch.allclose(stft.inverse(stft(waveform), length=16_000), waveform, atol=1e-5)
+    True
     """
 
     window_length: int = 512
@@ -69,5 +76,9 @@ _PROMOTED = {torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Half precision as float32 (complex: complex64); float32 and float64 as they are."""
+    """Half precision as float32 (complex: complex64); float32 and float64 as they are.
+
+    >>> at_least_float32(torch.zeros(1, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
     return values.to(_PROMOTED.get(values.dtype, values.dtype))

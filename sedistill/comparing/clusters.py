@@ -26,6 +26,10 @@ class Clusters:
     Attributes
         utterances: the name of each clip's utterance; "" where it is not known, which shares with none.
         noises: the noise recording of each, or several parted by semicolons; "" likewise.
+
+    >>> clusters = Clusters(utterances=("a", "a", "b"), noises=("rain", "street", "street"))
+    >>> clusters.utterance_count, clusters.noise_count, clusters.independent
+    (2, 2, False)
     """
 
     utterances: tuple[str, ...]

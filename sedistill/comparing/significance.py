@@ -65,6 +65,10 @@ def paired_test(differences: ArrayLike, clusters: Clusters | None = None) -> Pai
     One pair has a mean and nothing else, none has nothing. Differences that are all equal have no spread to
     test the mean against: p_t and d_z are NaN, unless all are zero, where p_t is 1 and d_z 0. Raises
     ValueError for what is not a row of finite numbers.
+
+    >>> test = paired_test([1.0, 2.0, 3.0])
+    >>> test.mean, test.sd, round(test.t, 3), round(test.p_t, 3)
+    (2.0, 1.0, 3.464, 0.074)
     """
     values = _finite_row(differences)
     n = len(values)
@@ -108,7 +112,11 @@ def _covariances(
 
 
 def t_quantile(degrees_of_freedom: int) -> float:
-    """Half the width of a 95 % interval in standard errors."""
+    """Half the width of a 95 % interval in standard errors.
+
+    >>> round(t_quantile(10), 3)
+    2.228
+    """
     return float(_special().stdtrit(degrees_of_freedom, (1 + CONFIDENCE) / 2))
 
 
@@ -118,6 +126,11 @@ def wilcoxon(differences: ArrayLike) -> float:
     Zeros are left out and equal sizes share their mean rank, as Wilcoxon did. Up to 50 pairs p is exact,
     given the ranks, ties included; beyond, it is the normal approximation without continuity correction.
     1 where every difference is zero.
+
+    Three differences of one sign happen in 2 of 2^3 cases:
+
+    >>> wilcoxon([0.1, 0.2, 0.4])
+    0.25
     """
     values = _finite_row(differences)
     values = values[values != 0]
@@ -137,6 +150,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     Where nothing differs, the chance that any of them falls below 0.05 is at most 0.05, however the tests
     depend on each other. NaN stays and does not count: no test was made.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
     """
     known = sorted((p, position) for position, p in enumerate(p_values) if not np.isnan(p))
     corrected, largest = [np.nan] * len(p_values), 0.0
@@ -152,6 +168,10 @@ def share(part: ArrayLike, whole: ArrayLike, clusters: Clusters | None = None) -
     The interval holds every ratio r for which a t-test does not tell the mean of part - r whole from zero. It
     is bounded exactly when the mean of `whole` itself differs from zero at the same level; else None. Between
     clusters it holds what any of their estimates does.
+
+    >>> found = share([0.9, 1.1, 1.0, 1.0], [2.1, 1.9, 2.0, 2.0])
+    >>> found.value, found.low < 0.5 < found.high
+    (0.5, True)
     """
     part, whole = _finite_row(part), _finite_row(whole)
     if len(part) != len(whole):

@@ -228,6 +228,15 @@ def mix_at_snr(
             and nothing is measured.
 
     Returns: noisy, clean, and the factor (at most 1) both were multiplied by to stay below 0.99.
+
+    Speech at -20 dB and noise 10 dB below it, both measured as RMS:
+
+    >>> speech, noise = np.array([0.5, -0.5]), np.array([1.0, 1.0])
+    >>> noisy, clean, guard = mix_at_snr(
+    ...     speech, noise, snr_db=10, level_db=-20, clean_level_db=levels.gain_to_db(0.5), noise_level_db=0
+    ... )
+    >>> clean, (noisy - clean).round(4), guard
+    (array([ 0.1, -0.1]), array([0.0316, 0.0316]), 1.0)
     """
     clean_gain = levels.db_to_gain(level_db - clean_level_db)
     noise_gain = levels.db_to_gain(level_db - snr_db - noise_level_db)
@@ -249,6 +258,11 @@ def join(pieces: Sequence[NDArray], crossfade: int) -> NDArray:
 
     Squared fading gains add up to one, so that joined recordings, which are not alike sample by sample,
     keep their power across the joint.
+
+    >>> join([np.ones(3), np.ones(3)], crossfade=0)
+    array([1., 1., 1., 1., 1., 1.])
+    >>> len(join([np.ones(3), np.ones(3)], crossfade=2))
+    4
     """
     joined = np.empty(sum(map(len, pieces)) - crossfade * (len(pieces) - 1), dtype=pieces[0].dtype)
     rise = np.sin(np.linspace(0.0, np.pi / 2, crossfade, endpoint=False) + np.pi / 4 / max(crossfade, 1))

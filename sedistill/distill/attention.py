@@ -33,6 +33,13 @@ class AttentionTransfer(PairedFeatures):
         linearly before it is brought to unit norm.
 
     Raises UserError for impossible settings, and for maps of different shapes that are not over time alone.
+
+    Maps (1, 0) and (0.6, 0.8) of two frames differ by 0.4 and 0.8:
+
+    >>> import torch
+    >>> student, teacher = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[3.0, 4.0]]])
+    >>> AttentionTransfer([("", "")], map_power=1).compare(student, teacher)
+    tensor([0.6000])
     """
 
     map_power: float = 2.0

@@ -49,6 +49,15 @@ class DISPatch:
     The crossover is read from the target of distillation and used in all comparisons. Computed in float32 at
     least, also under autocast; finite on silence, not finite where one of the signals in `needs` is not, be
     it in a patch that is not selected. Raises UserError for settings that cannot work.
+
+    Of two bins the teacher is right in both, the student in the second alone; half of them is kept:
+
+    >>> clean = torch.tensor([[[4 + 0j], [2 + 0j]]])
+    >>> student = torch.tensor([[[1 + 0j], [2 + 0j]]])
+    >>> from sedistill import MagnitudeL2
+    >>> kd = DISPatch(MagnitudeL2(), UniformPatches(1), keep=0.5)
+    >>> kd.on_spectra(student, teacher=clean, clean=clean)
+    tensor(9.)
     """
 
     loss: BinLoss

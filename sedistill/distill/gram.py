@@ -59,5 +59,11 @@ class GramSimilarity(PairedFeatures):
 
 
 def row_normalised_gram(rows: Tensor) -> Tensor:
-    """(..., N, D) -> (..., N, N): inner products of all rows, each row of them brought to unit norm."""
+    """(..., N, D) -> (..., N, N): inner products of all rows, each row of them brought to unit norm.
+
+    >>> import torch
+    >>> row_normalised_gram(torch.tensor([[3.0, 0.0], [0.0, 2.0]]))
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
     return functional.normalize(rows @ rows.mT, dim=-1, eps=SILENT_NORM)

@@ -29,6 +29,9 @@ def loss_weights(method: str, ratio: Tensor) -> tuple[Tensor, Tensor]:
     A: (1 - ratio, ratio), from one target to the other. B: (ratio, 1), the teacher and more or less of the
     clean speech. C: (1, ratio), the clean speech and more or less of the teacher. Without gradient into the
     ratio, which learns by `policy_loss` alone. Raises UserError for another method.
+
+    >>> loss_weights("A", torch.tensor([0.25]))
+    (tensor([0.7500]), tensor([0.2500]))
     """
     check_choice("method", method, METHODS)
     ratio, one = ratio.detach(), torch.ones_like(ratio)
@@ -41,6 +44,12 @@ def reward(student: Tensor, soft_reference: Tensor, hard_reference: Tensor) -> T
     At most 0 where the soft reference is strictly best (how far the student is behind it), at least 0 where
     the hard one is, 0 where the student is or where nobody is alone in front; NaN where a distance is no
     finite number.
+
+    The teacher is best, the student 2 behind; the clean target is best, the student 1 behind:
+
+    >>> student, soft, hard = torch.tensor([5.0, 5.0]), torch.tensor([3.0, 6.0]), torch.tensor([4.0, 4.0])
+    >>> reward(student, soft, hard)
+    tensor([-2.,  1.])
     """
     soft_wins = (soft_reference < student) & (soft_reference < hard_reference)
     hard_wins = (hard_reference < student) & (hard_reference < soft_reference)
@@ -72,6 +81,12 @@ def bounded_target(
 
     In float64: near 0.5 float32 could not tell changes below 1e-7. Raises UserError for unknown names
     and impossible numbers.
+
+    The clean target won by 1 dB at a distance of -10 dB: of 100 epochs, each moves the ratio by 0.001.
+
+    >>> ratio, reward, distance = torch.tensor([0.5]), torch.tensor([1.0]), torch.tensor([-10.0])
+    >>> bounded_target(ratio, reward, distance, method="A", epochs=100, floor=1.0)
+    tensor([0.4990], dtype=torch.float64)
     """
     check_choice("method", method, METHODS)
     check_choice("direction", direction, DIRECTIONS)
@@ -87,7 +102,11 @@ def bounded_target(
 
 
 def policy_loss(ratio: Tensor, target: Tensor) -> Tensor:
-    """Mean squared distance of the ratios (B,) from their targets (B,); float64 scalar (equation 11)."""
+    """Mean squared distance of the ratios (B,) from their targets (B,); float64 scalar (equation 11).
+
+    >>> policy_loss(torch.tensor([0.5, 0.5]), torch.tensor([0.4, 0.7]))
+    tensor(0.0250, dtype=torch.float64)
+    """
     return (ratio.double() - target.detach()).square().mean()
 
 

@@ -42,6 +42,12 @@ class PatchTrends:
 
     count: J + 1 records so far; sums: of e; moments: of j e; last: e at J. Arrays of one shape, float64. The
     fit is that of the whole sequence at any length.
+
+    >>> trends = PatchTrends.empty(1)
+    >>> for error in (3.0, 2.0, 1.0):
+    ...     trends = trends.with_record(np.array([error]))
+    >>> trends.slopes, trends.changes
+    (array([-1.]), array([-2.]))
     """
 
     count: int
@@ -90,6 +96,10 @@ def categorise(
     included, those whose last error is at most its mean over the clip's patches (equation 3) have converged,
     the rest is challenging. The thresholds are the paper's; they go with its level and its sum over bins.
     Raises ValueError for errors that are not finite: they would all count as challenging.
+
+    >>> categories = categorise(np.array([-1.0, 0.0, 0.0, 1.0]), last=np.array([1.0, 1.0, 9.0, 1.0]))
+    >>> [CATEGORIES[category] for category in categories]
+    ['converging', 'converged', 'challenging', 'exploding']
     """
     if not (np.isfinite(changes).all() and np.isfinite(last).all()):
         raise ValueError("patch errors that are not finite have no category")

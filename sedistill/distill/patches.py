@@ -17,6 +17,9 @@ class UniformPatches:
 
     The top patch may be shorter; only its real bins count. Raises UserError unless size is a whole number
     of at least 1.
+
+    >>> UniformPatches(2).layouts(bins=5).ids
+    tensor([[0, 0, 1, 1, 2]])
     """
 
     size: int = 20
@@ -41,6 +44,9 @@ class MultiScalePatches:
     Each band is cut from its lowest bin upward, so no patch straddles the crossover; the last patch of a band
     may be shorter. Equal sizes are the uniform grid, which is how the paper's 20/20 must be read.
     low, high: sizes in bins. Raises UserError unless whole numbers of at least 1.
+
+    >>> MultiScalePatches(low=1, high=2).layouts(bins=5).ids[1]  # the crossover at bin 1
+    tensor([0, 1, 2, 2, 3])
     """
 
     low: int = 10

@@ -18,6 +18,10 @@ def keep_top(score: Tensor, present: Tensor, keep: float) -> Tensor:
     score: (B, patches, frames); present: bool, same shape, at least one patch a clip. Returns bool, same
     shape, with exactly m entries True a clip. Among equal scores the lowest flat index wins, patch-major,
     then frame; hence a larger `keep` never drops a patch. NaN ranks highest, as in torch's sorting.
+
+    >>> gaps = torch.tensor([[[0.3], [-0.1], [0.9], [0.5]]])
+    >>> keep_top(gaps, torch.ones_like(gaps, dtype=torch.bool), keep=0.5).flatten()
+    tensor([False, False,  True,  True])
     """
     scores, present = score.flatten(1), present.flatten(1)
     scores = scores.masked_fill(scores.isnan(), math.inf)

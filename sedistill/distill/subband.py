@@ -29,6 +29,9 @@ class SubbandKD(SignalObjective):
     sample_rate: in Hz, of importance only where `bands` are frequencies.
 
     A bin on the border of two bands belongs to the upper one. Raises UserError for settings that cannot work.
+
+    >>> SubbandKD(bands=4).bin_ranges  # of 257 bins, 31.25 Hz apart
+    [(0, 64), (64, 128), (128, 192), (192, 257)]
     """
 
     target: str = "band_teachers"

@@ -44,6 +44,10 @@ class WaveformL1(WaveformDistance):
     """Mean over time of |student - target|: distillation of the output in the time domain.
 
     target: "teacher", or "clean" for the same loss without a teacher.
+
+    >>> import torch
+    >>> WaveformL1()(student=torch.tensor([[3.0, 0.0]]), teacher=torch.tensor([[0.0, 1.0]]))
+    tensor(2.)
     """
 
     def distance(self, estimate: Tensor, target: Tensor) -> Tensor:
@@ -54,6 +58,10 @@ class WaveformL2(WaveformDistance):
     """Mean over time of (student - target)^2: distillation of the output in the time domain.
 
     target: "teacher", or "clean" for the same loss without a teacher.
+
+    >>> import torch
+    >>> WaveformL2()(student=torch.tensor([[3.0, 0.0]]), teacher=torch.tensor([[0.0, 1.0]]))
+    tensor(5.)
     """
 
     def distance(self, estimate: Tensor, target: Tensor) -> Tensor:

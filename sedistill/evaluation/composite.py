@@ -70,12 +70,20 @@ class Distances(NamedTuple):
 
 
 def csig(pesq_wb: float, distances: Distances) -> float:
-    """Predicted rating of the speech's distortion, 1 to 5; higher is better."""
+    """Predicted rating of the speech's distortion, 1 to 5; higher is better.
+
+    >>> round(csig(2.0, Distances(llr=0.5, wss=40.0, segmental_snr_db=3.0)), 4)
+    3.4245
+    """
     return _rating(3.093 - 1.029 * distances.llr + 0.603 * pesq_wb - 0.009 * distances.wss)
 
 
 def cbak(pesq_wb: float, distances: Distances) -> float:
-    """Predicted rating of the background's intrusiveness, 1 to 5; higher is better."""
+    """Predicted rating of the background's intrusiveness, 1 to 5; higher is better.
+
+    >>> round(cbak(2.0, Distances(llr=0.5, wss=40.0, segmental_snr_db=3.0)), 4)
+    2.499
+    """
     return _rating(1.634 + 0.478 * pesq_wb - 0.007 * distances.wss + 0.063 * distances.segmental_snr_db)
 
 
@@ -85,7 +93,11 @@ def cbak_peaks_matched(pesq_wb: float, distances: Distances, matched_snr_db: flo
 
 
 def covl(pesq_wb: float, distances: Distances) -> float:
-    """Predicted rating of the overall quality, 1 to 5; higher is better."""
+    """Predicted rating of the overall quality, 1 to 5; higher is better.
+
+    >>> round(covl(2.0, Distances(llr=0.5, wss=40.0, segmental_snr_db=3.0)), 4)
+    2.668
+    """
     return _rating(1.594 + 0.805 * pesq_wb - 0.512 * distances.llr - 0.007 * distances.wss)
 
 
@@ -172,7 +184,11 @@ def _best_mean(distances: Array) -> float:
 
 
 def segment_snr_db(clean: Array, estimate: Array, epsilon: float = EPSILON) -> Array:
-    """SNR of every windowed frame (frames, samples), limited to -10 and 35 dB."""
+    """SNR of every windowed frame (frames, samples), limited to -10 and 35 dB.
+
+    >>> segment_snr_db(np.array([[1.0, -1.0]]), np.array([[0.9, -0.9]])).round(3)
+    array([20.])
+    """
     signal = np.square(clean).sum(axis=1)
     noise = np.square(clean - estimate).sum(axis=1)
     return np.clip(10 * np.log10(signal / (noise + epsilon) + epsilon), *SEGMENT_SNR_LIMITS_DB)
@@ -200,6 +216,11 @@ def linear_predictors(lags: Array) -> tuple[Array, Array]:
     """Levinson-Durbin over all frames: autocorrelation (order + 1, frames) to error filters and their errors.
 
     The filters (order + 1, frames) begin with 1; the errors (frames,) are what they leave of the energy.
+
+    Of a process x[n] = x[n-1] / 2 + white noise, one step back tells all that can be told:
+
+    >>> linear_predictors(np.array([[1.0], [0.5], [0.25]]))[0].ravel()
+    array([ 1. , -0.5,  0. ])
     """
     filters = np.zeros_like(lags)
     filters[0] = 1.0

@@ -12,6 +12,9 @@ def distinct_labels(folders: Sequence[Path], what: str, taken: str = "") -> list
 
     So runs/alone/seed-0/student and runs/kd/seed-0/student are "alone" and "kd". Raises UserError for a
     folder named twice.
+
+    >>> distinct_labels([Path("runs/alone/seed-0/student"), Path("runs/kd/seed-0/student")], "model")
+    ['alone', 'kd']
     """
     resolved = [folder.resolve() for folder in folders]
     for folder in resolved:

@@ -70,7 +70,11 @@ class ClipScore:
 
 @dataclass(frozen=True)
 class Statistic:
-    """A mean over clips: `n` of `of` clips have a value, `sd` is the standard deviation over them."""
+    """A mean over clips: `n` of `of` clips have a value, `sd` is the standard deviation over them.
+
+    >>> Statistic.over([1.0, 3.0, float("nan")])
+    Statistic(mean=2.0, sd=1.4142135623730951, n=2, of=3)
+    """
 
     mean: float
     sd: float
