@@ -85,7 +85,7 @@ def analyze(
             bin_reduction,
             include_init,
         )
-        analysis = analyse_runs(read_runs(folders, sorting), named=teacher is not None)
+        analysis = analyze_runs(read_runs(folders, sorting), named=teacher is not None)
         facts = facts_about(analysis, sorting)
         report = analysis_report(analysis.runs, analysis.gaps, _shown_facts(facts))
         figures = figures_of(report)
@@ -119,7 +119,7 @@ def ordered(runs: list[Path], teacher: Path | None) -> list[Path]:
     return [teacher, *(run for run in runs if run.resolve() != teacher.resolve())]
 
 
-def analyse_runs(runs: list[RunTrends], named: bool) -> Analysis:
+def analyze_runs(runs: list[RunTrends], named: bool) -> Analysis:
     """The gaps to the teacher: the first run if it was named, else the one that another's recipe names."""
     teacher = runs[0] if named else find_teacher(runs)
     if teacher is None:
@@ -129,7 +129,7 @@ def analyse_runs(runs: list[RunTrends], named: bool) -> Analysis:
 
 
 def facts_about(analysis: Analysis, sorting: Sorting) -> dict[str, Any]:
-    """What was analysed how, for whoever reads the numbers later."""
+    """What was analyzed how, for whoever reads the numbers later."""
     first = analysis.runs[0].record
     return {
         "runs": {

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from sedistill.analyzing.categories import CATEGORIES
 from sedistill.analyzing.gaps import Gap, distilled_shares, mean_over_bins
 from sedistill.analyzing.trends import RunTrends
 from sedistill.csv_files import csv_text
-from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.evaluation.scores import number_text
 
 ALL_CLIPS = "all"

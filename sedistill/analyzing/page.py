@@ -51,7 +51,7 @@ class AnalysisReport:
 
 def figures_of(report: AnalysisReport) -> dict[str, str]:
     """Every figure as SVG text, by its key. Raises UserError when matplotlib or jinja2 is not installed."""
-    require_drawing("analysing")
+    require_drawing("analyzing")
     return {one.key: _svg(one.picture) for section in report.sections for one in section.figures}
 
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sedistill.analyzing.categories import CATEGORIES
 from sedistill.analyzing.figures import CategoryCurve, CategoryCurves, CategoryMap, ShareMap, share_text
 from sedistill.analyzing.gaps import KEEP, Gap, distilled_shares, mean_over_bins, over_bins, stft_of
 from sedistill.analyzing.page import AnalysisFigure, AnalysisReport, AnalysisSection
 from sedistill.analyzing.trends import RunTrends
-from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.report.document import TextTable
 from sedistill.report.figures import GapPanel
 

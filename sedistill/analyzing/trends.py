@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sedistill.analyzing.categories import CATEGORIES, categorize
 from sedistill.argument_checks import check_choice
-from sedistill.distill.patch_trends import CATEGORIES, PatchTrends, bins_of_patches, categorise
 from sedistill.errors import UserError
 from sedistill.training.patch_record.record import PatchRecord, read_patch_record
+from sedistill.training.patch_record.trends import PatchTrends, bins_of_patches
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def sort_patches(record: PatchRecord, trends: PatchTrends, sorting: Sorting) -> 
     """The category of every patch (P, K); the mean that divides stable patches is each clip's own."""
     changes = trends.changes
     parts = [
-        categorise(
+        categorize(
             changes[:, frames], trends.last[:, frames], sorting.converging_below, sorting.exploding_above
         )
         for frames in record.frame_slices
@@ -140,7 +141,7 @@ def _refuse_too_little(folder: Path, record: PatchRecord, sorting: Sorting) -> N
 def _refuse_incomparable(folder: Path, record: PatchRecord, first_folder: Path, first: PatchRecord) -> None:
     if record.facts["clips_hash"] != first.facts["clips_hash"]:
         raise UserError(
-            f"{folder} and {first_folder} recorded different clips; runs that are analysed together need one "
+            f"{folder} and {first_folder} recorded different clips; runs that are analyzed together need one "
             "data, one patch_record.split and one patch_record.clips."
         )
     for key in ("patch_size", "level_db", "correct_level"):
@@ -148,5 +149,5 @@ def _refuse_incomparable(folder: Path, record: PatchRecord, first_folder: Path, 
         if here != there:
             raise UserError(
                 f"{folder} was recorded with patch_record.{key} = {here}, {first_folder} with {there}; "
-                "analyse them apart, or train one again."
+                "analyze them apart, or train one again."
             )

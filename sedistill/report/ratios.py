@@ -30,7 +30,7 @@ def ratios_svg(figure: RatioFigure) -> str:
     for clip in most_seen(figure.clips, SINGLE_CLIPS):
         rows = figure.clips == clip
         axes.plot(figure.steps[rows], figure.ratios[rows], color=INK, alpha=0.2, linewidth=0.8)
-    steps, low, median, high = summarise(figure.steps, figure.ratios)
+    steps, low, median, high = summarize(figure.steps, figure.ratios)
     colour = COLOURS["distilled"]
     axes.fill_between(steps, low, high, color=colour, alpha=0.25, linewidth=0, label="80 % of the clips")
     axes.plot(steps, median, color=colour, linewidth=2, label="median")
@@ -40,7 +40,7 @@ def ratios_svg(figure: RatioFigure) -> str:
     return as_svg(canvas, figure.title)
 
 
-def summarise(steps: np.ndarray, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def summarize(steps: np.ndarray, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Mean step, low quantile, median and high quantile of the ratios in each of up to 40 spans of training.
 
     The spans hold equally many different logged steps each (but for rounding), in order.

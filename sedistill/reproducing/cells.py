@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sedistill.analyzing.categories import CATEGORIES
 from sedistill.csv_files import csv_text
-from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import (
     ALL_CLIPS,

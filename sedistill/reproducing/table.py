@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from sedistill.analyzing.categories import CATEGORIES
 from sedistill.data.grid_sets import GridSettings
 from sedistill.data.layouts import LAYOUTS
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.set_files import MOST_CLIPS
-from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.errors import UserError
 from sedistill.evaluation.metrics import METRICS
 from sedistill.paths import Name, PlainName

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from sedistill.analyzing import analyze
+from sedistill.analyzing.categories import CATEGORIES
 from sedistill.analyzing.command import PAGE, THRESHOLD
 from sedistill.analyzing.figures import category_curves_svg
 from sedistill.analyzing.report_text import category_curves
 from sedistill.analyzing.trends import RunTrends, Sorting, read_runs
-from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.report.ratios import RatioFigure, ratios_svg
 from sedistill.reproducing.cells import Observed
 from sedistill.reproducing.report_text import Figure

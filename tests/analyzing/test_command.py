@@ -11,19 +11,13 @@ import torch
 import yaml
 
 from sedistill.analyzing import analyze
+from sedistill.analyzing.categories import CATEGORIES, categorize
 from sedistill.analyzing.gaps import compute_gap, mean_over_bins, over_bins
 from sedistill.analyzing.trends import Sorting, read_runs
 from sedistill.audio.spectrum import Stft
-from sedistill.distill.patch_trends import (
-    CATEGORIES,
-    PatchTrends,
-    ThinnedRecords,
-    bins_of_patches,
-    categorise,
-    patch_errors,
-)
 from sedistill.errors import UserError
 from sedistill.training.patch_record.record import PatchRecord, read_patch_record, write_patch_record
+from sedistill.training.patch_record.trends import PatchTrends, ThinnedRecords, bins_of_patches, patch_errors
 
 RATE, SAMPLES, FRAMES, CLIPS = 16_000, (2_000, 3_000), (16, 24), ["a.flac", "b & c.flac"]
 PATCHES, BINS = 13, 257
@@ -124,7 +118,7 @@ def test_shares_and_curves_are_those_of_the_errors(run: Run, tmp_path: Path) -> 
     errors = np.array([errors_of(record, 3) for record in range(1, 6)])
     slopes = np.polyfit(np.arange(5), errors.reshape(5, -1), 1)[0].reshape(errors.shape[1:])
     parts = [slice(0, 16), slice(16, 40)]
-    expected = np.concatenate([categorise(4 * slopes[:, p], errors[-1][:, p]) for p in parts], axis=1)
+    expected = np.concatenate([categorize(4 * slopes[:, p], errors[-1][:, p]) for p in parts], axis=1)
     rows = {(r["clip"], r["category"]): r for r in rows_in(tmp_path / "out" / "shares.csv")}
     for category, name in enumerate(CATEGORIES):
         inside = expected == category
@@ -225,7 +219,7 @@ def test_a_teacher_is_named_or_found_or_missed_in_words(run: Run, tmp_path: Path
         assert analysis.gaps[0].teacher.name == "other/seed-0"
 
 
-def test_runs_that_cannot_be_analysed(run: Run, tmp_path: Path) -> None:
+def test_runs_that_cannot_be_analyzed(run: Run, tmp_path: Path) -> None:
     good, output = run("good"), tmp_path / "out"
     (tmp_path / "empty").mkdir()
     cases = {

@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 
+from sedistill.analyzing.categories import CATEGORIES
 from sedistill.analyzing.figures import (
     CATEGORY_COLOURS,
     CategoryCurve,
@@ -15,7 +16,6 @@ from sedistill.analyzing.figures import (
     share_map_svg,
     share_text,
 )
-from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.report.figures import INK
 
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from sedistill.analyzing.categories import categorize
 from sedistill.distill import BIN_LOSSES
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.kdrl import PolicyNetwork, bounded_target, loss_weights, policy_loss, reward
-from sedistill.distill.patch_trends import PatchTrends, categorise, patch_errors
 from sedistill.distill.patches import MultiScalePatches, UniformPatches
 from sedistill.distill.selection import CRITERIA, keep_top
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
+from sedistill.training.patch_record.trends import PatchTrends, patch_errors
 from sedistill.training.tasks import level_gain
 from tests.distill.feature_objectives import EVERY_FEATURE_OBJECTIVE, NAMES, some_features
 from tests.distill.signal_objectives import EVERY_SIGNAL_OBJECTIVE, needed, some_signals
@@ -152,7 +153,7 @@ def test_in_the_statistics_of_patches() -> None:
         trends = PatchTrends.empty(*errors.shape).with_record(np.ones_like(errors)).with_record(errors)
         assert not np.isfinite(trends.changes).all()
         with pytest.raises(ValueError, match="not finite"):
-            categorise(trends.changes, trends.last)
+            categorize(trends.changes, trends.last)
 
 
 @pytest.mark.parametrize("broken", BROKEN)

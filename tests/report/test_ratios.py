@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.report.figures import COLOURS, INK
-from sedistill.report.ratios import RatioFigure, most_seen, ratios_svg, summarise
+from sedistill.report.ratios import RatioFigure, most_seen, ratios_svg, summarize
 
 
 def test_summary_by_hand() -> None:
     steps = np.array([20, 20, 20, 40, 40, 40])
     ratios = np.array([0.1, 0.2, 0.6, 0.5, 0.5, 0.5])
-    centres, low, median, high = summarise(steps, ratios)
+    centres, low, median, high = summarize(steps, ratios)
     np.testing.assert_allclose(centres, [20, 40])
     np.testing.assert_allclose(median, [0.2, 0.5])
     np.testing.assert_allclose(low, [0.12, 0.5])
@@ -23,7 +23,7 @@ def test_summary_by_hand() -> None:
 
 def test_long_runs_are_put_together_in_forty_spans() -> None:
     steps = np.repeat(np.arange(20, 2001, 20), 2)
-    centres, _, median, _ = summarise(steps, steps / 2000)
+    centres, _, median, _ = summarize(steps, steps / 2000)
     assert len(centres) == 40
     np.testing.assert_allclose(median, centres / 2000)
 
@@ -31,7 +31,7 @@ def test_long_runs_are_put_together_in_forty_spans() -> None:
 @given(st.lists(st.tuples(st.integers(1, 300), st.floats(0, 1)), max_size=60))
 def test_the_median_lies_in_the_band_and_in_order_of_steps(rows: list[tuple[int, float]]) -> None:
     steps, ratios = np.array([row[0] for row in rows], dtype=int), np.array([row[1] for row in rows])
-    centres, low, median, high = summarise(steps, ratios)
+    centres, low, median, high = summarize(steps, ratios)
     assert (low <= median).all()
     assert (median <= high).all()
     assert (np.diff(centres) > 0).all()

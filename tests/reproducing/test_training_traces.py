@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from sedistill.analyzing.categories import CATEGORIES
 from sedistill.analyzing.command import THRESHOLD
 from sedistill.analyzing.trends import Sorting, read_runs
-from sedistill.distill.patch_trends import CATEGORIES
 from sedistill.reproducing import reproduce, training_traces
 from sedistill.reproducing.table import Table
 from sedistill.settings import check_settings

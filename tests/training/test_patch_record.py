@@ -15,13 +15,13 @@ from sedistill.data.mixing import MixingSettings
 from sedistill.data.prepare import prepare
 from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
-from sedistill.distill.patch_trends import patch_errors
 from sedistill.errors import UserError
 from sedistill.teachers import level_factors, summarise_factors
 from sedistill.training.patch_record.clips import clips_to_watch
 from sedistill.training.patch_record.record import PatchRecord, read_patch_record
 from sedistill.training.patch_record.recorder import PatchRecorder, Selection
 from sedistill.training.patch_record.settings import PatchRecordSettings
+from sedistill.training.patch_record.trends import patch_errors
 from sedistill.training.run import train
 from sedistill.training.tasks import Guides, Task
 from tests.data.sounds import speech_and_noise

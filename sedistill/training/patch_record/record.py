@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sedistill.distill.patch_trends import PatchTrends, ThinnedRecords
 from sedistill.errors import UserError
 from sedistill.integrity import read_sealed_zip, seal
 from sedistill.settings import Record
+from sedistill.training.patch_record.trends import PatchTrends, ThinnedRecords
 from sedistill.writing import atomic_path
 
 NAME = "patches.npz"

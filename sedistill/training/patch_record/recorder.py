@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from sedistill.audio.spectrum import Stft
 from sedistill.distill.dispatch import DISPatch
-from sedistill.distill.patch_trends import PatchTrends, ThinnedRecords, bins_of_patches, patch_errors
 from sedistill.errors import UserError
 from sedistill.models.modes import evaluating
 from sedistill.teachers import level_factors, summarise_factors
@@ -20,6 +19,7 @@ from sedistill.training.not_finite import NotFiniteError
 from sedistill.training.patch_record.clips import WatchedClips
 from sedistill.training.patch_record.record import PatchRecord, write_patch_record
 from sedistill.training.patch_record.settings import PatchRecordSettings
+from sedistill.training.patch_record.trends import PatchTrends, ThinnedRecords, bins_of_patches, patch_errors
 from sedistill.training.tasks import Task, level_gain
 
 

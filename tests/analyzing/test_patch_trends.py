@@ -7,20 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sedistill.distill.patch_trends import (
+from sedistill.analyzing.categories import (
     CATEGORIES,
     CHALLENGING,
     CONVERGED,
     CONVERGING,
     EXPLODING,
+    categorize,
+)
+from sedistill.errors import UserError
+from sedistill.training.patch_record.trends import (
     PatchTrends,
     ThinnedRecords,
     bins_of_patches,
-    categorise,
     patch_bins,
     patch_errors,
 )
-from sedistill.errors import UserError
 
 # (records, patches), between silence and the errors of loud, wrong patches.
 SEQUENCES = st.integers(2, 12).flatmap(
@@ -37,7 +39,7 @@ def trends_of(errors: np.ndarray) -> PatchTrends:
 
 def categories_of(errors: np.ndarray) -> np.ndarray:
     trends = trends_of(errors)
-    return categorise(trends.changes, trends.last)
+    return categorize(trends.changes, trends.last)
 
 
 def test_the_example_by_hand() -> None:
@@ -58,15 +60,15 @@ def test_all_four_categories_by_hand() -> None:
 
 def test_bounds_are_inclusive() -> None:
     changes, last = np.array([-0.01, 0.01, -0.01, 0.01]), np.array([1.0, 1.0, 3.0, 3.0])
-    assert categorise(changes, last).tolist() == [CONVERGED, CONVERGED, CHALLENGING, CHALLENGING]
-    all_alike = categorise(np.zeros(3), np.full(3, 0.7))
+    assert categorize(changes, last).tolist() == [CONVERGED, CONVERGED, CHALLENGING, CHALLENGING]
+    all_alike = categorize(np.zeros(3), np.full(3, 0.7))
     assert all_alike.tolist() == [CONVERGED] * 3, "an error equal to the mean has converged"
 
 
 def test_thresholds_move_the_bounds() -> None:
     changes, last = np.array([-0.015, 0.015]), np.ones(2)
-    assert categorise(changes, last).tolist() == [CONVERGING, EXPLODING]
-    assert categorise(changes, last, -0.02, 0.02).tolist() == [CONVERGED, CONVERGED]
+    assert categorize(changes, last).tolist() == [CONVERGING, EXPLODING]
+    assert categorize(changes, last, -0.02, 0.02).tolist() == [CONVERGED, CONVERGED]
 
 
 @given(SEQUENCES)
@@ -99,7 +101,7 @@ def test_time_reversed_negates_the_trend(errors: np.ndarray) -> None:
 @given(SEQUENCES, st.floats(0, 0.1), st.floats(0, 0.1))
 def test_categories_partition_the_patches(errors: np.ndarray, below: float, above: float) -> None:
     trends = trends_of(errors)
-    found = categorise(trends.changes, trends.last, -below, above)
+    found = categorize(trends.changes, trends.last, -below, above)
     shares = [np.mean(found == category) for category in range(len(CATEGORIES))]
     assert sum(shares) == pytest.approx(1)
     assert ((found == CONVERGING) == (trends.changes < -below)).all()
@@ -115,7 +117,7 @@ def test_one_record_or_none_has_no_trend() -> None:
     assert PatchTrends.empty(3).changes.tolist() == [0, 0, 0]
     one = PatchTrends.empty(2).with_record([1.0, 3.0])
     assert one.changes.tolist() == [0, 0]
-    assert categorise(one.changes, one.last).tolist() == [CONVERGED, CHALLENGING]
+    assert categorize(one.changes, one.last).tolist() == [CONVERGED, CHALLENGING]
 
 
 def test_means_over_bins_are_sums_divided() -> None:

@@ -1,7 +1,7 @@
-"""How the error of each patch goes over a training: a running regression, and the category it ends in.
+"""How the error of each patch goes over a training: a running regression, and some of the records.
 
-The patch analysis of DISPatch (2025, section 2.1). Nothing here grows with the number of records: the line
-of equation 2 needs four values a patch, and of the past only a bounded number of records is kept.
+For the patch analysis of DISPatch (2025, section 2.1). Nothing here grows with the number of records: the
+line of equation 2 needs four values a patch, and of the past only a bounded number of records is kept.
 """
 
 from dataclasses import dataclass, replace
@@ -13,11 +13,6 @@ from torch import Tensor
 from sedistill.argument_checks import check_choice
 from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.patches import UniformPatches, partition
-
-CATEGORIES = ("converging", "converged", "challenging", "exploding")
-CONVERGING, CONVERGED, CHALLENGING, EXPLODING = range(4)
-
-ROUNDING = 1e-12  # the mean of equal errors may come out a last place below them; they count as at the mean
 
 Floats = NDArray[np.float64]
 
@@ -85,28 +80,6 @@ class PatchTrends:
     def changes(self) -> Floats:
         """Delta e = a J, the change over the fitted line."""
         return self.slopes * max(self.count - 1, 0)
-
-
-def categorise(
-    changes: Floats, last: Floats, converging_below: float = -0.01, exploding_above: float = 0.01
-) -> NDArray[np.int8]:
-    """The category of each patch of ONE clip, as an index into CATEGORIES, in the shape of `changes`.
-
-    Converging: Delta e < converging_below; exploding: Delta e > exploding_above. Of the others, bounds
-    included, those whose last error is at most its mean over the clip's patches (equation 3) have converged,
-    the rest is challenging. The thresholds are the paper's; they go with its level and its sum over bins.
-    Raises ValueError for errors that are not finite: they would all count as challenging.
-
-    >>> categories = categorise(np.array([-1.0, 0.0, 0.0, 1.0]), last=np.array([1.0, 1.0, 9.0, 1.0]))
-    >>> [CATEGORIES[category] for category in categories]
-    ['converging', 'converged', 'challenging', 'exploding']
-    """
-    if not (np.isfinite(changes).all() and np.isfinite(last).all()):
-        raise ValueError("patch errors that are not finite have no category")
-    highest_converged = last.mean() * (1 + ROUNDING)
-    stable = np.where(last <= highest_converged, CONVERGED, CHALLENGING)
-    moving = np.where(changes > exploding_above, EXPLODING, stable)
-    return np.where(changes < converging_below, CONVERGING, moving).astype(np.int8)
 
 
 @dataclass(frozen=True)
