@@ -70,11 +70,11 @@ LOSSES: dict[str, Any] = {
     "clean and noise (MV-AT)": CleanAndNoiseKD(),
     "Subband-KD, 4 teachers": SubbandKD(),
     "Subband-KD, 1 teacher": SubbandKD("teacher"),
-    "L2 + DISPatch": DISPatch(MagnitudeL2()),
-    "complex L2, power 0.3 + DISPatch": DISPatch(ComplexL2(0.3)),
-    "KL, generalised + DISPatch": DISPatch(GeneralisedKL()),
-    "DFKD + DISPatch": DISPatch(DFKDLoss()),
-    FULL_METHOD: DISPatch(DFKDLoss(), MultiScalePatches(10, 40)),
+    "L2 + DISPatch": DISPatch(MagnitudeL2(), keep=0.8),
+    "complex L2, power 0.3 + DISPatch": DISPatch(ComplexL2(0.3), keep=0.8),
+    "KL, generalised + DISPatch": DISPatch(GeneralisedKL(), keep=0.8),
+    "DFKD + DISPatch": DISPatch(DFKDLoss(), keep=0.8),
+    FULL_METHOD: DISPatch(DFKDLoss(), MultiScalePatches(10, 40), 0.8),
 }
 
 

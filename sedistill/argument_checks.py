@@ -1,17 +1,76 @@
 """What losses and networks refuse when they are made: anything but the values that can be meant.
 
 Each names the setting, what was given and what to give, in one sentence.
+
+What a setting may be is declared where it is named, once, for constructor and recipe alike:
+
+    power: Annotated[float, Field(gt=0, le=16, description="Compress magnitudes to |.|^power.")] = 1.0
+
+A setting with a description is a key of recipes.
 """
 
 import math
 import numbers
+import types
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from sedistill.errors import UserError, nearest
 from sedistill.settings import value_text
+
+
+class Declared:
+    """A frozen dataclass that checks, when it is made, that every field is what its annotation declares.
+
+    Checked are numbers, flags, choices (Literal) and objects of some class; sequences are left to the class.
+    Raises UserError.
+    """
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self), include_extras=True)
+        for field in fields(self):  # type: ignore[arg-type]
+            check_declared(field.name, getattr(self, field.name), hints[field.name])
+
+
+def check_declared(name: str, value: object, annotation: Any) -> None:
+    """Raises UserError unless `value` is what an annotation declares."""
+    kind, *marks = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    kinds = [one for one in alternatives(kind) if one is not type(None)]
+    optional = len(kinds) < len(alternatives(kind))
+    if optional and value is None:
+        return
+    if kinds == [bool]:
+        check_flag(name, value)
+    elif kinds == [int]:
+        low, high, _ = _limits(marks)
+        check_whole(name, value, low, high)
+    elif kinds == [float]:
+        check_number(name, value, *_limits(marks))
+    elif get_origin(kinds[0]) is Literal:
+        check_choice(name, value, get_args(kinds[0]))
+    elif all(isinstance(one, type) for one in kinds) and str not in kinds and int not in kinds:
+        check_kind(name, value, tuple(kinds), f"{kinds[0].__name__}()" + " or None" * optional)
+
+
+def alternatives(kind: Any) -> list[Any]:
+    """The members of X | Y, else the type itself; Annotated is looked through."""
+    if get_origin(kind) is Annotated:
+        return alternatives(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        return [one for part in get_args(kind) for one in alternatives(part)]
+    return [kind]
+
+
+def _limits(marks: Sequence[Any]) -> tuple[Any, Any, bool]:
+    """Lowest and highest value, and whether the lowest is itself left out."""
+    low, high, above = -math.inf, math.inf, False
+    for one in (limit for mark in marks for limit in getattr(mark, "metadata", ())):
+        low, above = (one.gt, True) if hasattr(one, "gt") else (getattr(one, "ge", low), above)
+        high = getattr(one, "le", high)
+    return low, high, above
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
@@ -22,20 +81,20 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
         raise UserError(f"{name} = '{value_text(value)}' is unknown{nearest(value, choices)}")
 
 
-def check_whole(name: str, value: Any, low: int, high: int, of: str = "") -> None:
+def check_whole(name: str, value: Any, low: float, high: float, of: str = "") -> None:
     """Raises UserError unless `value` is a whole number from `low` to `high`; `of` says what it counts."""
     if not is_whole(value) or not low <= value <= high:
         kind = f"a whole number of {of}" if of else "a whole number"
-        raise UserError(f"{name} = {as_given(value)} is not possible; give {kind}, from {low} to {high}.")
+        limits = "" if low == -math.inf else f", from {low} to {high}"
+        raise UserError(f"{name} = {as_given(value)} is not possible; give {kind}{limits}.")
 
 
 def check_number(name: str, value: Any, low: float, high: float, above: bool = False) -> None:
     """Raises UserError unless low <= value <= high, a finite number; with `above`, low < value."""
     if not is_number(value) or not (low < value if above else low <= value) or not value <= high:
         first = f"above {low:g}" if above else f"from {low:g}"
-        raise UserError(
-            f"{name} = {as_given(value)} is not possible; give a number {first} and up to {high:g}."
-        )
+        limits = "" if low == -math.inf else f" {first} and up to {high:g}"
+        raise UserError(f"{name} = {as_given(value)} is not possible; give a number{limits}.")
 
 
 def is_whole(value: Any) -> bool:

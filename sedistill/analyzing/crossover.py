@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sedistill.analyzing.crossover_figure import CrossoverFigure, crossover_svg
 from sedistill.audio.files import probe, read_mono
 from sedistill.audio.spectrum import Stft
-from sedistill.distill.crossover import FrequencyAdapter
+from sedistill.distill.crossover import FrequencyAdapter, Scan
 from sedistill.enhancing import enhance
 from sedistill.enhancing.arrays import rate_of
 from sedistill.errors import UserError
@@ -18,7 +18,10 @@ from sedistill.models.saving import load_model
 from sedistill.report.figures import require_drawing, standing_alone
 from sedistill.writing import atomic_path, refuse_existing, refuse_impossible
 
-SCANS = {"ascending": "ascending scan, as printed", "descending": "descending scan"}
+SCANS: dict[Scan, str] = {
+    "ascending": "ascending scan, as printed",
+    "descending": "descending scan",
+}
 PLAIN_RATE = 16_000  # Hz, of the papers; a network has its own
 QUIETEST = 1e-8  # magnitude that stands for silence in dB
 
@@ -27,7 +30,7 @@ QUIETEST = 1e-8  # magnitude that stands for silence in dB
 class Crossovers:
     """The last low bin of each frame by scan, each (K,), and the width of a bin in Hz."""
 
-    bins: dict[str, NDArray[np.int64]]
+    bins: dict[Scan, NDArray[np.int64]]
     bin_hz: float
 
     def text(self) -> str:

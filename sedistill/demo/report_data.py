@@ -18,7 +18,7 @@ from sedistill.models.saving import load_model, read_card
 from sedistill.report.figures import Curve, CurveFigure, GapPanel, Role, SpectrogramPanel
 from sedistill.report.page import Metric, Player, ReportData, Score, System, Track, human_count
 from sedistill.settings import load_settings
-from sedistill.training.objectives.signals import BinObjective
+from sedistill.training.objectives import BinObjective
 from sedistill.training.recipe import Recipe
 from sedistill.training.run_folder.logs import read_metrics
 from sedistill.training.run_summary import clip_text
@@ -174,7 +174,7 @@ def _pictures(recipe: Recipe, waves: Waves) -> tuple[list[SpectrogramPanel], Gap
     """Spectrograms of one clip, and what the objective sees and selects in it."""
     settings = recipe.objectives[0]
     assert isinstance(settings, BinObjective)
-    objective = settings.dispatch()
+    objective = settings.build(torch.nn.Module(), None)
     stft = objective.stft
     bin_hz, frame_seconds = 16_000 / stft.window_length, stft.hop_length / 16_000
     batch = {name: torch.from_numpy(wave)[None] for name, wave in waves.items()}

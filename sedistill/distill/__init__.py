@@ -3,6 +3,7 @@
 Losses bin by bin: spectra -> bin loss (`bin_losses`, `dfkd`) -> patches -> selection -> `dispatch`.
 """
 
+from sedistill.distill.attention import AttentionTransfer
 from sedistill.distill.bin_losses import (
     BinLoss,
     ComplexL1,
@@ -11,9 +12,17 @@ from sedistill.distill.bin_losses import (
     MagnitudeL1,
     MagnitudeL2,
 )
+from sedistill.distill.clean_and_noise import CleanAndNoiseKD
 from sedistill.distill.dfkd import DFKDLoss
+from sedistill.distill.frame_kl import FrameKL
+from sedistill.distill.gram import GramSimilarity
+from sedistill.distill.layer_attention import LayerAttention
+from sedistill.distill.multi_view import MultiViewAttentionTransfer
+from sedistill.distill.subband import SubbandKD
+from sedistill.distill.waveform import SISNRTarget, WaveformL1, WaveformL2
 
-# The losses over bins by the name a recipe gives them. To be listed here is to be tested.
+# The losses by the name a recipe gives them; its keys are what the classes declare. To be listed here is to
+# be tested. First those over bins, from which DISPatch selects.
 BIN_LOSSES: dict[str, type[BinLoss]] = {
     "l1": MagnitudeL1,
     "l2": MagnitudeL2,
@@ -21,4 +30,16 @@ BIN_LOSSES: dict[str, type[BinLoss]] = {
     "complex_l2": ComplexL2,
     "dfkd": DFKDLoss,
     "kl_generalised": GeneralisedKL,
+}
+OTHER_LOSSES: dict[str, type] = {
+    "kl": FrameKL,
+    "si_snr": SISNRTarget,
+    "waveform_l1": WaveformL1,
+    "waveform_l2": WaveformL2,
+    "clean_and_noise": CleanAndNoiseKD,
+    "subband": SubbandKD,
+    "attention": AttentionTransfer,
+    "multi_view_attention": MultiViewAttentionTransfer,
+    "gram": GramSimilarity,
+    "layer_attention": LayerAttention,
 }

@@ -1,12 +1,13 @@
 """Attention transfer: where in time a layer is active, compared between student and teacher."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from sedistill.argument_checks import check_choice, check_number
-from sedistill.distill.feature_pairs import MisfitError, PairedFeatures, stretched
+from sedistill.distill.feature_objective import MisfitError, PairedFeatures, stretched
 
 SILENT_NORM = 1e-12  # a map of a smaller norm is not scaled up to 1; a map of zeros stays zeros
 
@@ -42,17 +43,15 @@ class AttentionTransfer(PairedFeatures):
     tensor([0.6000])
     """
 
-    map_power: float = 2.0
-    distance: str = "l1"
-    reduction: str = "mean"
-    interpolate_to: str = "student"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("map_power", self.map_power, 1, 16)
-        check_choice("distance", self.distance, ("l1", "l2", "mse"))
-        check_choice("reduction", self.reduction, ("mean", "sum"))
-        check_choice("interpolate_to", self.interpolate_to, ("student", "teacher"))
+    map_power: Annotated[float, Field(ge=1, le=16, description="Exponent of the activations in a map.")] = 2.0
+    distance: Annotated[Literal["l1", "l2", "mse"], Field(description="Between two maps.")] = "l1"
+    reduction: Annotated[
+        Literal["mean", "sum"],
+        Field(description="Over time, of |.|^p before its root; sum gives the norms of equation 2."),
+    ] = "mean"
+    interpolate_to: Annotated[Literal["student", "teacher"], Field(description="Whose frames are kept.")] = (
+        "student"
+    )
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The distance in each clip, (B,), between activations (B, C, ...)."""

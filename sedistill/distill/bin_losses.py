@@ -1,29 +1,32 @@
 """Losses as maps over time-frequency bins: how far is an estimate from a target, bin by bin."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from sedistill.argument_checks import check_number
+from sedistill.argument_checks import Declared
 from sedistill.distill.crossover import FrequencyAdapter
 
 # Compressed magnitudes are (|z|^2 + COMPRESSION_EPS)^(p/2): a finite slope at 0, near the noise of 16 bits.
 COMPRESSION_EPS = 1e-8
 
-MOST_POWER = 16  # of magnitudes; beyond it float32 holds neither speech nor silence
+# Beyond a power of 16 float32 holds neither speech nor silence.
+Power = Annotated[float, Field(gt=0, le=16, description="Compress magnitudes to |.|^power.")]
 
 # Magnitudes below this count as this in Kullback-Leibler divergences, which know no zeros.
 KL_FLOOR = 1e-8
 
 
-class BinLoss:
+class BinLoss(Declared):
     """A loss bin by bin: loss(estimate, target, low_band=None) -> real map >= 0, (B, F, K).
 
     estimate, target: complex (B, F, K); low_band: bool (B, F, K), for losses that know two bands.
-    To add one, write `compare`; what it needs of a single spectrogram belongs into `view`, because DISPatch
-    compares three spectrograms in pairs and takes the view of each only once.
+    To add one, write a frozen dataclass with `compare`; what it needs of a single spectrogram belongs into
+    `view`, because DISPatch compares three spectrograms in pairs and takes the view of each only once. Fields
+    with a description are keys of recipes.
     """
 
     # Set by losses whose formula differs between a low and a high band.
@@ -55,10 +58,7 @@ class MagnitudeL1(BinLoss):
     tensor([[[4.]]])
     """
 
-    power: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_number("power", self.power, 0, MOST_POWER, above=True)
+    power: Power = 1.0
 
     def view(self, spectrum: Tensor) -> Tensor:
         return compressed_magnitude(spectrum, self.power)
@@ -77,10 +77,7 @@ class MagnitudeL2(BinLoss):
     tensor([[[16.]]])
     """
 
-    power: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_number("power", self.power, 0, MOST_POWER, above=True)
+    power: Power = 1.0
 
     def view(self, spectrum: Tensor) -> Tensor:
         return compressed_magnitude(spectrum, self.power)
@@ -100,10 +97,7 @@ class ComplexL1(BinLoss):
     tensor([[[3.]]])
     """
 
-    power: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_number("power", self.power, 0, MOST_POWER, above=True)
+    power: Power = 1.0
 
     def view(self, spectrum: Tensor) -> Tensor:
         return compressed_spectrum(spectrum, self.power)
@@ -125,10 +119,7 @@ class ComplexL2(BinLoss):
     tensor([[[9.]]])
     """
 
-    power: float = 0.3
-
-    def __post_init__(self) -> None:
-        check_number("power", self.power, 0, MOST_POWER, above=True)
+    power: Power = 0.3
 
     def view(self, spectrum: Tensor) -> Tensor:
         return compressed_spectrum(spectrum, self.power)

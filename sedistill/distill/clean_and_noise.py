@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor
 
-from sedistill.argument_checks import check_choice
 from sedistill.audio.clean_and_noise import clean_and_noise_loss
-from sedistill.distill.signals import SignalObjective
+from sedistill.distill.signal_objective import SignalObjective
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,12 @@ class CleanAndNoiseKD(SignalObjective):
     anything else.
     """
 
-    weight_from: str = "teacher"
+    weight_from: Annotated[
+        Literal["teacher", "clean"],
+        Field(description="Whose energy says how much speech counts against noise."),
+    ] = "teacher"
 
-    def __post_init__(self) -> None:
-        check_choice("weight_from", self.weight_from, ("teacher", "clean"))
+    why_no_patches: ClassVar[str] = "its spectral terms are ratios over whole clips; take it out."
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -1,15 +1,19 @@
 """Where the low band of each frame ends."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from sedistill.argument_checks import check_choice, check_flag, check_number, check_whole
+from sedistill.argument_checks import Declared
+
+Scan = Literal["ascending", "descending"]
 
 
 @dataclass(frozen=True)
-class FrequencyAdapter:
+class FrequencyAdapter(Declared):
     """Where a frame's low band ends: the largest relative jump of the running maximum over frequency.
 
     With a the magnitudes of a frame and F_o[i] = max(a_0 .. a_i), the crossover is the first argmax of
@@ -31,16 +35,15 @@ class FrequencyAdapter:
     tensor([[2]])
     """
 
-    scan: str = "ascending"
-    eps: float = 1e-8
-    swap_bands: bool = False
-    min_bin: int = 0
-
-    def __post_init__(self) -> None:
-        check_choice("scan", self.scan, ("ascending", "descending"))
-        check_number("eps", self.eps, 0, 1e6)
-        check_flag("swap_bands", self.swap_bands)
-        check_whole("min_bin", self.min_bin, 0, 65_535)
+    scan: Annotated[
+        Scan,
+        Field(description="Direction in which the frequency adapter looks for the crossover."),
+    ] = "ascending"
+    eps: Annotated[float, Field(ge=0, le=1e6)] = 1e-8
+    swap_bands: Annotated[bool, Field(description="DFKD: treat low as high, as its Eqs. 5-6 print it.")] = (
+        False
+    )
+    min_bin: Annotated[int, Field(ge=0, le=65_535, description="The adapter starts at this bin.")] = 0
 
     @torch.no_grad()
     def __call__(self, magnitudes: Tensor) -> Tensor:

@@ -1,14 +1,14 @@
 """Dynamic frequency-adaptive distillation: phase alone below a crossover, phase and amplitude above it."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from sedistill.argument_checks import check_kind, check_number
 from sedistill.distill.bin_losses import BinLoss
 from sedistill.distill.crossover import FrequencyAdapter
 
@@ -37,12 +37,10 @@ class DFKDLoss(BinLoss):
     tensor([1.0000, 0.5000])
     """
 
-    beta: float = 0.5
+    beta: Annotated[
+        float, Field(ge=0, le=1, description="DFKD: share of phase in the high band; default 0.5.")
+    ] = 0.5
     adapter: FrequencyAdapter = field(default_factory=FrequencyAdapter)
-
-    def __post_init__(self) -> None:
-        check_number("beta", self.beta, 0, 1)
-        check_kind("adapter", self.adapter, FrequencyAdapter, "FrequencyAdapter()")
 
     def view(self, spectrum: Tensor) -> "PolarView":
         return PolarView(*_Polar.apply(spectrum))

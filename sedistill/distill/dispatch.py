@@ -3,22 +3,24 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from sedistill.argument_checks import as_given, check_choice, check_flag, check_kind, check_number
+from sedistill.argument_checks import Declared, as_given
 from sedistill.audio.spectrum import Stft, at_least_float32
 from sedistill.distill.bin_losses import BinLoss, squared_magnitude
 from sedistill.distill.crossover import FrequencyAdapter
 from sedistill.distill.patches import MultiScalePatches, Partition, UniformPatches, partition
-from sedistill.distill.selection import CRITERIA, keep_top
+from sedistill.distill.selection import Criterion, keep_top
+from sedistill.distill.signal_objective import Target
 from sedistill.errors import UserError
 
 
 @dataclass(frozen=True)
-class DISPatch:
+class DISPatch(Declared):
     """Distil the patches in which the teacher is closer to the clean speech than the student (DISPatch 2025).
 
         kd = DISPatch(DFKDLoss(), patches=MultiScalePatches(10, 40), keep=0.8)
@@ -27,15 +29,14 @@ class DISPatch:
     Every patch gets the knowledge gap score KGS = E(student, clean) - E(teacher, clean), E the mean of the
     bin loss over the patch (equations 4, 5). The share `keep` of highest score, max(1, floor(keep * P)) of
     the P patches of each clip, is distilled: the loss is the mean of the bin loss between student and
-    teacher over the selected bins, then over clips. With keep = 1 that is the plain loss. Spectra are not
-    normalised, so losses follow the level of the waveforms (L1 linearly, L2 by its square).
+    teacher over the selected bins, then over clips. With keep = 1, the default, that is the plain loss.
+    Spectra are not normalised, so losses follow the level of the waveforms (L1 linearly, L2 by its square).
 
     loss: a BinLoss. patches: UniformPatches or MultiScalePatches. keep: the paper's k%, in (0, 1].
     score: "kgs", or table 3's "teacher_top", "teacher_bottom", "student_top", "student_bottom" (highest or
         lowest error towards clean), or "random" (redrawn at each call from torch's global generator).
     target: "teacher", or "clean": the same loss towards the clean speech in the same patches, a control.
     adapter: reads the crossover for MultiScalePatches with a loss that has no adapter of its own.
-    score_metric: another BinLoss for the score (default: `loss`).
     score_reduction: "mean" over a patch's bins, or "sum" as equation 1 prints it.
     normalizer: "bins" (each selected bin counts alike), "patches" (each selected patch does), or "eq6" (sum
         of patch means over P * keep, the printed equation 6).
@@ -62,39 +63,32 @@ class DISPatch:
 
     loss: BinLoss
     patches: UniformPatches | MultiScalePatches = field(default_factory=UniformPatches)
-    keep: float = 0.8
-    score: str = "kgs"
-    target: str = "teacher"
+    keep: Annotated[
+        float, Field(gt=0, le=1, description="DISPatch: share of patches distilled; 1 is plain KD.")
+    ] = 1.0
+    score: Annotated[Criterion, Field(description="DISPatch: what ranks the patches.")] = "kgs"
+    target: Target = "teacher"
     adapter: FrequencyAdapter | None = None
-    score_metric: BinLoss | None = None
-    score_reduction: str = "mean"
-    normalizer: str = "bins"
-    reduction: str = "bins"
+    score_reduction: Literal["mean", "sum"] = "mean"
+    normalizer: Literal["bins", "patches", "eq6"] = "bins"
+    reduction: Annotated[
+        Literal["bins", "bands"],
+        Field(
+            description="DFKD: bins is one mean over all bins (the default), bands the sum of both bands' "
+            "means, as its Eq. 10 prints it."
+        ),
+    ] = "bins"
     require_positive: bool = False
     per_band: bool = False
     stft: Stft = field(default_factory=Stft)
 
     def __post_init__(self) -> None:
-        for name, loss in (
-            ("loss", self.loss),
-            ("score_metric", self.loss if self.score_metric is None else self.score_metric),
-        ):
-            if not isinstance(loss, BinLoss):
-                raise UserError(
-                    f"{name} must be a bin loss such as MagnitudeL2(), not {as_given(loss)}: only a sum over "
-                    "independent bins leaves patches to select. Of the KL divergences GeneralisedKL is one."
-                )
-        check_kind("patches", self.patches, (UniformPatches, MultiScalePatches), "UniformPatches()")
-        check_number("keep", self.keep, 0, 1, above=True)
-        check_kind("adapter", self.adapter, (FrequencyAdapter, type(None)), "FrequencyAdapter() or None")
-        check_kind("stft", self.stft, Stft, "Stft()")
-        check_flag("require_positive", self.require_positive)
-        check_flag("per_band", self.per_band)
-        check_choice("score", self.score, CRITERIA)
-        check_choice("target", self.target, ("teacher", "clean"))
-        check_choice("score_reduction", self.score_reduction, ("mean", "sum"))
-        check_choice("normalizer", self.normalizer, ("bins", "patches", "eq6"))
-        check_choice("reduction", self.reduction, ("bins", "bands"))
+        if not isinstance(self.loss, BinLoss):
+            raise UserError(
+                f"loss must be a bin loss such as MagnitudeL2(), not {as_given(self.loss)}: only a sum over "
+                "independent bins leaves patches to select. Of the KL divergences GeneralisedKL is one."
+            )
+        super().__post_init__()
         if self.reduction == "bands" and self.loss.adapter is None:
             raise UserError(
                 f"reduction = 'bands' needs a loss of two bands such as DFKDLoss(), not {self.loss!r}."
@@ -165,13 +159,10 @@ class DISPatch:
 
     @cached_property
     def _adapter(self) -> FrequencyAdapter | None:
-        metric = self.score_metric or self.loss
-        named = [one for one in (self.adapter, self.loss.adapter, metric.adapter) if one is not None]
-        if any(one != named[0] for one in named):
-            raise UserError("adapter, loss and score_metric name different frequency adapters; give one.")
-        if named:
-            return named[0]
-        return FrequencyAdapter() if self.patches.needs_crossover else None
+        own, of_loss = self.adapter, self.loss.adapter
+        if own is not None and of_loss is not None and own != of_loss:
+            raise UserError("adapter and loss name different frequency adapters; give one.")
+        return own or of_loss or (FrequencyAdapter() if self.patches.needs_crossover else None)
 
     def _spectra(
         self, student: Tensor, teacher: Tensor | None, clean: Tensor | None, explaining: bool = False
@@ -199,8 +190,6 @@ class DISPatch:
     def _distil(self, spectra: dict[str, Tensor], explaining: bool = False) -> "_Outcome":
         spectra = {name: _checked_spectrum(spectrum) for name, spectrum in spectra.items()}
         crossover, low_band = self._bands(spectra[self.target])
-        # The score's views are the loss's own unless it has another metric.
-        score_views = None if self.score_metric is None else _Views(self.score_metric, dict(spectra))
         views = _Views(self.loss, spectra)
         bin_map = self.loss.compare(views["student"], views[self.target], low_band)
         averaged = self._averaged(low_band)
@@ -210,7 +199,7 @@ class DISPatch:
         sums = [patches.sums(bin_map if bins is None else bin_map * bins) for bins in averaged]
         del bin_map  # as large as a spectrogram, and all that follows is about patches
         with torch.no_grad():
-            gap, score = self._gap_and_score(score_views or views, low_band, patches, explaining)
+            gap, score = self._gap_and_score(views, low_band, patches, explaining)
             selected = self._select(gap, score, patches)
             # A patch without a score is not selected by it, and NaN in the clean speech would go unseen.
             unranked = (~score.isfinite() & patches.present).any(dim=(1, 2))[:, None, None]

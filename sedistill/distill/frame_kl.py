@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor
 
-from sedistill.argument_checks import check_choice, check_kind, check_number
 from sedistill.audio.spectrum import Stft
 from sedistill.distill.bin_losses import KL_FLOOR
-from sedistill.distill.signals import SignalObjective
+from sedistill.distill.signal_objective import SignalObjective, Target
 from sedistill.errors import UserError
 
 
@@ -22,6 +23,7 @@ class FrameKL(SignalObjective):
         al. 2015); it is blind to a constant added to all magnitudes of a frame. Or "normalised": magnitudes,
         at least 1e-8, divided by their sum; it is blind to the level of a frame.
     temperature: tau of softmax(magnitudes / tau), the result multiplied by tau^2; for "softmax" only.
+        None: 1.
     target: "teacher", or "clean" for the same loss without a teacher.
 
     The bins of a frame depend on one another and their terms may be negative, so there are no patches from
@@ -36,18 +38,28 @@ class FrameKL(SignalObjective):
     tensor([[0.1308]])
     """
 
-    distribution: str = "softmax"
-    temperature: float = 1.0
-    target: str = "teacher"
+    distribution: Annotated[
+        Literal["softmax", "normalised"],
+        Field(description="How magnitudes become a distribution: softmax, or divided by their sum."),
+    ] = "softmax"
+    temperature: Annotated[float | None, Field(gt=0, le=1e6, description="Of the softmax; default 1.")] = None
+    target: Target = "teacher"
     stft: Stft = field(default_factory=Stft)
 
+    why_no_patches: ClassVar[str] = (
+        "it compares whole frames as distributions, so there are no independent bins to select; "
+        "loss: kl_generalised has them."
+    )
+
     def __post_init__(self) -> None:
-        check_choice("target", self.target, ("teacher", "clean"))
-        check_choice("distribution", self.distribution, ("softmax", "normalised"))
-        check_number("temperature", self.temperature, 0, 1e6, above=True)
-        check_kind("stft", self.stft, Stft, "Stft()")
-        if self.distribution != "softmax" and self.temperature != 1:
-            raise UserError("temperature belongs to distribution = 'softmax'; take it out.")
+        super().__post_init__()
+        if self.distribution != "softmax" and self.temperature is not None:
+            raise UserError("temperature belongs to distribution: softmax; take it out.")
+
+    @classmethod
+    def log_name(cls, name: str, settings: Mapping[str, Any]) -> str:
+        """Which of the two it is."""
+        return name if settings["distribution"] == "softmax" else f"{name}_{settings['distribution']}"
 
     def per_clip(self, signals: Mapping[str, Tensor]) -> Tensor:
         student, target = (self.stft(signals[name]).abs() for name in self.needs)
@@ -56,12 +68,12 @@ class FrameKL(SignalObjective):
     def divergence(self, student: Tensor, target: Tensor) -> Tensor:
         """Magnitudes (B, F, K) each -> the divergence of every frame, (B, K)."""
         wanted, given = self._log_distribution(target), self._log_distribution(student)
-        return self.temperature**2 * (wanted.exp() * (wanted - given)).sum(dim=2)
+        return (self.temperature or 1.0) ** 2 * (wanted.exp() * (wanted - given)).sum(dim=2)
 
     def _log_distribution(self, magnitudes: Tensor) -> Tensor:
         """(B, F, K) -> logarithms of probabilities, (B, K, F)."""
         frames = magnitudes.transpose(1, 2)  # frequency innermost, as torch.stft leaves it in memory
         if self.distribution == "softmax":
-            return (frames / self.temperature).log_softmax(dim=2)
+            return (frames / (self.temperature or 1.0)).log_softmax(dim=2)
         frames = frames.clamp(min=KL_FLOOR)
         return frames.log() - frames.sum(dim=2, keepdim=True).log()

@@ -1,12 +1,21 @@
 """Similarities inside an activation, compared between student and teacher by Gram matrices."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from sedistill.argument_checks import check_choice, check_whole
-from sedistill.distill.feature_pairs import PairedFeatures, averaged, by_frames, check_frames, stretched
+from sedistill.distill.feature_objective import (
+    MostFrames,
+    PairedFeatures,
+    StudentTimeDim,
+    TeacherTimeDim,
+    averaged,
+    by_frames,
+    stretched,
+)
 
 SILENT_NORM = 1e-12
 
@@ -33,17 +42,12 @@ class GramSimilarity(PairedFeatures):
     Networks may differ in width and level. Raises UserError for impossible settings.
     """
 
-    gram: str = "frames"
-    frames: int | None = 256
-    student_time_dim: int = -1
-    teacher_time_dim: int = -1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("gram", self.gram, ("frames", "batch"))
-        check_frames(self.frames)
-        check_whole("student_time_dim", self.student_time_dim, -4, 3)
-        check_whole("teacher_time_dim", self.teacher_time_dim, -4, 3)
+    gram: Annotated[Literal["frames", "batch"], Field(description="Among what similarity is taken.")] = (
+        "frames"
+    )
+    frames: MostFrames = 256
+    student_time_dim: StudentTimeDim = -1
+    teacher_time_dim: TeacherTimeDim = -1
 
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The distance in each clip, (B,), between activations (B, C, ...)."""

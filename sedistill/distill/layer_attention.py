@@ -1,24 +1,32 @@
 """Each layer of the student learns from a mixture of the teacher's layers that attention finds."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sedistill.argument_checks import check_kind, check_whole
-from sedistill.distill.feature_pairs import (
+from sedistill.argument_checks import check_declared, check_kind, check_whole
+from sedistill.distill.feature_objective import (
+    NO_PATCHES,
     Features,
     MisfitError,
+    MostFrames,
+    StudentTimeDim,
+    TeacherTimeDim,
     averaged,
     by_frames,
-    check_frames,
     feature,
     stretched,
 )
+from sedistill.distill.taps import features_of
 from sedistill.errors import UserError
 from sedistill.settings import value_text
+
+Width = Annotated[int, Field(ge=2, le=8192, description="Channels to which all layers are projected.")]
 
 
 class LayerAttention(nn.Module):
@@ -56,22 +64,23 @@ class LayerAttention(nn.Module):
     """
 
     needs = ("student_features", "teacher_features")
+    why_no_patches: ClassVar[str] = NO_PATCHES
 
     def __init__(
         self,
         student_sizes: Mapping[str, int],
         teacher_sizes: Mapping[str, int],
-        width: int = 64,
-        frames: int | None = 256,
-        student_time_dim: int = -1,
-        teacher_time_dim: int = -1,
+        width: Width = 64,
+        frames: MostFrames = 256,
+        student_time_dim: StudentTimeDim = -1,
+        teacher_time_dim: TeacherTimeDim = -1,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        check_whole("width", width, 2, 8192)
-        check_frames(frames)
-        check_whole("student_time_dim", student_time_dim, -4, 3)
-        check_whole("teacher_time_dim", teacher_time_dim, -4, 3)
+        check_declared("width", width, Width)
+        check_declared("frames", frames, MostFrames)
+        check_declared("student_time_dim", student_time_dim, StudentTimeDim)
+        check_declared("teacher_time_dim", teacher_time_dim, TeacherTimeDim)
         check_whole("seed", seed, 0, 2**63 - 1)
         for whose, sizes in (("student", student_sizes), ("teacher", teacher_sizes)):
             check_kind(f"{whose}_sizes", sizes, Mapping, "sizes by the name of a module")
@@ -95,20 +104,31 @@ class LayerAttention(nn.Module):
             self.register_buffer(f"teacher_values_{number}", fixed)
 
     @classmethod
+    def between(
+        cls, student: nn.Module, teacher: nn.Module, *,
+        student_layers: Annotated[
+            Sequence[str], Field(min_length=1, description="Modules of the student, dotted names.")
+        ],
+        teacher_layers: Annotated[
+            Sequence[str], Field(min_length=1, description="Modules of the teacher, dotted names.")
+        ],
+        **settings: Any,
+    ) -> "LayerAttention":  # fmt: skip
+        """For two networks whose layers are looked at once, and found to be of what size."""
+        return cls.for_features(
+            features_of(student, student_layers, "student"),
+            features_of(teacher, teacher_layers, "teacher"),
+            **settings,
+        )
+
+    @classmethod
     def for_features(
-        cls,
-        student_features: Features,
-        teacher_features: Features,
-        width: int = 64,
-        frames: int | None = 256,
-        student_time_dim: int = -1,
-        teacher_time_dim: int = -1,
-        seed: int = 0,
+        cls, student_features: Features, teacher_features: Features, **settings: Any
     ) -> "LayerAttention":
         """For activations such as these, of a clip of any length; their values do not matter."""
-        student_sizes = _sizes(student_features, "student", student_time_dim)
-        teacher_sizes = _sizes(teacher_features, "teacher", teacher_time_dim)
-        return cls(student_sizes, teacher_sizes, width, frames, student_time_dim, teacher_time_dim, seed)
+        student_sizes = _sizes(student_features, "student", settings.get("student_time_dim", -1))
+        teacher_sizes = _sizes(teacher_features, "teacher", settings.get("teacher_time_dim", -1))
+        return cls(student_sizes, teacher_sizes, **settings)
 
     def forward(self, *, student_features: Features, teacher_features: Features) -> Tensor:
         return self.with_parts(student_features=student_features, teacher_features=teacher_features)[0]

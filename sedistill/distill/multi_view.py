@@ -1,20 +1,21 @@
 """Multi-view attention transfer: attention transfer in each view of the attention blocks of MANNER."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from sedistill.argument_checks import check_choice
 from sedistill.distill.attention import AttentionTransfer
-from sedistill.distill.feature_pairs import Features, checked_pairs, distinct
+from sedistill.distill.feature_objective import Features, checked_pairs, distinct
 from sedistill.distill.taps import near_names
 from sedistill.errors import UserError
 from sedistill.settings import value_text
 
-VIEWS = ("channel", "global", "local")
+VIEWS: tuple[Literal["channel", "global", "local"], ...] = ("channel", "global", "local")
 SINGLE_VIEW = "single_view"
 
 
@@ -34,14 +35,21 @@ class MultiViewAttentionTransfer(AttentionTransfer):
     All terms count alike. Raises UserError for impossible settings.
     """
 
-    views: Sequence[str] = VIEWS
-    tap: str = "view"
+    views: Annotated[
+        Sequence[Literal["channel", "global", "local"]],
+        Field(
+            min_length=1,
+            description="Of the three attentions of MANNER's blocks, those that are compared.",
+        ),
+    ] = VIEWS
+    tap: Annotated[
+        Literal["view", "after"], Field(description="The attention itself, or the convolution behind.")
+    ] = "view"
     single_view_pairs: Sequence[tuple[str, str]] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_views(self.views)
-        check_choice("tap", self.tap, ("view", "after"))
         object.__setattr__(self, "views", tuple(self.views))
         given = self.single_view_pairs
         single = (
@@ -51,11 +59,26 @@ class MultiViewAttentionTransfer(AttentionTransfer):
 
     @classmethod
     def between(
-        cls, student: nn.Module, teacher: nn.Module, *, dual_depth: bool = True, fallback: str | None = None,
+        cls, student: nn.Module, teacher: nn.Module, *,
+        pairs: Annotated[
+            Sequence[tuple[str, str]] | None,
+            Field(
+                description="[[layer of the student, of the teacher], ...], such as encoder.3; default: by "
+                "depth."
+            ),
+        ] = None,
+        dual_depth: Annotated[
+            bool, Field(description="By depth: the student's deepest also learns from the next one.")
+        ] = True,
+        fallback: Annotated[
+            Literal["single_view"] | None,
+            Field(description="By depth: compare layers without the block by their output."),
+        ] = None,
         **settings: Any,
     ) -> "MultiViewAttentionTransfer":  # fmt: skip
         """Pair the layers of two networks with MANNER's names of modules by depth, 1 next to the waveform.
 
+        pairs: where they are given, these and nothing by depth.
         In encoder and decoder every layer of the student is paired with the teacher's of the same depth;
         with `dual_depth` its deepest also with the next deeper one of a teacher that has it. Of these pairs
         those count where both have the attention block.
@@ -66,6 +89,8 @@ class MultiViewAttentionTransfer(AttentionTransfer):
         Raises UserError when a network has no such block, when no pair is left, and when the student is the
         deeper one, for which the paper has no rule.
         """
+        if pairs is not None:
+            return cls(pairs, **settings)
         if fallback is not None:
             check_choice("fallback", fallback, (SINGLE_VIEW,))
         views, tap = settings.get("views", VIEWS), settings.get("tap", "view")
@@ -86,6 +111,12 @@ class MultiViewAttentionTransfer(AttentionTransfer):
                 f"{', '.join(ours)}, the teacher in {', '.join(theirs)}; {more}."
             )
         return cls(multi_view, single_view_pairs=single_view if fallback else (), **settings)
+
+    @classmethod
+    def refuse(cls, settings: Mapping[str, Any], given: Collection[str]) -> None:
+        """Raises UserError where pairs are given and found by depth."""
+        if settings["pairs"] is not None and {"dual_depth", "fallback"} & set(given):
+            raise UserError("dual_depth and fallback find pairs by depth; take them out or take out pairs.")
 
     @property
     def student_taps(self) -> tuple[str, ...]:

@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from sedistill.argument_checks import check_whole
+from sedistill.argument_checks import Declared
 
 MOST_BINS = 65_536
 
 
 @dataclass(frozen=True)
-class UniformPatches:
+class UniformPatches(Declared):
     """`size` bins from bin 0 upward in every frame (DISPatch 2025, section 2.1, size 20).
 
     The top patch may be shorter; only its real bins count. Raises UserError unless size is a whole number
@@ -22,12 +24,11 @@ class UniformPatches:
     tensor([[0, 0, 1, 1, 2]])
     """
 
-    size: int = 20
+    size: Annotated[
+        int, Field(ge=1, le=MOST_BINS, alias="patch_size", description="Bins a patch; default 20.")
+    ] = 20
 
     needs_crossover = False
-
-    def __post_init__(self) -> None:
-        check_whole("size", self.size, 1, MOST_BINS, "bins")
 
     @property
     def largest(self) -> int:
@@ -38,7 +39,7 @@ class UniformPatches:
 
 
 @dataclass(frozen=True)
-class MultiScalePatches:
+class MultiScalePatches(Declared):
     """Small patches below a frame's crossover, large ones above (MSSP: DISPatch 2025, section 2.3, 10/40).
 
     Each band is cut from its lowest bin upward, so no patch straddles the crossover; the last patch of a band
@@ -49,12 +50,12 @@ class MultiScalePatches:
     tensor([0, 1, 2, 2, 3])
     """
 
-    low: int = 10
-    high: int = 40
-
-    def __post_init__(self) -> None:
-        check_whole("low", self.low, 1, MOST_BINS, "bins")
-        check_whole("high", self.high, 1, MOST_BINS, "bins")
+    low: Annotated[
+        int, Field(ge=1, le=MOST_BINS, alias="low_patch_size", description="MSSP, low band; default 10.")
+    ] = 10
+    high: Annotated[
+        int, Field(ge=1, le=MOST_BINS, alias="high_patch_size", description="MSSP, high band; default 40.")
+    ] = 40
 
     @property
     def needs_crossover(self) -> bool:
@@ -76,6 +77,12 @@ class MultiScalePatches:
             low_patches + (bin_index - crossover - 1) // self.high,
         )
         return Layouts.of(ids, low_patches)
+
+
+PATCHES: dict[str, type[UniformPatches] | type[MultiScalePatches]] = {
+    "uniform": UniformPatches,
+    "multi-scale": MultiScalePatches,
+}
 
 
 @dataclass(frozen=True)

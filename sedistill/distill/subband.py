@@ -1,16 +1,19 @@
 """Approximation of sub-band distillation: each band of the student learns from a teacher of its own."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from pydantic import Field
+from torch import Tensor, nn
 
-from sedistill.argument_checks import as_given, check_choice, check_kind, check_whole, is_number, is_whole
+from sedistill.argument_checks import as_given, is_number, is_whole
 from sedistill.audio.spectrum import Stft
-from sedistill.distill.signals import SignalObjective
+from sedistill.distill.signal_objective import SignalObjective
 from sedistill.errors import UserError
+from sedistill.paths import UserPath
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,28 @@ class SubbandKD(SignalObjective):
     [(0, 64), (64, 128), (128, 192), (192, 257)]
     """
 
-    target: str = "band_teachers"
-    bands: int | tuple[float, ...] = 4
-    bands_used: tuple[int, ...] | None = None
-    sample_rate: int = 16_000
+    target: Annotated[
+        Literal["band_teachers", "teacher", "clean"],
+        Field(description="A teacher for each band, the run's one for all, or clean speech."),
+    ] = "band_teachers"
+    bands: Annotated[
+        Annotated[int, Field(ge=1, le=257)] | Sequence[Annotated[float, Field(gt=0)]],
+        Field(description="How many of equal width, or the rising frequencies in Hz between them."),
+    ] = 4
+    bands_used: Annotated[
+        Sequence[Annotated[int, Field(ge=0, le=256)]] | None,
+        Field(description="Numbers from 0; default: all of them."),
+    ] = None
+    sample_rate: Annotated[int, Field(ge=1000, le=192_000)] = 16_000
     stft: Stft = field(default_factory=Stft)
 
+    why_no_patches: ClassVar[str] = "its parts are bands; take it out."
+
     def __post_init__(self) -> None:
-        check_choice("target", self.target, ("band_teachers", "teacher", "clean"))
-        check_kind("stft", self.stft, Stft, "Stft()")
-        check_whole("sample_rate", self.sample_rate, 1000, 192_000, "Hz")
+        super().__post_init__()
+        for name in ("bands", "bands_used"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self._bands_are_possible():
             raise UserError(
                 f"bands = {_listed(self.bands)} is not possible; give their number, or rising frequencies in"
@@ -56,11 +71,34 @@ class SubbandKD(SignalObjective):
                 f"bands_used = {_listed(used)} is not possible; give different numbers from 0 to {bands - 1}."
             )
 
+    @classmethod
+    def between(
+        cls, student: nn.Module, teacher: nn.Module | None, *,
+        teachers: Annotated[
+            Sequence[UserPath], Field(description="band_teachers: a saved model for each band.")
+        ] = (),
+        **settings: Any,
+    ) -> "SubbandKD":  # fmt: skip
+        """For the student's sample rate. Who gives it the estimates of `teachers` loads them."""
+        return cls(sample_rate=student.sample_rate, **settings)  # type: ignore[arg-type]
+
+    @classmethod
+    def refuse(cls, settings: Mapping[str, Any], given: Collection[str]) -> None:
+        """Raises UserError unless there is a teacher for each band, or none is wanted."""
+        bands, teachers = settings["bands"], settings["teachers"]
+        count = bands if isinstance(bands, int) else len(bands) + 1
+        wanted = count if settings["target"] == "band_teachers" else 0
+        if len(teachers) != wanted:
+            raise UserError(
+                f"target: {settings['target']} with {count} bands goes with {wanted} teachers, not "
+                f"{len(teachers)}; give one for each band, or target: teacher and none."
+            )
+
     def _bands_are_possible(self) -> bool:
         if isinstance(self.bands, list | tuple):
             possible = all(is_number(hz) and 0 < hz < self.sample_rate / 2 for hz in self.bands)
         else:
-            possible = is_whole(self.bands) and 1 <= self.bands <= self.stft.bins
+            possible = is_whole(self.bands) and 1 <= self.bands <= self.stft.bins  # type: ignore[operator]
         return possible and all(first < end for first, end in self.bin_ranges)
 
     @property

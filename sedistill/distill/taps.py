@@ -1,13 +1,17 @@
 """Activations of a network's modules, kept while it runs: what feature distillation compares."""
 
+import copy
 import difflib
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sedistill.errors import UserError
+
+PROBE_SAMPLES = 16_000
 
 
 class Taps:
@@ -74,6 +78,15 @@ class Taps:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def features_of(network: nn.Module, names: Iterable[str], whose: str) -> dict[str, Tensor]:
+    """What modules give for a second of faint noise, by name; a copy is run, and the network left alone."""
+    probed = copy.deepcopy(network).eval()
+    with Taps(probed, names, whose) as taps, torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)
+        probed(0.01 * torch.randn(1, PROBE_SAMPLES))
+        return taps.take()
 
 
 def near_names(network: nn.Module, name: str) -> list[str]:

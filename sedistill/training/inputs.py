@@ -25,7 +25,6 @@ from sedistill.ready_made import PREFIX
 from sedistill.teachers import Teacher, stacked
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES, EnhancementLoss
 from sedistill.training.objectives import ObjectiveSettings, objective_names
-from sedistill.training.objectives.signals import SubbandObjective
 from sedistill.training.recipe import Recipe
 from sedistill.training.size_defaults import chosen_text, speech_text, with_batches, with_limits
 from sedistill.training.tasks import Guides, Objective
@@ -240,7 +239,7 @@ def band_teachers_of(objectives: Mapping[str, ObjectiveSettings]) -> tuple[dict[
     own = {
         name: [folders.setdefault(folder, len(folders)) for folder in settings.teachers]
         for name, settings in objectives.items()
-        if isinstance(settings, SubbandObjective)
+        if hasattr(settings, "teachers")
     }
     return own, list(folders)
 

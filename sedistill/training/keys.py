@@ -4,17 +4,17 @@ python -m sedistill.training.keys        # writes docs/recipe.md anew
 """
 
 import re
-import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from sedistill.argument_checks import alternatives
 from sedistill.errors import UserError
-from sedistill.training.objectives import ObjectiveSettings
+from sedistill.training.objectives import KINDS
 from sedistill.training.recipe import Recipe
 
 UNITS = {
@@ -62,7 +62,7 @@ class Key:
 def recipe_keys() -> Iterator[Key]:
     """All keys, those of the objectives last, under objectives[LOSS]."""
     yield from _keys_of(Recipe, "")
-    for kind in _objective_kinds():
+    for kind in KINDS:
         losses = ", ".join(get_args(kind.model_fields["loss"].annotation) or ("…",))
         for key in _keys_of(kind, f"objectives[{losses}]."):
             if not key.path.endswith("].loss"):
@@ -77,14 +77,9 @@ def keys_about(word: str) -> list[Key]:
     return found
 
 
-def _objective_kinds() -> list[type[BaseModel]]:
-    union = get_args(ObjectiveSettings)[0]
-    return list(get_args(union))
-
-
 def _keys_of(group: type[BaseModel], prefix: str) -> Iterator[Key]:
     for name, field in group.model_fields.items():
-        inner = next((one for one in _alternatives(field.annotation) if _is_group(one)), None)
+        inner = next((one for one in alternatives(field.annotation) if _is_group(one)), None)
         takes = _takes(field.annotation)
         own = Key(f"{prefix}{name}", takes, _default(field), _unit(name), _meaning(field, inner))
         if inner is None:
@@ -104,17 +99,9 @@ def _is_group(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _alternatives(kind: Any) -> list[Any]:
-    if get_origin(kind) is Annotated:
-        return _alternatives(get_args(kind)[0])
-    if get_origin(kind) in (Union, types.UnionType):
-        return [one for part in get_args(kind) for one in _alternatives(part)]
-    return [kind]
-
-
 def _takes(kind: Any) -> str:
     words = []
-    for one in _alternatives(kind):
+    for one in alternatives(kind):
         origin = get_origin(one)
         if one is type(None):
             words.append("null")

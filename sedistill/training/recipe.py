@@ -11,7 +11,7 @@ from sedistill.paths import Name, UserPath, written_out
 from sedistill.settings import Count, Settings
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.kdrl.settings import KDRLSettings
-from sedistill.training.objectives import ObjectiveSettings
+from sedistill.training.objectives import AnyObjective
 from sedistill.training.patch_record.settings import PatchRecordSettings
 
 MOST_MIXTURES = 10_000_000  # an epoch: more would be more than a year of sound
@@ -229,7 +229,7 @@ class Recipe(Settings):
         "so that under one clip_norm plain and distilled runs are comparable.",
     )
     kd_weight: float = Field(0.5, ge=0, le=1e9, description="Weight of the sum of the objectives.")
-    objectives: list[ObjectiveSettings] = Field(default_factory=list, description="None = plain training.")
+    objectives: list[AnyObjective] = Field(default_factory=list, description="None = plain training.")
     two_step: TwoStepSettings | None = Field(
         None, description="Distil first and supervise afterwards instead of both at once."
     )

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from sedistill.distill.clean_and_noise import CleanAndNoiseKD
 from sedistill.distill.frame_kl import FrameKL
-from sedistill.distill.signals import SignalObjective
+from sedistill.distill.signal_objective import SignalObjective
 from sedistill.distill.subband import SubbandKD
 from sedistill.distill.waveform import SISNRTarget, WaveformL1, WaveformL2
 

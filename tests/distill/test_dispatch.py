@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from sedistill import (
 )
 from sedistill.distill import BIN_LOSSES
 from sedistill.distill.bin_losses import BinLoss
-from sedistill.distill.selection import CRITERIA
+from sedistill.distill.selection import Criterion
 from sedistill.errors import UserError
 
 from . import reference
@@ -36,15 +37,15 @@ EVERY_OBJECTIVE = [
     SISNRTarget(),
     SISNRTarget("clean"),
     *(DISPatch(kind(), keep=1.0) for kind in BIN_LOSSES.values()),
-    *(DISPatch(kind(), UniformPatches(20)) for kind in BIN_LOSSES.values()),
+    *(DISPatch(kind(), UniformPatches(20), keep=0.8) for kind in BIN_LOSSES.values()),
     *(DISPatch(kind(), MultiScalePatches(10, 40), keep=0.5) for kind in BIN_LOSSES.values()),
-    *(DISPatch(MagnitudeL2(), keep=0.3, score=score) for score in CRITERIA if score != "random"),
+    *(DISPatch(MagnitudeL2(), keep=0.3, score=score) for score in get_args(Criterion) if score != "random"),
     DISPatch(ComplexL2(), target="clean", keep=0.5),
+    DISPatch(DFKDLoss(), MultiScalePatches(), keep=0.8, per_band=True, normalizer="patches"),
     DISPatch(
-        DFKDLoss(), MultiScalePatches(), per_band=True, score_metric=MagnitudeL2(), normalizer="patches"
+        DFKDLoss(adapter=FrequencyAdapter("descending")), MultiScalePatches(), 0.8, require_positive=True
     ),
-    DISPatch(DFKDLoss(adapter=FrequencyAdapter("descending")), MultiScalePatches(), require_positive=True),
-    DISPatch(MagnitudeL2(power=0.3), score_reduction="sum", normalizer="eq6"),
+    DISPatch(MagnitudeL2(power=0.3), keep=0.8, score_reduction="sum", normalizer="eq6"),
 ]
 every_objective = pytest.mark.parametrize("objective", EVERY_OBJECTIVE, ids=str)
 
@@ -109,15 +110,10 @@ class TestByHand:
         # Patches 3 and 1 again: squared errors towards clean 4 and 4 over 3 bins.
         assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(8 / 3)
 
-    def test_another_metric_for_the_score(self) -> None:
-        # L1 sums of the student 1, 2, 0, 2 and of the teacher 0, 1, 1, 0: gaps 1, 1, -1, 2, so that patches 3
-        # and 0 are kept (KD sums 4 and 1 over 3 bins), where L2 with its gaps 1, 3, -1, 4 keeps 3 and 1.
-        settings = {"patches": UniformPatches(2), "keep": 0.5, "score_reduction": "sum"}
-        kd = DISPatch(MagnitudeL2(), score_metric=MagnitudeL1(), **settings)
-        assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(5 / 3)
-        assert DISPatch(MagnitudeL2(), **settings).on_spectra(
-            STUDENT, TEACHER, CLEAN
-        ).item() == pytest.approx(3)
+    def test_sums_for_the_score(self) -> None:
+        # Gaps as sums 1, 3, -1, 4: patches 3 and 1 are kept.
+        kd = DISPatch(MagnitudeL2(), UniformPatches(2), 0.5, score_reduction="sum")
+        assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(3)
 
 
 SLOW: dict[type[BinLoss], Callable[[complex, complex, bool], float]] = {
@@ -131,7 +127,7 @@ SLOW: dict[type[BinLoss], Callable[[complex, complex, bool], float]] = {
     kind=st.sampled_from(list(SLOW)),
     sizes=st.tuples(st.integers(1, 6), st.integers(1, 6)),
     keep=st.floats(0.01, 1.0),
-    score=st.sampled_from([one for one in CRITERIA if one != "random"]),
+    score=st.sampled_from([one for one in get_args(Criterion) if one != "random"]),
     normalizer=st.sampled_from(["bins", "patches", "eq6"]),
     scan=st.sampled_from(["ascending", "descending"]),
     shape=st.tuples(st.integers(1, 3), st.integers(2, 17), st.integers(1, 5)),
@@ -203,14 +199,14 @@ class TestProperties:
         student, _, clean = waves()
         teacher = student.clone()
         student.requires_grad_()
-        loss = DISPatch(BIN_LOSSES[name](), MultiScalePatches())(student, teacher, clean)
+        loss = DISPatch(BIN_LOSSES[name](), MultiScalePatches(), 0.8)(student, teacher, clean)
         loss.backward()
         assert loss.item() == pytest.approx(0, abs=1e-6)
         assert student.grad.abs().max() < 1e-6
 
     def test_teacher_equal_to_clean_gives_gaps_that_are_the_student_s_errors(self) -> None:
         student, _, clean = waves()
-        seen = DISPatch(MagnitudeL2()).explain(student, clean, clean)
+        seen = DISPatch(MagnitudeL2(), keep=0.8).explain(student, clean, clean)
         assert (seen.gap >= 0).all()
         assert (seen.parts["positive_gap_share"] == 1).all()
 
@@ -220,14 +216,14 @@ class TestProperties:
     ) -> None:
         signals = waves(dtype=torch.float64)
         scaled = [4 * signal for signal in signals]
-        kd = DISPatch(loss, MultiScalePatches())
+        kd = DISPatch(loss, MultiScalePatches(), 0.8)
         torch.testing.assert_close(kd(*scaled), 4**degree * kd(*signals))
         assert torch.equal(kd.explain(*scaled).selected, kd.explain(*signals).selected)
 
     def test_permuting_clips_permutes_their_losses(self) -> None:
         signals = waves()
         order = torch.tensor([2, 0, 1])
-        kd = DISPatch(DFKDLoss(), MultiScalePatches())
+        kd = DISPatch(DFKDLoss(), MultiScalePatches(), 0.8)
         shuffled = kd.explain(*(signal[order] for signal in signals)).parts["loss"]
         torch.testing.assert_close(shuffled, kd.explain(*signals).parts["loss"][order])
 
@@ -253,7 +249,7 @@ class TestProperties:
 
     def test_the_top_bin_counts(self) -> None:
         student, teacher, clean = (Stft()(wave) for wave in waves())
-        kd = DISPatch(MagnitudeL2(), UniformPatches(20))
+        kd = DISPatch(MagnitudeL2(), UniformPatches(20), 0.8)
         before = kd.on_spectra(student, teacher, clean)
         student = student.clone()
         student[:, -1] += 10
@@ -416,7 +412,6 @@ class TestRefusals:
             ({"score_reduction": "total"}, "known are mean, sum"),
             ({"loss": "l2"}, "must be a bin loss"),
             ({"loss": MagnitudeL2}, "must be a bin loss"),
-            ({"score_metric": "l2"}, "score_metric must be a bin loss"),
             ({"require_positive": True, "score": "random"}, "needs score = 'kgs'"),
             ({"per_band": True}, "two different sizes"),
             ({"loss": DFKDLoss(), "adapter": FrequencyAdapter("descending")}, "different frequency adapters"),
@@ -428,7 +423,7 @@ class TestRefusals:
             DISPatch(**{"loss": MagnitudeL2(), **settings})
 
     def test_shapes_that_differ_are_named(self) -> None:
-        kd = DISPatch(MagnitudeL2())
+        kd = DISPatch(MagnitudeL2(), keep=0.8)
         a, b = torch.zeros(2, 600), torch.zeros(2, 601)
         with pytest.raises(ValueError, match=r"student \(2, 600\) and teacher \(2, 601\)"):
             kd(a, b, a)

@@ -24,13 +24,13 @@ def slow(form: FrameKL, student: list[float], target: list[float]) -> float:
 
     def distribution(magnitudes: list[float]) -> list[float]:
         if form.distribution == "softmax":
-            weights = [math.exp(one / form.temperature) for one in magnitudes]
+            weights = [math.exp(one / (form.temperature or 1)) for one in magnitudes]
         else:
             weights = [max(one, 1e-8) for one in magnitudes]
         return [weight / sum(weights) for weight in weights]
 
     s, t = distribution(student), distribution(target)
-    return form.temperature**2 * sum(q * math.log(q / p) for p, q in zip(s, t, strict=True))
+    return (form.temperature or 1) ** 2 * sum(q * math.log(q / p) for p, q in zip(s, t, strict=True))
 
 
 def test_softmax_by_hand() -> None:
@@ -106,7 +106,7 @@ def test_refusals() -> None:
         FrameKL(target="noisy")
     with pytest.raises(UserError, match="temperature = 0"):
         FrameKL(temperature=0)
-    with pytest.raises(UserError, match="temperature belongs to distribution = 'softmax'"):
+    with pytest.raises(UserError, match="temperature belongs to distribution: softmax"):
         FrameKL("normalised", temperature=2.0)
     with pytest.raises(UserError, match="must be a bin loss"):
         DISPatch(FrameKL())  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sedistill.distill.signals import SignalObjective
+from sedistill.distill.signal_objective import SignalObjective
 from sedistill.distill.waveform import SISNRTarget
 
 from .signal_objectives import EVERY_SIGNAL_OBJECTIVE, needed, some_signals

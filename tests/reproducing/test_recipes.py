@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sedistill.distill import layer_attention
 from sedistill.models.presets import build_model
 from sedistill.reproducing import step_time, timing
 from sedistill.reproducing.runs import needs, plan_work, resolved
@@ -18,7 +19,6 @@ from sedistill.reproducing.step_time import Stopwatch
 from sedistill.reproducing.table import Scale, load_table
 from sedistill.settings import check_settings
 from sedistill.training.inputs import tap_names
-from sedistill.training.objectives import features
 from sedistill.training.recipe import Recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -114,7 +114,7 @@ def test_a_recipe_builds(name: str, scale: str, monkeypatch: pytest.MonkeyPatch)
     teachers = [network_of(recipe(run.name, scale), scale) for run in needs({"teacher": str(one.teacher)})]
     teacher = teachers[0] if teachers else None
     assert (teacher is None) == (one.teacher is None)
-    monkeypatch.setattr(features, "features_of", named_features)
+    monkeypatch.setattr(layer_attention, "features_of", named_features)
     objectives = {str(n): (o.weight, o.build(student, teacher)) for n, o in enumerate(one.objectives)}
     for network, side in ((student, "student_taps"), (teacher, "teacher_taps")):
         for tap in tap_names(objectives, side):

@@ -56,7 +56,7 @@ def test_total_is_the_weighted_sum() -> None:
 def test_kept_outputs_and_live_teacher_are_the_same() -> None:
     data = batch()
     live = {name: value for name, value in data.items() if name != "teacher"}
-    objectives = {"l2": (1.0, DISPatch(MagnitudeL2()))}
+    objectives = {"l2": (1.0, DISPatch(MagnitudeL2(), keep=0.8))}
     kept = task(objectives=objectives).losses(data)
     asked = task(objectives=objectives, guides=Guides(teacher=lambda noisy: data["teacher"])).losses(live)
     torch.testing.assert_close(kept.total, asked.total)
@@ -76,7 +76,7 @@ def test_a_weight_of_0_leaves_a_term_out() -> None:
     def never(noisy: torch.Tensor) -> torch.Tensor:
         raise AssertionError("nobody looks at the teacher")
 
-    kd = {"l2": (1.0, DISPatch(MagnitudeL2()))}
+    kd = {"l2": (1.0, DISPatch(MagnitudeL2(), keep=0.8))}
     supervised = task(objectives=kd, kd_weight=0.0, guides=Guides(teacher=never)).losses(
         {**batch(), "teacher": None}
     )
@@ -114,7 +114,7 @@ def test_level_gain_by_hand_and_on_silence() -> None:
 
 
 def test_loss_does_not_depend_on_the_level_of_the_files() -> None:
-    objectives = {"l2": (1.0, DISPatch(MagnitudeL2()))}
+    objectives = {"l2": (1.0, DISPatch(MagnitudeL2(), keep=0.8))}
     quiet = {name: 0.1 * value for name, value in batch().items()}
     levelled = task(objectives=objectives, kd_level_db=-12.0)
     torch.testing.assert_close(

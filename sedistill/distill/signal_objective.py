@@ -1,14 +1,22 @@
 """What the objectives on whole signals have in common."""
 
 from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from sedistill.argument_checks import Declared
 from sedistill.audio.spectrum import at_least_float32
 
+Target = Annotated[
+    Literal["teacher", "clean"],
+    Field(description="Towards what; clean is the control that tells the teacher's share."),
+]
 
-class SignalObjective:
+
+class SignalObjective(Declared):
     """A loss of the student's waveforms towards another signal, one number a clip, averaged over clips.
 
         loss = objective(student=student, teacher=teacher)               # (B, T) each -> scalar
@@ -18,11 +26,14 @@ class SignalObjective:
     student only. Computed in float32 at least, also under autocast; finite on silence. Raises ValueError for
     a missing signal or an unfitting shape.
 
-    To write one, write a frozen dataclass with `per_clip`, and with `target` or `needs`.
+    To write one, write a frozen dataclass with `per_clip`, and with `target` or `needs`. Fields with
+    a description are keys of recipes.
     """
 
     # The signal that the student is to come near.
     target: str = "teacher"
+    # Why DISPatch cannot select from it, as a recipe that asks for that is told.
+    why_no_patches: ClassVar[str] = "it has no patches; take it out."
 
     @property
     def needs(self) -> tuple[str, ...]:

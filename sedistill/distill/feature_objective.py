@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from sedistill.argument_checks import check_whole
+from sedistill.argument_checks import Declared
 from sedistill.audio.spectrum import at_least_float32
 from sedistill.errors import UserError
 from sedistill.reading import printable
@@ -16,21 +17,44 @@ from sedistill.reading import printable
 Features = Mapping[str, Tensor]
 """Activation (B, C, ...) by the name of the tapped module."""
 
+Pairs = Annotated[
+    Sequence[tuple[str, str]],
+    Field(
+        min_length=1,
+        description="[[module of the student, module of the teacher], ...], dotted names as in "
+        "named_modules().",
+    ),
+]
+NO_PATCHES = "it compares features, not spectrograms; take it out."
+MostFrames = Annotated[
+    int | None, Field(ge=2, le=10**6, description="At most so many frames, by averaging; null = all.")
+]
+StudentTimeDim = Annotated[
+    int, Field(ge=-4, le=3, description="Which dimension of the student's features is time.")
+]
+TeacherTimeDim = Annotated[
+    int, Field(ge=-4, le=3, description="Which dimension of the teacher's features is time.")
+]
+
 
 @dataclass(frozen=True)
-class PairedFeatures:
+class PairedFeatures(Declared):
     """A loss over pairs (student's module, teacher's module), named as `named_modules()` gives them.
 
     The value of each clip is the sum over pairs; the loss is the mean over clips. Computed in float32 at
     least, also under autocast; complex activations count by magnitude. The gradient goes into the student.
     Raises UserError for pairs that are no pairs, and for activations that do not fit together.
+
+    To write one, write a frozen dataclass with `compare`. Fields with a description are keys of recipes.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("student_features", "teacher_features")
+    why_no_patches: ClassVar[str] = NO_PATCHES
 
-    pairs: Sequence[tuple[str, str]]
+    pairs: Pairs
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "pairs", checked_pairs("pairs", self.pairs))
 
     @property
@@ -122,12 +146,6 @@ def by_frames(values: Tensor, time_dim: int) -> Tensor:
     if not -values.ndim <= time_dim < values.ndim or time_dim % values.ndim < 2:
         raise MisfitError(f"dimension {time_dim} of {tuple(values.shape)} cannot be time.")
     return values.movedim(time_dim, -1).flatten(1, -2)
-
-
-def check_frames(frames: int | None) -> None:
-    """Raises UserError unless `frames`, a bound, is None or a whole number from 2 to a million."""
-    if frames is not None:
-        check_whole("frames", frames, 2, 10**6)
 
 
 def averaged(values: Tensor, frames: int | None) -> Tensor:
