@@ -1,4 +1,4 @@
-"""What is decided before anything is done, and again before the training: clips, steps, recipes."""
+"""What is decided before anything is done: how long everything takes here, how many clips and steps fit."""
 
 import shutil
 from pathlib import Path
@@ -6,19 +6,16 @@ from typing import Any
 
 from sedistill.devices import choose_device, usable_cores
 from sedistill.distilling import stages
-from sedistill.distilling.commands import write_commands
-from sedistill.distilling.folder import RECIPES, Decided, ResultFolder
+from sedistill.distilling.folder import Decided, ResultFolder
 from sedistill.distilling.listening import warn_of_other_sounds
 from sedistill.distilling.networks import Networks
-from sedistill.distilling.plan import CHECK, EVALUATE, PAGE, PASSES, Task, decided_steps, make_plan, students
+from sedistill.distilling.plan import PASSES, Task, make_plan, students
 from sedistill.distilling.recipes import (
     ALONE,
     BATCH_SIZE,
     CLIP_SECONDS,
     DISTILLED,
-    SEED,
     TEACHER,
-    alone_recipe,
     student_recipe,
     teacher_recipe,
 )
@@ -31,13 +28,10 @@ from sedistill.distilling.speed import (
     teaching_seconds,
 )
 from sedistill.distilling.told import print_facts, print_plan
-from sedistill.paths import as_is
 from sedistill.reading import shown
 from sedistill.teachers import Teacher
-from sedistill.training.jobs import Run
 
 FEWEST_FILES = 2
-MOST_SLOWER = 10.0
 
 
 def decide(work: ResultFolder, networks: Networks) -> Decided:
@@ -133,35 +127,6 @@ def recipe_of_teacher(network: str, steps: int) -> dict[str, Any]:
     mixing = stages.mixing_of("train").model_dump()
     epoch = max(BATCH_SIZE, round(steps * BATCH_SIZE / PASSES))
     return teacher_recipe(network, steps, usable_cores(), mixing, epoch)
-
-
-def write_recipes(work: ResultFolder, networks: Networks) -> None:
-    """The students' recipes, with as many steps as there is time for; and the commands that use them."""
-    if work.place(f"{RECIPES}/{DISTILLED}.yaml").exists():
-        return
-    decided, asked = work.decided, work.asked
-    assert decided is not None
-    task = Task(
-        budget=3600 * asked.hours, spent=work.spent_now, recordings=0.0, to_enhance=0.0,
-        runs=students(asked.twin), trains_teacher=networks.larger is not None, cores=usable_cores(),
-        together=decided.together, sample_rate=networks.sample_rate, free_bytes=0,
-    )  # fmt: skip
-    slower = slower_than_assumed(work.seconds.get(CHECK, 0.0), decided.planned[CHECK])
-    after = slower * (decided.planned[EVALUATE] + decided.planned[PAGE])
-    steps = decided_steps(task, decided.speeds, decided.clips["train"], after)
-    print(f"{steps:,} steps fit into the time that is left ({decided.steps[DISTILLED]:,} were planned).")
-    teacher = str(networks.teacher or Run(TEACHER, SEED).student)
-    student = networks.student if asked.start is None else as_is(networks.student)
-    recipe = student_recipe(student, as_is(teacher), steps, decided.threads, asked.start is not None)
-    write_commands(work, networks)
-    if asked.twin:
-        stages.write_recipe(work, ALONE, alone_recipe())
-    stages.write_recipe(work, DISTILLED, recipe)
-
-
-def slower_than_assumed(took: float, planned: float) -> float:
-    """By how much scoring takes longer here than assumed, from the one that has been done: 1 to 10."""
-    return min(max(took / planned, 1.0), MOST_SLOWER)
 
 
 def _existing(path: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 from sedistill.devices import usable_cores
 from sedistill.distilling import stages
 from sedistill.distilling.asked import DEFAULT_STUDENT, DEFAULT_TEACHER, Asked
-from sedistill.distilling.deciding import decide, recipe_of_teacher, write_recipes
+from sedistill.distilling.deciding import decide, recipe_of_teacher
 from sedistill.distilling.folder import Decided, EarlierResult, ResultFolder
 from sedistill.distilling.networks import Networks, choose_networks
 from sedistill.distilling.plan import (
@@ -28,6 +28,7 @@ from sedistill.distilling.recipes import (
     TEACHER,
 )  # fmt: skip
 from sedistill.distilling.report import write_report
+from sedistill.distilling.student_training import train_students
 from sedistill.distilling.told import Way
 from sedistill.errors import UserError
 from sedistill.evaluation.scores import SetScores
@@ -150,8 +151,7 @@ def _go_on(work: ResultFolder, networks: Networks, decided: Decided) -> Distille
         stages.keep_outputs(work, teacher)
     runs = students(work.asked.twin)
     with stage(way, TRAIN):
-        write_recipes(work, networks)
-        stages.train_runs(work, runs, decided.together, decided.threads)
+        train_students(work, networks)
         student = stages.save_student(work)
     with stage(way, EVALUATE):
         models = {name: work.student(name) for name in runs} | {TEACHER: teacher}

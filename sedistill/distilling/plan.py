@@ -250,8 +250,12 @@ def decided_steps(task: Task, speeds: Speeds, clips: int, after: float) -> int:
 
     No less than the fewest, even where that takes longer.
     """
-    left = (1 - SLACK) * task.budget - task.spent - after
-    return max(FEWEST_STEPS, Costs(task, speeds).steps_in(left, clips))
+    return max(FEWEST_STEPS, Costs(task, speeds).steps_in(time_for_training(task, after), clips))
+
+
+def time_for_training(task: Task, after: float) -> float:
+    """Seconds that are left for the students' training, where `after` are needed behind it."""
+    return (1 - SLACK) * task.budget - task.spent - after
 
 
 def pair_bytes(sample_rate: int) -> float:

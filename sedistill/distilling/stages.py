@@ -5,6 +5,7 @@ interrupted command goes on where it stopped.
 """
 
 import io
+import math
 import shutil
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -83,8 +84,13 @@ def write_recipe(work: ResultFolder, name: str, recipe: dict[str, Any]) -> None:
             temporary.write_text(recipe_text(name, recipe), encoding="utf-8")
 
 
-def train_runs(work: ResultFolder, names: list[str], together: bool, threads: int) -> None:
-    """Train the runs of these names, at the same time or one after another."""
+def train_runs(
+    work: ResultFolder, names: list[str], together: bool, threads: int, allowed: float = math.inf
+) -> None:
+    """Train the runs of these names, at the same time or one after another.
+
+    Raises TooSlow where new trainings will take longer than `allowed` seconds, UserError for one that fails.
+    """
     runs = [Run(name, SEED) for name in names]
     recipe = load_settings(Recipe, work.place(f"{RECIPES}/{names[0]}.yaml"))
     trainings = Watched(
@@ -94,10 +100,19 @@ def train_runs(work: ResultFolder, names: list[str], together: bool, threads: in
         waits_for=lambda run: [],
         threads=threads,
         steps=recipe.optimiser.max_steps or 1,
+        allowed=allowed,
     )
     trainings.train(runs)
     for run, why in trainings.failed.items():
         raise UserError(f"the training {run.name} failed: {why}")
+
+
+def forget_runs(work: ResultFolder, names: list[str]) -> None:
+    """Remove trainings, and then their recipes: interrupted between, the old recipes begin anew."""
+    for name in names:
+        shutil.rmtree(work.place(str(Run(name, SEED).folder)), ignore_errors=True)
+    for name in names:
+        work.place(f"{RECIPES}/{name}.yaml").unlink(missing_ok=True)
 
 
 def check_teacher(work: ResultFolder, teacher: Path) -> SetScores:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sedistill.distilling import deciding, plan, stages
+from sedistill.distilling import deciding, plan, stages, student_training
 from sedistill.distilling.progress import Watched
 from sedistill.distilling.speed import Speeds
 from sedistill.models.presets import build_model
@@ -58,7 +58,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip(package)
     monkeypatch.setattr(stages, "Watched", InThisProcess)
     monkeypatch.setattr(deciding, "_measure", lambda *_: SPEEDS)
-    monkeypatch.setattr(deciding, "decided_steps", lambda *_: STEPS)
+    monkeypatch.setattr(student_training, "decided_steps", lambda *_: STEPS)
     monkeypatch.setattr(deciding, "make_plan", plan_whatever_the_time)
     monkeypatch.setattr(deciding, "usable_cores", lambda: 2)
     for name, value in {"FEWEST_STEPS": 1, "VALID_CLIPS": (2, 2), "TEST_CLIPS": (3, 3)}.items():

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedistill.distilling.deciding import slower_than_assumed
 from sedistill.distilling.plan import (
     CHECK,
     EVALUATE,
@@ -25,6 +24,7 @@ from sedistill.distilling.plan import (
     shortest_hours,
 )  # fmt: skip
 from sedistill.distilling.speed import Speeds
+from sedistill.distilling.student_training import slower_than_assumed
 from sedistill.errors import UserError
 
 SPEEDS = Speeds(
