@@ -64,6 +64,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.models.presets import build_model as build_model
     from sedistill.models.saving import load_model as load_model
     from sedistill.models.saving import save_model as save_model
+    from sedistill.streaming.stream import Stream as Stream
     from sedistill.teachers import Teacher as Teacher
     from sedistill.training.run import train as train
 
@@ -105,6 +106,7 @@ _HOMES = {
     "train": "training.run",
     "enhance": "enhancing.arrays",
     "enhance_files": "enhancing.files",
+    "Stream": "streaming.stream",
     "evaluate": "evaluation.evaluate",
     "load_scores": "evaluation.scores",
     "compare": "comparing.command",

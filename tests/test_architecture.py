@@ -23,6 +23,7 @@ STOREYS = [
     ["audio"],
     ["data", "models", "distill"],
     ["teachers", "enhancing", "report"],
+    ["streaming"],
     ["evaluation"],
     ["training"],
     ["comparing", "analyzing", "checking"],

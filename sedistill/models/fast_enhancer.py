@@ -13,6 +13,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from sedistill.errors import UserError
 from sedistill.models.base import whole_number
 from sedistill.models.fast_gru import gru
+from sedistill.models.folding import fold_into
 from sedistill.models.frames import FrameEnhancer
 from sedistill.models.frequency_layers import ActiveRows, Entrance, Exit, NormedRows, batch_norm
 from sedistill.models.memory import Memory
@@ -129,11 +130,16 @@ class FromBands(nn.Module):
         super().__init__()
         self.register_buffer("weights", rows_of_sum_one(triangles(bands).T), persistent=False)
         self.linear = nn.Linear(units, channels, bias=False)
-        self.norm = batch_norm(channels)
+        self.norm: nn.BatchNorm1d | None = batch_norm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.weights.to(x.dtype) @ self.linear(x)
-        return self.norm(x.flatten(0, -2)).reshape(x.shape)
+        return x if self.norm is None else self.norm(x.flatten(0, -2)).reshape(x.shape)
+
+    def fold(self) -> None:
+        assert self.norm is not None
+        fold_into(self.linear, self.norm)  # its bias passes the triangles, whose rows sum to 1
+        self.norm = None
 
 
 def triangles(bands: int) -> Tensor:

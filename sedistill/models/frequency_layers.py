@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sedistill.models.folding import fold_into
 from sedistill.models.fused_rows import mapped_normed_silu
 from sedistill.models.layers import runs_own_kernels
 
@@ -27,11 +28,17 @@ class NormedRows(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.linear = nn.Linear(inputs, outputs, bias=False)
-        self.norm = batch_norm(outputs)
+        self.norm: nn.BatchNorm1d | None = batch_norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs)."""
-        return self.norm(self.linear(x).flatten(0, -2)).unflatten(0, x.shape[:-1])
+        rows = self.linear(x)
+        return rows if self.norm is None else self.norm(rows.flatten(0, -2)).unflatten(0, x.shape[:-1])
+
+    def fold(self) -> None:
+        assert self.norm is not None
+        fold_into(self.linear, self.norm)
+        self.norm = None
 
 
 class ActiveRows(NormedRows):
@@ -50,6 +57,7 @@ class ActiveRows(NormedRows):
 
     def _fused(self, inputs: tuple[Tensor, ...]) -> Tensor:
         norm = self.norm
+        assert norm is not None
         output, batch = mapped_normed_silu(
             tuple(x.flatten(0, 1) for x in inputs), self.linear.weight, norm.weight, norm.bias, norm.eps,
             self.with_neighbours,
@@ -91,11 +99,15 @@ class Exit(nn.Module):
         self.direction = nn.Parameter(direction)
         self.scale = nn.Parameter(direction.norm().reshape(1))
         self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound))
+        self.folded: Tensor | None = None
 
     @property
     def weight(self) -> Tensor:
         """(8, outputs, inputs)."""
-        return self.scale * self.direction / self.direction.norm()
+        return self.scale * self.direction / self.direction.norm() if self.folded is None else self.folded
+
+    def fold(self) -> None:
+        self.folded = self.weight
 
     def forward(self, x: Tensor) -> Tensor:
         spread = F.linear(x, self.weight.flatten(0, 1)).unflatten(-1, (2, 4, -1))  # (..., F, 2, 4, outputs)

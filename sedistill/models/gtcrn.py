@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from sedistill.errors import UserError
 from sedistill.models.fast_gru import GRU
+from sedistill.models.folding import fold_into
 from sedistill.models.frames import FrameEnhancer
 from sedistill.models.memory import Memory, with_past
 
@@ -138,12 +139,17 @@ class Strided(nn.Module):
         super().__init__()
         convolution = nn.ConvTranspose2d if transposed else nn.Conv2d
         self.convolution = convolution(inputs, outputs, (1, 5), (1, 2), (0, 2), groups=groups)
-        self.norm = nn.BatchNorm2d(outputs)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs)
         self.activation = activation or nn.PReLU()
 
     def forward(self, x: Tensor, memory: Memory | None = None) -> Tensor:
         """One frame at a time, so that nothing is kept in `memory`."""
         return self.activation(self.norm(self.convolution(x)))
+
+    def fold(self) -> None:
+        assert isinstance(self.norm, nn.BatchNorm2d)
+        fold_into(self.convolution, self.norm)
+        self.norm = nn.Identity()
 
 
 class TemporalBlock(nn.Module):
