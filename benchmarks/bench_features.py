@@ -28,7 +28,7 @@ from sedistill.distill.multi_view import MultiViewAttentionTransfer
 from sedistill.distill.taps import Taps
 from sedistill.models import build_model
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
-from sedistill.training.tasks import Guides, Task
+from sedistill.training.tasks import FeatureTaps, Task
 
 RESULTS = Path(__file__).parent / "results" / "features.csv"
 STUDENT, TEACHER = "manner-s-1.5gf", {"preset": "manner-s", "channels": 12}
@@ -86,14 +86,23 @@ class Variant:
         torch.manual_seed(0)
         student, teacher = build_model(STUDENT), build_model(TEACHER).eval().requires_grad_(False)
         objectives: dict[str, tuple[float, Any]] = {"output": (1.0, CleanAndNoiseKD())}
-        guides = Guides(teacher=torch.no_grad()(teacher))
+        taps = None
         if make is not None:
             kd = make(student, teacher)
             objectives["features"] = (1.0, kd)
-            guides.student_taps = Taps(student.train(), kd.student_taps, "student")
-            guides.teacher_taps = Taps(teacher, kd.teacher_taps, "teacher")
-        self.student, self.guides = student, guides
-        self.task = Task(student, ENHANCEMENT_LOSSES["manner"], 1.0, objectives, 1.0, guides, -12.0)
+            of_teacher = Taps(teacher, kd.teacher_taps, "teacher")
+            taps = FeatureTaps(Taps(student.train(), kd.student_taps, "student"), of_teacher)
+        self.student, self.teacher, self.taps = student, torch.no_grad()(teacher), taps
+        self.task = Task(
+            student,
+            ENHANCEMENT_LOSSES["manner"],
+            1.0,
+            objectives,
+            1.0,
+            {"teacher": self.teacher},
+            -12.0,
+            taps=taps,
+        )
         self.trained = [*student.parameters(), *self.task.auxiliary.parameters()]
         self.optimiser = torch.optim.Adam(self.trained, fused=True)
 
@@ -108,8 +117,8 @@ class Variant:
         """Of one clip, by whose activations they are."""
         noisy = batch["noisy"][:1]
         self.student.eval()(noisy)
-        self.guides.teacher(noisy)
-        taken = {"student": self.guides.student_taps.take(), "teacher": self.guides.teacher_taps.take()}
+        self.teacher(noisy)
+        taken = {"student": self.taps.student.take(), "teacher": self.taps.teacher.take()}
         return {whose: sum(values.nbytes for values in of.values()) / 1e6 for whose, of in taken.items()}
 
 

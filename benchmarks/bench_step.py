@@ -20,7 +20,7 @@ import torch
 
 from sedistill import DFKDLoss, DISPatch, MultiScalePatches, build_model
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
-from sedistill.training.tasks import Guides, Task
+from sedistill.training.tasks import Task
 
 RESULTS = Path(__file__).parent / "results" / "step.csv"
 
@@ -107,7 +107,8 @@ def full_method() -> DISPatch:
 def make_task(
     student: torch.nn.Module, objectives: dict, teacher: Callable[[torch.Tensor], torch.Tensor] | None = None
 ) -> Task:
-    return Task(student, ENHANCEMENT_LOSSES["si_snr"], 0.5, objectives, 0.5, Guides(teacher), -12.0)
+    teachers = {} if teacher is None else {"teacher": teacher}
+    return Task(student, ENHANCEMENT_LOSSES["si_snr"], 0.5, objectives, 0.5, teachers, -12.0)
 
 
 def make_batch(options: argparse.Namespace) -> dict[str, torch.Tensor]:

@@ -65,7 +65,9 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.models.saving import load_model as load_model
     from sedistill.models.saving import save_model as save_model
     from sedistill.streaming.stream import Stream as Stream
-    from sedistill.teachers import Teacher as Teacher
+    from sedistill.teachers.source import Teacher as Teacher
+    from sedistill.teachers.source import TeacherSource as TeacherSource
+    from sedistill.teachers.source import open_teacher as open_teacher
     from sedistill.training.run import train as train
 
     mix = write_fixed_set
@@ -96,7 +98,9 @@ _HOMES = {
     "MultiViewAttentionTransfer": "distill.multi_view",
     "GramSimilarity": "distill.gram",
     "LayerAttention": "distill.layer_attention",
-    "Teacher": "teachers",
+    "Teacher": "teachers.source",
+    "TeacherSource": "teachers.source",
+    "open_teacher": "teachers.source",
     "build_model": "models.presets",
     "load_model": "models.saving",
     "save_model": "models.saving",

@@ -29,7 +29,7 @@ from sedistill.distilling.speed import (
 )
 from sedistill.distilling.told import print_facts, print_plan
 from sedistill.reading import shown
-from sedistill.teachers import Teacher
+from sedistill.teachers.source import open_teacher
 
 FEWEST_FILES = 2
 
@@ -111,7 +111,7 @@ def _measure(
     else:
         assert networks.teacher is not None
         device = str(choose_device("auto"))
-        teaching = teaching_seconds(Teacher(networks.teacher, rate), device, CLIP_SECONDS, rate)
+        teaching = teaching_seconds(open_teacher(networks.teacher, rate), device, CLIP_SECONDS, rate)
     files = [(kind, info) for kind in found if kind != "noisy" for info in found[kind].typical]
     return Speeds(
         checking=checking_seconds(files, rate),

@@ -10,7 +10,7 @@ from sedistill.errors import UserError
 from sedistill.models.complexity import parameters
 from sedistill.models.presets import PRESETS, build_model
 from sedistill.reading import is_taken
-from sedistill.teachers import Teacher
+from sedistill.teachers.source import open_teacher
 from sedistill.training.inputs import build_student
 
 LARGER_BY = 2
@@ -49,7 +49,7 @@ def choose_networks(student: str, teacher: str) -> Networks:
         return Networks(student, rate, count, None, larger_preset(type(network).__name__, count))
     named = Path(teacher)
     folder = named.absolute() if is_taken(named) else named  # a ready-made one has no place
-    Teacher(folder, rate)  # refuses what cannot teach at this rate
+    open_teacher(folder, rate)  # refuses what cannot teach at this rate
     return Networks(student, rate, count, folder, None)
 
 

@@ -24,7 +24,7 @@ from sedistill.errors import UserError
 from sedistill.interpreters import module_command, python_environment
 from sedistill.interruption import end_with_parent, safe_moment
 from sedistill.settings import Settings
-from sedistill.teachers import Teacher
+from sedistill.teachers.source import TeacherSource
 
 LONG_ENOUGH_SECONDS, FEWEST_TIMES = 3.0, 3
 """Something is repeated until it took so long together, and at least so often."""
@@ -86,14 +86,14 @@ def mixing_seconds(sample_rate: int, seconds: float = 2.0) -> float:
         return (time.perf_counter() - began) / FEWEST_TIMES / seconds
 
 
-def teaching_seconds(teacher: Teacher, device: str, clip_seconds: float, sample_rate: int) -> float:
+def teaching_seconds(teacher: TeacherSource, device: str, clip_seconds: float, sample_rate: int) -> float:
     """For a second of sound through the teacher, as its outputs are computed."""
-    network = teacher.network.to(device)
+    teacher.to(device)
     noisy = 0.1 * torch.randn(LABELLED_TOGETHER, round(clip_seconds * sample_rate), device=device)
     try:
         return seconds_of(lambda: teacher.raw(noisy).cpu()) / (LABELLED_TOGETHER * clip_seconds)
     finally:
-        network.to("cpu")
+        teacher.to("cpu")
 
 
 def step_seconds(

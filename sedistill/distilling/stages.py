@@ -27,7 +27,8 @@ from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.models.saving import CARD
 from sedistill.reading import is_taken, shown
 from sedistill.settings import load_settings
-from sedistill.teachers import Teacher, TeacherOutputs
+from sedistill.teachers.cached import OutputCache
+from sedistill.teachers.source import open_teacher
 from sedistill.training.jobs import Run, train_command
 from sedistill.training.recipe import Recipe
 from sedistill.writing import atomic_folder, atomic_path
@@ -144,7 +145,7 @@ def keep_outputs(work: ResultFolder, teacher: Path) -> None:
     """The teacher's outputs for the training set, where `sedistill train` looks for them."""
     limit_threads()
     fixed = FixedSet(work.place("sets/train"))
-    outputs = TeacherOutputs(fixed.folder / "teacher-outputs", fixed, Teacher(teacher, fixed.sample_rate))
+    outputs = OutputCache(fixed.folder / "teacher-outputs", fixed, open_teacher(teacher, fixed.sample_rate))
     outputs.open(str(choose_device("auto")))
 
 

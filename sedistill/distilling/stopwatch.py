@@ -20,7 +20,7 @@ from sedistill.settings import check_settings
 from sedistill.training.build import build_step
 from sedistill.training.inputs import PreparedRun, TrainingData, build_objectives, build_student
 from sedistill.training.recipe import Recipe
-from sedistill.training.tasks import Guides
+from sedistill.training.tasks import TEACHER
 
 
 class Noise(Dataset):
@@ -56,8 +56,8 @@ def prepared_on_noise(recipe: Recipe, clip_seconds: float) -> PreparedRun:
     student = build_student(recipe.student)
     data = TrainingData(Noise(round(clip_seconds * student.sample_rate)), "noise", clip_seconds, "")
     return PreparedRun(
-        recipe, student, None, [], build_objectives(recipe, student, None),
-        Guides(teacher=lambda noisy: 0.6 * noisy), data, None,  # type: ignore[arg-type]
+        recipe, student, {TEACHER: lambda noisy: 0.6 * noisy},  # type: ignore[dict-item]
+        build_objectives(recipe, student, None), {}, None, data, None,  # type: ignore[arg-type]
         choose_device(recipe.hardware.device),
     )  # fmt: skip
 

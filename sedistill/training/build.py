@@ -15,7 +15,8 @@ from sedistill.data.workers import Batches
 from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import worker_count
 from sedistill.models.modes import evaluating
-from sedistill.teachers import KeptEstimates, NoPlaceError, Teacher, TeacherOutputs, WithTeachers
+from sedistill.teachers.cached import CachedOutputsDataset, NoPlaceError, OutputCache
+from sedistill.teachers.source import CachedOutputs
 from sedistill.training.inputs import PreparedRun, is_saved_model
 from sedistill.training.kdrl.settings import KDRLSettings
 from sedistill.training.kdrl.step import KDRLStep
@@ -36,9 +37,8 @@ def build_loop(run: PreparedRun, folder: Path) -> Loop:
     recipe = run.recipe
     student = run.student.to(run.device)
     forward = cast(nn.Module, torch.compile(student)) if recipe.hardware.compile else student
-    for teacher in (run.teacher, *run.band_teachers):
-        if teacher is not None:
-            teacher.network.to(run.device)
+    for teacher in run.teachers.values():
+        teacher.to(run.device)
     batches = build_train_batches(run)
     step = build_step(run, forward, len(batches), folder)
     return Loop(
@@ -79,8 +79,10 @@ def build_task(run: PreparedRun, forward: nn.Module) -> Task:
         se_weight=recipe.se_weight,
         objectives=run.objectives,
         kd_weight=recipe.kd_weight,
-        guides=run.guides,
+        teachers=run.teachers,
         kd_level_db=recipe.kd_level_db,
+        band_teachers=run.band_teachers,
+        taps=run.taps,
     )
     task.auxiliary.to(run.device)
     return task
@@ -185,11 +187,11 @@ def build_callbacks(run: PreparedRun, step: Step, batches: int, folder: Path) ->
 
 
 def build_train_batches(run: PreparedRun) -> Batches:
-    """The training batches; with a fixed set they bring the teachers' kept outputs along."""
+    """The training batches; with a fixed set they bring the teachers' cached outputs along."""
     recipe, dataset, fixed = run.recipe, run.data.dataset, run.data.fixed_set
     if run.keeps_outputs and fixed is not None:
         try:
-            dataset = with_kept_outputs(run, fixed)
+            dataset = with_cached_outputs(run, fixed)
         except NoPlaceError as error:
             if recipe.teacher_use.cache_folder is not None:
                 raise UserError(
@@ -204,12 +206,13 @@ def build_train_batches(run: PreparedRun) -> Batches:
     return train_loader(dataset, recipe.optimiser.batch_size, recipe.seed, recipe.data.workers)
 
 
-def with_kept_outputs(run: PreparedRun, fixed: FixedSet) -> WithTeachers:
-    """The clips of a fixed training set with the teachers' estimates, computed first where none are kept."""
+def with_cached_outputs(run: PreparedRun, fixed: FixedSet) -> CachedOutputsDataset:
+    """The clips of a fixed training set with the teachers' estimates, computed where none are on disk."""
     place = run.recipe.teacher_use.cache_folder or fixed.folder / "teacher-outputs"
-
-    def kept(teacher: Teacher) -> KeptEstimates:
-        return KeptEstimates(TeacherOutputs(place, fixed, teacher).open(str(run.device)), teacher.factor)
-
-    of_teacher = None if run.teacher is None else kept(run.teacher)
-    return WithTeachers(FixedDataset(fixed), of_teacher, [kept(teacher) for teacher in run.band_teachers])
+    cached = {
+        name: CachedOutputs(OutputCache(place, fixed, one).open(str(run.device)), one.level_factor)
+        for name, one in run.teachers.items()
+    }
+    for name, outputs in cached.items():
+        run.teachers[name].cached = outputs
+    return CachedOutputsDataset(FixedDataset(fixed), cached)

@@ -22,12 +22,12 @@ from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model
 from sedistill.reading import is_taken
 from sedistill.ready_made import PREFIX
-from sedistill.teachers import Teacher, stacked
+from sedistill.teachers.source import TeacherSource, open_teacher
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES, EnhancementLoss
 from sedistill.training.objectives import ObjectiveSettings, objective_names
 from sedistill.training.recipe import Recipe
 from sedistill.training.size_defaults import chosen_text, speech_text, with_batches, with_limits
-from sedistill.training.tasks import Guides, Objective
+from sedistill.training.tasks import TEACHER, FeatureTaps, Objective
 
 
 @dataclass
@@ -43,21 +43,28 @@ class TrainingData:
 
 @dataclass
 class PreparedRun:
-    """What a recipe names, opened and checked. `guides` are the teachers, and where features are seen.
+    """What a recipe names, opened and checked.
 
+    teachers: by name, `TEACHER` the run's own; band_teachers: the names of an objective's teachers for bands.
+    taps: where features are seen, if any objective compares them.
     recipe: with what it left out, chosen by the size of the data; by_size: what that was, in words.
     """
 
     recipe: Recipe
     student: SpeechEnhancer
-    teacher: Teacher | None
-    band_teachers: list[Teacher]
+    teachers: dict[str, TeacherSource]
     objectives: dict[str, tuple[float, Objective]]
-    guides: Guides
+    band_teachers: dict[str, list[str]]
+    taps: FeatureTaps | None
     data: TrainingData
     valid_set: FixedSet
     device: torch.device
     by_size: str = ""
+
+    @property
+    def teacher(self) -> TeacherSource | None:
+        """The run's own, if a term looks at it."""
+        return self.teachers.get(TEACHER)
 
     @property
     def se_loss_name(self) -> str:
@@ -78,8 +85,8 @@ class PreparedRun:
     @property
     def keeps_outputs(self) -> bool:
         """Whether the teachers' outputs are computed once and kept; features are seen in a live one only."""
-        asked = self.recipe.teacher_use.cache == "auto" and (self.teacher is not None or self.band_teachers)
-        return bool(asked) and self.data.fixed_set is not None and self.guides.teacher_taps is None
+        asked = self.recipe.teacher_use.cache == "auto" and bool(self.teachers)
+        return asked and self.data.fixed_set is not None and self.taps is None
 
 
 def prepare_run(recipe: Recipe) -> PreparedRun:
@@ -93,20 +100,23 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
     student = build_student(recipe.student)
     sample_rate, correct_level = student.sample_rate, recipe.teacher_use.correct_level
     in_force = objectives_in_force(recipe)
-    teacher = None
+    teachers: dict[str, TeacherSource] = {}
     if recipe.teacher is not None and looks_at_teacher(recipe, student, in_force.values()):
-        teacher = Teacher(recipe.teacher, sample_rate, correct_level)
-    objectives = build_objectives(recipe, student, teacher.network if teacher else None)
+        teachers[TEACHER] = open_teacher(recipe.teacher, sample_rate, correct_level)
+    teacher = teachers.get(TEACHER)
+    objectives = build_objectives(recipe, student, teacher)
     if teacher is None and any("teacher" in objective.needs for _, objective in objectives.values()):
         raise UserError(
             f"{recipe.name}: an objective needs a teacher but `teacher` is missing; name a saved model."
         )
-    own_bands, folders = band_teachers_of(in_force)
-    band_teachers = [Teacher(folder, sample_rate, correct_level) for folder in folders]
+    of_bands = band_teachers_of(in_force)
+    for place in dict.fromkeys(place for places in of_bands.values() for place in places):
+        teachers[f"{TEACHER} {place}"] = open_teacher(place, sample_rate, correct_level)
+    band_teachers = {name: [f"{TEACHER} {place}" for place in places] for name, places in of_bands.items()}
     recipe, data, valid_set, by_size = open_data(recipe, sample_rate)
-    guides = build_guides(student, teacher, band_teachers, own_bands, objectives)
+    taps = build_taps(student, teacher, objectives)
     return PreparedRun(
-        recipe, student, teacher, band_teachers, objectives, guides, data, valid_set, device, by_size
+        recipe, student, teachers, objectives, band_teachers, taps, data, valid_set, device, by_size
     )
 
 
@@ -217,13 +227,14 @@ def objectives_in_force(recipe: Recipe) -> dict[str, ObjectiveSettings]:
 
 
 def build_objectives(
-    recipe: Recipe, student: nn.Module, teacher: nn.Module | None
+    recipe: Recipe, student: nn.Module, teacher: TeacherSource | None
 ) -> dict[str, tuple[float, Objective]]:
     """The objectives in force, by name, with their weights."""
-    return {
-        name: (settings.weight, settings.build(student, teacher))
-        for name, settings in objectives_in_force(recipe).items()
-    }
+
+    def built(settings: ObjectiveSettings) -> Objective:
+        return settings.build(student, teacher.network if teacher and settings.compares_features else None)
+
+    return {name: (one.weight, built(one)) for name, one in objectives_in_force(recipe).items()}
 
 
 def looks_at_teacher(recipe: Recipe, student: nn.Module, objectives: Iterable[ObjectiveSettings]) -> bool:
@@ -233,32 +244,21 @@ def looks_at_teacher(recipe: Recipe, student: nn.Module, objectives: Iterable[Ob
     return any(one.compares_features or "teacher" in one.build(student, None).needs for one in objectives)
 
 
-def band_teachers_of(objectives: Mapping[str, ObjectiveSettings]) -> tuple[dict[str, list[int]], list[Path]]:
-    """Which teachers each objective has for its bands, by their numbers; and the folders of them all."""
-    folders: dict[Path, int] = {}
-    own = {
-        name: [folders.setdefault(folder, len(folders)) for folder in settings.teachers]
-        for name, settings in objectives.items()
-        if hasattr(settings, "teachers")
-    }
-    return own, list(folders)
+def band_teachers_of(objectives: Mapping[str, ObjectiveSettings]) -> dict[str, list[Path]]:
+    """The saved models that each objective has for its bands."""
+    named = {name: getattr(settings, "teachers", []) for name, settings in objectives.items()}
+    return {name: places for name, places in named.items() if places}
 
 
-def build_guides(
-    student: SpeechEnhancer,
-    teacher: Teacher | None,
-    band_teachers: list[Teacher],
-    own_bands: dict[str, list[int]],
-    objectives: Mapping[str, tuple[float, Objective]],
-) -> Guides:
-    """The teachers as the task asks them, and taps at every module that an objective names."""
-    every_band = stacked(band_teachers) if band_teachers else None
-    guides = Guides(teacher=teacher, band_teachers=every_band, own_bands=own_bands)
-    student_taps = tap_names(objectives, "student_taps")
-    if student_taps and teacher is not None:
-        guides.student_taps = Taps(student, student_taps, "student")
-        guides.teacher_taps = Taps(teacher.network, tap_names(objectives, "teacher_taps"), "teacher")
-    return guides
+def build_taps(
+    student: SpeechEnhancer, teacher: TeacherSource | None, objectives: Mapping[str, tuple[float, Objective]]
+) -> FeatureTaps | None:
+    """Taps at every module that an objective names."""
+    names = tap_names(objectives, "student_taps")
+    if not names or teacher is None:
+        return None
+    of_teacher = Taps(teacher.network, tap_names(objectives, "teacher_taps"), "teacher")
+    return FeatureTaps(Taps(student, names, "student"), of_teacher)
 
 
 def tap_names(objectives: Mapping[str, tuple[float, Objective]], side: str) -> list[str]:

@@ -5,7 +5,7 @@ import torch
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.modes import keeping_buffers
-from sedistill.teachers import measure_level_factor
+from sedistill.teachers.level_factor import measure_level_factor
 
 LOOKS = (0, 25, 50, 100, 200)
 """After these steps. Some networks lean nowhere at first and settle within some dozens of steps."""

@@ -11,7 +11,7 @@ from sedistill.reading import is_taken
 from sedistill.report.figures import standing_alone
 from sedistill.report.ratios import RatioFigure, ratios_svg
 from sedistill.settings import load_settings
-from sedistill.teachers import level_warning, measure_level_factor
+from sedistill.teachers.level_factor import level_warning, measure_level_factor
 from sedistill.training.build import build_loop
 from sedistill.training.enhancement_losses import loss_text
 from sedistill.training.inputs import PreparedRun, prepare_run

@@ -11,7 +11,7 @@ from rich.table import Table
 from torch import nn
 
 from sedistill.models.complexity import macs_per_second, parameters
-from sedistill.teachers import level_warning
+from sedistill.teachers.level_factor import level_warning
 from sedistill.training.kdrl.settings import KDRLSettings
 from sedistill.training.objectives import objective_names
 from sedistill.training.recipe import LOSS, OptimiserSettings, Recipe
@@ -28,7 +28,7 @@ def print_summary(run: PreparedRun, folder: Path) -> None:
     for name, text in facts(run, folder):
         table.add_row(name, text)
     Console().print(table)
-    warning = level_warning(run.teacher.factor) if run.teacher else None
+    warning = level_warning(run.teacher.level_factor) if run.teacher else None
     if warning:
         print(f"note on the teacher: {warning}")
 
@@ -42,16 +42,15 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
     lines = [("run", f"{recipe.name}, seed {recipe.seed}, in {folder}")]
     lines.append((word_for(run), f"{student_name}: {_size(run.student)}"))
     use = "kept outputs" if run.keeps_outputs else "live"
-    if run.band_teachers:
-        names = ", ".join(str(teacher.folder) for teacher in run.band_teachers)
-        lines.append(("band teachers", f"{names}; frozen, eval mode, {use}"))
-    if recipe.teacher is not None and run.teacher is None and not run.band_teachers:
+    if of_bands := [teacher.name for teacher in run.teachers.values() if teacher is not run.teacher]:
+        lines.append(("band teachers", f"{', '.join(of_bands)}; frozen, eval mode, {use}"))
+    if recipe.teacher is not None and not run.teachers:
         lines.append(("teacher", "none (no term looks at one)"))
     if run.teacher is not None:
-        use += ", features tapped" if run.guides.teacher_taps else ""
+        use += ", features tapped" if run.taps else ""
         lines.append(
-            ("teacher", f"{run.teacher.folder}: {_size(run.teacher.network)}; frozen, eval mode, {use}, "
-                        f"output times {run.teacher.factor:.3f}")
+            ("teacher", f"{run.teacher.name}: {_size(run.teacher.network)}; frozen, eval mode, {use}, "
+                        f"output times {run.teacher.level_factor:.3f}")
         )  # fmt: skip
     lines += _data_lines(run)
     lines.append(("loss", formula(recipe)))
@@ -72,7 +71,7 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
 
 def word_for(run: PreparedRun) -> str:
     """What to call what is trained: without a teacher it is nobody's student."""
-    return "student" if run.teacher is not None or run.band_teachers else "network"
+    return "student" if run.teachers else "network"
 
 
 def formula(recipe: Recipe) -> str:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from sedistill.distill.taps import Taps
 from sedistill.training.enhancement_losses import EnhancementLoss
 
+TEACHER = "teacher"
+"""The name of the run's own teacher among all that it has."""
 MAX_LEVEL_GAIN = 1e3  # silence is not blown up without bound when clips are brought to one level
 
 
@@ -26,19 +28,11 @@ class Objective(Protocol):
 
 
 @dataclass
-class Guides:
-    """Those who know more than the student: noisy (B, T) -> estimates, never asked for what a batch brings.
+class FeatureTaps:
+    """Where features are seen while the networks run: of the student, and of its `TEACHER`."""
 
-    teacher -> (B, T); band_teachers -> (B, N, T), those of all objectives that have a teacher for each band.
-    own_bands: which of the N are an objective's own, by its name; all of them where it is not named.
-    teacher_taps, student_taps: where features are seen while a network runs.
-    """
-
-    teacher: Callable[[Tensor], Tensor] | None = None
-    band_teachers: Callable[[Tensor], Tensor] | None = None
-    own_bands: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    teacher_taps: Taps | None = None
-    student_taps: Taps | None = None
+    student: Taps
+    teacher: Taps
 
 
 @dataclass
@@ -59,6 +53,9 @@ class StepLosses:
 class Task:
     """Losses of a student on a batch: its own enhancement loss, plus objectives if there are any.
 
+    teachers: noisy (B, T) -> estimate (B, T), by name; never asked for what a batch brings under that name.
+    band_teachers: the names of those that an objective has for its bands, by the objective's name.
+    taps: where features are seen; None where no objective compares any.
     objectives: name -> (weight, objective). A weight of 0 leaves a term out altogether: neither its value
     nor, where no other term asks for it, the teacher's estimate is computed, and no features are kept.
     """
@@ -70,26 +67,27 @@ class Task:
         se_weight: float,
         objectives: Mapping[str, tuple[float, Objective]],
         kd_weight: float,
-        guides: Guides,
+        teachers: Mapping[str, Callable[[Tensor], Tensor]],
         kd_level_db: float | None,
+        band_teachers: Mapping[str, Sequence[str]] | None = None,
+        taps: FeatureTaps | None = None,
     ) -> None:
         self.student, self.se_loss, self.se_weight = student, se_loss, se_weight
         self.objectives, self.kd_weight, self.kd_level_db = dict(objectives), kd_weight, kd_level_db
-        self.guides = guides
+        self.teachers, self.band_teachers, self.taps = teachers, band_teachers or {}, taps
         self.needs = {need for weight, one in self.objectives.values() if weight > 0 for need in one.needs}
-        for taps in (guides.student_taps, guides.teacher_taps):
-            if taps is not None:  # what validation and those who look on compute is nobody's to keep
-                taps.watching = False
+        if taps is not None:  # what validation and callbacks compute is nobody's to keep
+            taps.student.watching = taps.teacher.watching = False
         # What objectives learn along with the student, and what is left behind with them.
         self.auxiliary = nn.ModuleDict(
             {n: o for n, (_, o) in self.objectives.items() if isinstance(o, nn.Module)}
         )
 
     def losses(self, batch: Mapping[str, Tensor]) -> StepLosses:
-        """All terms for a batch with "noisy", "clean" and perhaps "teacher", each (B, T)."""
+        """All terms for a batch with "noisy", "clean" and perhaps estimates of teachers, each (B, T)."""
         noisy, clean = batch["noisy"], batch["clean"]
         distils = self.kd_weight > 0 and any(weight > 0 for weight, _ in self.objectives.values())
-        with _watching(self.guides.student_taps if distils else None):
+        with _watching(self.taps.student if self.taps and distils else None):
             estimate = self.student(noisy)
         parts: dict[str, Tensor] = {}
         weighted_se = None
@@ -99,43 +97,41 @@ class Task:
         if not distils:
             return StepLosses(weighted_se, None, parts)
 
-        signals = self._signals(batch, estimate)
+        signals = self._signals(batch, estimate, self._teacher_estimates(batch))
         kd = estimate.new_zeros((), dtype=torch.float32)
         for name, (weight, objective) in self.objectives.items():
             if weight == 0:
                 continue
-            loss, details = objective.with_parts(
-                **{need: self._own(name, need, signals[need]) for need in objective.needs}
-            )
+            if name in self.band_teachers:
+                signals["band_teachers"] = torch.stack(
+                    [signals[one] for one in self.band_teachers[name]], dim=1
+                )
+            loss, details = objective.with_parts(**{need: signals[need] for need in objective.needs})
             kd = kd + weight * loss
             parts[f"kd/{name}"] = details.pop("loss")
             parts |= {f"{name}/{key}": value for key, value in details.items()}
         return StepLosses(weighted_se, self.kd_weight * kd, parts)
 
-    def _own(self, objective: str, need: str, signal: Any) -> Any:
-        """A signal as an objective is given it: of the teachers for bands its own ones."""
-        rows = self.guides.own_bands.get(objective) if need == "band_teachers" else None
-        return signal if rows is None else signal[:, list(rows)]
+    def _teacher_estimates(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """By name, from the batch where it brings them; features are seen in a live teacher only."""
+        estimates = {name: batch[name] for name in (TEACHER, *self.teachers) if name in batch}
+        for name, teacher in self.teachers.items():
+            if name not in estimates:
+                with _watching(self.taps.teacher if self.taps and name == TEACHER else None):
+                    estimates[name] = teacher(batch["noisy"])
+        return estimates
 
-    def _signals(self, batch: Mapping[str, Tensor], estimate: Tensor) -> dict[str, Any]:
+    def _signals(
+        self, batch: Mapping[str, Tensor], estimate: Tensor, teachers: Mapping[str, Tensor]
+    ) -> dict[str, Any]:
         """What the objectives need, by name; waveforms at the level at which they are compared."""
-        guides = self.guides
-        signals: dict[str, Any] = {}
-        if guides.student_taps is not None:
-            signals["student_features"] = guides.student_taps.take()
-        waves = {"student": estimate.float(), "clean": batch["clean"], "noisy": batch["noisy"]}
-        for name, guide in (("teacher", guides.teacher), ("band_teachers", guides.band_teachers)):
-            if name in batch:
-                waves[name] = batch[name]
-            elif guide is not None:
-                with _watching(guides.teacher_taps):
-                    waves[name] = guide(batch["noisy"])
-        if guides.teacher_taps is not None:
-            signals["teacher_features"] = guides.teacher_taps.take()
+        waves = {"student": estimate.float(), "clean": batch["clean"], "noisy": batch["noisy"], **teachers}
         gain = level_gain(batch["clean"], self.kd_level_db)
-        for name in self.needs & waves.keys():
-            wave = waves[name]
-            signals[name] = wave * (gain if wave.ndim == 2 else gain[:, None])
+        needed = self.needs.union(*self.band_teachers.values())
+        signals: dict[str, Any] = {name: gain * waves[name] for name in needed & waves.keys()}
+        if self.taps is not None:
+            signals["student_features"] = self.taps.student.take()
+            signals["teacher_features"] = self.taps.teacher.take()
         return signals
 
 

@@ -16,7 +16,8 @@ from sedistill.data.prepare import prepare
 from sedistill.evaluation.evaluate import evaluate_models
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
-from sedistill.teachers import Teacher, TeacherOutputs
+from sedistill.teachers.cached import OutputCache
+from sedistill.teachers.source import open_teacher
 from tests.data.from_before import without_hashes
 from tests.data.sounds import speech_and_noise
 from tests.data.test_contents import change_in_place, swap
@@ -38,7 +39,9 @@ def made(tmp_path: Path) -> Path:
         tmp_path / "corpus", tmp_path / "set", "train", 4, mixing=MixingSettings(clip_seconds=0.5), workers=1
     )
     save(tmp_path / "model")
-    TeacherOutputs(tmp_path / "kept", FixedSet(tmp_path / "set"), Teacher(tmp_path / "model", 16_000)).open()
+    OutputCache(
+        tmp_path / "kept", FixedSet(tmp_path / "set"), open_teacher(tmp_path / "model", 16_000)
+    ).open()
     evaluate_models([tmp_path / "model"], [tmp_path / "set"], tmp_path / "scores", ["si_sdr"], workers=1)
     return tmp_path
 

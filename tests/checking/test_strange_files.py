@@ -22,7 +22,8 @@ from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import evaluate_models
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model, model_hash, save_model
-from sedistill.teachers import Teacher, TeacherOutputs
+from sedistill.teachers.cached import OutputCache
+from sedistill.teachers.source import open_teacher
 from sedistill.training.run import train
 from sedistill.training.run_folder.checkpoints import load_checkpoint
 
@@ -100,7 +101,7 @@ def resume(made: Path) -> None:
 
 def outputs(made: Path) -> None:
     data = FixedSet(made / "train")
-    TeacherOutputs(made / "train/teacher-outputs", data, Teacher(made / "teacher", RATE)).open()
+    OutputCache(made / "train/teacher-outputs", data, open_teacher(made / "teacher", RATE)).open()
 
 
 Use = Callable[[Path], object]

@@ -17,7 +17,8 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.integrity import seal
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
-from sedistill.teachers import Teacher, TeacherOutputs
+from sedistill.teachers.cached import OutputCache
+from sedistill.teachers.source import open_teacher
 from sedistill.training.run import train
 from tests.nonsense import Outcome, run_command
 from tests.training.conftest import TINY_NETWORK, write_pairs
@@ -154,7 +155,7 @@ def test_kept_outputs_that_say_something_else_are_computed_again(
     place: Path, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_model(build_model(TINY_NETWORK), tmp_path / "teacher")
-    kept = TeacherOutputs(tmp_path, FixedSet(place / "valid"), Teacher(tmp_path / "teacher", 16_000))
+    kept = OutputCache(tmp_path, FixedSet(place / "valid"), open_teacher(tmp_path / "teacher", 16_000))
     right = np.array(kept.open())
     (kept.folder / "outputs.yaml").write_text(text)
     assert np.array_equal(kept.open(), right)
@@ -163,7 +164,7 @@ def test_kept_outputs_that_say_something_else_are_computed_again(
 
 def test_outputs_of_another_length_are_computed_again(place: Path, tmp_path: Path) -> None:
     save_model(build_model(TINY_NETWORK), tmp_path / "teacher")
-    kept = TeacherOutputs(tmp_path, FixedSet(place / "valid"), Teacher(tmp_path / "teacher", 16_000))
+    kept = OutputCache(tmp_path, FixedSet(place / "valid"), open_teacher(tmp_path / "teacher", 16_000))
     right = np.array(kept.open())
     kept.path.write_bytes(b"PK")
     assert np.array_equal(kept.open(), right)

@@ -16,14 +16,14 @@ from sedistill.data.prepare import prepare
 from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
 from sedistill.errors import UserError
-from sedistill.teachers import level_factors, summarise_factors
+from sedistill.teachers.level_factor import level_factors, summarise_factors
 from sedistill.training.patch_record.clips import clips_to_watch
 from sedistill.training.patch_record.record import PatchRecord, read_patch_record
 from sedistill.training.patch_record.recorder import PatchRecorder, Selection
 from sedistill.training.patch_record.settings import PatchRecordSettings
 from sedistill.training.patch_record.trends import patch_errors
 from sedistill.training.run import train
-from sedistill.training.tasks import Guides, Task
+from sedistill.training.tasks import Task
 from tests.data.sounds import speech_and_noise
 from tests.training.conftest import write_pairs
 from tests.training.runs import assert_resumes_exactly, same, weights
@@ -136,7 +136,7 @@ def test_what_is_counted_is_what_dispatch_selects(tmp_path: Path) -> None:
     objective = DISPatch(MagnitudeL2(), keep=0.3)
     student = Scaled(0.5)
     task = Task(student, lambda *_: None, 0.5, {"kd": (1.0, objective)}, 0.5,  # type: ignore[arg-type]
-                Guides(teacher=lambda noisy: 0.9 * noisy), -15.0)  # fmt: skip
+                {"teacher": lambda noisy: 0.9 * noisy}, -15.0)  # fmt: skip
     watch = recorder(tmp_path, student, Selection.of(task))
     for step in range(3):
         watch.after_step(step)

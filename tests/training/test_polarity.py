@@ -12,7 +12,7 @@ from sedistill.audio.si_snr import negative_si_snr
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models import build_model
 from sedistill.settings import load_settings
-from sedistill.teachers import measure_level_factor
+from sedistill.teachers.level_factor import measure_level_factor
 from sedistill.training import polarity
 from sedistill.training.inputs import prepare_run
 from sedistill.training.polarity import Polarity

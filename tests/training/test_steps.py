@@ -11,7 +11,7 @@ from sedistill.models.presets import build_model
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.schedule import one_stage, stage_of, two_stages
 from sedistill.training.steps import PlainStep, clip_gradients
-from sedistill.training.tasks import Guides, Task, gradients
+from sedistill.training.tasks import Task, gradients
 
 STUDENT = {"preset": "convtasnet-tiny", "filters": 8, "blocks": 2, "repeats": 1}
 EXACT = torch.autocast("cpu", enabled=False)
@@ -24,7 +24,7 @@ def stepped(
     torch.manual_seed(0)
     student = build_model(STUDENT)
     kd = {"l2": (1.0, DISPatch(MagnitudeL2(), keep=0.8))}
-    task = Task(student, ENHANCEMENT_LOSSES["si_snr"], 0.5, kd, 0.5, Guides(), None)
+    task = Task(student, ENHANCEMENT_LOSSES["si_snr"], 0.5, kd, 0.5, {}, None)
     optimiser = torch.optim.Adam(student.parameters(), lr=1e-3, fused=True)
     step = PlainStep(task, student, optimiser, clip_norm, EXACT)
     log: dict[str, torch.Tensor] = {}

@@ -10,7 +10,7 @@ from torch import nn
 from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
-from sedistill.training.tasks import Guides, Task, gradient_balance, gradients, level_gain
+from sedistill.training.tasks import Task, gradient_balance, gradients, level_gain
 
 
 class Gain(nn.Module):
@@ -27,7 +27,7 @@ class Gain(nn.Module):
 def task(**changes: object) -> Task:
     settings: dict = {
         "student": Gain(), "se_loss": ENHANCEMENT_LOSSES["si_snr"], "se_weight": 0.5, "objectives": {},
-        "kd_weight": 0.5, "guides": Guides(), "kd_level_db": None,
+        "kd_weight": 0.5, "teachers": {}, "kd_level_db": None,
     }  # fmt: skip
     return Task(**{**settings, **changes})
 
@@ -58,7 +58,7 @@ def test_kept_outputs_and_live_teacher_are_the_same() -> None:
     live = {name: value for name, value in data.items() if name != "teacher"}
     objectives = {"l2": (1.0, DISPatch(MagnitudeL2(), keep=0.8))}
     kept = task(objectives=objectives).losses(data)
-    asked = task(objectives=objectives, guides=Guides(teacher=lambda noisy: data["teacher"])).losses(live)
+    asked = task(objectives=objectives, teachers={"teacher": lambda noisy: data["teacher"]}).losses(live)
     torch.testing.assert_close(kept.total, asked.total)
 
 
@@ -77,7 +77,7 @@ def test_a_weight_of_0_leaves_a_term_out() -> None:
         raise AssertionError("nobody looks at the teacher")
 
     kd = {"l2": (1.0, DISPatch(MagnitudeL2(), keep=0.8))}
-    supervised = task(objectives=kd, kd_weight=0.0, guides=Guides(teacher=never)).losses(
+    supervised = task(objectives=kd, kd_weight=0.0, teachers={"teacher": never}).losses(
         {**batch(), "teacher": None}
     )
     assert supervised.kd is None
@@ -97,9 +97,11 @@ def test_band_teachers_come_at_the_level_of_all_others() -> None:
             seen.update(signals)
             return signals["clean"].sum(), {"loss": torch.tensor(0.0)}
 
-    bands = torch.stack([batch()["clean"], 2 * batch()["clean"]], dim=1)
-    guides = Guides(band_teachers=lambda noisy: bands)
-    task(objectives={"look": (1.0, Look())}, guides=guides, kd_level_db=-6.0).losses(batch())
+    one, other = (lambda noisy: batch()["clean"]), (lambda noisy: 2 * batch()["clean"])
+    task(
+        objectives={"look": (1.0, Look())}, teachers={"one": one, "other": other},
+        band_teachers={"look": ["one", "other"]}, kd_level_db=-6.0,
+    ).losses(batch())  # fmt: skip
     assert seen.keys() == {"clean", "band_teachers"}
     torch.testing.assert_close(seen["band_teachers"], torch.stack([seen["clean"], 2 * seen["clean"]], dim=1))
 

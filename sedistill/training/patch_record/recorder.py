@@ -14,13 +14,13 @@ from sedistill.audio.spectrum import Stft
 from sedistill.distill.dispatch import DISPatch
 from sedistill.errors import UserError
 from sedistill.models.modes import evaluating
-from sedistill.teachers import level_factors, summarise_factors
+from sedistill.teachers.level_factor import level_factors, summarise_factors
 from sedistill.training.not_finite import NotFiniteError
 from sedistill.training.patch_record.clips import WatchedClips
 from sedistill.training.patch_record.record import PatchRecord, write_patch_record
 from sedistill.training.patch_record.settings import PatchRecordSettings
 from sedistill.training.patch_record.trends import PatchTrends, ThinnedRecords, bins_of_patches, patch_errors
-from sedistill.training.tasks import Task, level_gain
+from sedistill.training.tasks import TEACHER, Task, level_gain
 
 
 @dataclass
@@ -186,7 +186,7 @@ class PatchRecorder:
         self.selections += 1
 
     def _ask_teacher(self, selection: Selection) -> list[Tensor]:
-        teacher = selection.task.guides.teacher
+        teacher = selection.task.teachers.get(TEACHER)
         if teacher is None:
             return self.clean  # nothing that this objective selects by is the teacher's
         with torch.no_grad(), self.precision:

@@ -13,28 +13,27 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
-from sedistill.teachers import (
-    KeptEstimates,
+from sedistill.teachers.cached import OutputCache
+from sedistill.teachers.level_factor import (
     LevelFactor,
-    Teacher,
-    TeacherOutputs,
     level_factors,
     level_warning,
     measure_level_factor,
     summarise_factors,
 )
+from sedistill.teachers.source import CachedOutputs, TeacherSource, open_teacher
 from tests.training.conftest import TINY_NETWORK, write_pairs
 
 
 @pytest.fixture
-def teacher(tmp_path: Path) -> Teacher:
+def teacher(tmp_path: Path) -> TeacherSource:
     return make_teacher(tmp_path / "teacher", seed=0)
 
 
-def make_teacher(folder: Path, seed: int) -> Teacher:
+def make_teacher(folder: Path, seed: int) -> TeacherSource:
     torch.manual_seed(seed)
     save_model(build_model(TINY_NETWORK), folder, {"output_gain": -0.5})
-    return Teacher(folder, 16_000)
+    return open_teacher(folder, 16_000)
 
 
 @pytest.fixture
@@ -75,14 +74,14 @@ def test_a_teacher_with_weights_of_nan_is_refused(tmp_path: Path) -> None:
         next(network.parameters())[0] = math.nan
     save_model(network, tmp_path / "teacher")
     with pytest.raises(UserError, match="cannot teach: its weight encoder"):
-        Teacher(tmp_path / "teacher", 16_000)
+        open_teacher(tmp_path / "teacher", 16_000)
 
 
 def test_under_autocast_a_live_teacher_gives_what_a_kept_one_gave(
-    teacher: Teacher, clips: FixedSet, tmp_path: Path
+    teacher: TeacherSource, clips: FixedSet, tmp_path: Path
 ) -> None:
     """Within the rounding to float16: half a unit in the last of 11 bits, 2^-25 where that is not normal."""
-    outputs = TeacherOutputs(tmp_path / "kept", clips, teacher).open(batch_size=1)
+    outputs = OutputCache(tmp_path / "kept", clips, teacher).open(batch_size=1)
     for index in range(len(clips)):
         noisy = torch.from_numpy(clips[index][0])[None]
         exact = teacher(noisy)
@@ -90,7 +89,7 @@ def test_under_autocast_a_live_teacher_gives_what_a_kept_one_gave(
             live = teacher(noisy)
         assert live.dtype == torch.float32
         assert torch.equal(live, exact)
-        kept = torch.from_numpy(KeptEstimates(outputs, teacher.factor)[index])
+        kept = torch.from_numpy(CachedOutputs(outputs, teacher.level_factor)[index])
         assert bool(((kept - live[0]).abs() <= 2**-11 * live[0].abs() * (1 + 1e-6) + 2**-25).all())
 
 
@@ -106,47 +105,47 @@ def test_odd_levels_are_warned_about(factor: float, words: str) -> None:
     assert level_warning(1.05) is None
 
 
-def test_teacher_applies_its_factor_and_has_no_gradient(teacher: Teacher) -> None:
+def test_teacher_applies_its_factor_and_has_no_gradient(teacher: TeacherSource) -> None:
     noisy = torch.randn(2, 900, requires_grad=True)
     assert not teacher(noisy).requires_grad
     torch.testing.assert_close(teacher(noisy), -0.5 * teacher.raw(noisy))
-    assert Teacher(teacher.folder, 16_000, correct_level=False).factor == 1.0
+    assert open_teacher(Path(teacher.name), 16_000, correct_level=False).level_factor == 1.0
     assert not any(p.requires_grad for p in teacher.network.parameters())
 
 
-def test_outputs_are_the_teachers(teacher: Teacher, clips: FixedSet, tmp_path: Path) -> None:
-    outputs = TeacherOutputs(tmp_path / "kept", clips, teacher).open(batch_size=2)
+def test_outputs_are_the_teachers(teacher: TeacherSource, clips: FixedSet, tmp_path: Path) -> None:
+    outputs = OutputCache(tmp_path / "kept", clips, teacher).open(batch_size=2)
     for index in range(len(clips)):
         live = teacher.raw(torch.from_numpy(clips[index][0])[None])[0].numpy()
         np.testing.assert_allclose(outputs[index], live, rtol=2e-3, atol=1e-5)
 
 
 def test_outputs_are_computed_once(
-    teacher: Teacher, clips: FixedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    teacher: TeacherSource, clips: FixedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = TeacherOutputs(tmp_path / "kept", clips, teacher)
+    kept = OutputCache(tmp_path / "kept", clips, teacher)
     first = np.array(kept.open())
-    monkeypatch.setattr(Teacher, "raw", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(TeacherSource, "raw", lambda *_: pytest.fail("computed again"))
     np.testing.assert_array_equal(kept.open(), first)
 
 
 def test_outputs_of_another_teacher_or_set_are_never_used(
-    teacher: Teacher, clips: FixedSet, tmp_path: Path
+    teacher: TeacherSource, clips: FixedSet, tmp_path: Path
 ) -> None:
     kept = tmp_path / "kept"
-    mine = TeacherOutputs(kept, clips, teacher).open()
-    other = TeacherOutputs(kept, clips, make_teacher(tmp_path / "other", seed=1)).open()
+    mine = OutputCache(kept, clips, teacher).open()
+    other = OutputCache(kept, clips, make_teacher(tmp_path / "other", seed=1)).open()
     assert not np.array_equal(mine, other)
     other_set = FixedSet(write_pairs(tmp_path / "set2", clips=5, seed=4))
-    assert not np.array_equal(mine, TeacherOutputs(kept, other_set, teacher).open())
+    assert not np.array_equal(mine, OutputCache(kept, other_set, teacher).open())
     assert len(list(kept.iterdir())) == 3
 
 
 @pytest.mark.parametrize("harm", ["truncate", "alter", "foreign card"])
 def test_damaged_outputs_are_named_and_computed_again(
-    teacher: Teacher, clips: FixedSet, tmp_path: Path, capsys: pytest.CaptureFixture, harm: str
+    teacher: TeacherSource, clips: FixedSet, tmp_path: Path, capsys: pytest.CaptureFixture, harm: str
 ) -> None:
-    kept = TeacherOutputs(tmp_path / "kept", clips, teacher)
+    kept = OutputCache(tmp_path / "kept", clips, teacher)
     first = np.array(kept.open())
     content = bytearray(kept.path.read_bytes())
     if harm == "truncate":
@@ -163,10 +162,10 @@ def test_damaged_outputs_are_named_and_computed_again(
 
 
 def test_any_flipped_bit_in_kept_outputs_is_noticed(
-    teacher: Teacher, clips: FixedSet, tmp_path: Path
+    teacher: TeacherSource, clips: FixedSet, tmp_path: Path
 ) -> None:
     """40 places each at the beginning, in the middle and at the end; some in the card as well."""
-    kept = TeacherOutputs(tmp_path / "kept", clips, teacher)
+    kept = OutputCache(tmp_path / "kept", clips, teacher)
     kept.open()
     card, random = kept.folder / "outputs.yaml", np.random.default_rng(0)
     whole, end = kept.path.read_bytes(), kept.path.stat().st_size
@@ -184,23 +183,47 @@ def test_any_flipped_bit_in_kept_outputs_is_noticed(
 
 
 def test_interrupted_computation_goes_on_where_it_stopped(
-    teacher: Teacher, clips: FixedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    teacher: TeacherSource, clips: FixedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = np.array(TeacherOutputs(tmp_path / "whole", clips, teacher).open(batch_size=2))
-    kept = TeacherOutputs(tmp_path / "kept", clips, teacher)
-    raw, asked = Teacher.raw, []
+    whole = np.array(OutputCache(tmp_path / "whole", clips, teacher).open(batch_size=2))
+    kept = OutputCache(tmp_path / "kept", clips, teacher)
+    raw, asked = TeacherSource.raw, []
 
-    def raw_then_stop(self: Teacher, noisy: torch.Tensor) -> torch.Tensor:
+    def raw_then_stop(self: TeacherSource, noisy: torch.Tensor) -> torch.Tensor:
         asked.append(len(noisy))
         if len(asked) == 2:
             raise KeyboardInterrupt
         return raw(self, noisy)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Teacher, "raw", raw_then_stop)
+        patch.setattr(TeacherSource, "raw", raw_then_stop)
         with pytest.raises(KeyboardInterrupt):
             kept.open(batch_size=2)
     asked.clear()
-    monkeypatch.setattr(Teacher, "raw", lambda self, noisy: asked.append(len(noisy)) or raw(self, noisy))
+    monkeypatch.setattr(
+        TeacherSource, "raw", lambda self, noisy: asked.append(len(noisy)) or raw(self, noisy)
+    )
     np.testing.assert_array_equal(kept.open(batch_size=2), whole)
     assert asked == [2, 1]
+
+
+class Late:
+    """A teacher from elsewhere, which is no module: half the sound of its input, 7 samples later."""
+
+    name, hash, sample_rate, latency = "late", "0" * 64, 16_000, 7
+
+    def __call__(self, noisy: torch.Tensor) -> torch.Tensor:
+        return 0.5 * torch.nn.functional.pad(noisy, (self.latency, 0))[:, : noisy.shape[1]]
+
+
+def test_a_late_teacher_is_brought_into_step_live_and_cached(clips: FixedSet, tmp_path: Path) -> None:
+    source = TeacherSource(Late(), level_factor=2.0)
+    noisy = torch.randn(2, 300)
+    torch.testing.assert_close(source(noisy), noisy)
+    outputs = OutputCache(tmp_path / "kept", clips, source).open()
+    np.testing.assert_allclose(CachedOutputs(outputs, 2.0)[1], clips[1][0], rtol=2e-3, atol=1e-5)
+
+
+def test_a_teacher_that_is_no_network_cannot_be_looked_into() -> None:
+    with pytest.raises(UserError, match="late cannot be looked into"):
+        assert TeacherSource(Late()).to("cpu").network

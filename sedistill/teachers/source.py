@@ -1,0 +1,110 @@
+"""One teacher of a run: asked at every step or once for all, and always at the level of the clean speech.
+
+A network trained with SI-SNR is free in level and even in sign, spectrogram losses are not, so its measured
+factor onto clean is applied (unless switched off).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sedistill.errors import UserError
+from sedistill.teachers.saved import SavedTeacher
+
+
+class Teacher(Protocol):
+    """What a student may learn from, whatever it is: noisy (B, T) -> estimate (B, T), frozen.
+
+    Attributes:
+        name: for messages, such as the folder of a saved model.
+        hash: of everything that decides its output; outputs on disk are found by it.
+        sample_rate: Hz, of what it takes and gives.
+        latency: samples by which its output comes later than its input; 0 where it makes up for that itself.
+    """
+
+    name: str
+    hash: str
+    sample_rate: int
+    latency: int
+
+    def __call__(self, noisy: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class CachedOutputs:
+    """A teacher's estimates at the clean level, from its raw outputs on disk (clips, samples)."""
+
+    outputs: np.ndarray
+    level_factor: float
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return np.float32(self.level_factor) * self.outputs[index].astype(np.float32)
+
+
+@dataclass
+class TeacherSource:
+    """Where one teacher's estimates come from.
+
+    level_factor: from its own output onto clean speech, level and sign.
+    cached: its outputs on the training set, from which the batches bring estimates along; None: it runs live.
+    """
+
+    teacher: Teacher
+    level_factor: float = 1.0
+    cached: CachedOutputs | None = None
+
+    @property
+    def name(self) -> str:
+        return self.teacher.name
+
+    @property
+    def hash(self) -> str:
+        return self.teacher.hash
+
+    @property
+    def network(self) -> nn.Module:
+        """The network inside, whose features can be seen. Raises UserError where there is none to look at."""
+        network = getattr(self.teacher, "network", None)
+        if not isinstance(network, nn.Module):
+            raise UserError(
+                f"the teacher {self.name} cannot be looked into; choose a saved model, or other objectives."
+            )
+        return network
+
+    def to(self, device: torch.device | str) -> "TeacherSource":
+        """On this device, where its teacher is a module."""
+        if isinstance(self.teacher, nn.Module):
+            self.teacher.to(device)
+        return self
+
+    @torch.no_grad()
+    def raw(self, noisy: Tensor) -> Tensor:
+        """The teacher's own output in step with its input, (B, T) -> (B, T), before the factor.
+
+        In float32 whatever autocast the caller is in, so that a live teacher gives what a cached one gave.
+        """
+        late = self.teacher.latency
+        with torch.autocast(noisy.device.type, enabled=False):
+            heard = nn.functional.pad(noisy.float(), (0, late)) if late else noisy.float()
+            return self.teacher(heard).float()[:, late:]
+
+    def __call__(self, noisy: Tensor) -> Tensor:
+        return self.level_factor * self.raw(noisy)
+
+
+def open_teacher(place: Path, sample_rate: int, correct_level: bool = True) -> TeacherSource:
+    """The teacher that a recipe names: the folder of a saved model, or a ready-made one's name.
+
+    Raises UserError when there is none, or none that can teach at this rate.
+    """
+    teacher = SavedTeacher(place)
+    if teacher.sample_rate != sample_rate:
+        raise UserError(
+            f"the teacher {teacher.name} is for {teacher.sample_rate} Hz but the data have "
+            f"{sample_rate} Hz; prepare the data at the teacher's rate or choose another teacher."
+        )
+    return TeacherSource(teacher, teacher.output_gain if correct_level else 1.0)
