@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/ready
 TEST_WORKERS = 2
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format docs bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -26,11 +26,14 @@ format: $(READY) ## Put the code into the house's form
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format .
 
+docs: $(READY) ## Write the documentation as a site into site/; a broken link is an error
+	@$(BIN)/python docs/build_site.py
+
 bench: $(READY) ## Measure speed and memory as ratios; results go to benchmarks/results/
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
-clean: ## Remove the environment and the demo
-	rm -rf $(VENV) demo
+clean: ## Remove the environment, the demo and the site
+	rm -rf $(VENV) demo site
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -1,0 +1,99 @@
+"""The documentation holds together: links, anchors, the order of the site, the pages from docstrings."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+import sedistill
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.fixture
+def api_pages(monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.syspath_prepend(str(DOCS))
+    return pytest.importorskip("api_pages")
+
+
+def links(text: str) -> Iterator[str]:
+    """Where a page's links and images lead, those by reference too; nothing of code."""
+    prose = re.sub(r"^ *```.*?^ *```|^ {4}.*?$|`[^`\n]*`", "", text, flags=re.DOTALL | re.MULTILINE)
+    yield from re.findall(r"\]\(([^)\s]+)[^)]*\)", prose)
+    yield from re.findall(r"^\[[^\]]+\]: (\S+)", prose, re.MULTILINE)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub and the site make them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def broken(page: Path) -> list[str]:
+    """The links of a page that lead nowhere; those into the web are not followed."""
+    found = []
+    for link in links(page.read_text("utf-8")):
+        place, _, anchor = link.partition("#")
+        target = page.parent / place if place else page
+        if re.match(r"https?://|mailto:", link):
+            continue
+        exists = target.exists() and target.resolve().is_relative_to(ROOT.resolve())
+        if not exists or (anchor and anchor not in anchors(target.read_text("utf-8"))):
+            found.append(link)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    assert broken(page) == []
+
+
+def test_broken_links_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    (tmp_path / "other.md").write_text("# The other, one\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[a](other.md#the-other-one) [b](other.md#else) [c](none.md) ![d](x.svg) `[e](code)`\n[f]: #gone\n"
+    )
+    assert broken(page) == ["other.md#else", "none.md", "x.svg", "#gone"]
+
+
+def test_the_site_shows_every_page(api_pages: object) -> None:
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
+    shown = re.findall(r"[\w/-]+\.md", str(nav))
+    expected = {page.name for page in DOCS.glob("*.md")} | {f"api/{page}.md" for page in api_pages.PAGES}
+    assert set(shown) == expected | {"index.md", "contributing.md", "changelog.md"}
+    assert len(shown) == len(set(shown))
+
+
+def test_every_public_name_is_on_one_page_with_its_docstring(api_pages: object) -> None:
+    names = [name for page in api_pages.PAGES for name in api_pages.names_on(page)]
+    assert sorted(names) == sorted(set(sedistill.__all__) - {"__version__"})
+    page = api_pages.api_page("objectives")
+    assert "## DISPatch\n\n```python\nDISPatch(\n    loss: BinLoss,\n" in page
+    assert "- `keep`: " in page or "keep: the paper's" in page
+    assert "```pycon\n>>> " in page
+
+
+def test_docstrings_are_not_taken_for_markup(api_pages: object) -> None:
+    docstring = "a < b * c, `x_ < y`, _z.\n\nwidth, height: in m,\n    both.\ndepth: in m.\n\n>>> 1 + 1\n2"
+    assert api_pages.as_markdown(docstring) == (
+        "a &lt; b \\* c, `x_ < y`, \\_z.\n\n"
+        "- `width, height`: in m,\n    both.\n- `depth`: in m.\n\n"
+        "```pycon\n>>> 1 + 1\n2\n```"
+    )
+
+
+@pytest.mark.slow
+def test_the_site_is_built(tmp_path: Path) -> None:
+    pytest.importorskip("zensical", reason="the site is built by zensical, which is not installed")
+    subprocess.run([sys.executable, DOCS / "build_site.py", tmp_path / "site"], check=True)
+    pages = {str(path.relative_to(tmp_path / "site")) for path in (tmp_path / "site").rglob("*.html")}
+    assert {"index.html", "first-hour.html", "api/objectives.html", "changelog.html"} <= pages
+    assert 'href="first-hour.html"' in (tmp_path / "site" / "index.html").read_text("utf-8")
