@@ -8,14 +8,14 @@ from typing import Any
 import sedistill
 
 PAGES = {
-    "commands": (
-        "Commands in Python",
-        ["data", "training", "enhancing", "evaluation", "comparing", "distilling"],
-    ),
-    "objectives": ("Objectives", ["audio", "distill"]),
-    "networks": ("Networks and teachers", ["models", "teachers"]),
+    "commands": "Commands",
+    "objectives": "Objectives",
+    "networks": "Networks and teachers",
 }
-"""Page -> its title, and the rooms whose public names it shows."""
+"""Page -> its title."""
+
+PAGE_OF_ROOM = {"audio": "objectives", "distill": "objectives", "models": "networks", "teachers": "networks"}
+"""Which page shows the public names of a room; those of all others are commands."""
 
 WIDEST = 90  # characters of a signature in one line
 SETTING = re.compile(r"^([a-z]\w*(?:, [a-z]\w*)*): ")
@@ -23,15 +23,14 @@ SETTING = re.compile(r"^([a-z]\w*(?:, [a-z]\w*)*): ")
 
 def names_on(page: str) -> list[str]:
     """The public names that a page shows, in the order of `sedistill.__all__`."""
-    return [name for name, home in sedistill._HOMES.items() if home.partition(".")[0] in PAGES[page][1]]
+    rooms = {name: home.partition(".")[0] for name, home in sedistill._HOMES.items()}
+    return [name for name, room in rooms.items() if PAGE_OF_ROOM.get(room, "commands") == page]
 
 
 def api_page(page: str) -> str:
     """The Markdown of one page."""
     names = names_on(page)
-    head = (
-        f"# {PAGES[page][0]} in Python\n\nAll are names of `sedistill`: `from sedistill import {names[0]}`."
-    )
+    head = f"# {PAGES[page]} in Python\n\nAll are names of `sedistill`: `from sedistill import {names[0]}`."
     return "\n\n".join([head, *(about(name, getattr(sedistill, name)) for name in names)]) + "\n"
 
 
