@@ -47,6 +47,10 @@ def check_declared(name: str, value: object, annotation: Any) -> None:
     elif kinds == [int]:
         low, high, _ = _limits(marks)
         check_whole(name, value, low, high)
+        step = _limit(marks, "multiple_of", 1)
+        if value % step:
+            kind = "even" if step == 2 else f"a multiple of {step}"
+            raise UserError(f"{name} = {value} is not possible; it must be {kind}.")
     elif kinds == [float]:
         check_number(name, value, *_limits(marks))
     elif get_origin(kinds[0]) is Literal:
@@ -66,11 +70,15 @@ def alternatives(kind: Any) -> list[Any]:
 
 def _limits(marks: Sequence[Any]) -> tuple[Any, Any, bool]:
     """Lowest and highest value, and whether the lowest is itself left out."""
-    low, high, above = -math.inf, math.inf, False
-    for one in (limit for mark in marks for limit in getattr(mark, "metadata", ())):
-        low, above = (one.gt, True) if hasattr(one, "gt") else (getattr(one, "ge", low), above)
-        high = getattr(one, "le", high)
-    return low, high, above
+    above = _limit(marks, "gt", None)
+    low = _limit(marks, "ge", -math.inf) if above is None else above
+    return low, _limit(marks, "le", math.inf), above is not None
+
+
+def _limit(marks: Sequence[Any], name: str, default: Any) -> Any:
+    found = (getattr(limit, name) for mark in marks for limit in getattr(mark, "metadata", ())
+             if hasattr(limit, name))  # fmt: skip
+    return next(found, default)
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:

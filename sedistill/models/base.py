@@ -1,23 +1,32 @@
 """What every network here has in common."""
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, get_type_hints
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.argument_checks import as_given
+from sedistill.argument_checks import check_declared
 from sedistill.errors import UserError
 from sedistill.models.memory import Memory
 from sedistill.models.modes import evaluating
+
+WIDEST = 65_536
+Size = Annotated[int, Field(ge=1, le=WIDEST)]
+EvenSize = Annotated[int, Field(ge=2, le=WIDEST, multiple_of=2)]
+SampleRate = Annotated[int, Field(ge=1_000, le=192_000)]
 
 
 class SpeechEnhancer(nn.Module):
     """A network from noisy waveform (B, T) to enhanced waveform (B, T), for any T >= 1.
 
-    A subclass takes plain keyword settings and calls `super().__init__` with all of them, defaults included,
-    so that a saved model does not depend on what the defaults are later.
+    A subclass takes plain keyword settings, annotated with what each may be, and calls `super().__init__()`.
+    What it was made with is checked and kept as `settings`, defaults included, so that a saved model does not
+    depend on what the defaults are later.
 
     Attributes
         settings: keyword arguments that build the same network again.
@@ -40,11 +49,17 @@ class SpeechEnhancer(nn.Module):
     step_samples: int | None = None
     se_loss: str
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    settings: dict[str, Any]
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "__init__" in vars(cls):
+            cls.__init__ = _keeping_settings(cls.__init__)  # type: ignore[method-assign]
+
+    def __init__(self) -> None:
         super().__init__()
-        _refuse_too_large(type(self), settings)
-        self.settings = settings
-        self.sample_rate: int = whole_number("sample_rate", settings["sample_rate"])
+        self.settings = vars(self).get("settings", {})
+        self.sample_rate: int = self.settings.get("sample_rate", 16_000)
         self.preset: str | None = None
         self.output_gain: float = 1.0
         self.card: dict[str, Any] = {}
@@ -105,6 +120,33 @@ class SpeechEnhancer(nn.Module):
             parameter.neg_()
 
 
+def check_odd(name: str, value: int) -> None:
+    """Raises UserError unless a kernel's size is odd."""
+    if value % 2 == 0:
+        raise UserError(f"{name} = {value}: it must be odd, so that output and input have the same length.")
+
+
+def _keeping_settings(make: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that checks its arguments by their annotations, and keeps them."""
+    signature = inspect.signature(make)
+
+    @functools.wraps(make)
+    def made(self: SpeechEnhancer, *values: Any, **named: Any) -> None:
+        if "settings" not in vars(self):  # else those of a class that derives from this one are kept already
+            bound = signature.bind(self, *values, **named)
+            bound.apply_defaults()
+            _, *given = bound.arguments.items()
+            settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given}
+            annotations = get_type_hints(make, include_extras=True)
+            for name, value in settings.items():
+                check_declared(name, value, annotations.get(name, Any))
+            _refuse_too_large(type(self), settings)
+            object.__setattr__(self, "settings", settings)
+        make(self, *values, **named)
+
+    return made
+
+
 MOST_PARAMETERS = 500_000_000
 USUAL_WIDTH, USUAL_DEPTH, DEPTHS = 1024, 8, ("depth", "blocks", "layers")
 
@@ -128,35 +170,3 @@ def _refuse_too_large(network: type[nn.Module], settings: dict[str, Any]) -> Non
             f"{network.__name__} with these settings would have {told} parameters, more than "
             f"{MOST_PARAMETERS:,}; make it smaller."
         )
-
-
-WIDEST = 65_536
-LOWEST_RATE = 1_000
-# Of layers that each double (or quadruple) the reach, few make more frames than any clip has.
-_MOST = {"blocks": 16, "chunk": 8192, "dense_layers": 16, "layers": 16, "depth": 8, "deep_layers": 32,
-         "lstm_layers": 32, "repeats": 32, "sample_rate": 192_000}  # fmt: skip
-
-
-def whole_number(name: str, value: Any, low: int = 1) -> int:
-    """Return `value` if it is a whole number from `low` to what makes sense for it, else raise UserError."""
-    low = LOWEST_RATE if name == "sample_rate" else low
-    high = _MOST.get(name, WIDEST)
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise UserError(
-            f"{name} = {as_given(value)}: it must be a whole number of at least {low} and at most {high}."
-        )
-    return value
-
-
-def yes_or_no(name: str, value: Any) -> bool:
-    """Return `value` if it is true or false, else raise UserError."""
-    if not isinstance(value, bool):
-        raise UserError(f"{name} = {as_given(value)}: it must be true or false.")
-    return value
-
-
-def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> str:
-    """Return `value` if it is one of `allowed`, else raise UserError."""
-    if not isinstance(value, str) or value not in allowed:
-        raise UserError(f"{name} = {as_given(value)}: it must be one of {', '.join(allowed)}.")
-    return value

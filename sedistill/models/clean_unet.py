@@ -4,12 +4,15 @@ Source: Z. Kong et al., "Speech Denoising in the Waveform Domain with Self-Atten
 its authors' code, which fits KDRL's (2023) parameter count with three blocks of attention.
 """
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.errors import UserError
-from sedistill.models.base import SpeechEnhancer, whole_number, yes_or_no
+from sedistill.models.base import SampleRate, Size, SpeechEnhancer
 from sedistill.models.demucs import DecoderLayer, EncoderLayer, fitting_length, rescale
 from sedistill.models.self_attention import SelfAttention
 
@@ -49,29 +52,17 @@ class CleanUNet(SpeechEnhancer):
 
     def __init__(
         self,
-        channels: int = 64,
-        max_channels: int = 768,
-        depth: int = 8,
-        blocks: int = 3,
-        width: int = 512,
-        heads: int = 8,
-        hidden: int = 2048,
+        channels: Size = 64,
+        max_channels: Size = 768,
+        depth: Annotated[int, Field(ge=1, le=8)] = 8,
+        blocks: Annotated[int, Field(ge=0, le=16)] = 3,
+        width: Size = 512,
+        heads: Size = 8,
+        hidden: Size = 2048,
         normalize: bool = True,
-        sample_rate: int = 16_000,
+        sample_rate: SampleRate = 16_000,
     ) -> None:
-        super().__init__(
-            {
-                "channels": whole_number("channels", channels),
-                "max_channels": whole_number("max_channels", max_channels),
-                "depth": whole_number("depth", depth),
-                "blocks": whole_number("blocks", blocks, low=0),
-                "width": whole_number("width", width),
-                "heads": whole_number("heads", heads),
-                "hidden": whole_number("hidden", hidden),
-                "normalize": yes_or_no("normalize", normalize),
-                "sample_rate": sample_rate,
-            }
-        )
+        super().__init__()
         if width % heads:
             raise UserError(f"width = {width}: it must be a multiple of heads = {heads}.")
         self.normalize = normalize

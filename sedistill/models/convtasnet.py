@@ -5,12 +5,15 @@ Separation" (2019); the deep encoder and decoder with PReLU: B. Kadioglu et al.,
 Conv-TasNet" (2020), in the shape of the public re-implementation that DISPatch's parameter counts fit.
 """
 
+from typing import Annotated, Literal
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.errors import UserError
-from sedistill.models.base import SpeechEnhancer, one_of, whole_number, yes_or_no
+from sedistill.models.base import WIDEST, EvenSize, SampleRate, Size, SpeechEnhancer, check_odd
 from sedistill.models.fast_block import fast_block
 from sedistill.models.layers import Conv1d, ConvTranspose1d, PReLU, runs_own_kernels
 
@@ -51,41 +54,26 @@ class ConvTasNet(SpeechEnhancer):
 
     def __init__(
         self,
-        filters: int = 128,
-        filter_length: int = 40,
-        bottleneck: int = 128,
-        hidden: int = 256,
-        skip: int | None = None,
-        kernel: int = 3,
-        blocks: int = 7,
-        repeats: int = 2,
-        deep_layers: int = 3,
-        mask: str = "relu",
+        filters: Size = 128,
+        filter_length: EvenSize = 40,
+        bottleneck: Size = 128,
+        hidden: Size = 256,
+        skip: Annotated[int | None, Field(ge=0, le=WIDEST)] = None,
+        kernel: Size = 3,
+        blocks: Annotated[int, Field(ge=1, le=16)] = 7,
+        repeats: Annotated[int, Field(ge=1, le=32)] = 2,
+        deep_layers: Annotated[int, Field(ge=0, le=32)] = 3,
+        mask: Literal["relu", "sigmoid"] = "relu",
         encoder_relu: bool = False,
         last_residual: bool = False,
-        sample_rate: int = 16_000,
+        sample_rate: SampleRate = 16_000,
     ) -> None:
-        skip = bottleneck if skip is None else skip
-        super().__init__(
-            {
-                "filters": whole_number("filters", filters),
-                "filter_length": whole_number("filter_length", filter_length, low=2),
-                "bottleneck": whole_number("bottleneck", bottleneck),
-                "hidden": whole_number("hidden", hidden),
-                "skip": whole_number("skip", skip, low=0),
-                "kernel": whole_number("kernel", kernel),
-                "blocks": whole_number("blocks", blocks),
-                "repeats": whole_number("repeats", repeats),
-                "deep_layers": whole_number("deep_layers", deep_layers, low=0),
-                "mask": one_of("mask", mask, ("relu", "sigmoid")),
-                "encoder_relu": yes_or_no("encoder_relu", encoder_relu),
-                "last_residual": yes_or_no("last_residual", last_residual),
-                "sample_rate": sample_rate,
-            }
-        )
+        super().__init__()
+        self.settings["skip"] = skip = bottleneck if skip is None else skip
+        check_odd("kernel", kernel)
         deep = deep_layers > 0
         adds_residual = deep or last_residual or skip == 0
-        _check_together(filter_length, kernel, bottleneck, skip, adds_residual)
+        _check_together(bottleneck, skip, adds_residual)
         self.encoder = Encoder(filters, filter_length, deep_layers, relu=encoder_relu)
         self.frame_norm = FrameNorm(filters) if deep else global_norm(filters, eps=1e-8)
         self.separator = Separator(
@@ -229,11 +217,7 @@ class Block(nn.Module):
         return (residual if self.widths[0] else None), (skip if self.widths[1] else None)
 
 
-def _check_together(filter_length: int, kernel: int, bottleneck: int, skip: int, adds_residual: bool) -> None:
-    if filter_length % 2:
-        raise UserError(f"filter_length = {filter_length}: it must be even, since frames overlap by half.")
-    if kernel % 2 == 0:
-        raise UserError(f"kernel = {kernel}: it must be odd, so that output and input have the same length.")
+def _check_together(bottleneck: int, skip: int, adds_residual: bool) -> None:
     if adds_residual and skip not in (0, bottleneck):
         raise UserError(
             f"skip = {skip}: with deep layers or last_residual it must be 0 or equal "

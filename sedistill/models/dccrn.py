@@ -7,14 +7,16 @@ parameter counts fit.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.argument_checks import as_given
+from sedistill.argument_checks import as_given, check_declared
 from sedistill.errors import UserError
-from sedistill.models.base import SpeechEnhancer, whole_number
+from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
 
 
 class DCCRN(SpeechEnhancer):
@@ -46,22 +48,14 @@ class DCCRN(SpeechEnhancer):
     def __init__(
         self,
         channels: Sequence[int] = (32, 64, 128, 128, 256, 256),
-        lstm_units: int = 128,
-        lstm_layers: int = 1,
-        window_length: int = 512,
-        hop_length: int = 256,
-        sample_rate: int = 16_000,
+        lstm_units: EvenSize = 128,
+        lstm_layers: Annotated[int, Field(ge=1, le=32)] = 1,
+        window_length: EvenSize = 512,
+        hop_length: Size = 256,
+        sample_rate: SampleRate = 16_000,
     ) -> None:
-        super().__init__(
-            {
-                "channels": _even_widths(channels),
-                "lstm_units": _even("lstm_units", lstm_units),
-                "lstm_layers": whole_number("lstm_layers", lstm_layers),
-                "window_length": _even("window_length", window_length),
-                "hop_length": whole_number("hop_length", hop_length),
-                "sample_rate": sample_rate,
-            }
-        )
+        super().__init__()
+        channels = _even_widths(channels)
         _check_together(len(channels), window_length, hop_length)
         self.spectrum = Spectrum(window_length, hop_length)
         pairs = list(pairwise([2, *channels]))
@@ -225,18 +219,14 @@ def _bounded_mask(x: Tensor) -> Tensor:
     return torch.complex(real, imag)
 
 
-def _even(name: str, value: int) -> int:
-    if whole_number(name, value) % 2:
-        raise UserError(f"{name} = {value}: it must be even.")
-    return value
-
-
 def _even_widths(channels: Sequence[int]) -> list[int]:
     if not isinstance(channels, list | tuple) or not channels:
         raise UserError(
             f"channels = {as_given(channels)}: it must be a list of even numbers, one for each layer."
         )
-    return [_even("channels", width) for width in channels]
+    for width in channels:
+        check_declared("channels", width, EvenSize)
+    return list(channels)
 
 
 def _check_together(layers: int, window_length: int, hop_length: int) -> None:

@@ -6,13 +6,15 @@ Enhancement" (2022) for DEMUCS small and large.
 """
 
 import math
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.errors import UserError
-from sedistill.models.base import SpeechEnhancer, whole_number, yes_or_no
+from sedistill.models.base import SampleRate, Size, SpeechEnhancer
 
 KERNEL = 8
 ZEROS = 56  # zero crossings of the resampling filter on each side
@@ -50,25 +52,15 @@ class DEMUCS(SpeechEnhancer):
 
     def __init__(
         self,
-        channels: int = 48,
-        depth: int = 5,
-        stride: int = 4,
-        resample: int = 4,
+        channels: Size = 48,
+        depth: Annotated[int, Field(ge=1, le=8)] = 5,
+        stride: Size = 4,
+        resample: Size = 4,
         bidirectional: bool = False,
         normalize: bool = True,
-        sample_rate: int = 16_000,
+        sample_rate: SampleRate = 16_000,
     ) -> None:
-        super().__init__(
-            {
-                "channels": whole_number("channels", channels),
-                "depth": whole_number("depth", depth),
-                "stride": whole_number("stride", stride),
-                "resample": whole_number("resample", resample),
-                "bidirectional": yes_or_no("bidirectional", bidirectional),
-                "normalize": yes_or_no("normalize", normalize),
-                "sample_rate": sample_rate,
-            }
-        )
+        super().__init__()
         if stride > KERNEL:
             raise UserError(f"stride = {stride}: it must be at most {KERNEL}, the taps of a kernel.")
         if resample not in RESAMPLING:

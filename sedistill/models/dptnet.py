@@ -5,11 +5,14 @@ End-to-End Monaural Speech Separation" (2020), in the shape of Asteroid's networ
 chunks or before the mask), which DFKD's (2025) three parameter counts fit.
 """
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from sedistill.errors import UserError
-from sedistill.models.base import SpeechEnhancer, whole_number
+from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
 from sedistill.models.chunking import chunked, overlap_added
 from sedistill.models.convtasnet import Decoder, Encoder, global_norm
 
@@ -37,25 +40,15 @@ class DPTNet(SpeechEnhancer):
 
     def __init__(
         self,
-        filters: int = 64,
-        filter_length: int = 16,
-        hidden: int = 128,
-        heads: int = 4,
-        chunk: int = 100,
-        repeats: int = 6,
-        sample_rate: int = 16_000,
+        filters: Size = 64,
+        filter_length: EvenSize = 16,
+        hidden: Size = 128,
+        heads: Size = 4,
+        chunk: Annotated[int, Field(ge=2, le=8192, multiple_of=2)] = 100,
+        repeats: Annotated[int, Field(ge=1, le=32)] = 6,
+        sample_rate: SampleRate = 16_000,
     ) -> None:
-        super().__init__(
-            {
-                "filters": whole_number("filters", filters),
-                "filter_length": _even("filter_length", filter_length),
-                "hidden": whole_number("hidden", hidden),
-                "heads": whole_number("heads", heads),
-                "chunk": _even("chunk", chunk),
-                "repeats": whole_number("repeats", repeats),
-                "sample_rate": sample_rate,
-            }
-        )
+        super().__init__()
         if filters % heads:
             raise UserError(f"filters = {filters}: it must be a multiple of heads = {heads}.")
         self.chunk = chunk
@@ -122,9 +115,3 @@ def _along_last(layer: nn.Module, x: Tensor) -> Tensor:
 def _normalised(norm: nn.Module, x: Tensor) -> Tensor:
     """A norm for (S, N, L) on (S, L, N)."""
     return norm(x.transpose(1, 2)).transpose(1, 2)
-
-
-def _even(name: str, value: int) -> int:
-    if whole_number(name, value) % 2:
-        raise UserError(f"{name} = {value}: it must be even, since neighbours overlap by half.")
-    return value

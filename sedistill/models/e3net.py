@@ -6,12 +6,14 @@ of the layers is the one that independent public descriptions agree on, and the 
 that fit the 4.5 M parameters of KDRL's (2023) own reproduction. So a result of it is of "E3Net-like".
 """
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
-from sedistill.models.base import SpeechEnhancer, whole_number
+from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
 from sedistill.models.layers import PReLU
 
 
@@ -38,29 +40,15 @@ class E3Net(SpeechEnhancer):
 
     def __init__(
         self,
-        filters: int = 2048,
-        window_length: int = 320,
-        projection: int = 256,
-        inner: int = 1024,
-        hidden: int = 256,
-        blocks: int = 2,
-        sample_rate: int = 16_000,
+        filters: Size = 2048,
+        window_length: EvenSize = 320,
+        projection: Size = 256,
+        inner: Size = 1024,
+        hidden: Size = 256,
+        blocks: Annotated[int, Field(ge=1, le=16)] = 2,
+        sample_rate: SampleRate = 16_000,
     ) -> None:
-        super().__init__(
-            {
-                "filters": whole_number("filters", filters),
-                "window_length": whole_number("window_length", window_length),
-                "projection": whole_number("projection", projection),
-                "inner": whole_number("inner", inner),
-                "hidden": whole_number("hidden", hidden),
-                "blocks": whole_number("blocks", blocks),
-                "sample_rate": sample_rate,
-            }
-        )
-        if window_length % 2:
-            raise UserError(
-                f"window_length = {window_length}: it must be even, since frames overlap by half."
-            )
+        super().__init__()
         self.hop = window_length // 2
         self.latency_samples = window_length
         self.encoder = nn.Conv1d(1, filters, window_length, self.hop)

@@ -5,13 +5,16 @@ Convolutions see the frequencies of one frame; frames hear of those before throu
 its states are all that a stream has to keep.
 """
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from sedistill.errors import UserError
-from sedistill.models.base import whole_number
+from sedistill.models.base import SampleRate, Size
 from sedistill.models.fast_gru import gru
 from sedistill.models.folding import fold_into
 from sedistill.models.frames import FrameEnhancer
@@ -48,18 +51,15 @@ class FastEnhancer(FrameEnhancer):
 
     def __init__(
         self,
-        channels: int = 24,
-        convolutions: int = 2,
-        blocks: int = 2,
-        units: int = 20,
-        bands: int = 16,
-        hop_length: int = 256,
-        sample_rate: int = 16_000,
+        channels: Size = 24,
+        convolutions: Size = 2,
+        blocks: Annotated[int, Field(ge=1, le=16)] = 2,
+        units: Size = 20,
+        bands: Size = 16,
+        hop_length: Size = 256,
+        sample_rate: SampleRate = 16_000,
     ) -> None:
-        given = {"channels": channels, "convolutions": convolutions, "blocks": blocks, "units": units,
-                 "bands": bands, "hop_length": hop_length}  # fmt: skip
-        counts = {name: whole_number(name, value) for name, value in given.items()}
-        super().__init__({**counts, "sample_rate": sample_rate})
+        super().__init__()
         _check_together(units, bands, hop_length)
         self.use_frames(WINDOW, hop_length)
         self.entrance = Entrance(2, channels)

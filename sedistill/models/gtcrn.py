@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.errors import UserError
+from sedistill.models.base import SampleRate
 from sedistill.models.fast_gru import GRU
 from sedistill.models.folding import fold_into
 from sedistill.models.frames import FrameEnhancer
@@ -37,8 +38,8 @@ class GTCRN(FrameEnhancer):
 
     se_loss = "gtcrn"
 
-    def __init__(self, sample_rate: int = SAMPLE_RATE) -> None:
-        super().__init__({"sample_rate": sample_rate})
+    def __init__(self, sample_rate: SampleRate = SAMPLE_RATE) -> None:
+        super().__init__()
         if sample_rate != SAMPLE_RATE:
             raise UserError(f"sample_rate = {sample_rate}: GTCRN works at {SAMPLE_RATE} Hz alone.")
         self.use_frames(WINDOW, HOP)

@@ -5,11 +5,13 @@ its authors' code, which fits all five parameter counts of "Multi-View Attention
 Enhancement" (2022).
 """
 
+from typing import Annotated, Literal
+
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
-from sedistill.models.base import SpeechEnhancer, one_of, whole_number
+from sedistill.models.base import WIDEST, SampleRate, SpeechEnhancer
 from sedistill.models.demucs import fitting_length
 from sedistill.models.multi_view_attention import SLOW_MOMENTUM, Gate, MultiViewAttention
 
@@ -45,23 +47,13 @@ class MANNER(SpeechEnhancer):
 
     def __init__(
         self,
-        channels: int = 12,
-        depth: int = 3,
-        attention: str = "deepest",
-        chunk: int = 64,
-        sample_rate: int = 16_000,
+        channels: Annotated[int, Field(ge=3, le=WIDEST)] = 12,
+        depth: Annotated[int, Field(ge=1, le=8)] = 3,
+        attention: Literal["all", "deepest"] = "deepest",
+        chunk: Annotated[int, Field(ge=2, le=8192, multiple_of=2)] = 64,
+        sample_rate: SampleRate = 16_000,
     ) -> None:
-        super().__init__(
-            {
-                "channels": whole_number("channels", channels, low=3),
-                "depth": whole_number("depth", depth),
-                "attention": one_of("attention", attention, ("all", "deepest")),
-                "chunk": whole_number("chunk", chunk, low=2),
-                "sample_rate": sample_rate,
-            }
-        )
-        if chunk % 2:
-            raise UserError(f"chunk = {chunk}: it must be even, since neighbours overlap by half.")
+        super().__init__()
         self.input = nn.Sequential(nn.Conv1d(1, channels, 3, padding=1), nn.BatchNorm1d(channels), nn.ReLU())
         self.encoder, self.decoder = nn.ModuleDict(), nn.ModuleDict()
         for layer in range(1, depth + 1):

@@ -5,12 +5,15 @@ Enhancement in the Time Domain" (2021), in the shape that fits the parameters an
 Attention Transfer for Efficient Speech Enhancement" (2022).
 """
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.errors import UserError
-from sedistill.models.base import SpeechEnhancer, whole_number
+from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
 from sedistill.models.convtasnet import global_norm
 from sedistill.models.layers import PReLU
 from sedistill.models.multi_view_attention import Gate
@@ -44,27 +47,16 @@ class TSTNN(SpeechEnhancer):
 
     def __init__(
         self,
-        channels: int = 64,
-        frame_length: int = 512,
-        dense_layers: int = 4,
-        repeats: int = 4,
-        heads: int = 4,
-        sample_rate: int = 16_000,
+        channels: Size = 64,
+        frame_length: EvenSize = 512,
+        dense_layers: Annotated[int, Field(ge=1, le=16)] = 4,
+        repeats: Annotated[int, Field(ge=1, le=32)] = 4,
+        heads: Size = 4,
+        sample_rate: SampleRate = 16_000,
     ) -> None:
-        super().__init__(
-            {
-                "channels": whole_number("channels", channels),
-                "frame_length": whole_number("frame_length", frame_length),
-                "dense_layers": whole_number("dense_layers", dense_layers),
-                "repeats": whole_number("repeats", repeats),
-                "heads": whole_number("heads", heads),
-                "sample_rate": sample_rate,
-            }
-        )
+        super().__init__()
         if channels % (2 * heads):
             raise UserError(f"channels = {channels}: half of them must be a multiple of heads = {heads}.")
-        if frame_length % 2:
-            raise UserError(f"frame_length = {frame_length}: it must be even, since frames overlap by half.")
         half = frame_length // 2
         self.frame_length = frame_length
         self.input = nn.Sequential(nn.Conv2d(1, channels, 1), *_norm_and_slopes(channels, frame_length))

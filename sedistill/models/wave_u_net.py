@@ -5,12 +5,14 @@ Source Separation" (2018), in the shape that fits all five parameter counts of K
 down and 5 up, filters growing linearly, though KDRL's text speaks of 5 everywhere and of doubling.
 """
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
-from sedistill.models.base import SpeechEnhancer, whole_number
+from sedistill.models.base import SampleRate, Size, SpeechEnhancer, check_odd
 
 
 class WaveUNet(SpeechEnhancer):
@@ -35,21 +37,15 @@ class WaveUNet(SpeechEnhancer):
 
     def __init__(
         self,
-        filters: int = 12,
-        layers: int = 12,
-        down_kernel: int = 15,
-        up_kernel: int = 5,
-        sample_rate: int = 16_000,
+        filters: Size = 12,
+        layers: Annotated[int, Field(ge=1, le=16)] = 12,
+        down_kernel: Size = 15,
+        up_kernel: Size = 5,
+        sample_rate: SampleRate = 16_000,
     ) -> None:
-        super().__init__(
-            {
-                "filters": whole_number("filters", filters),
-                "layers": whole_number("layers", layers),
-                "down_kernel": _odd("down_kernel", down_kernel),
-                "up_kernel": _odd("up_kernel", up_kernel),
-                "sample_rate": sample_rate,
-            }
-        )
+        super().__init__()
+        check_odd("down_kernel", down_kernel)
+        check_odd("up_kernel", up_kernel)
         widths = [1, *(filters * i for i in range(1, layers + 2))]
         self.down = nn.ModuleList(_conv(widths[i - 1], widths[i], down_kernel) for i in range(1, layers + 1))
         self.bottom = _conv(widths[layers], widths[layers + 1], down_kernel)
@@ -101,9 +97,3 @@ def _lookahead(layers: int, down_kernel: int, up_kernel: int) -> int:
     all_rates = 2**layers - 1  # 1 + 2 + 4 + ...
     down, up = down_kernel // 2, up_kernel // 2 + 1
     return (down + up) * all_rates + down * 2**layers
-
-
-def _odd(name: str, value: int) -> int:
-    if whole_number(name, value) % 2 == 0:
-        raise UserError(f"{name} = {value}: it must be odd, so that output and input have the same length.")
-    return value
