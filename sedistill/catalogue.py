@@ -1,7 +1,8 @@
 """What `sedistill models` says: what to choose, the ready-made networks, and all that can be trained.
 
-Sizes and costs stand in catalogue.json, which `python -m sedistill.models.listing` writes from the networks
-themselves (a test holds them equal), so that nothing has to be built, and torch not loaded, to show them.
+Sizes and costs stand in catalogue.json, which `python -m sedistill.models.print_presets` writes from the
+networks themselves (a test holds them equal), so that nothing has to be built, and torch not loaded, to
+show them.
 """
 
 import json

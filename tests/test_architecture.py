@@ -63,6 +63,22 @@ def test_imports_run_downwards_only(path: Path) -> None:
         assert other == own or LEVEL[other] < LEVEL[own], f"{path.name} imports {other} from {own}"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "models").rglob("*.py")), ids=lambda p: p.name)
+def test_no_network_imports_another_network(path: Path) -> None:
+    """What siblings share is a layer."""
+    networks = {path.stem for path in (ROOT / "models").glob("*.py") if makes_a_network(path)}
+    assert {"convtasnet", "demucs", "gtcrn"} <= networks
+    if path.stem in networks or path.parent.name == "layers":
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                assert node.module.removeprefix("sedistill.models.") not in networks, node.module
+
+
+def makes_a_network(path: Path) -> bool:
+    """Whether a module says which enhancement loss its network has."""
+    return "    se_loss = " in path.read_text(encoding="utf-8")
+
+
 def test_the_check_can_fail(tmp_path: Path) -> None:
     file = tmp_path / "x.py"
     file.write_text("def f():\n    from sedistill.training.loop import Loop\n    import sedistill.cli\n")

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from sedistill import catalogue
 from sedistill.catalogue import catalogue_json, print_catalogue, read_catalogue
-from sedistill.models.listing import entries
 from sedistill.models.presets import PRESETS
+from sedistill.models.print_presets import entries
 
 
 def printed(width: int) -> str:

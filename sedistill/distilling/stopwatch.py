@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from sedistill.devices import choose_device
 from sedistill.distilling.speed import seconds_of
-from sedistill.models.modes import evaluating
+from sedistill.models.eval_mode import evaluating
 from sedistill.settings import check_settings
 from sedistill.training.build import build_step
 from sedistill.training.inputs import PreparedRun, TrainingData, build_objectives, build_student

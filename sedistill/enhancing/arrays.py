@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sedistill.audio.resampling import BLOCK_FRAMES, resampled
 from sedistill.enhancing.chunks import Block, in_chunks, of_length
 from sedistill.errors import UserError
-from sedistill.models.modes import eval_mode
+from sedistill.models.eval_mode import eval_mode
 from sedistill.models.saving import load_model
 
 CHUNK_SECONDS = 10.0

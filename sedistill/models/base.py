@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from sedistill.argument_checks import check_declared
 from sedistill.errors import UserError
-from sedistill.models.memory import Memory
-from sedistill.models.modes import evaluating
+from sedistill.models.eval_mode import evaluating
+from sedistill.models.layers.memory import Memory
 
 WIDEST = 65_536
 Size = Annotated[int, Field(ge=1, le=WIDEST)]

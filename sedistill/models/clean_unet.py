@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from sedistill.errors import UserError
 from sedistill.models.base import SampleRate, Size, SpeechEnhancer
-from sedistill.models.demucs import DecoderLayer, EncoderLayer, fitting_length, rescale
-from sedistill.models.self_attention import SelfAttention
+from sedistill.models.layers.self_attention import SelfAttention
+from sedistill.models.layers.waveform_layers import DecoderLayer, EncoderLayer, fitting_length, rescale
 
 KERNEL, STRIDE = 4, 2
 FLOOR = 1e-3  # added to the clip's deviation

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 
 from sedistill.errors import UserError
 from sedistill.models.base import SampleRate, Size, SpeechEnhancer
+from sedistill.models.layers.waveform_layers import DecoderLayer, EncoderLayer, fitting_length, rescale
 
 KERNEL = 8
 ZEROS = 56  # zero crossings of the resampling filter on each side
 RESAMPLING = (1, 2, 4)
-FIRST_DEVIATION = 0.1  # of weights, which fresh ones are brought halfway to, on a logarithmic scale
 
 
 class DEMUCS(SpeechEnhancer):
@@ -139,35 +139,6 @@ class Resampler(nn.Module):
         return F.conv1d(F.pad(x, (before, after))[:, None], self.taps)[:, 0]
 
 
-class EncoderLayer(nn.Module):
-    """Strided convolution, ReLU, 1x1 convolution and gate.
-
-    (B, C, T) to (B, C', (T - kernel) / stride + 1).
-    """
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
-        super().__init__()
-        self.down = nn.Conv1d(inputs, outputs, kernel, stride)
-        self.mix = nn.Conv1d(outputs, 2 * outputs, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.glu(self.mix(torch.relu(self.down(x))), dim=1)
-
-
-class DecoderLayer(nn.Module):
-    """1x1 convolution and gate, transposed convolution, ReLU except in the last layer: the encoder's back."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, last: bool) -> None:
-        super().__init__()
-        self.mix = nn.Conv1d(inputs, 2 * inputs, 1)
-        self.up = nn.ConvTranspose1d(inputs, outputs, kernel, stride)
-        self.last = last
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.up(F.glu(self.mix(x), dim=1))
-        return x if self.last else torch.relu(x)
-
-
 class Recurrent(nn.Module):
     """LSTM of two layers, (B, C, T) to the same shape; both ways with a linear layer that joins them."""
 
@@ -178,28 +149,6 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.join(self.lstm(x.transpose(1, 2))[0]).transpose(1, 2)
-
-
-def fitting_length(length: int, depth: int, kernel: int, stride: int) -> int:
-    """The least length, not below `length`, that `depth` layers down and up give back."""
-    for _ in range(depth):
-        length = max(1, -(-(length - kernel) // stride) + 1)
-    for _ in range(depth):
-        length = (length - 1) * stride + kernel
-    return length
-
-
-@torch.no_grad()
-def rescale(network: nn.Module) -> None:
-    """Divide weights and bias of every fresh convolution by the root of the weights' deviation over 0.1.
-
-    Without norms the signal would otherwise fade from layer to layer.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
-            scale = (module.weight.std() / FIRST_DEVIATION).sqrt()
-            for parameter in module.parameters():
-                parameter.div_(scale)
 
 
 def _lookahead(depth: int, stride: int, resample: int) -> int:

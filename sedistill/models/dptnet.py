@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from sedistill.errors import UserError
 from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
-from sedistill.models.chunking import chunked, overlap_added
-from sedistill.models.convtasnet import Decoder, Encoder, global_norm
+from sedistill.models.layers.chunking import chunked, overlap_added
+from sedistill.models.layers.learned_frames import Decoder, Encoder
+from sedistill.models.layers.norms import global_norm
 
 ROWS_AT_ONCE = 2**17  # frames of all sequences that go through a layer together when nothing is trained
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
-from sedistill.models.layers import PReLU
+from sedistill.models.layers.fast_cpu import PReLU
 
 
 class E3Net(SpeechEnhancer):

@@ -15,11 +15,11 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from sedistill.errors import UserError
 from sedistill.models.base import SampleRate, Size
-from sedistill.models.fast_gru import gru
 from sedistill.models.folding import fold_into
 from sedistill.models.frames import FrameEnhancer
-from sedistill.models.frequency_layers import ActiveRows, Entrance, Exit, NormedRows, batch_norm
-from sedistill.models.memory import Memory
+from sedistill.models.layers.fast_gru import gru
+from sedistill.models.layers.frequency_layers import ActiveRows, Entrance, Exit, NormedRows, batch_norm
+from sedistill.models.layers.memory import Memory
 
 WINDOW = 512  # samples
 BINS = WINDOW // 2  # the last one, half the rate, is left out

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.models.base import SpeechEnhancer
-from sedistill.models.memory import Memory, with_past
+from sedistill.models.layers.memory import Memory, with_past
 
 
 class Frames(nn.Module):

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from sedistill.errors import UserError
 from sedistill.models.base import SampleRate
-from sedistill.models.fast_gru import GRU
 from sedistill.models.folding import fold_into
 from sedistill.models.frames import FrameEnhancer
-from sedistill.models.memory import Memory, with_past
+from sedistill.models.layers.fast_gru import GRU
+from sedistill.models.layers.memory import Memory, with_past
 
 SAMPLE_RATE, WINDOW, HOP = 16_000, 512, 256
 LOW_BINS, BANDS = 65, 64  # bins kept as they are; bands in place of the other 192

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.models.base import WIDEST, SampleRate, SpeechEnhancer
-from sedistill.models.demucs import fitting_length
-from sedistill.models.multi_view_attention import SLOW_MOMENTUM, Gate, MultiViewAttention
+from sedistill.models.layers.multi_view_attention import SLOW_MOMENTUM, Gate, MultiViewAttention
+from sedistill.models.layers.waveform_layers import fitting_length
 
 KERNEL, STRIDE = 8, 4
 

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from sedistill.errors import UserError
 from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
-from sedistill.models.convtasnet import global_norm
-from sedistill.models.layers import PReLU
-from sedistill.models.multi_view_attention import Gate
-from sedistill.models.self_attention import SelfAttention
+from sedistill.models.layers.fast_cpu import PReLU
+from sedistill.models.layers.multi_view_attention import Gate
+from sedistill.models.layers.norms import global_norm
+from sedistill.models.layers.self_attention import SelfAttention
 
 ROWS_AT_ONCE = 2**17  # places of all sequences that go through a layer together when nothing is trained
 

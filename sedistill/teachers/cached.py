@@ -18,7 +18,7 @@ from sedistill.data.batches import FixedDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.errors import UserError
 from sedistill.integrity import file_digest, file_hash
-from sedistill.models.modes import on_device
+from sedistill.models.eval_mode import on_device
 from sedistill.progress import ProgressBar
 from sedistill.reading import is_taken, why_no_file
 from sedistill.settings import Record, read_record

@@ -14,7 +14,7 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.workers import Batches
 from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import worker_count
-from sedistill.models.modes import evaluating
+from sedistill.models.eval_mode import evaluating
 from sedistill.teachers.cached import CachedOutputsDataset, NoPlaceError, OutputCache
 from sedistill.teachers.source import CachedOutputs
 from sedistill.training.inputs import PreparedRun, is_saved_model

@@ -4,7 +4,7 @@ import torch
 
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.base import SpeechEnhancer
-from sedistill.models.modes import keeping_buffers
+from sedistill.models.eval_mode import keeping_buffers
 from sedistill.teachers.level_factor import measure_level_factor
 
 LOOKS = (0, 25, 50, 100, 200)

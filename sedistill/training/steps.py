@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from sedistill.models.modes import evaluating
+from sedistill.models.eval_mode import evaluating
 from sedistill.training.not_finite import refuse_not_finite
 from sedistill.training.schedule import Stage
 from sedistill.training.tasks import Task, gradient_balance, gradients

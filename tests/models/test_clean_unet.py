@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from sedistill.errors import UserError
 from sedistill.models.clean_unet import AttentionBlock, CleanUNet
 from sedistill.models.complexity import macs_per_second
-from sedistill.models.self_attention import SelfAttention
+from sedistill.models.layers.self_attention import SelfAttention
 
 SMALL = {"channels": 4, "max_channels": 8, "depth": 3, "blocks": 2, "width": 6, "heads": 2, "hidden": 10}
 

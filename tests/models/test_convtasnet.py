@@ -13,10 +13,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from sedistill.errors import UserError
-from sedistill.models import layers
-from sedistill.models.convtasnet import Block, ConvTasNet, Decoder, Encoder
-from sedistill.models.fast_block import fast_block
-from sedistill.models.layers import PReLU, clip_chunks
+from sedistill.models.convtasnet import Block, ConvTasNet
+from sedistill.models.layers import fast_cpu
+from sedistill.models.layers.fast_block import fast_block
+from sedistill.models.layers.fast_cpu import PReLU, clip_chunks
+from sedistill.models.layers.learned_frames import Decoder, Encoder
 
 SMALL = {"filters": 6, "filter_length": 8, "bottleneck": 4, "hidden": 5, "blocks": 3, "repeats": 2}
 FORMS = {
@@ -71,14 +72,14 @@ def test_count_by_hand() -> None:
 def test_outputs_and_gradients_of_stock_layers(
     benchmark: ModuleType, form: str, fused_norm: bool, chunk_values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layers, "CHUNK_VALUES", chunk_values)
+    monkeypatch.setattr(fast_cpu, "CHUNK_VALUES", chunk_values)
     torch.manual_seed(0)
     model = ConvTasNet(**FORMS[form]).double()
     twin = copy.deepcopy(model)
     stock = benchmark.StockConvTasNet(twin, fused_norm)  # shares the twin's parameters
     noisy = torch.randn(3, 203, dtype=torch.float64)
     ours, theirs = noisy.clone().requires_grad_(), noisy.clone().requires_grad_()
-    assert not any(type(m).__module__ == layers.__name__ for m in stock.modules())
+    assert not any(type(m).__module__ == fast_cpu.__name__ for m in stock.modules())
 
     torch.testing.assert_close(model(ours), stock(theirs))
     model(ours).pow(3).sum().backward()
@@ -114,7 +115,7 @@ def test_fast_block_is_the_stock_block(
     body = Block(3, 5, 3, 2, kernel, dilation, eps=1e-5).double().body
     x = torch.randn(batch, 3, frames, dtype=torch.float64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layers, "CHUNK_VALUES", chunk_values)
+        patch.setattr(fast_cpu, "CHUNK_VALUES", chunk_values)
         torch.testing.assert_close(fast_block(x, body), body(x))
         with torch.no_grad():
             torch.testing.assert_close(fast_block(x, body), body(x))
@@ -148,7 +149,7 @@ def test_prelu_by_hand() -> None:
 def test_chunks_cover_the_batch_once(batch: int, values: int) -> None:
     chunks = clip_chunks(batch, values)
     assert [i for chunk in chunks for i in range(chunk.start, chunk.stop)] == list(range(batch))
-    assert all((c.stop - c.start - 1) * values < layers.CHUNK_VALUES for c in chunks)
+    assert all((c.stop - c.start - 1) * values < fast_cpu.CHUNK_VALUES for c in chunks)
 
 
 @pytest.mark.parametrize("length", [1, 9, 64, 100])

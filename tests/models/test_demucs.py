@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from sedistill.errors import UserError
 from sedistill.models.complexity import macs_per_second
-from sedistill.models.demucs import DEMUCS, DecoderLayer, EncoderLayer, Resampler, fitting_length, rescale
+from sedistill.models.demucs import DEMUCS, Resampler
+from sedistill.models.layers.waveform_layers import DecoderLayer, EncoderLayer, fitting_length, rescale
 
 SMALL = {"channels": 2, "depth": 2, "stride": 4, "resample": 2}
 SIZES = {  # channels, depth, stride, resample, bidirectional: parameters, true G of MACs for 1 s and for 4 s

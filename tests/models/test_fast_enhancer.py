@@ -18,9 +18,9 @@ from sedistill.models.fast_enhancer import (
     triangles,
 )
 from sedistill.models.frames import Frames
-from sedistill.models.frequency_layers import ActiveRows, Entrance, Exit, neighbours
-from sedistill.models.fused_rows import mapped_normed_silu
-from sedistill.models.memory import Memory
+from sedistill.models.layers.frequency_layers import ActiveRows, Entrance, Exit, neighbours
+from sedistill.models.layers.fused_rows import mapped_normed_silu
+from sedistill.models.layers.memory import Memory
 
 SMALL = {"channels": 8, "convolutions": 1, "blocks": 2, "units": 8, "bands": 5}
 FOLDED = {"t": 21_774, "b": 91_430, "s": 194_418, "m": 491_594, "l": 1_104_610}
@@ -166,7 +166,7 @@ def test_training_step_is_the_same_with_layers_of_pytorch(monkeypatch: pytest.Mo
     model = FastEnhancer(**SMALL).double()
     twin, noisy = copy.deepcopy(model), 0.1 * torch.randn(2, 3000, dtype=torch.float64)
     model(noisy).square().sum().backward()
-    for place in ("sedistill.models.frequency_layers", "sedistill.models.fast_gru"):
+    for place in ("sedistill.models.layers.frequency_layers", "sedistill.models.layers.fast_gru"):
         monkeypatch.setattr(f"{place}.runs_own_kernels", lambda x: False)
     twin(noisy).square().sum().backward()
     for (name, one), other in zip(model.named_parameters(), twin.parameters(), strict=True):

@@ -6,7 +6,7 @@ from torch import nn
 
 from sedistill.errors import UserError
 from sedistill.models.gtcrn import GTCRN, DualPath, Strided, TemporalBlock, triangles, with_neighbours
-from sedistill.models.memory import Memory
+from sedistill.models.layers.memory import Memory
 
 
 def count(module: nn.Module, trained: bool = False) -> int:

@@ -7,14 +7,14 @@ from torch.nn import functional as F
 
 from sedistill.errors import UserError
 from sedistill.models.complexity import macs_per_second
-from sedistill.models.manner import MANNER, ResidualConformer
-from sedistill.models.multi_view_attention import (
+from sedistill.models.layers.multi_view_attention import (
     ChannelAttention,
     Gate,
     GlobalAttention,
     LocalAttention,
     MultiViewAttention,
 )
+from sedistill.models.manner import MANNER, ResidualConformer
 
 SMALL = {"channels": 3, "depth": 2, "chunk": 6}
 SIZES = {  # channels, depth, attention: parameters, true G of multiply-accumulates for 64,000 samples

@@ -10,7 +10,7 @@ from torch import Tensor
 from sedistill.audio.si_snr import negative_si_snr
 from sedistill.distill.kdrl import loss_weights, reward
 from sedistill.models.base import SpeechEnhancer
-from sedistill.models.modes import evaluating
+from sedistill.models.eval_mode import evaluating
 from sedistill.training.enhancement_losses import mean_squared_error
 from sedistill.training.kdrl.policy import Policy
 from sedistill.training.kdrl.ratio_log import RatioLog

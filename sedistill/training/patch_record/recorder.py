@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sedistill.audio.spectrum import Stft
 from sedistill.distill.dispatch import DISPatch
 from sedistill.errors import UserError
-from sedistill.models.modes import evaluating
+from sedistill.models.eval_mode import evaluating
 from sedistill.teachers.level_factor import level_factors, summarise_factors
 from sedistill.training.not_finite import NotFiniteError
 from sedistill.training.patch_record.clips import WatchedClips

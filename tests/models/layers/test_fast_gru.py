@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from sedistill.models.fast_gru import GRU
+from sedistill.models.layers.fast_gru import GRU
 
 
 def pair(inputs: int, units: int, bidirectional: bool) -> tuple[GRU, nn.GRU]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sedistill.models.modes import eval_mode, evaluating, keeping_buffers, on_device
+from sedistill.models.eval_mode import eval_mode, evaluating, keeping_buffers, on_device
 
 
 def mixed() -> nn.Module:

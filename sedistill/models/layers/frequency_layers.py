@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.models.folding import fold_into
-from sedistill.models.fused_rows import mapped_normed_silu
-from sedistill.models.layers import runs_own_kernels
+from sedistill.models.layers.fast_cpu import runs_own_kernels
+from sedistill.models.layers.fused_rows import mapped_normed_silu
 
 NORM_MOMENTUM = 0.02
 """Of the running statistics: with batches of a few clips PyTorch's 0.1 would make them those of the last ten

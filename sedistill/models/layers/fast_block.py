@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from sedistill.models.layers import clip_chunks, prelu_backward
+from sedistill.models.layers.fast_cpu import clip_chunks, prelu_backward
 
 
 def fast_block(x: Tensor, body: nn.Sequential) -> Tensor:

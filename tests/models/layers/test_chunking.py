@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from sedistill.models.chunking import chunked, overlap_added
+from sedistill.models.layers.chunking import chunked, overlap_added
 
 
 def test_by_hand() -> None:

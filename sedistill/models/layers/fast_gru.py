@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from sedistill.models.layers import runs_own_kernels
+from sedistill.models.layers.fast_cpu import runs_own_kernels
 
 
 class GRU(nn.GRU):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.models.chunking import chunked, overlap_added
+from sedistill.models.layers.chunking import chunked, overlap_added
 
 VIEWS = ("channel", "global", "local")
 SLOW_MOMENTUM = 0.01

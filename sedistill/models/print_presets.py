@@ -1,6 +1,6 @@
 """Every preset with its size and true cost, as catalogue.json holds it.
 
-python -m sedistill.models.listing        # writes it anew
+python -m sedistill.models.print_presets        # writes it anew
 """
 
 import json

@@ -1,0 +1,1 @@
+"""Layers of which the networks are made. A network imports layers, never another network."""
