@@ -1,6 +1,7 @@
 """Recipes: every mistake is one sentence that names the key."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,7 +157,9 @@ def test_every_shipped_recipe_builds(path: Path) -> None:
         return
     recipe = load_settings(Recipe, path)
     assert recipe.name == f"{path.parent.name}/{path.stem}"
-    teacher = recipe.teacher and network_of(path.parents[1], str(recipe.teacher))
+    teacher: Any = None
+    if recipe.teacher:
+        teacher = SimpleNamespace(network=network_of(path.parents[1], str(recipe.teacher)))
     objectives = build_objectives(recipe, network_of(path.parents[1], recipe.student), teacher)
     assert len(objectives) == len(recipe.objectives)
     if recipe.kdrl is not None:
