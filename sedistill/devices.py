@@ -47,15 +47,14 @@ def peak_memory_mb(device: torch.device) -> float:
 
 def hardware() -> str:
     """The processor, the cores that this process may use, and the GPU where there is one."""
-    import torch
-
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
     except OSError:
         pass  # not Linux
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    torch = sys.modules.get("torch")  # what has not been imported uses no GPU
+    gpu = f", {torch.cuda.get_device_name()}" if torch and torch.cuda.is_available() else ""
     usable, cores = usable_cores(), os.cpu_count() or 1
     counted = f"{cores} cores" if usable == cores else f"{usable} of {cores} cores"
     return f"{name}, {counted}{gpu}"

@@ -19,7 +19,7 @@ STOREYS = [
     ["integrity"],
     ["writing", "paths", "yaml_files", "progress", "devices", "markdown"],
     ["settings", "parallel"],
-    ["csv_files", "argument_checks"],
+    ["csv_files", "argument_checks", "provenance"],
     ["audio"],
     ["data", "models", "distill"],
     ["teachers", "enhancing", "report"],

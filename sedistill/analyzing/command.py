@@ -1,22 +1,17 @@
 """The command: read what runs recorded of their patches, sort them, write tables, figures and a page."""
 
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-import sedistill
 from sedistill.analyzing.csv_rows import curves_csv, shares_csv
 from sedistill.analyzing.gaps import Gap, compute_gap, find_teacher
 from sedistill.analyzing.page import figures_of, markdown, render_page
 from sedistill.analyzing.report_text import analysis_report
 from sedistill.analyzing.trends import RunTrends, Sorting, read_runs
 from sedistill.errors import UserError
+from sedistill.provenance import Provenance
 from sedistill.reading import TO_BE_READ
 from sedistill.report.figures import standing_alone
 from sedistill.report.printing import print_tables
@@ -86,8 +81,9 @@ def analyze(
             include_init,
         )
         analysis = analyze_runs(read_runs(folders, sorting), named=teacher is not None)
-        facts = facts_about(analysis, sorting)
-        report = analysis_report(analysis.runs, analysis.gaps, _shown_facts(facts))
+        facts, made_by = facts_about(analysis, sorting), Provenance.now()
+        shown = [*_shown_facts(facts), *made_by.lines()]
+        report = analysis_report(analysis.runs, analysis.gaps, shown)
         figures = figures_of(report)
         (temporary / FIGURES).mkdir()
         places = {key: f"{FIGURES}/{key}.svg" for key in figures}
@@ -98,7 +94,7 @@ def analyze(
             CURVES: curves_csv(analysis.runs),
             TEXT: markdown(report, places),
             PAGE: render_page(report, figures),
-            FACTS: yaml_text(facts),
+            FACTS: yaml_text(facts | made_by.facts()),
         }
         for name, text in texts.items():
             (temporary / name).write_text(text, **TO_BE_READ)
@@ -154,23 +150,15 @@ def facts_about(analysis: Analysis, sorting: Sorting) -> dict[str, Any]:
         "level_db": first.facts["level_db"],
         "correct_level": first.facts["correct_level"],
         "stft": {"window_length": first.facts["window_length"], "hop_length": first.facts["hop_length"]},
-        "versions": {
-            "sedistill": sedistill.__version__,
-            "numpy": np.__version__,
-            "torch": str(torch.__version__),
-        },
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
 
 
 def _shown_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
     runs = [f"{run['folder']} (a record every {run['every_steps']} steps)" for run in facts["runs"].values()]
-    stft, versions = facts["stft"], facts["versions"]
+    stft = facts["stft"]
     return [
         ("runs", ", ".join(runs)),
         ("clips", ", ".join(facts["clips"])),
         ("errors", f"squared differences of magnitudes, {facts['bin_reduction']} over {facts['patch_size']} "
          f"bins; windows of {stft['window_length']} samples every {stft['hop_length']}"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
-        ("command", facts["command"]),
     ]  # fmt: skip

@@ -1,13 +1,9 @@
 """The command: read evaluations, test every method against the baseline, write tables, figures and a page."""
 
-import importlib.metadata
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import sedistill
 from sedistill.comparing.alignment import AlignedSet, align
 from sedistill.comparing.comparison import Comparison, compare_methods
 from sedistill.comparing.csv_rows import comparison_csv
@@ -17,6 +13,7 @@ from sedistill.comparing.page import (
     render_page,
 )
 from sedistill.comparing.report_text import comparison_report
+from sedistill.provenance import Provenance
 from sedistill.reading import NAMES, TO_BE_READ
 from sedistill.report.figures import standing_alone
 from sedistill.report.printing import print_tables
@@ -63,8 +60,8 @@ def compare(
     refuse_inside(output, map(Path, evaluations))
     with atomic_folder(output, overwrite, marker=FACTS) as temporary:
         comparison = compare_methods(align(evaluations, metrics), baseline, teacher, methods)
-        facts = facts_about(comparison, evaluations)
-        report = comparison_report(comparison, _shown_facts(facts))
+        facts, made_by = facts_about(comparison, evaluations), Provenance.now(("numpy", "scipy"))
+        report = comparison_report(comparison, [*_shown_facts(facts), *made_by.lines()])
         figures = figures_of(report)
         (temporary / FIGURES).mkdir()
         places = {key: f"{FIGURES}/{key}.svg" for key in figures}
@@ -73,7 +70,7 @@ def compare(
         (temporary / NUMBERS).write_text(comparison_csv(comparison), **NAMES)
         (temporary / TEXT).write_text(markdown(report, places), **TO_BE_READ)
         (temporary / PAGE).write_text(render_page(report, figures), **TO_BE_READ)
-        text = yaml_text(facts)
+        text = yaml_text(facts | made_by.facts())
         (temporary / FACTS).write_text(text, encoding="utf-8")
     if show:
         summaries = [part for part in report.sections if part.figure is None]
@@ -95,11 +92,6 @@ def facts_about(comparison: Comparison, evaluations: Sequence[Path | str]) -> di
         "clusters": "utterance and noise recording, where clips share them (Cameron, Gelbach, Miller 2011)",
         "intervals": "95 %, Student's t; shares of the gap after Fieller",
         "holm_over": comparison.family_size,
-        "versions": {
-            "sedistill": sedistill.__version__,
-            **{name: importlib.metadata.version(name) for name in ("numpy", "scipy")},
-        },
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
 
 
@@ -111,12 +103,9 @@ def _counts(scores: AlignedSet) -> dict[str, int]:
 
 def _shown_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
     seeds = "; ".join(f"{name} {', '.join(map(str, of)) or '–'}" for name, of in facts["seeds"].items())
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     return [
         ("evaluations", ", ".join(facts["evaluations"])),
         ("seeds", seeds),
         ("tests", facts["tests"]),
         ("intervals", facts["intervals"]),
-        ("versions", versions),
-        ("command", facts["command"]),
     ]

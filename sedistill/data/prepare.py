@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import sedistill
 from sedistill.audio.resampling import RESAMPLER
 from sedistill.csv_files import csv_writer
 from sedistill.data.corpus import FACTS, Clip, Corpus
@@ -22,6 +21,7 @@ from sedistill.data.summary import AUDIO_ROOT, EXCLUDED, TOO_SHORT_TO_SPLIT, Exc
 from sedistill.data.unused import unused_files
 from sedistill.errors import UserError
 from sedistill.parallel import parallel_map
+from sedistill.provenance import Provenance
 from sedistill.reading import NAMES, shown
 from sedistill.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
 
@@ -357,7 +357,7 @@ def _facts(
         "counts": _counts(clips, sample_rate),
         "files_with_offset": len({(clip.root, clip.path) for clip in clips if clip.offset}),
         "excluded": dict(Counter(one.reason for one in excluded).most_common()),
-        "code_version": sedistill.__version__,
+        **Provenance.now(("numpy", "soxr"), [seed]).facts(),
     }
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-import sedistill
 from sedistill.audio.files import read, to_mono, write
 from sedistill.audio.listing import audio_below
 from sedistill.audio.resampling import resample
@@ -28,6 +27,7 @@ from sedistill.data.mixing import Mixture
 from sedistill.integrity import file_hash, with_checksum
 from sedistill.parallel import parallel_map
 from sedistill.paths import PathInside
+from sedistill.provenance import Provenance
 from sedistill.reading import NAMES
 from sedistill.settings import Record
 from sedistill.writing import atomic_folder
@@ -144,7 +144,7 @@ def write_set(
             "hours": round(frames / corpus.sample_rate / 3600, 5),
             "bytes": total_bytes(listed(folder / "noisy")) + total_bytes(listed(folder / "clean")),
             "hash": joint_hash(digest for _, digest, _ in written),
-            "code_version": sedistill.__version__,
+            **Provenance.now(("numpy",), [facts["seed"]], {"corpus": corpus.hash}).facts(),
             "files_hash": contents_hash(contents),
             "table_sha256": file_hash(folder / TABLE),
         }

@@ -1,20 +1,17 @@
 """What the demo's page says: from the folders a demo left behind to plain data for the page."""
 
-import platform
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import sedistill
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.demo.folder import SEED, SETS, SNR_DB, STUDENTS, TEACHER, Demo
 from sedistill.demo.verdict import verdict
-from sedistill.devices import hardware
 from sedistill.enhancing import enhance
 from sedistill.evaluation.metrics import METRICS as QUALITY
 from sedistill.evaluation.scores import NOISY, ClipScore, SetScores, load_scores
 from sedistill.models.saving import load_model, read_card
+from sedistill.provenance import Provenance
 from sedistill.report.figures import Curve, CurveFigure, GapPanel, Role, SpectrogramPanel
 from sedistill.report.page import Metric, Player, ReportData, Score, System, Track, human_count
 from sedistill.settings import load_settings
@@ -218,7 +215,6 @@ def _facts(demo: Demo, scores: SetScores, recipe: Recipe) -> list[tuple[str, str
     minutes = ", ".join(f"{title.lower()} {taken:.1f}" for title, taken in demo.minutes.items())
     se_weight, kd_weight = recipe.se_weight, recipe.kd_weight
     return [
-        ("command", f"sedistill demo --output {demo.folder}"),
         ("seed", str(SEED)),
         ("mixtures", f"{sets}; SNR {SNR_DB[0]:g} to {SNR_DB[1]:g} dB"),
         ("splits", "no voice and no recording of noise in two of them; four kinds of noise in test only"),
@@ -227,8 +223,6 @@ def _facts(demo: Demo, scores: SetScores, recipe: Recipe) -> list[tuple[str, str
         ("gradients", clip_text(recipe.optimiser)),
         ("level factor", f"{gains} (onto clean speech, applied)"),
         ("minutes", f"{sum(demo.minutes.values()):.1f}: {minutes}"),
-        ("hardware", hardware()),
-        ("versions", f"sedistill {sedistill.__version__}, torch {torch.__version__}, Python "
-         f"{platform.python_version()}"),
+        *Provenance.now().lines(),
         ("everything", f"{demo.folder.absolute()} holds recordings, sets, runs, networks and scores"),
     ]  # fmt: skip

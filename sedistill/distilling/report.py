@@ -1,6 +1,5 @@
 """The page about a result: scores, what they say, sound, spectrograms, curves, and how to go on by hand."""
 
-import platform
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import sedistill
 from sedistill.audio.files import probe, read_mono
 from sedistill.audio.listing import audio_below
 from sedistill.audio.spectrum import Stft
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.devices import hardware
 from sedistill.distilling.folder import STUDENT, ResultFolder
 from sedistill.distilling.recipes import DISTILLED, TEACHER
 from sedistill.distilling.told import TITLES
@@ -27,6 +24,7 @@ from sedistill.evaluation.scores import NOISY, ClipScore, SetScores
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.saving import load_model
 from sedistill.progress import duration_text
+from sedistill.provenance import Provenance
 from sedistill.report.figures import Curve, CurveFigure, Role, SpectrogramPanel
 from sedistill.report.page import Metric, Player, ReportData, Score, System, Track, human_count, write_page
 from sedistill.training.run_folder.logs import read_metrics
@@ -254,12 +252,7 @@ def _facts(
         ("steps", ", ".join(f"{name} {one['steps']}" for name, one in training.items())),
         ("asked", f"{asked.hours:g} h; it took {duration_text(work.spent_now)} so far"),
         ("minutes", minutes),
-        ("hardware", hardware()),
-        (
-            "versions",
-            f"sedistill {sedistill.__version__}, torch {torch.__version__}, Python "
-            f"{platform.python_version()}",
-        ),
+        *Provenance.now().lines(),
         ("everything", str(work.folder.absolute())),
     ]
 

@@ -7,11 +7,8 @@ cores are busy whichever of the two takes longer, and the numbers do not depend 
 
 import contextlib
 import hashlib
-import importlib.metadata
 import os
 import queue
-import shlex
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -24,7 +21,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-import sedistill
 from sedistill.audio import levels
 from sedistill.audio.listing import told
 from sedistill.data.fixed_sets import FixedSet
@@ -46,6 +42,7 @@ from sedistill.evaluation.score_files import write_scores
 from sedistill.evaluation.scores import FACTS, NOISY, ClipScore, SetScores
 from sedistill.models.saving import load_model, model_hash, read_card
 from sedistill.progress import ProgressBar
+from sedistill.provenance import Provenance
 from sedistill.reading import shown
 from sedistill.ready_made import saved_folder
 from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
@@ -382,6 +379,7 @@ def facts_about(pairs: FixedSet, systems: Sequence[System], metrics: Sequence[Me
     models = {system.label: system.facts for system in systems if system.network is not None}
     level = any(system.correct_level for system in systems if system.network is not None)
     packages = ["numpy", "torch", *sorted({package for metric in metrics for package in metric.packages})]
+    hashes = {"set": pairs.hash} | {label: facts.get("hash") for label, facts in models.items()}
     return {
         "set": {
             "folder": str(pairs.folder),
@@ -398,9 +396,5 @@ def facts_about(pairs: FixedSet, systems: Sequence[System], metrics: Sequence[Me
         "models": models,
         "clips_enhanced": "whole",
         "device": _device_of(systems),
-        "versions": {
-            "sedistill": sedistill.__version__,
-            **{package: importlib.metadata.version(package) for package in packages},
-        },
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **Provenance.now(packages, hashes=hashes).facts(),
     }

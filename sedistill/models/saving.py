@@ -5,7 +5,6 @@ Loading looks the class up by name among the known ones and reads plain data: no
 
 import hashlib
 import json
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,13 +16,13 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from sedistill import __version__
 from sedistill.devices import keeping_torch_state
 from sedistill.errors import UserError
 from sedistill.integrity import CHECKSUM, bytes_hash, facts_checksum
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model, network_class
+from sedistill.provenance import Provenance
 from sedistill.reading import is_taken, require_file, require_folder
 from sedistill.ready_made import saved_folder, what_is_missing
 from sedistill.settings import Record, read_record
@@ -173,7 +172,9 @@ def _card(model: SpeechEnhancer, given: Mapping[str, Any]) -> dict[str, Any]:
     name = type(model).__name__
     if network_class(name) is not type(model):
         raise UserError(f"{name} cannot be saved: it is not the registered network of that name.")
-    latency = model.latency_samples
+    latency, training = model.latency_samples, given.get("training", {})
+    seeds = [training["seed"]] if "seed" in training else []
+    hashes = {name: training.get(f"{name}_hash") for name in ("data", "teacher")}
     card = {
         "class": name,
         "settings": model.settings,
@@ -185,20 +186,12 @@ def _card(model: SpeechEnhancer, given: Mapping[str, Any]) -> dict[str, Any]:
         "macs_per_second": macs_per_second(model),
         "output_gain": float(given.get("output_gain", model.output_gain)),
         "metrics": given.get("metrics", {}),
-        "training": given.get("training", {}),
-        "versions": _versions(),
+        "training": training,
+        **Provenance.now(("torch",), seeds, hashes).facts(),
         "licences": {"code": "MIT", "weights": "not stated", "data": "not stated"}
         | given.get("licences", {}),
     }
     return json.loads(json.dumps(card, default=_plain))
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "sedistill": __version__,
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-    }
 
 
 def _plain(value: Any) -> Any:

@@ -1,21 +1,17 @@
 """A result from what lies in the output folder: evaluations, cards, curves, facts."""
 
-import platform
-import shlex
-import sys
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 
-import sedistill
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.devices import hardware
 from sedistill.evaluation.scores import NOISY
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model
 from sedistill.models.saving import read_card
+from sedistill.provenance import Provenance
 from sedistill.report.document import TextTable
 from sedistill.reproducing.cells import Block, Scores, block, numbers_csv
 from sedistill.reproducing.drawing import charts, pictures
@@ -151,13 +147,7 @@ def facts(session: Session) -> list[tuple[str, str]]:
         lines.append(("training", f"{minutes:.1f} min over {len(cards)} runs, teachers among them"))
     if session.changes:
         lines.append(("changed in every recipe", " ".join(session.changes)))
-    versions = f"sedistill {sedistill.__version__}, torch {torch.__version__}, numpy {np.__version__}, "
-    return [
-        *lines,
-        ("hardware", hardware()),
-        ("versions", f"{versions}Python {platform.python_version()}"),
-        ("command", shlex.join(["sedistill", *sys.argv[1:]])),
-    ]
+    return lines + Provenance.now().lines()
 
 
 def _data_facts(session: Session) -> list[tuple[str, str]]:

@@ -58,10 +58,11 @@ def train(
     loop = build_loop(prepared, folder)  # what cannot work is refused up to here, before anything is written
     with exclusive_lock(folder / LOCK, COMMAND):
         if not is_finished(recipe, folder):  # another command may have been here meanwhile
-            loop.refuse_changed_data = unchanged_since(hold_to_identity(recipe, folder), recipe)
+            identity = hold_to_identity(recipe, folder)
+            loop.refuse_changed_data = unchanged_since(identity, recipe)
             if makes_longer(recipe, folder):
                 make_longer(recipe, folder)
-            write_config(recipe, folder)
+            write_config(recipe, folder, identity.hashes)
             progress = loop.run()
             finish(prepared, loop, progress, folder)
     return folder / "student"

@@ -102,7 +102,8 @@ def test_everything_says_what_was_measured(evaluated: Path, pairs: Path, student
     assert facts["metrics"]["pesq_nb"] == "PESQ-NB (16 kHz)"
     assert len(facts["set"]["hash"]) == 64
     assert facts["set"]["snr"] == "measured on active levels"
-    assert "sedistill" in facts["versions"]
+    assert "sedistill" in facts["made_by"]["versions"]
+    assert facts["made_by"]["hashes"] == {"set": facts["set"]["hash"], "student": model_hash(student)}
     text = (evaluated / "street" / "summary.md").read_text()
     for fact in ("PESQ-NB (16 kHz)", "n = 3 clips", "level_correction", facts["set"]["hash"]):
         assert fact in text

@@ -81,7 +81,7 @@ def test_card(tmp_path: Path) -> None:
     assert card["metrics"] == {"test": {"si_sdr": 3.5, "n": 120}}
     assert card["training"] == {"seed": 1, "run": "runs/a"}
     assert card["licences"] == {"code": "MIT", "weights": "CC-BY-4.0", "data": "not stated"}
-    assert set(card["versions"]) == {"sedistill", "torch", "python"}
+    assert set(card["made_by"]["versions"]) == {"sedistill", "torch", "python"}
     assert json.dumps(card)
 
 

@@ -1,20 +1,18 @@
 """config.yaml, the recipe that a run was begun with: it goes on with no other, but it may be made longer."""
 
 import re
-import shlex
-import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import BaseModel, ValidationError
 
-import sedistill
 from sedistill.errors import UserError
 from sedistill.models.presets import full_settings
 from sedistill.models.saving import read_card
+from sedistill.provenance import KEY, Provenance
 from sedistill.reading import is_taken
 from sedistill.settings import Record, read_record
 from sedistill.training.recipe import Recipe
@@ -139,30 +137,21 @@ def make_longer(recipe: Recipe, folder: Path) -> None:
         student.rename(kept)
         print(f"the student of {steps} steps is now {kept}.")
     written = read_record(_Config, folder / CONFIG, "put back what was there")
-    longer = {"command": _command(), "started": _now()}
+    longer = {"started": _now(), **Provenance.now().facts()[KEY]}
     _write(folder, {**written, "made_longer": longer, "recipe": recipe.model_dump(mode="json")})
 
 
-def write_config(recipe: Recipe, folder: Path) -> None:
-    """config.yaml: the whole recipe with every default, and what made the run."""
+def write_config(recipe: Recipe, folder: Path, hashes: Mapping[str, str]) -> None:
+    """config.yaml: the whole recipe with every default, and what made the run, data and models by hash."""
     if (folder / CONFIG).exists():
         return
-    made_by = {
-        "command": _command(),
-        "started": _now(),
-        "sedistill": sedistill.__version__,
-        "torch": str(torch.__version__),
-    }
-    _write(folder, {"made_by": made_by, "recipe": recipe.model_dump(mode="json")})
+    made_by = Provenance.now(seeds=[recipe.seed], hashes=hashes)
+    _write(folder, {"started": _now(), **made_by.facts(), "recipe": recipe.model_dump(mode="json")})
 
 
 def _write(folder: Path, config: dict[str, Any]) -> None:
     with atomic_path(folder / CONFIG) as temporary:
         temporary.write_text(yaml_text(config), encoding="utf-8")
-
-
-def _command() -> str:
-    return shlex.join(["sedistill", *sys.argv[1:]])
 
 
 def _now() -> str:

@@ -71,6 +71,12 @@ class Identity:
         }
         return cls(data, models, contents)
 
+    @property
+    def hashes(self) -> dict[str, str]:
+        """By the recipe's keys: of all files of the data, and of the weights of models."""
+        data = {key: facts["files_hash"] for key, facts in self.data.items()}
+        return data | {key: facts["weights"] for key, facts in self.models.items()}
+
     @classmethod
     def read(cls, folder: Path) -> "Identity | None":
         """What a run's folder says; None for a run from before there was any. Raises UserError: damaged."""
