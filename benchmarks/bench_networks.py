@@ -34,6 +34,7 @@ NETWORKS: dict[str, str | Mapping[str, Any]] = {
     "dptnet-dfkd-tiny": "dptnet-dfkd-tiny",
     "wave-u-net-12": "wave-u-net-12",
     "gtcrn": "gtcrn",
+    "fastenhancer-t": "fastenhancer-t",
 }  # fmt: skip
 TOLERANCE = 1e-4
 

@@ -11,6 +11,7 @@ from sedistill.models.base import SpeechEnhancer
 from .convtasnet import PlainConvTasNet
 from .dccrn import PlainDCCRN
 from .dptnet import PlainDPTNet
+from .fast_enhancer import PlainFastEnhancer
 from .gtcrn import PlainGTCRN
 from .manner import PlainMANNER
 from .wave_u_net import PlainWaveUNet
@@ -19,6 +20,7 @@ PLAIN = {
     "ConvTasNet": PlainConvTasNet,
     "DCCRN": PlainDCCRN,
     "DPTNet": PlainDPTNet,
+    "FastEnhancer": PlainFastEnhancer,
     "GTCRN": PlainGTCRN,
     "MANNER": PlainMANNER,
     "WaveUNet": PlainWaveUNet,

@@ -1,5 +1,7 @@
 """FastEnhancer (Ahn et al., 2026) from PyTorch's own modules, frames in the batch of 1-d convolutions."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,6 +43,14 @@ class PlainFastEnhancer(nn.Module):
         )
         self.exit = Convolution(2 * channels, channels, 1)
         self.mask = weight_norm(nn.ConvTranspose1d(channels, 2, 8, stride=4, padding=2), dim=None)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:  # type: ignore[override]
+        """Take the library's weights, which are matrices for the rows of all frames."""
+        own = self.state_dict()
+        renamed = {plain_name(name): as_kernel(name, tensor) for name, tensor in state.items()}
+        super().load_state_dict(
+            {name: renamed[name].reshape(own[name].shape) for name in own if name in renamed}
+        )
 
     def forward(self, noisy: Tensor) -> Tensor:
         batch, length = noisy.shape
@@ -110,13 +120,36 @@ class Block(nn.Module):
         return x + self.attention_norm(self.after_attention(y).flatten(0, 2)).reshape(x.shape)
 
 
+RENAMED = (
+    (".rows.", "."), (".after_gru.linear.", ".after_gru."), (".after_gru.norm.", ".gru_norm."),
+    (".after_attention.linear.", ".after_attention."), (".after_attention.norm.", ".attention_norm."),
+    (".from_input.bias", ".gru.bias_ih_l0"), (".from_state.bias", ".gru.bias_hh_l0"),
+    (".from_input.parametrizations.weight.", ".gru.parametrizations.weight_ih_l0."),
+    (".from_state.parametrizations.weight.", ".gru.parametrizations.weight_hh_l0."),
+    (".to_heads.", ".qkv."), (".positions", ".position"), (".join.", ".0."), (".convolve.", ".1."),
+    ("exit.direction", "mask.parametrizations.weight.original1"),
+    ("exit.scale", "mask.parametrizations.weight.original0"), ("exit.bias", "mask.bias"),
+    ("join.", "exit."), (".linear.", ".0."), (".norm.", ".1."),
+)  # fmt: skip
+
+
+def plain_name(name: str) -> str:
+    """What a parameter of the library is called here."""
+    for one, other in RENAMED:
+        name = name.replace(one, other)
+    return name
+
+
+def as_kernel(name: str, tensor: Tensor) -> Tensor:
+    """A matrix of the library with its values in the order of a kernel."""
+    if name == "exit.direction":
+        return tensor.permute(2, 1, 0)
+    if name.endswith("linear.weight") and (name.startswith("encoder.") or ".convolve." in name):
+        return tensor.unflatten(1, (3, -1)).transpose(1, 2)
+    return tensor
+
+
 def triangles_over(bands: int) -> Tensor:
     centres = torch.linspace(0, POSITIONS - 1, bands)
     distance = (torch.arange(POSITIONS) - centres[:, None]).abs()
     return (1 - distance * (bands - 1) / (POSITIONS - 1)).clamp(min=0)
-
-
-SIZES = {
-    "t": (24, 2, 2, 20, 16, 256), "b": (48, 2, 3, 36, 24, 256), "s": (64, 3, 3, 48, 36, 256),
-    "m": (96, 3, 4, 72, 48, 160), "l": (128, 4, 5, 96, 64, 100),
-}  # fmt: skip

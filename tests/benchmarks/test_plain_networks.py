@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from benchmarks.plain import PLAIN, plain_twin
 from benchmarks.plain.convtasnet import PlainConvTasNet
+from benchmarks.plain.fast_enhancer import plain_name
 from sedistill.models import build_model
 
 CONV_TASNET = {"filters": 6, "filter_length": 8, "bottleneck": 4, "hidden": 5, "blocks": 3, "repeats": 2}
@@ -18,6 +19,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "ConvTasNet, without skip path": {**CONV_TASNET, "deep_layers": 0, "skip": 0, "encoder_relu": True},
     "DCCRN": {"channels": [4, 8], "lstm_units": 4, "lstm_layers": 2, "window_length": 32, "hop_length": 16},
     "DPTNet": {"filters": 8, "hidden": 4, "heads": 2, "chunk": 10, "repeats": 2},
+    "FastEnhancer": {
+        "channels": 6,
+        "convolutions": 2,
+        "blocks": 2,
+        "units": 8,
+        "bands": 5,
+        "hop_length": 160,
+    },
     "GTCRN": {},
     "MANNER": {"channels": 6, "depth": 2, "attention": "all", "chunk": 8},
     "WaveUNet": {"filters": 3, "layers": 4},
@@ -40,7 +49,8 @@ def after_a_step(network: nn.Module, noisy: Tensor) -> tuple[Tensor, dict[str, f
     energies: dict[str, float] = defaultdict(float)
     for name, parameter in network.named_parameters():
         if parameter.grad is not None:
-            energies[common_name(name)] += parameter.grad.square().sum().item()
+            name = plain_name(name) if type(network).__name__ == "FastEnhancer" else common_name(name)
+            energies[name] += parameter.grad.square().sum().item()
     return output.detach(), energies
 
 
