@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CHUNK_VALUES = 2**17  # 512 kB of float32 for each tensor of a chunk
+CHUNK_VALUES = 2**16  # 256 kB of float32 for each tensor of a chunk
 
 
 @dataclass(frozen=True)
