@@ -11,7 +11,7 @@ TEST_WORKERS = 2
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: $(READY) ## Run the whole journey on a corpus made on the spot and write demo/report.html (resumes)
+demo: $(READY) ## Run every step on a corpus made on the spot and write demo/report.html (resumes)
 	@$(BIN)/sedistill demo --output demo
 
 test: $(READY) ## Run every test
@@ -22,7 +22,7 @@ check: $(READY) ## Look at the code without running it: linter, formatter, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-format: $(READY) ## Put the code into the house's form
+format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format .
 

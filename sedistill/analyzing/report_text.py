@@ -21,7 +21,7 @@ UNKNOWN = "–"
 WATCHED = {
     "valid": "The clips are of the validation set; the paper takes a sample of its training data "
     "(patch_record.split: train).",
-    "train": "The clips are of the training data, as in the paper, so what is learnt by heart counts too.",
+    "train": "The clips are of the training data, as in the paper, so overfitting counts too.",
 }
 
 

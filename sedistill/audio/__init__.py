@@ -1,1 +1,1 @@
-"""Ground: waveforms, levels and spectrograms. Knows nothing of learning."""
+"""Waveforms, levels and spectrograms; independent of networks and training."""

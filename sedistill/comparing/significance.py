@@ -1,6 +1,6 @@
 """Whether paired differences differ from nothing: t-test, Wilcoxon, intervals, effect size, Holm, shares.
 
-Everything takes plain arrays of differences, one a pair, and knows nothing of seeds. Where pairs are not
+Everything takes plain arrays of differences, one a pair, whatever seeds they are of. Where pairs are not
 independent, `Clusters` says which belong together, and errors and degrees of freedom are theirs. Tests are
 two-tailed, intervals hold 95 %. The tests are written out here because what SciPy's Wilcoxon does with ties
 and small samples changed between its versions; SciPy gives the distribution functions.

@@ -96,7 +96,7 @@ class Part:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that is not used: the root it lies in, its place below that, a short reason, the whole story."""
+    """A file that is not used: the root it lies in, its place below that, a short reason, a full one."""
 
     root: str
     path: str

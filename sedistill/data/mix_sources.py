@@ -23,8 +23,8 @@ class Material:
     """The speech and noise of one split, with what drawing from them needs.
 
     A speech clip is drawn with a probability proportional to its length, so that every second is heard as
-    often; a noise clip to the square root of its length, so that a few long recordings do not drown many
-    short ones. Raises UserError when either is missing.
+    often; a noise clip to the square root of its length, so that a few long recordings do not outweigh
+    many short ones. Raises UserError when either is missing.
 
     Args:
         corpus: one split.

@@ -65,14 +65,14 @@ class Batches(DataLoader):
 
 
 def _ended_by_kill(batches: Any) -> Any:
-    """Torch and multiprocessing end workers by SIGTERM, which they leave to this process to hear."""
+    """Torch and multiprocessing end workers by SIGTERM, which workers ignore: so by SIGKILL instead."""
     for worker in getattr(batches, "_workers", ()):
         worker._popen.terminate = worker._popen.kill
     return batches
 
 
 def affordable_workers(workers: int, dataset: Dataset, batch_size: int) -> int:
-    """`workers`, or 0 where the shared memory through which they hand over batches is too small for them."""
+    """`workers`, or 0 where the shared memory through which they send batches is too small for them."""
     if usable_cores() == 1:
         print(f"note: data.workers = {workers} on the one core there is to use; 0 would be faster.")
     if not sys.platform.startswith("linux"):
@@ -107,7 +107,7 @@ def named_worker_faults() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Fault:
-    """What a worker hands over instead of a batch: torch would bury an exception in a traceback."""
+    """What a worker returns instead of a batch: torch would wrap an exception in a long traceback."""
 
     sentence: str
 

@@ -20,8 +20,8 @@ class FrameKL(SignalObjective):
     A spectrum is no distribution, so one has to be made of it; the paper does not say how.
 
     distribution: "softmax" over the frequencies of a frame, as for the classes of a classifier (Hinton et
-        al. 2015); it is blind to a constant added to all magnitudes of a frame. Or "normalised": magnitudes,
-        at least 1e-8, divided by their sum; it is blind to the level of a frame.
+        al. 2015); it ignores a constant added to all magnitudes of a frame. Or "normalised": magnitudes,
+        at least 1e-8, divided by their sum; it ignores the level of a frame.
     temperature: tau of softmax(magnitudes / tau), the result multiplied by tau^2; for "softmax" only.
         None: 1.
     target: "teacher", or "clean" for the same loss without a teacher.

@@ -42,7 +42,7 @@ def reward(student: Tensor, soft_reference: Tensor, hard_reference: Tensor) -> T
     """What the three updated networks' distances to the clean speech say, (B,) each -> (B,) (equation 8).
 
     At most 0 where the soft reference is strictly best (how far the student is behind it), at least 0 where
-    the hard one is, 0 where the student is or where nobody is alone in front; NaN where a distance is no
+    the hard one is, 0 where the student is or where the best two are equal; NaN where a distance is no
     finite number.
 
     The teacher is best, the student 2 behind; the clean target is best, the student 1 behind:

@@ -32,7 +32,7 @@ class WaveformDistance(SignalObjective):
 class SISNRTarget(WaveformDistance):
     """Minus SI-SNR towards the teacher's output, in dB: the positive control of every comparison.
 
-    Blind to level and sign. target: "teacher", or "clean" for the same loss without a teacher.
+    Independent of level and sign. target: "teacher", or "clean" for the same loss without a teacher.
     """
 
     def distance(self, estimate: Tensor, target: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from sedistill.distilling.speed import Speeds
 from sedistill.errors import UserError
 
 PASSES = 8
-"""How often each training mixture is seen: a small network learns none by heart in so few."""
+"""How often each training mixture is seen: in so few a small network does not overfit."""
 FEWEST_STEPS = 200
 """With fewer a student has learnt next to nothing."""
 ENOUGH_STEPS = 1000

@@ -37,7 +37,7 @@ SPLIT_SECONDS = {"train": CLIP_SECONDS, "valid": VALID_SECONDS, "test": TEST_SEC
 LOWEST_SNR_DB = -5.0
 HIGHEST_SNR_DB = {"train": 20.0, "valid": 15.0, "test": 15.0}
 LEVEL_SPREAD_DB = 10.0
-"""Around -26 dB: a student that has heard one level only is lost at others."""
+"""Around -26 dB: a student trained at one level fails at others."""
 ALONE_SHARE = 0.05
 """Of the training mixtures: noise without speech, and as many with speech without noise."""
 CHECKED_BY = ("pesq_wb", "stoi")

@@ -1,4 +1,4 @@
-"""Networks: noisy waveform (B, T) to enhanced waveform (B, T). Knows nothing of distillation."""
+"""Networks: noisy waveform (B, T) to enhanced waveform (B, T). Independent of distillation."""
 
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model, model_hash, save_model

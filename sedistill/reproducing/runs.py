@@ -57,7 +57,7 @@ def plan_work(
         for run in work.runs_of(row):
             for needed in _with_needed(run, paper, scale, recipes):
                 runs.setdefault(needed)
-    in_order = sorted(runs, key=lambda run: _depth(run, recipes))  # stable: the table's order within a storey
+    in_order = sorted(runs, key=lambda run: _depth(run, recipes))  # stable: of one depth in the table's order
     return Work(table, chosen, seeds, recipes, in_order, paper)
 
 

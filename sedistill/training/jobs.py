@@ -82,7 +82,7 @@ class Trainings:
             _end(active)
 
     def watch(self) -> None:
-        """Called again and again while trainings are under way; for who wants to look on."""
+        """Called repeatedly while trainings run; a hook for progress displays."""
 
     def _start_what_can(self, waiting: list[Run], active: list[Training]) -> None:
         for run in list(waiting):

@@ -85,8 +85,8 @@ class Loop:
     search for the best weights begin afresh.
 
     validation: what decides which weights are the best.
-    keep_optimiser: whether the optimiser's moments live on into the next stage.
-    polarity: who keeps a new student upright; None leaves it as it is.
+    keep_optimiser: whether the next stage starts with the optimiser's moments.
+    polarity: gives a new student's output the sign of the speech; None leaves it as it is.
     averaged: the mean of the weights, which then is what is validated and kept as the best.
     refuse_changed_data: called before anything is saved; raises UserError when the data are others now.
     """

@@ -1,4 +1,4 @@
-"""A new student's polarity. Half of all fresh networks are born inverted, and SI-SNR lets them stay so."""
+"""A new student's polarity: half of all fresh networks give an inverted output, and SI-SNR ignores that."""
 
 import torch
 
@@ -8,16 +8,16 @@ from sedistill.models.eval_mode import keeping_buffers
 from sedistill.teachers.level_factor import measure_level_factor
 
 LOOKS = (0, 25, 50, 100, 200)
-"""After these steps. Some networks lean nowhere at first and settle within some dozens of steps."""
+"""After these steps. Of some networks the sign of the output is settled after some dozens of steps only."""
 
 CLIPS = 16
 
 
 class Polarity:
-    """Turns a student round where its output leans against the clean speech of the first validation clips.
+    """Inverts a student whose output correlates negatively with clean speech on the first validation clips.
 
-    The last layer is negated, and with it the first moments of Adam, so that a loss blind to polarity sees
-    the same training, bit for bit. Losses that look at phases see a student they can teach.
+    The last layer is negated, and with it the first moments of Adam, so that with a loss that ignores
+    the sign of the waveform the training is the same, bit for bit. Others start from the sign of the speech.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class Polarity:
         self.clips, self.device = clips, device
 
     def look(self, step: int) -> bool:
-        """Look, and turn if need be, after this step; 0 is before the first. Whether it was turned."""
+        """Invert a wrong sign after this step; 0 is before the first. Returns whether it did."""
         if step not in LOOKS or not self._is_inverted():
             return False
         self._turn()
-        print(f"step {step}: the new student's output was inverted; turned upright.", flush=True)
+        print(f"step {step}: the new student's output was inverted; its last layer was negated.", flush=True)
         return True
 
     def _is_inverted(self) -> bool:
-        # As in training: normalised by the running means of nothing, a network often leans the other way.
+        # As in training: with the initial running means of batch norms the sign is often another.
         self.student.train()
         with torch.random.fork_rng(), keeping_buffers(self.student):
             return measure_level_factor(self.student, self.clips, str(self.device), clips=CLIPS).factor < 0

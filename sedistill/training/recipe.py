@@ -151,17 +151,19 @@ class TwoStepSettings(Settings):
     """Two-step distillation: the objectives alone, then the student's own loss alone."""
 
     kd_steps: Count = Field(description="Steps of the first stage.")
-    keep_optimiser: bool = Field(False, description="Whether Adam's moments live on into the second stage.")
+    keep_optimiser: bool = Field(
+        False, description="Whether the second stage starts with Adam's moments of the first."
+    )
 
 
 class HardwareSettings(Settings):
-    """Where and how the numbers are crunched."""
+    """Device, number format and threads."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks run; auto takes CUDA where there is one."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     """Number format of the forward pass."""
-    compile: bool = Field(False, description="torch.compile the student; pays on CUDA, rarely on CPU.")
+    compile: bool = Field(False, description="torch.compile the student; faster on CUDA, rarely on CPU.")
     threads: int | None = Field(
         None, ge=1, le=1024, description="CPU threads of torch; default: one a core that it may use."
     )
@@ -189,7 +191,9 @@ class LoggingSettings(Settings):
     gradients_every_steps: Count = Field(
         50, description="How often the gradients of the SE and KD terms are measured apart."
     )
-    checkpoint_minutes: float = Field(2.0, gt=0, le=10_000, description="How much work a kill -9 may cost.")
+    checkpoint_minutes: float = Field(
+        2.0, gt=0, le=10_000, description="At most so much work is lost by a kill -9."
+    )
 
 
 class LicenceSettings(Settings):
@@ -210,8 +214,8 @@ class Recipe(Settings):
     )
     upright: bool = Field(
         True,
-        description="Turn a new student's polarity to that of the speech, early in training. SI-SNR is blind "
-        "to it, losses that look at phases are not: an inverted student flees from them into silence.",
+        description="Give a new student's output the sign of the speech, early in training. SI-SNR ignores "
+        "the sign of the waveform; losses that depend on it drive an inverted student to silence.",
     )
     teacher: UserPath | None = Field(
         None,

@@ -35,7 +35,7 @@ def list_timit_noisex92(speech: Path, noise: Path) -> Listing:
     split `test_similar`, noise without speech: the paper mixes it with the test sentences.
 
     Args:
-        speech, noise: the folders of both corpora, or folders that hold these one or two storeys below.
+        speech, noise: the folders of both corpora, or folders that hold these one or two levels below.
 
     Raises UserError: neither is found, or training and test subset share speakers.
     """
@@ -95,10 +95,10 @@ def _find_noisex(folder: Path) -> Path:
 def _folders(root: Path) -> Iterator[Path]:
     """`root`, the folders in it, and the folders in those."""
     yield root
-    storey = [root]
+    level = [root]
     for _ in range(2):
-        storey = [path for folder in storey for path in sorted(folder.iterdir()) if path.is_dir()]
-        yield from storey
+        level = [path for folder in level for path in sorted(folder.iterdir()) if path.is_dir()]
+        yield from level
 
 
 def _child(folder: Path, name: str) -> Path | None:

@@ -68,7 +68,7 @@ def test_method_a_at_its_extremes_is_a_reference_bit_for_bit(
 
     def watched(gradient: list[Tensor], clip_norm: float) -> None:
         took_step(gradient, clip_norm)
-        references.append([twin.clone() for twin in step.references[0].twins.values()])
+        references.append([copy.clone() for copy in step.references[0].copies.values()])
 
     monkeypatch.setattr(step.references[0], "step", watched)
     log = step(make_batch(3), False)
