@@ -17,6 +17,7 @@ import yaml
 from sedistill.data.prepare import prepare
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
+from sedistill.reproducing.shipped import copy_recipes
 from sedistill.training.run import train
 from tests.evaluation.evaluations import write_evaluation
 from tests.nonsense import Outcome, run_command
@@ -34,7 +35,7 @@ LINES: dict[str, list[str]] = {
     "compare": ["{good}/scores", "-o", "{out}"],
     "analyze": ["{good}/run", "-o", "{out}"],
     "crossover": ["{good}/pairs/clean/000.flac", "-o", "{out}.svg"],
-    "reproduce": ["{good}/recipes/table1", "--data", "{good}/sound", "-o", "{out}"],
+    "reproduce": ["{good}/recipes/dispatch/table1", "--data", "{good}/sound", "-o", "{out}"],
     "enhance": ["{good}/pairs/noisy/000.flac", "--model", "{good}/model", "-o", "{out}.flac"],
     "check": ["{dir}"],
     "demo": ["-o", "{file}"],
@@ -100,7 +101,7 @@ def make_world(folder: Path) -> Path:
     prepare(folder / "corpus", clean=folder / "sound" / "clean", noise=folder / "sound" / "noise")
     save_model(build_model(TINY_NETWORK), folder / "model")
     write_evaluation(folder / "scores", {"a/seed-0": [1.0] * 8, "b/seed-0": [2.0] * 8})
-    shutil.copytree(Path(__file__).parents[1] / "recipes" / "dispatch", folder / "recipes")
+    copy_recipes("dispatch", folder / "recipes")
     recipe = {
         "name": "run",
         "student": TINY_NETWORK,

@@ -19,6 +19,7 @@ for command in (  # in the order in which `sedistill --help` lists them
     judging.analyze,
     judging.crossover,
     papers.reproduce,
+    papers.recipes,
     using.enhance,
     using.check,
     using.models,

@@ -1,13 +1,17 @@
-"""The command about the tables of papers."""
+"""The commands about the tables of papers."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sedistill.errors import UserError
+
 
 def reproduce(
-    folder: Annotated[Path, typer.Argument(help="A table's folder, such as recipes/dispatch/table1.")],
+    table: Annotated[
+        str, typer.Argument(help="A table, such as dispatch/table1 (`sedistill recipes`), or a folder.")
+    ],
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of the corpora; with --scale small one with clean/ and noise/."),
@@ -34,6 +38,26 @@ def reproduce(
     from sedistill.reproducing import reproduce as run
 
     run(
-        folder, data=data, output=output, scale=scale, seeds=seeds, only=only, plan_only=plan, jobs=jobs,
+        table, data=data, output=output, scale=scale, seeds=seeds, only=only, plan_only=plan, jobs=jobs,
         changes=settings or [],
     )  # fmt: skip
+
+
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(help="A paper or a table; without it all tables are listed.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Copy the paper's recipes into this folder.")
+    ] = None,
+) -> None:
+    """List the tables that `sedistill reproduce` knows, or copy a paper's recipes out to be edited."""
+    from sedistill.reproducing.shipped import copy_recipes, print_tables, shipped_tables
+
+    if output is None:
+        print_tables(shipped_tables(name))
+    elif name is None:
+        raise UserError("say which paper's recipes are to be copied; `sedistill recipes` lists them.")
+    else:
+        place = copy_recipes(name, output)
+        print(f"Copied to {place}. Edit what you like; then: sedistill reproduce {place}/TABLE")

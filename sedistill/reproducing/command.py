@@ -8,12 +8,13 @@ from sedistill.reproducing.pages import print_result, require_packages, write_re
 from sedistill.reproducing.report_text import noisy_first
 from sedistill.reproducing.result import gather
 from sedistill.reproducing.session import Session
+from sedistill.reproducing.shipped import table_folder
 from sedistill.reproducing.table import ScaleName, Table, load_table
 from sedistill.reproducing.training_traces import write_analysis
 
 
 def reproduce(
-    folder: Path | str,
+    table: Path | str,
     data: Path | str | None = None,
     output: Path | str | None = None,
     scale: str = "full",
@@ -30,7 +31,7 @@ def reproduce(
     and tables that share an output share their teachers and rows.
 
     Args:
-        folder: a table's folder, such as recipes/dispatch/table1.
+        table: a table that comes with the package, such as dispatch/table1, or the folder of another.
         data: the folder of the corpora (full: as downloaded or prepared, by the names the table gives them;
             small: clean/ and noise/). None where nothing is to be trained.
         output: default reproduced/PAPER-SCALE.
@@ -44,13 +45,15 @@ def reproduce(
     Returns the folder of the result; None with plan_only. Raises UserError for what the user can mend, and
     when runs failed, after everything that could be finished is written.
     """
-    folder = Path(folder)
-    table = noisy_first(load_table(folder))
-    session = Session(folder, table, scale_named(table, scale), data, output, seeds, only, jobs, changes)
+    folder = table_folder(table)
+    described = noisy_first(load_table(folder))
+    chosen = scale_named(described, scale)
+    session = Session(folder, described, chosen, data, output, seeds, only, jobs, changes)
     if plan_only:
         session.print_plan()
         return None
     require_packages()
+    session.refuse_lacking()
     with session.alone():
         failed = session.train_and_evaluate()
         result, numbers = gather(session)

@@ -21,7 +21,7 @@ def missing(sources: Sources, corpora: Iterable[str], sets: Iterable[str]) -> li
         settings = sources.scale.sets[name]
         if settings.corpus is not None:
             splits.setdefault(settings.corpus, set()).add(settings.split)
-        elif not settings.optional and not (sources.data / (settings.pairs or "")).is_dir():
+        elif not (settings.optional or sources.set(name).is_dir() or sources.has_pairs(name)):
             phrases.append(f"{settings.pairs} (a folder of pairs) is not there")
     for name, needed in sorted(splits.items()):
         phrase = _lack(sources, name, needed)

@@ -86,10 +86,11 @@ def gain_table(block: Block, lines: Sequence[GainLine]) -> TextTable:
          *(gain_text(gain, places) for gain, places in zip(line.gains, digits, strict=True))]
         for line in lines
     ]  # fmt: skip
+    printed = any(not math.isnan(gain.paper) for line in lines for gain in line.gains)
     note = (
         "± is the standard error over clips of the mean over seeds, between recordings where clips share an "
-        "utterance or a noise recording; square brackets hold each seed's gain, round ones the gain that the "
-        "paper prints."
+        "utterance or a noise recording; square brackets hold each seed's gain"
+        f"{', round ones the gain that the paper prints' if printed else ''}."
     )
     return TextTable(header, rows, note)
 
@@ -119,9 +120,9 @@ def reading(
     sentences = [SMALL] if name == "small" and table.trains else []
     sentences += [text for text in (table.note, scale.note) if text]
     over = "our mean over seeds ± the standard deviation over them" if table.trains else "ours"
+    printed = "; in brackets the paper's number and the difference, ours minus the paper's"
     sentences.append(
-        f"Each cell: {over}; in brackets the paper's number and the difference, ours minus the paper's. "
-        f"{UNKNOWN}: not run."
+        f"Each cell: {over}{printed if any(row.paper for row in table.rows) else ''}. {UNKNOWN}: not run."
     )
     if any(cell.leaves_out for block in blocks for line in block.lines for cell in line.cells):
         sentences.append(

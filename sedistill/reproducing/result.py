@@ -26,6 +26,7 @@ from sedistill.training.run_folder.logs import read_metrics
 
 RUN_COLUMNS = (
     "", "parameters", "steps", "best", "validation loss", "factor onto clean", "KD/SE gradient", "minutes",
+    "s a step", "MB",
 )  # fmt: skip
 
 
@@ -108,17 +109,19 @@ def runs_table(session: Session) -> TextTable:
         card = read_card(session.output / run.student)
         about = card["training"]
         curves = read_metrics(session.output / run.folder)
+        memory = [value for _, value in curves.get("memory_mb", [])]
         balance = [value for _, value in curves.get("gradient/kd_over_se", [])]
         rows.append(
             [
                 str(run), f"{card['parameters']:,}", f"{about['steps']:,}", f"{about['best_step']:,}",
                 f"{card['metrics']['validation_loss']:.4g}", f"{card['output_gain']:.2f}",
                 f"{np.median(balance):.2g}" if balance else "", f"{about['minutes']:.1f}",
+                f"{60 * about['minutes'] / about['steps']:.2f}", f"{max(memory):.0f}" if memory else "",
             ]
         )  # fmt: skip
     note = (
         "Validation losses compare within one kind of network only. KD/SE gradient: the median over training "
-        "of the ratio of the norms of both terms' gradients."
+        "of the ratio of the norms of both terms' gradients. MB: the most memory that the training used."
     )
     return TextTable(RUN_COLUMNS, rows, note)
 

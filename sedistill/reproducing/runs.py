@@ -1,13 +1,13 @@
 """From the rows of a table to trainings: recipes as a scale changes them, and who needs whom."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from sedistill.comparing.methods import nearest
-from sedistill.errors import UserError
+from sedistill.errors import UserError, nearest
 from sedistill.reproducing.table import NOISY_ROW, Row, Scale, Table
 from sedistill.settings import read_with_base
 from sedistill.training.jobs import Run
@@ -52,13 +52,25 @@ def plan_work(
     if not table.trains:
         return work
     recipes: dict[str, Mapping[str, Any]] = {}
-    runs: dict[Run, None] = {}
-    for row in chosen:
-        for run in work.runs_of(row):
-            for needed in _with_needed(run, paper, scale, recipes):
-                runs.setdefault(needed)
-    in_order = sorted(runs, key=lambda run: _depth(run, recipes))  # stable: of one depth in the table's order
-    return Work(table, chosen, seeds, recipes, in_order, paper)
+    graph: dict[Run, list[Run]] = {}
+    waiting = [run for row in chosen for run in work.runs_of(row)]
+    for run in waiting:
+        if run.name not in recipes:
+            recipes[run.name] = resolved(run.name, paper, scale)
+        graph[run] = needs(recipes[run.name])
+        waiting += (needed for needed in graph[run] if needed not in waiting)
+    return Work(table, chosen, seeds, recipes, in_order(graph), paper)
+
+
+def in_order(graph: Mapping[Run, Sequence[Run]]) -> list[Run]:
+    """Runs with what each needs, as an order in which they can be trained. Raises UserError for a circle."""
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        names = [run.name for run in error.args[1][1:]]
+        raise UserError(
+            f"the recipes {' and '.join(names)} wait for each other; mend their `teacher`."
+        ) from None
 
 
 def rows_named(table: Table, only: Sequence[str] | None) -> list[Row]:
@@ -108,19 +120,3 @@ def needs(recipe: Mapping[str, Any]) -> list[Run]:
     ]
     found = (_SAVED.fullmatch(text) for text in named if isinstance(text, str))
     return [Run(match["name"], int(match["seed"])) for match in found if match]
-
-
-def _with_needed(
-    run: Run, paper: Path, scale: Scale, recipes: dict[str, Mapping[str, Any]], waiting: tuple[str, ...] = ()
-) -> Iterator[Run]:
-    if run.name in waiting:
-        raise UserError(f"the recipes {' and '.join(waiting)} wait for each other; mend their `teacher`.")
-    if run.name not in recipes:
-        recipes[run.name] = resolved(run.name, paper, scale)
-    for needed in needs(recipes[run.name]):
-        yield from _with_needed(needed, paper, scale, recipes, (*waiting, run.name))
-    yield run
-
-
-def _depth(run: Run, recipes: Mapping[str, Mapping[str, Any]]) -> int:
-    return 1 + max((_depth(needed, recipes) for needed in needs(recipes[run.name])), default=0)

@@ -123,16 +123,19 @@ class Session:
         print(self.headline)
         if not self.work.runs:
             return
-        corpora, sets = self.sources_needed()
         with TemporaryDirectory() as folder:  # nothing is written where the work will be
             recipes = self.checked_recipes(Path(folder))
+        _, sets = self.sources_needed()
         print_plan(make_plan(self.work, recipes, self.sources, sets, self.jobs, self.threads), self.output)
-        lacking = missing(self.sources, corpora, sets)
+        self.refuse_lacking("; until then the plan above counts on what is published")
+
+    def refuse_lacking(self, way_on: str = "") -> None:
+        """Raise UserError where data is missing, naming all of it."""
+        lacking = missing(self.sources, *self.sources_needed()) if self.work.runs else []
         if lacking:
             raise UserError(
                 f"{self.data} lacks what {self.name} needs at {self.scale_name} scale: {'; '.join(lacking)}. "
-                "Put or link it there by these names (docs/reproduce.md); until then the plan above counts "
-                "on what is published."
+                f"Put or link it there by these names (docs/reproduce.md){way_on}."
             )
 
     def alone(self) -> AbstractContextManager[None]:

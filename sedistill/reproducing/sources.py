@@ -72,7 +72,11 @@ class Sources:
         settings = self.scale.sets.get(name)
         if settings is None:
             return False
-        return settings.pairs is None or not settings.optional or (self.data / settings.pairs).is_dir()
+        return settings.pairs is None or not settings.optional or self.has_pairs(name)
+
+    def has_pairs(self, name: str) -> bool:
+        """Whether the folder of pairs that a set is, is there."""
+        return (self.data / (self.scale.sets[name].pairs or "")).is_dir()
 
     def prepare(self, corpora: Iterable[str], sets: Iterable[str], trust_pairs: bool = False) -> None:
         """Make what is missing of these. Raises UserError: not to be had, or made by other settings.

@@ -256,8 +256,6 @@ class Table(Settings):
 
 def load_table(folder: Path) -> Table:
     """The table that a folder describes. Raises UserError."""
-    if not folder.is_dir():
-        raise UserError(f"{folder} does not exist; give a table's folder, such as recipes/dispatch/table1.")
     if not (folder / TABLE).is_file():
         inside = sorted(path.parent.name for path in folder.glob(f"*/{TABLE}"))
         hint = f"it holds the tables {', '.join(inside)}" if inside else "give a folder that has one"

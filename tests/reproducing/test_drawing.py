@@ -16,6 +16,7 @@ from sedistill.report.side_by_side import envelope
 from sedistill.reproducing import drawing
 from sedistill.reproducing.cells import Block, Cell, Line
 from sedistill.reproducing.drawing import chosen_clip, pictures
+from sedistill.reproducing.shipped import RECIPES
 from sedistill.reproducing.table import Table, load_table
 from sedistill.settings import check_settings
 from tests.reproducing.conftest import NETWORK, TABLE
@@ -104,7 +105,7 @@ def test_drawings_of_what_is_not_there_are_refused(changes: dict, message: str) 
 
 
 def test_the_paper_with_drawings_that_ships() -> None:
-    recipes = Path(__file__).parents[2] / "recipes" / "kdrl"
+    recipes = RECIPES / "kdrl"
     sizes = {x for line in load_table(recipes / "figure6").charts[0].lines.values() for x in line}
     assert sizes == {12, 25, 50, 75, 100}
     assert [picture.noise for picture in load_table(recipes / "figure8-9").pictures] == [

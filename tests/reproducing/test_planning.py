@@ -11,6 +11,7 @@ from sedistill.reproducing import step_time, timing
 from sedistill.reproducing.command import reproduce
 from sedistill.reproducing.planning import Plan, RunCost, epoch_of, make_plan, range_text
 from sedistill.reproducing.runs import Work, plan_work
+from sedistill.reproducing.shipped import RECIPES
 from sedistill.reproducing.sources import Sources
 from sedistill.reproducing.step_time import Stopwatch
 from sedistill.reproducing.table import load_table
@@ -142,9 +143,6 @@ def test_a_plan_is_printed_and_nothing_written(
     assert "3 of 3 runs to train" in said
     assert "Disk: about" in said
     assert not (tmp_path / "out").exists()
-
-
-RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def lacking(folder: Path, row: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.reproducing.shipped import RECIPES
 from sedistill.settings import load_settings
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import train
@@ -124,7 +125,7 @@ def test_a_run_of_an_earlier_version_goes_on_with_its_defaults(
 
 
 def test_recipes_of_papers_leave_nothing_to_the_size() -> None:
-    for path in Path("recipes").glob("*/base.yaml"):
+    for path in RECIPES.glob("*/base.yaml"):
         recipe = yaml.safe_load(path.read_text())
         assert "valid_clips" in recipe["data"], path
         assert "batch_size" in recipe["optimiser"], path
