@@ -56,6 +56,7 @@ def build(site: Path) -> None:
             sys.exit(1)
         shutil.rmtree(site, ignore_errors=True)
         shutil.move(Path(place) / "site", site)
+    print(f"To read it: python -m http.server -d {site}, then http://localhost:8000 in a browser.")
 
 
 if __name__ == "__main__":

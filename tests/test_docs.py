@@ -96,4 +96,6 @@ def test_the_site_is_built(tmp_path: Path) -> None:
     subprocess.run([sys.executable, DOCS / "build_site.py", tmp_path / "site"], check=True)
     pages = {str(path.relative_to(tmp_path / "site")) for path in (tmp_path / "site").rglob("*.html")}
     assert {"index.html", "first-hour.html", "api/objectives.html", "changelog.html"} <= pages
-    assert 'href="first-hour.html"' in (tmp_path / "site" / "index.html").read_text("utf-8")
+    start = (tmp_path / "site" / "index.html").read_text("utf-8")
+    assert 'href="first-hour.html"' in start
+    assert not re.search(r'<(script|link|img)[^>]*(src|href)="(https?:)?//', start)  # it needs no network
