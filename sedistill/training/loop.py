@@ -81,8 +81,8 @@ class Loop:
     """Trains `network` by `step` until its schedule ends or validation stops improving.
 
     Epochs end with a validation; the best weights are kept in checkpoints/best.ckpt, everything that is
-    needed to resume in checkpoints/last.ckpt. Where a new stage begins, optimiser, learning rate and the
-    search for the best weights begin afresh.
+    needed to resume in checkpoints/last.ckpt. Where a new stage begins, optimiser, learning rate, the mean of
+    the weights and the search for the best ones begin afresh.
 
     validation: what decides which weights are the best.
     keep_optimiser: whether the next stage starts with the optimiser's moments.
@@ -221,6 +221,8 @@ class Loop:
         self.progress.best_epoch = self.progress.epoch
         if not self.keep_optimiser:
             self.optimiser.state.clear()
+        if self.averaged is not None:
+            self.averaged.restart()
         self._start_rate()
         self.step.enter(self.stages[number])
         print(f"step {self.progress.step}: stage {number + 1} of {len(self.stages)} begins", flush=True)

@@ -92,11 +92,14 @@ class OptimiserSettings(Settings):
     clip_norm: float | None = Field(
         5.0, gt=0, le=1e9, description="Largest L2 norm of the whole gradient; null = never clipped."
     )
-    schedule: Literal["plateau", "cosine", "one_cycle"] = Field(
+    schedule: Literal["plateau", "cosine", "one_cycle", "wsd"] = Field(
         "plateau",
         description="plateau: halve when validation stalls; cosine: down to 1 % over max_steps, or else "
         "max_epochs; one_cycle: up from a 25th in 0.3 of these steps, then down to nearly 0; Adam's beta1 "
-        "from 0.95 to 0.85 and back.",
+        "from 0.95 to 0.85 and back; wsd (warm up, stable, decay): down to 1 % in the last decay_share.",
+    )
+    decay_share: float = Field(
+        0.2, gt=0, le=1, description="wsd: the share of steps in which the rate goes down, straight."
     )
     best_by: str = Field(
         "loss",
@@ -144,6 +147,9 @@ class OptimiserSettings(Settings):
     def _schedule_makes_sense(self) -> "OptimiserSettings":
         if self.schedule == "one_cycle" and self.warmup_steps:
             raise ValueError("schedule: one_cycle has a rise of its own; take out warmup_steps.")
+        default = type(self).model_fields["decay_share"].default
+        if self.schedule != "wsd" and self.decay_share != default:
+            raise ValueError("decay_share belongs to schedule: wsd; take it out or change schedule.")
         return self
 
 

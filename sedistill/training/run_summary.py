@@ -130,6 +130,7 @@ def _optimiser_text(recipe: Recipe) -> str:
         f"stopped after {settings.stop_after}",
         "cosine": f"cosine over {over}",
         "one_cycle": f"peak of one cycle over {over}",
+        "wsd": f"down in the last {100 * settings.decay_share:g} % of {over}",
     }
     best = "" if settings.best_by == LOSS else f", the best by validation {settings.best_by}"
     name = "Adam" if settings.weight_decay == 0 else f"AdamW (decay {settings.weight_decay:g})"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from sedistill.training.recipe import OptimiserSettings
 
-COSINE_END = 0.01
-"""Share of the peak to which the cosine falls."""
+LAST_SHARE = 0.01
+"""Of the peak: to this a cosine falls, and the decay of wsd."""
 
 # What torch's OneCycleLR does by default.
 RISE_SHARE = 0.3
@@ -23,7 +23,8 @@ def learning_rate(settings: OptimiserSettings, peak: float, step: int, length: i
 
     peak: the recipe's rate, or what the plateau rule has made of it.
 
-    One cycle: Smith and Topin, "Super-Convergence" (2019), in the form of torch's OneCycleLR.
+    One cycle: Smith and Topin, "Super-Convergence" (2019), in the form of torch's OneCycleLR. wsd: Hu et al.,
+    "MiniCPM" (2024), with a straight decay.
     """
     if settings.schedule == "one_cycle":
         start = peak / START_DIVISOR
@@ -32,8 +33,11 @@ def learning_rate(settings: OptimiserSettings, peak: float, step: int, length: i
         return peak * (step / settings.warmup_steps)
     if settings.schedule == "plateau":
         return peak
+    if settings.schedule == "wsd":
+        left = min(1.0, (length - step) / (settings.decay_share * length))
+        return peak * (LAST_SHARE + (1 - LAST_SHARE) * left)
     share = (step - settings.warmup_steps) / max(length - settings.warmup_steps, 1)
-    return peak * (COSINE_END + (1 - COSINE_END) * 0.5 * (1 + math.cos(math.pi * share)))
+    return peak * (LAST_SHARE + (1 - LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * share)))
 
 
 def adam_beta1(settings: OptimiserSettings, step: int, length: int) -> float | None:

@@ -10,6 +10,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sedistill.errors import UserError
 from sedistill.settings import check_settings
 from sedistill.training.recipe import OptimiserSettings
 from sedistill.training.run import train
@@ -74,13 +75,34 @@ def test_cosine_rises_and_falls_to_a_hundredth(length: int, warmup: int) -> None
     assert max(rates) <= 2.0
 
 
+def test_wsd_by_hand() -> None:
+    settings = settings_for("wsd", 20, warmup_steps=4, decay_share=0.25)
+    rates = [learning_rate(settings, 1.0, step, 20) for step in range(1, 21)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert rates[4:15] == [1.0] * 11
+    assert rates[15:] == pytest.approx([0.802, 0.604, 0.406, 0.208, 0.01])
+
+
+def test_a_run_follows_wsd_and_resumes_in_its_decay(write_recipe: Write, world: Path) -> None:
+    optimiser = {"schedule": "wsd", "max_steps": 8, "decay_share": 0.5}
+    recipe = write_recipe(optimiser=optimiser, logging={"every_steps": 1})
+    assert_resumes_exactly(recipe, world, stop_at=6)
+    seen = [value for _, value in read_metrics(world / "parts")["learning_rate"]]
+    assert seen == pytest.approx([1e-3 * share for share in (1, 1, 1, 1, 0.7525, 0.505, 0.2575, 0.01)])
+
+
+def test_a_share_of_decay_belongs_to_wsd() -> None:
+    with pytest.raises(UserError, match="decay_share belongs to schedule: wsd"):
+        settings_for("cosine", decay_share=0.3)
+
+
 @given(step=st.integers(1, 1000), warmup=st.integers(0, 500), peak=st.floats(1e-6, 1.0))
 def test_plateau_has_a_rise_at_most(step: int, warmup: int, peak: float) -> None:
     settings = check_settings(OptimiserSettings, {"warmup_steps": warmup}, "recipe")
     assert learning_rate(settings, peak, step, None) == pytest.approx(peak * min(1, step / max(warmup, 1)))
 
 
-@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
+@pytest.mark.parametrize("schedule", ["plateau", "cosine", "wsd"])
 def test_only_a_cycle_touches_beta1(schedule: str) -> None:
     assert adam_beta1(settings_for(schedule), 3, 100) is None
 
