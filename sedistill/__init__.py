@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.data.mixing import MixingSettings as MixingSettings
     from sedistill.data.prepare import prepare as prepare
     from sedistill.distill.attention import AttentionTransfer as AttentionTransfer
+    from sedistill.distill.bin_losses import BinLoss as BinLoss
     from sedistill.distill.bin_losses import ComplexL1 as ComplexL1
     from sedistill.distill.bin_losses import ComplexL2 as ComplexL2
     from sedistill.distill.bin_losses import GeneralisedKL as GeneralisedKL
@@ -45,12 +46,14 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.distill.crossover import FrequencyAdapter as FrequencyAdapter
     from sedistill.distill.dfkd import DFKDLoss as DFKDLoss
     from sedistill.distill.dispatch import DISPatch as DISPatch
+    from sedistill.distill.feature_objective import PairedFeatures as PairedFeatures
     from sedistill.distill.frame_kl import FrameKL as FrameKL
     from sedistill.distill.gram import GramSimilarity as GramSimilarity
     from sedistill.distill.layer_attention import LayerAttention as LayerAttention
     from sedistill.distill.multi_view import MultiViewAttentionTransfer as MultiViewAttentionTransfer
     from sedistill.distill.patches import MultiScalePatches as MultiScalePatches
     from sedistill.distill.patches import UniformPatches as UniformPatches
+    from sedistill.distill.signal_objective import SignalObjective as SignalObjective
     from sedistill.distill.subband import SubbandKD as SubbandKD
     from sedistill.distill.taps import Taps as Taps
     from sedistill.distill.waveform import SISNRTarget as SISNRTarget
@@ -61,6 +64,8 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.enhancing.files import enhance_files as enhance_files
     from sedistill.evaluation.evaluate import evaluate as evaluate
     from sedistill.evaluation.scores import load_scores as load_scores
+    from sedistill.extensions import trusting_code as trusting_code
+    from sedistill.models.base import SpeechEnhancer as SpeechEnhancer
     from sedistill.models.presets import build_model as build_model
     from sedistill.models.saving import load_model as load_model
     from sedistill.models.saving import save_model as save_model
@@ -94,6 +99,11 @@ _HOMES = {
     "CleanAndNoiseKD": "distill.clean_and_noise",
     "SubbandKD": "distill.subband",
     "Taps": "distill.taps",
+    "BinLoss": "distill.bin_losses",
+    "SignalObjective": "distill.signal_objective",
+    "PairedFeatures": "distill.feature_objective",
+    "SpeechEnhancer": "models.base",
+    "trusting_code": "extensions",
     "AttentionTransfer": "distill.attention",
     "MultiViewAttentionTransfer": "distill.multi_view",
     "GramSimilarity": "distill.gram",

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sedistill.extensions import TRUSTED, code_is_trusted
+
 PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
 
 WITHOUT_CURRENT_FOLDER = "import sys; sys.path[:] = [place for place in sys.path if place]\n"
@@ -29,9 +31,13 @@ def module_command(module: str, *arguments: str) -> list[str]:
 
 
 def python_environment(**changes: str) -> dict[str, str]:
-    """This process's environment with `changes`, and with its import path but for the current folder."""
+    """This process's environment with `changes`, and with its import path but for the current folder.
+
+    What is trusted here (`sedistill.extensions`) is trusted there.
+    """
     places = [place for place in import_path() if os.pathsep not in place]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONSAFEPATH": "1", **changes}
+    trusted = {TRUSTED: "1"} if code_is_trusted() else {}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONSAFEPATH": "1", **trusted, **changes}
 
 
 def import_path() -> list[str]:

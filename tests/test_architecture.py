@@ -13,6 +13,7 @@ ROOT = Path(sedistill.__file__).parent
 # From the ground up; a module may import its own storey's folder and anything below, never beside or above.
 STOREYS = [
     ["errors"],
+    ["extensions"],
     ["ready_made"],
     ["catalogue"],
     ["reading", "interruption", "console", "interpreters"],

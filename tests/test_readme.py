@@ -88,17 +88,11 @@ def test_three_lines_of_the_readme_run() -> None:
     assert student.grad.isfinite().all()
 
 
-def test_a_loss_written_as_the_docs_say_works_in_dispatch() -> None:
-    from sedistill import DISPatch, MultiScalePatches
-
-    (code,) = blocks(ROOT / "docs" / "extend.md", "python")
-    exec(code, values := {"__name__": "docs"})
-    student, teacher, clean = torch.randn(3, 2, 4_000)
-    student.requires_grad_()
-    for patches in ({}, {"patches": MultiScalePatches(10, 40)}):
-        DISPatch(values["LogMagnitudeL1"](), keep=0.8, **patches)(student, teacher, clean).backward()
-    assert student.grad is not None
-    assert student.grad.isfinite().all()
+def test_what_the_docs_show_is_the_example_of_an_extension() -> None:
+    package = ROOT / "examples" / "extension"
+    shown = {*blocks(ROOT / "docs" / "extend.md", "python"), *blocks(ROOT / "docs" / "extend.md", "toml")}
+    files = [package / "pyproject.toml", *package.glob("sedistill_example/[!_]*.py")]
+    assert shown == {file.read_text("utf-8").rstrip() for file in files}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

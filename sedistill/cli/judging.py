@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sedistill.cli.options import Align, Output, Overwrite, RawLevel, TrustPairs, Workers, listed
+from sedistill.cli.options import Align, Output, Overwrite, RawLevel, TrustCode, TrustPairs, Workers, listed
 
 
 def evaluate(
@@ -27,6 +27,7 @@ def evaluate(
     raw_level: RawLevel = False,
     align: Align = False,
     trust_pairs: TrustPairs = False,
+    trust_code: TrustCode = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Score saved models (and the noisy input) on sets of noisy/clean pairs."""
@@ -114,6 +115,7 @@ def crossover(
     start: Annotated[float, typer.Option(min=0, max=1e6, help="Where to begin, in seconds.")] = 0.0,
     seconds: Annotated[float, typer.Option(min=0.05, max=600, help="How much of it.")] = 5.0,
     min_bin: Annotated[int, typer.Option(min=0, max=255, help="Lowest possible crossover.")] = 0,
+    trust_code: TrustCode = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Draw over time where DFKD parts low from high bands, of a clip or of what a network makes of it."""

@@ -31,6 +31,24 @@ TrustPairs = Annotated[
 RawLevel = Annotated[bool, typer.Option("--raw-level", help="Leave level and sign as the network made them.")]
 
 
+def _trust(context: typer.Context, wanted: bool) -> bool:
+    from sedistill.extensions import trusting_code
+
+    if wanted:
+        context.with_resource(trusting_code())
+    return wanted
+
+
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        callback=_trust,
+        help="Import what a file names of other packages: their code runs.",
+    ),
+]
+
+
 def listed(option: str, text: str | None) -> list[str] | None:
     """The names that an option lists with commas between; None where it is left out. Raises UserError."""
     from sedistill.settings import parts_of

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sedistill.cli.options import Output
+from sedistill.cli.options import Output, TrustCode
 from sedistill.errors import UserError
 
 
@@ -22,6 +22,7 @@ def train(
         typer.Option("--output", "-o", help="The run's folder.", show_default="runs/NAME/seed-N"),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would happen, and stop.")] = False,
+    trust_code: TrustCode = False,
     keys: Annotated[
         str | None,
         typer.Option("--keys", metavar="WORD", help="List the recipe's keys about this word, and stop."),
@@ -84,6 +85,7 @@ def distil(
     plan: Annotated[
         bool, typer.Option("--plan", help="Measure, print what would be done and how long it takes; stop.")
     ] = False,
+    trust_code: TrustCode = False,
 ) -> None:
     """From two folders to a distilled student and a page about it, within some hours.
 

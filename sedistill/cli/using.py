@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sedistill.cli.options import Overwrite, RawLevel
+from sedistill.cli.options import Overwrite, RawLevel, TrustCode
 
 
 def enhance(
@@ -23,6 +23,7 @@ def enhance(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     raw_level: RawLevel = False,
+    trust_code: TrustCode = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Denoise files: any rate, channels and length in; the same out.
@@ -41,6 +42,7 @@ def check(
         list[Path],
         typer.Argument(help="Corpora, sets, runs, saved models, checkpoints, evaluations, teacher outputs."),
     ],
+    trust_code: TrustCode = False,
 ) -> None:
     """Say what each path is and whether all in it is as it was written; exit code 1 where it is not."""
     from sedistill.checking import check_paths

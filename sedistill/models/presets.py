@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sedistill.errors import UserError, nearest
+from sedistill.extensions import find_part, path_of
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.clean_unet import CleanUNet
 from sedistill.models.convtasnet import ConvTasNet
@@ -239,7 +240,8 @@ PRESETS: dict[str, Preset] = {
 def build_model(name_or_settings: str | Mapping[str, Any]) -> SpeechEnhancer:
     """Build a network with fresh weights (from torch's global generator).
 
-    Takes a preset's name, `{"preset": name, **changes}` or `{"class": "ConvTasNet", **settings}`.
+    Takes a preset's name, `{"preset": name, **changes}` or `{"class": "ConvTasNet", **settings}`; a class of
+    another package is named as `sedistill.extensions` says.
     Raises UserError for an unknown preset, class or setting (naming the nearest) and for impossible values.
     """
     network, settings = _resolve(name_or_settings)
@@ -260,7 +262,7 @@ def full_settings(name_or_settings: str | Mapping[str, Any]) -> dict[str, Any]:
     network, settings = _resolve(name_or_settings)
     known = inspect.signature(network).parameters.values()
     defaults = {one.name: one.default for one in known if one.default is not inspect.Parameter.empty}
-    return json.loads(json.dumps({"class": network.__name__, **defaults, **settings}, default=str))
+    return json.loads(json.dumps({"class": network_name(network), **defaults, **settings}, default=str))
 
 
 def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnhancer], dict[str, Any]]:
@@ -279,10 +281,18 @@ def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnha
 
 
 def network_class(name: str) -> type[SpeechEnhancer]:
-    """The class of that name; raises UserError naming the nearest when there is none."""
-    if not isinstance(name, str) or name not in NETWORKS:
-        raise UserError(f"there is no network class '{name}'{nearest(name, NETWORKS)}")
-    return NETWORKS[name]
+    """The class of that name or path (`sedistill.extensions`). Raises UserError where there is none."""
+    return find_part("networks", name, NETWORKS, "network class", _is_network)
+
+
+def network_name(network: type[SpeechEnhancer]) -> str:
+    """The name by which `network_class` finds a class again: its path, for one of another package."""
+    ours = NETWORKS.get(network.__name__) is network
+    return network.__name__ if ours else path_of(network)
+
+
+def _is_network(part: Any) -> bool:
+    return isinstance(part, type) and issubclass(part, SpeechEnhancer)
 
 
 def _preset_with(model: SpeechEnhancer) -> str | None:

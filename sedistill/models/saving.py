@@ -1,6 +1,8 @@
 """A saved model: a folder with the weights (safetensors) and a card a person can read (YAML).
 
-Loading looks the class up by name among the known ones and reads plain data: no code from the files runs.
+Loading looks the class up by name and reads plain data: no code from the files runs. A class of another
+package is imported only where that package is installed as an extension, or code is trusted
+(`sedistill.extensions`).
 """
 
 import hashlib
@@ -18,10 +20,11 @@ from torch import Tensor
 
 from sedistill.devices import keeping_torch_state
 from sedistill.errors import UserError
+from sedistill.extensions import package_of
 from sedistill.integrity import CHECKSUM, bytes_hash, facts_checksum
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
-from sedistill.models.presets import build_model, network_class
+from sedistill.models.presets import build_model, network_name
 from sedistill.provenance import Provenance
 from sedistill.reading import is_taken, require_file, require_folder
 from sedistill.ready_made import saved_folder, what_is_missing
@@ -97,7 +100,8 @@ def load_model(folder: Path | str, device: str | torch.device = "cpu") -> Speech
         with keeping_torch_state():  # the first weights are drawn, and then replaced
             model = build_model({"class": card["class"], **card["settings"]})
     except UserError as error:
-        raise UserError(f"{folder / CARD}: {error}") from None
+        of = f" (of {card['package']})" if card.get("package") else ""
+        raise UserError(f"{folder / CARD}: {error}{of}") from None
     _refuse_changed(folder / CARD, card)
     weights, found = _read_weights(folder / WEIGHTS)
     _check_fit(weights, model.state_dict(), folder)
@@ -169,14 +173,14 @@ def _card(model: SpeechEnhancer, given: Mapping[str, Any]) -> dict[str, Any]:
     unknown = [key for key in given if key not in GIVEN_FIELDS]
     if unknown:
         raise UserError(f"a card takes no field '{unknown[0]}'; it takes {', '.join(GIVEN_FIELDS)}.")
-    name = type(model).__name__
-    if network_class(name) is not type(model):
-        raise UserError(f"{name} cannot be saved: it is not the registered network of that name.")
+    class_name = network_name(type(model))
+    of_package = {"package": package_of(class_name)} if "." in class_name else {}
     latency, training = model.latency_samples, given.get("training", {})
     seeds = [training["seed"]] if "seed" in training else []
     hashes = {name: training.get(f"{name}_hash") for name in ("data", "teacher")}
     card = {
-        "class": name,
+        "class": class_name,
+        **of_package,
         "settings": model.settings,
         "preset": model.preset,
         "sample_rate": model.sample_rate,

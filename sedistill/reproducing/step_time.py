@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sedistill.devices import choose_device
 from sedistill.models.presets import build_model
 from sedistill.reproducing.timing import Timing, time_steps
-from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
+from sedistill.training.enhancement_losses import enhancement_loss
 from sedistill.training.recipe import Recipe
 
 SHORT_SECONDS = 1.0
@@ -113,7 +113,7 @@ def _at_size(seconds_of: Callable[[int, float], Timing], batch: int, clip_second
 
 def _training_step(network: Any) -> Callable[[Tensor], None]:
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-9)
-    loss = ENHANCEMENT_LOSSES[network.se_loss]
+    loss = enhancement_loss(network.se_loss)
 
     def step(noisy: Tensor) -> None:
         optimiser.zero_grad()

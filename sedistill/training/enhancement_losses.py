@@ -10,6 +10,7 @@ from sedistill.audio.clean_and_noise import clean_and_noise_loss
 from sedistill.audio.multi_resolution import multi_resolution_distance
 from sedistill.audio.si_snr import negative_si_snr
 from sedistill.audio.spectrum import at_least_float32
+from sedistill.extensions import find_part
 
 # (estimate, clean, noisy: (B, T)) -> one value a clip, (B,); lower is better.
 EnhancementLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -138,6 +139,11 @@ ENHANCEMENT_LOSSES: dict[str, EnhancementLoss] = {
     "gtcrn": compressed_spectrum_and_si_snr,  # GTCRN
     "fast_enhancer": fast_enhancer_loss,  # FastEnhancer
 }
+
+
+def enhancement_loss(name: str) -> EnhancementLoss:
+    """The loss of that name or path (`sedistill.extensions`). Raises UserError where there is none."""
+    return find_part("enhancement_losses", name, ENHANCEMENT_LOSSES, "enhancement loss", callable)
 
 
 def loss_text(name: str, value: float) -> str:

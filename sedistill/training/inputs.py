@@ -23,7 +23,7 @@ from sedistill.models.saving import load_model
 from sedistill.reading import is_taken
 from sedistill.ready_made import PREFIX
 from sedistill.teachers.source import TeacherSource, open_teacher
-from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES, EnhancementLoss
+from sedistill.training.enhancement_losses import EnhancementLoss, enhancement_loss
 from sedistill.training.objectives import ObjectiveSettings, objective_names
 from sedistill.training.recipe import Recipe
 from sedistill.training.size_defaults import chosen_text, speech_text, with_batches, with_limits
@@ -74,7 +74,7 @@ class PreparedRun:
     @property
     def se_loss(self) -> EnhancementLoss:
         """The same as a function."""
-        return ENHANCEMENT_LOSSES[self.se_loss_name]
+        return enhancement_loss(self.se_loss_name)
 
     @property
     def precision(self) -> torch.autocast:

@@ -2,7 +2,7 @@
 
 import inspect
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import groupby
 from operator import or_
@@ -18,7 +18,7 @@ from typing import (
     get_type_hints,
 )
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, SerializeAsAny, WrapValidator, create_model, model_validator
 from torch import nn
 
 from sedistill.audio.spectrum import Stft
@@ -28,6 +28,7 @@ from sedistill.distill.crossover import FrequencyAdapter
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.patches import PATCHES
 from sedistill.errors import UserError
+from sedistill.extensions import find_part, installed
 from sedistill.settings import Settings
 from sedistill.training.tasks import Objective
 
@@ -95,7 +96,8 @@ class ObjectiveSettings(Settings):
     def name(self) -> str:
         """Short, for logs: such as "si_snr" or "waveform_l1>clean"."""
         log_name = getattr(self.losses[self.loss], "log_name", None)
-        name = self.loss if log_name is None else log_name(self.loss, self._own)
+        short = self.loss.rpartition(".")[2]
+        name = short if log_name is None else log_name(short, self._own)
         target = type(self).model_fields.get("target")
         return (
             name
@@ -159,7 +161,7 @@ class BinObjective(ObjectiveSettings):
     @property
     def name(self) -> str:
         """Such as "dfkd+dispatch+mssp" or "l2>clean"."""
-        own, name = self._own, self.loss
+        own, name = self._own, self.loss.rpartition(".")[2]
         if own["keep"] < 1:
             name += "+dispatch" if own["score"] == "kgs" else f"+{own['score']}"
         if own["patches"] == "multi-scale":
@@ -232,11 +234,38 @@ KINDS = [
     objective_kind(BIN_LOSSES),
     *(objective_kind(dict(alike)) for _, alike in groupby(OTHER_LOSSES.items(), lambda one: keys_of(one[1]))),
 ]
+
+
+def _or_of_another_package(given: Any, read: Callable[[Any], ObjectiveSettings]) -> ObjectiveSettings:
+    """Of a loss that is not of this package, named by `loss` or `class`, the kind is made here."""
+    if not isinstance(given, Mapping) or not {"loss", "class"} & given.keys():
+        return read(given)
+    rest = {key: value for key, value in given.items() if key != "class"}
+    name = rest.setdefault("loss", given.get("class"))
+    if name in LOSSES or not isinstance(name, str) or not ("." in name or name in installed("losses")):
+        return read(rest)
+    try:
+        loss = find_part("losses", name, LOSSES, "loss", _is_loss)
+    except UserError as fault:
+        raise ValueError(str(fault)) from None
+    return objective_kind({name: loss}).model_validate(rest)
+
+
+def _is_loss(part: Any) -> bool:
+    return isinstance(part, type) and (issubclass(part, BinLoss) or hasattr(part, "with_parts"))
+
+
+LOSSES = {**BIN_LOSSES, **OTHER_LOSSES}
 if TYPE_CHECKING:
     AnyObjective = ObjectiveSettings
 else:
     # Which of them a mapping describes is told by its `loss`.
-    AnyObjective = Annotated[reduce(or_, KINDS), Field(discriminator="loss")]
+    AnyObjective = Annotated[
+        reduce(or_, KINDS),
+        Field(discriminator="loss"),
+        WrapValidator(_or_of_another_package),
+        SerializeAsAny(),
+    ]
 
 
 def objective_names(objectives: Sequence[ObjectiveSettings]) -> list[str]:

@@ -5,11 +5,11 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from sedistill.data.mixing import MixingSettings
-from sedistill.errors import nearest
+from sedistill.errors import UserError, nearest
 from sedistill.evaluation.metrics import METRICS
 from sedistill.paths import Name, UserPath, written_out
 from sedistill.settings import Count, Settings
-from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
+from sedistill.training.enhancement_losses import enhancement_loss
 from sedistill.training.kdrl.settings import KDRLSettings
 from sedistill.training.objectives import AnyObjective
 from sedistill.training.patch_record.settings import PatchRecordSettings
@@ -229,7 +229,9 @@ class Recipe(Settings):
     )
     data: DataSettings
     se_loss: str | None = Field(
-        None, description="The student's enhancement loss; default: that of its network's paper."
+        None,
+        description="The student's enhancement loss, by name, or by path for one of another package; "
+        "default: that of its network's paper.",
     )
     se_weight: float = Field(
         0.5,
@@ -270,8 +272,11 @@ class Recipe(Settings):
     @field_validator("se_loss")
     @classmethod
     def _se_loss_is_known(cls, name: str | None) -> str | None:
-        if name is not None and name not in ENHANCEMENT_LOSSES:
-            raise ValueError(f"'{name}' is unknown{nearest(name, ENHANCEMENT_LOSSES)}")
+        if name is not None:
+            try:
+                enhancement_loss(name)
+            except UserError as fault:
+                raise ValueError(str(fault)) from None
         return name
 
     @model_validator(mode="after")

@@ -74,7 +74,7 @@ def test_defaults_are_the_papers(tmp_path: Path) -> None:
             {"objectives": [{"loss": "subband", "target": "clean", "teachers": ["a"]}]},
             "goes with 0 teachers, not 1",
         ),
-        ({"se_loss": "si_snrr"}, "se_loss: 'si_snrr' is unknown; did you mean si_snr?"),
+        ({"se_loss": "si_snrr"}, "se_loss: there is no enhancement loss 'si_snrr'; did you mean si_snr?"),
         ({"se_loss": "mse", "kdrl": {}, "teacher": "t"}, "take out se_loss or kdrl"),
         ({"kdrl": {"method": "D"}, "teacher": "t"}, "kdrl.method = D"),
         ({"kdrl": {"ratio": 0.5}, "teacher": "t"}, "kdrl: ratio belongs to method: fixed"),
