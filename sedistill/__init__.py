@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.audio.si_snr import negative_si_snr as negative_si_snr
     from sedistill.audio.spectrum import Stft as Stft
     from sedistill.comparing.command import compare as compare
-    from sedistill.data.fixed_sets import write_fixed_set
+    from sedistill.data.fixed_sets import mix as mix
     from sedistill.data.mixing import MixingSettings as MixingSettings
     from sedistill.data.prepare import prepare as prepare
     from sedistill.distill.attention import AttentionTransfer as AttentionTransfer
@@ -75,8 +75,6 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.teachers.source import open_teacher as open_teacher
     from sedistill.training.run import train as train
 
-    mix = write_fixed_set
-
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -115,7 +113,7 @@ _HOMES = {
     "load_model": "models.saving",
     "save_model": "models.saving",
     "prepare": "data.prepare",
-    "mix": "data.fixed_sets:write_fixed_set",
+    "mix": "data.fixed_sets",
     "MixingSettings": "data.mixing",
     "train": "training.run",
     "enhance": "enhancing.arrays",
@@ -126,7 +124,7 @@ _HOMES = {
     "compare": "comparing.command",
     "distil": "distilling.distil",
 }
-"""Public name -> its module, or module:name where it has another name there."""
+"""Public name -> its module."""
 
 __all__ = ["__version__", *_HOMES]
 
@@ -136,8 +134,7 @@ if not TYPE_CHECKING:  # hidden from checkers, so that they too notice a mistype
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:
             raise AttributeError(f"module 'sedistill' has no attribute '{name}'{nearest(name, _HOMES)}")
-        module, _, other_name = _HOMES[name].partition(":")
-        return getattr(import_module(f"sedistill.{module}"), other_name or name)
+        return getattr(import_module(f"sedistill.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

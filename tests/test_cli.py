@@ -138,7 +138,7 @@ main()
     [
         ("sedistill.training.run", "train", ["train", "recipe.yaml"], "goes on where it stopped"),
         ("sedistill.demo", "make_demo", ["demo"], "goes on where it stopped"),
-        ("sedistill.data.fixed_sets", "write_fixed_set", ["mix", "corpus", "-o", "set"], "starts afresh"),
+        ("sedistill.data.fixed_sets", "mix", ["mix", "corpus", "-o", "set"], "starts afresh"),
         ("sedistill.enhancing", "enhance_files", ["enhance", "in", "--model", "m", "-o", "o"], "--overwrite"),
     ],
 )

@@ -12,7 +12,7 @@ import torch
 from sedistill.audio.files import write
 from sedistill.comparing import compare
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import FixedSet, write_fixed_set
+from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.prepare import prepare
 from sedistill.enhancing import enhance_files
 from sedistill.evaluation.evaluate import evaluate_models
@@ -60,7 +60,7 @@ def test_a_corpus_and_its_mixtures(tmp_path: Path, rate: int) -> None:
     assert all(len(valid.read(index)) == valid.frames[index] for index in range(len(valid)))
     with (tmp_path / "corpus/excluded.csv").open(newline="", **NAMES) as file:
         assert os.fsdecode(b"\xff.m4a") in {Path(row["path"]).name for row in csv.DictReader(file)}
-    write_fixed_set(tmp_path / "corpus", tmp_path / "set", split="train", count=2, workers=1)
+    mix(tmp_path / "corpus", tmp_path / "set", split="train", count=2, workers=1)
     assert len(FixedSet(tmp_path / "set")) == 2
 
 

@@ -16,17 +16,15 @@ ROOT = Path(__file__).parent.parent
 
 
 def typed_names() -> dict[str, str]:
-    """The imports under TYPE_CHECKING: public name -> where it comes from, written as in _HOMES."""
+    """The imports under TYPE_CHECKING: public name -> its module, as in _HOMES."""
     tree = ast.parse(inspect.getsource(sedistill))
     block = next(node for node in tree.body if isinstance(node, ast.If))
     homes = {}
     for node in block.body:
-        if isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                homes[alias.asname or alias.name] = str(node.module).removeprefix("sedistill.")
-        else:  # public = name_there
-            public, there = ast.unparse(node).split(" = ")
-            homes[public] = f"{homes.pop(there)}:{there}"
+        assert isinstance(node, ast.ImportFrom)
+        for alias in node.names:
+            assert alias.asname == alias.name, f"{alias.name} is public as `X as X` alone"
+            homes[alias.name] = str(node.module).removeprefix("sedistill.")
     return homes
 
 

@@ -101,7 +101,7 @@ def mix(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a fixed set of mixtures: pairs of noisy and clean files and their table."""
-    from sedistill.data.fixed_sets import write_fixed_set
+    from sedistill.data.fixed_sets import mix as run
     from sedistill.data.grid_sets import grid_settings, write_grid_set
     from sedistill.data.mixing import mixing_settings
     from sedistill.errors import UserError
@@ -113,7 +113,7 @@ def mix(
             corpus, output, grid_settings(settings or []), split=split, seed=seed, overwrite=overwrite
         )
     else:
-        summary = write_fixed_set(
+        summary = run(
             corpus, output, split=split, count=count or 300, seed=seed,
             mixing=mixing_settings(settings or []), overwrite=overwrite,
         )  # fmt: skip

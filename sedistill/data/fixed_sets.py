@@ -47,7 +47,7 @@ from sedistill.writing import refuse_existing, refuse_inside
 WRITE_AGAIN = "write the set again"
 
 
-def write_fixed_set(
+def mix(
     corpus_folder: Path | str,
     output: Path | str,
     split: str = "test",
@@ -94,7 +94,7 @@ class FixedSet:
     """A folder of noisy/clean pairs, read clip by clip.
 
     Args:
-        folder: written by `write_fixed_set`, or any folder with noisy/ and clean/ whose files are partners by
+        folder: written by `mix`, or any folder with noisy/ and clean/ whose files are partners by
             the rule of `partners`.
 
     Attributes:

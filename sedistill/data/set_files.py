@@ -79,7 +79,7 @@ class Row:
 
 @dataclass(frozen=True)
 class FixedSetSummary:
-    """What `write_fixed_set` did; `text()` is for the terminal."""
+    """What `mix` did; `text()` is for the terminal."""
 
     folder: Path
     facts: Mapping[str, Any]

@@ -57,7 +57,7 @@ def make_corpus(demo: Demo) -> None:
 
 
 def mix_sets(demo: Demo) -> None:
-    from sedistill.data.fixed_sets import write_fixed_set
+    from sedistill.data.fixed_sets import mix
     from sedistill.data.mixing import MixingSettings
 
     with demo.station("Mixtures of both, for training, validation and test"):
@@ -65,7 +65,7 @@ def mix_sets(demo: Demo) -> None:
             mixing = MixingSettings(snr_db_low=SNR_DB[0], snr_db_high=SNR_DB[1], clip_seconds=seconds)
             place = demo.place(f"sets/{split}")
             if not place.exists():
-                made = write_fixed_set(demo.place("corpus"), place, split, count, SEED, mixing)
+                made = mix(demo.place("corpus"), place, split, count, SEED, mixing)
                 print(made.text())
 
 

@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from sedistill.data.fixed_sets import FixedSet, write_fixed_set
+from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.prepare import prepare
 from sedistill.devices import choose_device, limit_threads
@@ -72,7 +72,7 @@ def mix_sets(work: ResultFolder) -> None:
     for split, count in work.decided.clips.items():
         place = work.place(f"sets/{split}")
         if not place.exists():
-            made = write_fixed_set(work.place(CORPUS), place, split, count, SEED, mixing_of(split))
+            made = mix(work.place(CORPUS), place, split, count, SEED, mixing_of(split))
             print(made.text())
 
 

@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import FixedSet, write_fixed_set
+from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.grid_sets import write_grid_set
 from sedistill.data.pair_alignment import check_all
 from sedistill.data.prepare import prepare
@@ -106,9 +106,7 @@ class Sources:
         if settings.grid is not None:
             summary = write_grid_set(corpus, place, settings.grid, settings.split, settings.seed)
         else:
-            summary = write_fixed_set(
-                corpus, place, settings.split, settings.count, settings.seed, settings.mixing
-            )
+            summary = mix(corpus, place, settings.split, settings.count, settings.seed, settings.mixing)
         print(summary.text(), flush=True)
 
     def _claim(self, corpora: Iterable[str], sets: Iterable[str]) -> None:

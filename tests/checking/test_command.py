@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from sedistill.checking import check_paths
 from sedistill.cli import app
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import FixedSet, write_fixed_set
+from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.prepare import prepare
 from sedistill.evaluation.evaluate import evaluate_models
@@ -35,9 +35,7 @@ def made(tmp_path: Path) -> Path:
     """A corpus, a set, a model, its kept outputs and its evaluation."""
     clean, noise = speech_and_noise(tmp_path / "sounds")
     prepare(tmp_path / "corpus", clean=clean, noise=noise, workers=1)
-    write_fixed_set(
-        tmp_path / "corpus", tmp_path / "set", "train", 4, mixing=MixingSettings(clip_seconds=0.5), workers=1
-    )
+    mix(tmp_path / "corpus", tmp_path / "set", "train", 4, mixing=MixingSettings(clip_seconds=0.5), workers=1)
     save(tmp_path / "model")
     OutputCache(
         tmp_path / "kept", FixedSet(tmp_path / "set"), open_teacher(tmp_path / "model", 16_000)

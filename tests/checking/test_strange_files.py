@@ -15,7 +15,7 @@ import yaml
 from sedistill.checking import check_paths
 from sedistill.comparing import compare
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import FixedSet, write_fixed_set
+from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.prepare import prepare
 from sedistill.errors import UserError
@@ -50,7 +50,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prepare(place / "corpus", clean=place / "clean", noise=place / "noise", workers=1)
     for split, count in (("train", 6), ("valid", 2)):
         mixing = MixingSettings(clip_seconds=0.6)
-        write_fixed_set(place / "corpus", place / split, split, count, mixing=mixing, workers=1)
+        mix(place / "corpus", place / split, split, count, mixing=mixing, workers=1)
     torch.manual_seed(0)
     save_model(build_model(TINY_NETWORK), place / "teacher", {"output_gain": 1.0})
     data = {"train": str(place / "train"), "valid": str(place / "valid")}

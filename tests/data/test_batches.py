@@ -21,7 +21,7 @@ from sedistill.data.batches import (
     train_loader,
 )
 from sedistill.data.crops import Pairs, segments_of
-from sedistill.data.fixed_sets import write_fixed_set
+from sedistill.data.fixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.errors import UserError
 
@@ -283,7 +283,7 @@ def test_training_on_clips_of_different_lengths_is_refused(mixed_corpus: Path, t
 
 
 def test_a_training_set_on_the_disk_follows_the_same_order(mixed_corpus: Path, tmp_path: Path) -> None:
-    write_fixed_set(mixed_corpus, tmp_path / "set", "train", 8, 2, HALF_SECOND)
+    mix(mixed_corpus, tmp_path / "set", "train", 8, 2, HALF_SECOND)
     fixed = train_loader(FixedDataset(tmp_path / "set"), 4, seed=2)
     on_the_fly = train_loader(MixtureDataset(mixed_corpus, "train", HALF_SECOND, 2, 8), 4, seed=2)
     for (index, noisy, _), (other_index, other_noisy, _) in zip(

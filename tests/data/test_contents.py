@@ -12,7 +12,7 @@ from sedistill.data import contents
 from sedistill.data.batches import MixtureDataset
 from sedistill.data.contents import FILES, look, read_contents, write_contents
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import FixedSet, write_fixed_set
+from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.prepare import prepare
 from sedistill.errors import UserError
@@ -28,7 +28,7 @@ def world(tmp_path: Path) -> Path:
     """sounds/, the corpus of them, and a set of four mixtures."""
     clean, noise = speech_and_noise(tmp_path / "sounds")
     prepare(tmp_path / "corpus", clean=clean, noise=noise, workers=1)
-    write_fixed_set(tmp_path / "corpus", tmp_path / "set", "train", 4, mixing=MIXING, workers=1)
+    mix(tmp_path / "corpus", tmp_path / "set", "train", 4, mixing=MIXING, workers=1)
     return tmp_path
 
 
@@ -97,7 +97,7 @@ def test_changed_recordings_are_noticed_in_mixing_and_in_training(world: Path, k
     swap(one, two)
     for use in (
         lambda: MixtureDataset(world / "corpus", mixing=MIXING),
-        lambda: write_fixed_set(world / "corpus", world / "new", "train", 2, mixing=MIXING),
+        lambda: mix(world / "corpus", world / "new", "train", 2, mixing=MIXING),
     ):
         with pytest.raises(
             UserError, match=rf"corpus was changed .*{kind}/.*now what {kind}/.* was.*prepare"

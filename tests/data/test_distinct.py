@@ -7,7 +7,7 @@ import yaml
 
 from sedistill.data.corpus import Corpus
 from sedistill.data.distinct import count_distinct, distinct_text, few_warning
-from sedistill.data.fixed_sets import FixedSet, write_fixed_set
+from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.prepare import prepare
 from sedistill.data.set_files import Row
@@ -46,7 +46,7 @@ def test_a_written_set_says_what_it_is_made_from(tmp_path: Path) -> None:
     save(tmp_path / "noise/test/rain/0.wav", noise(2, 3))
     save(tmp_path / "noise/train/fan/0.wav", noise(2, 4))
     prepare(tmp_path / "corpus", clean=tmp_path / "clean", noise=tmp_path / "noise", workers=1)
-    summary = write_fixed_set(
+    summary = mix(
         tmp_path / "corpus", tmp_path / "set", "test", 12, mixing=MixingSettings(clip_seconds=0.5), workers=1
     )
     made = {"clean_recordings": 2, "speakers": 2, "noise_recordings": 1, "noise_classes": 1}
@@ -64,7 +64,7 @@ def test_a_written_set_says_what_it_is_made_from(tmp_path: Path) -> None:
 
 def test_corpora_and_sets_from_before_are_still_read(mixed_corpus: Path, tmp_path: Path) -> None:
     folder = tmp_path / "set"
-    write_fixed_set(mixed_corpus, folder, "train", 2, mixing=MixingSettings(clip_seconds=0.2), workers=1)
+    mix(mixed_corpus, folder, "train", 2, mixing=MixingSettings(clip_seconds=0.2), workers=1)
     added = ("recording", "speaker", "clean_recording", "noise_recording")
     for source, target in (
         (mixed_corpus / "corpus.csv", tmp_path / "old/corpus.csv"),

@@ -13,7 +13,7 @@ import soundfile
 from sedistill.audio import levels
 from sedistill.audio.files import read_mono
 from sedistill.data.batches import MixtureDataset
-from sedistill.data.fixed_sets import FixedSet, write_fixed_set
+from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.errors import UserError
 
@@ -26,7 +26,7 @@ WHOLE = MixingSettings(clip_seconds=None)
 @pytest.fixture(scope="module")
 def written(mixed_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sets") / "train"
-    write_fixed_set(mixed_corpus, folder, split="train", count=6, seed=5, mixing=ONE_SECOND)
+    mix(mixed_corpus, folder, split="train", count=6, seed=5, mixing=ONE_SECOND)
     return folder
 
 
@@ -47,7 +47,7 @@ def test_any_number_of_workers_writes_the_same_files(mixed_corpus: Path, tmp_pat
     for workers in (1, 2):
         folder = tmp_path / str(workers)
         settings = MixingSettings(clip_seconds=0.1)
-        summary = write_fixed_set(mixed_corpus, folder, "valid", 80, 1, settings, workers=workers)
+        summary = mix(mixed_corpus, folder, "valid", 80, 1, settings, workers=workers)
         hashes.append(summary.facts["hash"])
     assert hashes[0] == hashes[1]
     for path in (tmp_path / "1").rglob("*.*"):
@@ -73,7 +73,7 @@ def test_the_table_says_what_is_in_each_clip(mixed_corpus: Path, written: Path) 
 
 
 def test_the_summary_is_for_people(mixed_corpus: Path, tmp_path: Path) -> None:
-    text = write_fixed_set(mixed_corpus, tmp_path / "set", "train", 3, mixing=ONE_SECOND).text()
+    text = mix(mixed_corpus, tmp_path / "set", "train", 3, mixing=ONE_SECOND).text()
     assert "3 mixtures of split train, 0:00:03 h at 16000 Hz" in text
     assert "SNR" in text
 
@@ -101,7 +101,7 @@ def test_another_recording_changes_the_hash(tmp_path: Path) -> None:
 
 
 def test_ready_pairs_whole_or_cut(pairs_corpus: Path, tmp_path: Path) -> None:
-    whole = write_fixed_set(pairs_corpus, tmp_path / "whole", "train", 100, mixing=WHOLE)
+    whole = mix(pairs_corpus, tmp_path / "whole", "train", 100, mixing=WHOLE)
     fixed = FixedSet(tmp_path / "whole")
     assert whole.facts["count"] == len(fixed) == 10
     assert len(set(fixed.lengths.tolist())) == 10
@@ -112,9 +112,9 @@ def test_ready_pairs_whole_or_cut(pairs_corpus: Path, tmp_path: Path) -> None:
     assert np.array_equal(noisy, read_mono(source / "noisy" / row["clean"], RATE))
     assert float(row["snr_db"]) == pytest.approx(levels.snr_db(clean, noisy - clean, RATE), abs=1e-3)
 
-    write_fixed_set(pairs_corpus, tmp_path / "some", "train", 4, mixing=WHOLE)
+    mix(pairs_corpus, tmp_path / "some", "train", 4, mixing=WHOLE)
     assert len(FixedSet(tmp_path / "some")) == 4
-    write_fixed_set(pairs_corpus, tmp_path / "cut", "train", 15, mixing=ONE_SECOND)
+    mix(pairs_corpus, tmp_path / "cut", "train", 15, mixing=ONE_SECOND)
     assert FixedSet(tmp_path / "cut").lengths.tolist() == [RATE] * 15
 
 
@@ -180,7 +180,7 @@ def test_mistakes_and_a_full_disk_leave_nothing(
         "is not a prepared corpus": {"corpus_folder": tmp_path},
     }.items():
         with pytest.raises(UserError, match=match):
-            write_fixed_set(**{"corpus_folder": mixed_corpus, "output": tmp_path / "set", **arguments})  # type: ignore[arg-type]
+            mix(**{"corpus_folder": mixed_corpus, "output": tmp_path / "set", **arguments})  # type: ignore[arg-type]
 
     def refuse(*_: object) -> None:
         raise soundfile.LibsndfileError(2)  # all that libsndfile says of it
@@ -191,5 +191,5 @@ def test_mistakes_and_a_full_disk_leave_nothing(
     monkeypatch.setattr(soundfile.SoundFile, "write", refuse)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="the disk is full"):
-        write_fixed_set(mixed_corpus, tmp_path / "set", "train", 2, mixing=ONE_SECOND)
+        mix(mixed_corpus, tmp_path / "set", "train", 2, mixing=ONE_SECOND)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]

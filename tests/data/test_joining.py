@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import write_fixed_set
+from sedistill.data.fixed_sets import mix
 from sedistill.data.prepare import prepare
 from sedistill.errors import UserError
 from tests.data.sounds import noise, pairs, save, speech, speech_and_noise
@@ -36,7 +36,7 @@ def test_noise_alone_is_put_to_an_earlier_corpus(tmp_path: Path, earlier: Path) 
     joined = Corpus.load(tmp_path / "joined")
     assert set(joined.roots) == {"noise", "clean", "noise-2", "audio"}
     assert joined.roots["audio"] == earlier / "audio"  # nothing new was converted
-    write_fixed_set(tmp_path / "joined", tmp_path / "set", "train", count=30)  # all of it can be read
+    mix(tmp_path / "joined", tmp_path / "set", "train", count=30)  # all of it can be read
 
 
 def test_a_copy_keeps_the_earlier_split(tmp_path: Path, earlier: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import FixedSet, write_fixed_set
+from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.pair_alignment import check_all, check_some
 from sedistill.data.prepare import prepare
@@ -99,7 +99,7 @@ def test_what_was_trusted_when_it_was_prepared_is_trusted_on(
     check_some(corpus)
     assert "trusted and used as they are" in capsys.readouterr().out
     whole = MixingSettings(clip_seconds=None)
-    write_fixed_set(tmp_path / "c", tmp_path / "s", "train", 2, mixing=whole, workers=1)
+    mix(tmp_path / "c", tmp_path / "s", "train", 2, mixing=whole, workers=1)
     pairs = FixedSet(tmp_path / "s")
     check_all(pairs, align=False, workers=1)
     assert pairs.misfits == ["000000.flac", "000001.flac"]
