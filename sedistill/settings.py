@@ -124,15 +124,16 @@ def read_with_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         under = path.parent / written_out(base)
     except ValueError as error:
         raise UserError(f"{path}: base: {error}") from None
-    return _merge(read_with_base(under, (*above, place)), mapping)
+    return merged(read_with_base(under, (*above, place)), mapping)
 
 
-def _merge(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(under)
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Both as one, group by group; where both say something, `over` wins."""
+    both = dict(under)
     for key, value in over.items():
-        both_groups = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if both_groups else value
-    return merged
+        groups = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
+        both[key] = merged(both[key], value) if groups else value
+    return both
 
 
 def apply_override(mapping: dict[str, Any], override: str) -> None:

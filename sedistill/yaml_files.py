@@ -5,7 +5,8 @@ without a word), and nothing that grows beyond measure when it is opened.
 """
 
 import re
-from collections.abc import Hashable
+import textwrap
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,33 @@ def parse_yaml(text: str, where: str, remedy: str = "") -> Any:
 def yaml_text(value: Any) -> str:
     """Plain data as YAML, keys in their order: what `parse_yaml` reads back as it was."""
     return yaml.dump(value, Dumper=_PlainText, sort_keys=False, allow_unicode=True, width=100)
+
+
+def commented_yaml(mapping: Mapping[str, Any], comments: Mapping[str, str], above: str = "") -> str:
+    """The same with a comment above every key that has one; comments by the keys' paths, `group.0.key`."""
+    lines: list[str] = []
+    for key, value in mapping.items():
+        path = f"{above}{key}"
+        lines += _COMMENT.wrap(comments.get(path, ""))
+        if value and isinstance(value, Mapping):
+            lines += [_key_text(key), textwrap.indent(commented_yaml(value, comments, f"{path}."), "  ")]
+        elif value and isinstance(value, list) and all(isinstance(one, Mapping) for one in value):
+            lines.append(_key_text(key))
+            for number, one in enumerate(value):
+                text = textwrap.indent(commented_yaml(one, comments, f"{path}.{number}."), "  ")
+                lines.append(f"-{text[1:]}")
+        else:
+            lines.append(yaml_text({key: value}))
+    return "\n".join(line.rstrip("\n") for line in lines) + "\n"
+
+
+_COMMENT = textwrap.TextWrapper(
+    98, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False, break_long_words=False
+)
+
+
+def _key_text(key: str) -> str:
+    return yaml_text({key: None}).removesuffix(" null\n")
 
 
 # YAML 1.1 takes 1e-3 for text, where it wants 1.0e-3; here, as in YAML 1.2, it is a number everywhere.

@@ -9,7 +9,7 @@ from typing import Any
 
 from sedistill.errors import UserError, nearest
 from sedistill.reproducing.table import NOISY_ROW, Row, Scale, Table
-from sedistill.settings import read_with_base
+from sedistill.settings import merged, read_with_base
 from sedistill.training.jobs import Run
 
 _SAVED = re.compile(r"runs/(?P<name>.+)/seed-(?P<seed>\d+)/student")
@@ -101,15 +101,6 @@ def resolved(name: str, paper: Path, scale: Scale) -> dict[str, Any]:
         if "student" in change:
             recipe["student"] = change["student"]
     return recipe
-
-
-def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` wins, group by group."""
-    both = dict(under)
-    for key, value in over.items():
-        groups = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
-        both[key] = merged(both[key], value) if groups else value
-    return both
 
 
 def needs(recipe: Mapping[str, Any]) -> list[Run]:

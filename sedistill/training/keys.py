@@ -35,6 +35,7 @@ NAMES = {
     Path: "path",
     dict: "mapping",
 }
+NO_MEANING = "–"
 HEADER = """# Every key of a recipe
 
 Made by `python -m sedistill.training.keys` from the settings themselves. `sedistill train --keys WORD` lists
@@ -69,6 +70,15 @@ def recipe_keys() -> Iterator[Key]:
                 yield key
 
 
+def meanings(recipe: Recipe) -> dict[str, str]:
+    """What every key of this recipe means, by its path; those of its objectives as objectives.0.KEY."""
+    keys = [*_keys_of(Recipe, "")]
+    for number, objective in enumerate(recipe.objectives):
+        keys += _keys_of(type(objective), f"objectives.{number}.")
+    told = (key for key in keys if key.meaning != NO_MEANING)
+    return {key.path: f"{key.meaning} [{key.unit}]" if key.unit else key.meaning for key in told}
+
+
 def keys_about(word: str) -> list[Key]:
     """Those in whose path or meaning the word stands; all for "". Raises UserError where there are none."""
     found = [key for key in recipe_keys() if word.lower() in f"{key.path} {key.meaning}".lower()]
@@ -92,7 +102,7 @@ def _keys_of(group: type[BaseModel], prefix: str) -> Iterator[Key]:
 
 def _meaning(field: FieldInfo, inner: type[BaseModel] | None) -> str:
     text = field.description or (inner.__doc__ if inner is not None else "") or ""
-    return re.sub(r"\s+", " ", text).strip() or "–"
+    return re.sub(r"\s+", " ", text).strip() or NO_MEANING
 
 
 def _is_group(kind: Any) -> bool:

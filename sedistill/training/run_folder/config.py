@@ -15,12 +15,13 @@ from sedistill.models.saving import read_card
 from sedistill.provenance import KEY, Provenance
 from sedistill.reading import is_taken
 from sedistill.settings import Record, read_record
+from sedistill.training.keys import meanings
 from sedistill.training.recipe import Recipe
 from sedistill.training.run_folder.checkpoints import load_checkpoint
 from sedistill.training.run_folder.identity import FACTS as IDENTITY
 from sedistill.training.size_defaults import KEYS, filled
 from sedistill.writing import atomic_path
-from sedistill.yaml_files import yaml_text
+from sedistill.yaml_files import commented_yaml
 
 CONFIG = "config.yaml"
 
@@ -138,7 +139,7 @@ def make_longer(recipe: Recipe, folder: Path) -> None:
         print(f"the student of {steps} steps is now {kept}.")
     written = read_record(_Config, folder / CONFIG, "put back what was there")
     longer = {"started": _now(), **Provenance.now().facts()[KEY]}
-    _write(folder, {**written, "made_longer": longer, "recipe": recipe.model_dump(mode="json")})
+    _write(folder, recipe, {**written, "made_longer": longer})
 
 
 def write_config(recipe: Recipe, folder: Path, hashes: Mapping[str, str]) -> None:
@@ -146,12 +147,15 @@ def write_config(recipe: Recipe, folder: Path, hashes: Mapping[str, str]) -> Non
     if (folder / CONFIG).exists():
         return
     made_by = Provenance.now(seeds=[recipe.seed], hashes=hashes)
-    _write(folder, {"started": _now(), **made_by.facts(), "recipe": recipe.model_dump(mode="json")})
+    _write(folder, recipe, {"started": _now(), **made_by.facts()})
 
 
-def _write(folder: Path, config: dict[str, Any]) -> None:
+def _write(folder: Path, recipe: Recipe, facts: dict[str, Any]) -> None:
+    """Every key with its meaning as a comment."""
+    comments = {f"recipe.{path}": meaning for path, meaning in meanings(recipe).items()}
+    config = {**facts, "recipe": recipe.model_dump(mode="json")}
     with atomic_path(folder / CONFIG) as temporary:
-        temporary.write_text(yaml_text(config), encoding="utf-8")
+        temporary.write_text(commented_yaml(config, comments), encoding="utf-8")
 
 
 def _now() -> str:
