@@ -59,7 +59,7 @@ def reproduce(
         result, numbers = gather(session)
         place = session.output / session.name
         write_result(place, result, numbers)
-        analysis = write_analysis(session, place)
+        analysis = write_analysis(session.finished, place)
     print_result(result)
     also = f" The patches of every row, on spectrograms too: {analysis}." if analysis else ""
     print(f"Written: {place}/result.md and result.html, with every number as CSV.{also}")

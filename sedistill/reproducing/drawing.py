@@ -12,20 +12,20 @@ from sedistill.evaluation.metrics import METRICS
 from sedistill.report.figures import Curve, CurveFigure, Role, curves_svg
 from sedistill.report.side_by_side import ClipPanel, side_by_side_svg
 from sedistill.reproducing.cells import Block, factor_of
+from sedistill.reproducing.finished import Finished
 from sedistill.reproducing.report_text import Figure
-from sedistill.reproducing.session import Session
-from sedistill.reproducing.table import CLEAN_PANEL, NOISY_ROW, Chart, Picture
-from sedistill.training.jobs import is_finished
+from sedistill.reproducing.sources import Sources
+from sedistill.reproducing.table import CLEAN_PANEL, NOISY_ROW, Chart, Picture, Table
 
 ROLES: tuple[Role, ...] = ("alone", "clean", "distilled", "teacher")
 """The colours of a chart's lines, in their order."""
 QUIETEST = 1e-6
 
 
-def charts(session: Session, blocks: Sequence[Block]) -> Iterator[Figure]:
+def charts(table: Table, blocks: Sequence[Block]) -> Iterator[Figure]:
     """Each chart of the table, once for each metric of its view, as far as there are numbers of ours."""
     by_key = {block.key: block for block in blocks}
-    for number, chart in enumerate(session.table.charts, start=1):
+    for number, chart in enumerate(table.charts, start=1):
         yield from _chart(chart, number, by_key[chart.view])
 
 
@@ -45,18 +45,17 @@ def _chart(chart: Chart, number: int, block: Block) -> Iterator[Figure]:
             yield Figure(f"chart-{number}-{column[0]}", caption, svg)
 
 
-def pictures(session: Session) -> Iterator[Figure]:
+def pictures(finished: Finished, sources: Sources) -> Iterator[Figure]:
     """Each picture of the table, of the first seed of every row that is finished."""
-    for number, picture in enumerate(session.table.pictures, start=1):
-        if session.sources.set(picture.set).exists():
-            yield _picture(session, picture, number)
+    for number, picture in enumerate(finished.table.pictures, start=1):
+        if sources.set(picture.set).exists():
+            yield _picture(finished, FixedSet(sources.set(picture.set)), picture, number)
 
 
-def _picture(session: Session, picture: Picture, number: int) -> Figure:
-    pairs = FixedSet(session.sources.set(picture.set))
+def _picture(finished: Finished, pairs: FixedSet, picture: Picture, number: int) -> Figure:
     clip = chosen_clip(pairs, picture.noise, number - 1)
     noisy, clean = pairs[clip]
-    rows = {row.key: row for row in session.table.rows}
+    rows = {row.key: row for row in finished.table.rows}
     stft = Stft()
     panels = []
     for key in picture.panels:
@@ -64,10 +63,10 @@ def _picture(session: Session, picture: Picture, number: int) -> Figure:
             samples = clean if key == CLEAN_PANEL else noisy
             title = key
         else:
-            finished = [run for run in session.work.runs_of(rows[key]) if is_finished(session.output, run)]
-            if not finished:
+            runs = finished.runs_of(rows[key])
+            if not runs:
                 continue
-            samples = np.asarray(enhance(session.output / finished[0].student, noisy, pairs.sample_rate))
+            samples = np.asarray(enhance(finished.output / runs[0].student, noisy, pairs.sample_rate))
             title = rows[key].label
         magnitudes = stft(torch.as_tensor(samples)[None])[0].abs().clamp(min=QUIETEST)
         panels.append(ClipPanel(title, samples, (20 * magnitudes.log10()).numpy()))

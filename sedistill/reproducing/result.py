@@ -16,12 +16,13 @@ from sedistill.report.document import TextTable
 from sedistill.reproducing.cells import Block, Scores, block, numbers_csv
 from sedistill.reproducing.drawing import charts, pictures
 from sedistill.reproducing.evaluations import EVALUATIONS, evaluation_of, load_evaluation
+from sedistill.reproducing.finished import Finished
 from sedistill.reproducing.gains import gain_lines, gains_csv
 from sedistill.reproducing.report_text import Result, gain_table, reading, text_table
 from sedistill.reproducing.session import Session
 from sedistill.reproducing.table import NOISY_ROW
 from sedistill.reproducing.training_traces import figures, observed
-from sedistill.training.jobs import Run, is_finished
+from sedistill.training.jobs import is_finished
 from sedistill.training.run_folder.logs import read_metrics
 
 RUN_COLUMNS = (
@@ -32,8 +33,9 @@ RUN_COLUMNS = (
 
 def gather(session: Session) -> tuple[Result, dict[str, str]]:
     """The result of all rows that there are, and its numbers as CSV by what they are."""
+    finished = session.finished
     scores = scores_of(session)
-    blocks = blocks_of(session, scores)
+    blocks = blocks_of(finished, scores)
     gains = [(one, gain_lines(one, session.table, scores)) for one in blocks]
     tables = []
     for one, lines in gains:
@@ -42,14 +44,14 @@ def gather(session: Session) -> tuple[Result, dict[str, str]]:
         if lines:
             tables.append((f"{one.view.title}, gains", gain_table(one, lines)))
     if session.table.trains:
-        tables.append(("Runs", runs_table(session)))
+        tables.append(("Runs", runs_table(finished)))
     result = Result(
         title=f"{session.table.paper}. {session.table.title}",
         summary=summary(session),
         small=session.is_small,
-        reading=reading(session.table, session.scale_name, session.scale, blocks, session.teachers),
+        reading=reading(session.table, session.scale_name, session.scale, blocks, finished.teachers),
         tables=tables,
-        figures=[*figures(session), *charts(session, blocks), *pictures(session)],
+        figures=[*figures(finished), *charts(session.table, blocks), *pictures(finished, session.sources)],
         facts=facts(session),
     )
     numbers = {"result": numbers_csv(blocks)}
@@ -72,19 +74,19 @@ def scores_of(session: Session) -> dict[str, Scores]:
     return scores
 
 
-def blocks_of(session: Session, scores: Mapping[str, Scores]) -> list[Block]:
+def blocks_of(finished: Finished, scores: Mapping[str, Scores]) -> list[Block]:
     """The numbers of every view."""
-    table = session.table
-    sizes = sizes_of(session) if table.shows("size") else {}
-    seen = observed(session)
+    table = finished.table
+    sizes = sizes_of(finished) if table.shows("size") else {}
+    seen = observed(finished)
     return [block(key, table, scores, sizes, seen) for key in table.views]
 
 
-def sizes_of(session: Session) -> dict[str, dict[str, float]]:
+def sizes_of(finished: Finished) -> dict[str, dict[str, float]]:
     """Million parameters and true GMAC of a second of every row's network, as the scale has it."""
     sizes, known = {}, {}
-    for row in session.table.rows:
-        description = session.recipe_of(row).get("student", row.network)
+    for row in finished.table.rows:
+        description = finished.recipes[row.key].get("student", row.network)
         if description is None:
             continue
         if str(description) not in known:
@@ -96,19 +98,13 @@ def sizes_of(session: Session) -> dict[str, dict[str, float]]:
     return sizes
 
 
-def finished_runs(session: Session) -> list[Run]:
-    """Of all rows, each once."""
-    runs = dict.fromkeys(run for row in session.table.rows for run in session.work.runs_of(row))
-    return [run for run in runs if is_finished(session.output, run)]
-
-
-def runs_table(session: Session) -> TextTable:
+def runs_table(finished: Finished) -> TextTable:
     """What happened in training."""
     rows = []
-    for run in finished_runs(session):
-        card = read_card(session.output / run.student)
+    for run in finished.runs:
+        card = read_card(finished.output / run.student)
         about = card["training"]
-        curves = read_metrics(session.output / run.folder)
+        curves = read_metrics(finished.output / run.folder)
         memory = [value for _, value in curves.get("memory_mb", [])]
         balance = [value for _, value in curves.get("gradient/kd_over_se", [])]
         rows.append(
@@ -130,7 +126,7 @@ def summary(session: Session) -> str:
     """The result in one sentence."""
     if not session.table.trains:
         return "Sizes of the networks, ours and the paper's."
-    runs = finished_runs(session)
+    runs = session.finished.runs
     methods, seeds = len({run.name for run in runs}), len({run.seed for run in runs})
     counted = [f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in ((methods, "recipe"), (seeds, "seed"))]
     return f"{', '.join(counted)}, {session.scale_name} scale."
@@ -144,7 +140,7 @@ def facts(session: Session) -> list[tuple[str, str]]:
     if session.work.runs:
         lines += _data_facts(session)
     if session.table.trains:
-        runs = {*finished_runs(session), *session.work.runs}
+        runs = {*session.finished.runs, *session.work.runs}
         cards = [read_card(session.output / r.student) for r in runs if is_finished(session.output, r)]
         minutes = sum(card["training"]["minutes"] for card in cards)
         lines.append(("training", f"{minutes:.1f} min over {len(cards)} runs, teachers among them"))

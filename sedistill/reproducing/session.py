@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from sedistill.devices import usable_cores
 from sedistill.errors import UserError
 from sedistill.evaluation.metrics import metrics_named
 from sedistill.reproducing.evaluations import evaluate_noisy, evaluate_run
+from sedistill.reproducing.finished import Finished
 from sedistill.reproducing.missing import missing
 from sedistill.reproducing.planning import make_plan, print_plan
-from sedistill.reproducing.runs import Work, needs, plan_work, recipe_name, resolved
+from sedistill.reproducing.runs import Work, needs, plan_work
 from sedistill.reproducing.sources import Sources, corpora_of, sources_of
-from sedistill.reproducing.table import Row, Scale, ScaleName, Table
+from sedistill.reproducing.table import Scale, ScaleName, Table
 from sedistill.settings import load_settings
 from sedistill.training.jobs import Run, Trainings, is_finished, train_command
 from sedistill.training.recipe import Recipe
@@ -88,17 +88,10 @@ class Session:
                 wanted.setdefault(view.set, {}).update(dict.fromkeys(view.metrics))
         return {name: list(metrics) for name, metrics in wanted.items()}
 
-    def recipe_of(self, row: Row) -> dict[str, Any]:
-        """A row's recipe as the scale has it, chosen or not; empty for a row that has none."""
-        name = recipe_name(self.work.paper, row)
-        return {} if name is None else resolved(name, self.work.paper, self.scale)
-
-    @cached_property
-    def teachers(self) -> dict[str, str]:
-        """Which row's network taught which row, both by their keys; of several teachers the first."""
-        rows = {name: row.key for row in self.table.rows if (name := recipe_name(self.work.paper, row))}
-        needed = {row.key: needs({"teacher": self.recipe_of(row).get("teacher")}) for row in self.table.rows}
-        return {key: rows[run.name] for key, runs in needed.items() for run in runs if run.name in rows}
+    @property
+    def finished(self) -> Finished:
+        """What the result is made from."""
+        return Finished(self.work, self.scale, self.output)
 
     def checked_recipes(self, folder: Path) -> dict[str, Recipe]:
         """Every recipe as it will be trained, by name, written below `folder` so that it can be read, and

@@ -40,7 +40,7 @@ def test_a_chart_has_ours_in_the_order_of_the_places_and_leaves_out_what_is_not_
     ours = {"alone": [7.0, 9.0], "l2": [11.0], "quoted": []}
     numbers = [Line(rows[key], 1, 3, [Cell(values, 5.0)]) for key, values in ours.items()]
     block = Block("test", view, view.columns, numbers)
-    (figure,) = drawing.charts(SimpleNamespace(table=with_chart), [block])  # type: ignore[arg-type]
+    (figure,) = drawing.charts(with_chart, [block])
     assert (figure.key, figure.caption) == ("chart-1-si_sdr", "By size: SI-SDR")
     assert [(c.label, c.steps, c.values) for c in drawn[0].curves] == [("KD", [25, 50], [8.0, 11.0])]
     assert drawn[0].x_label == "size"
@@ -71,13 +71,11 @@ def test_a_picture_shows_what_is_finished(tmp_path: Path) -> None:
     run = SimpleNamespace(student=Path("student"), folder=Path("run"))
     save_model(build_model(NETWORK), tmp_path / "student", {"output_gain": 1.0})
     shown = table(pictures=[PICTURE])
-    session = SimpleNamespace(
-        table=shown,
-        output=tmp_path,
-        sources=SimpleNamespace(set=lambda name: tmp_path / "sets"),
-        work=SimpleNamespace(runs_of=lambda row: [run] if row.key == "teacher" else []),
+    finished = SimpleNamespace(
+        table=shown, output=tmp_path, runs_of=lambda row: [run] if row.key == "teacher" else []
     )
-    (figure,) = pictures(session)  # type: ignore[arg-type]
+    sources = SimpleNamespace(set=lambda name: tmp_path / "sets")
+    (figure,) = pictures(finished, sources)  # type: ignore[arg-type]
     assert figure.key == "picture-1"
     assert figure.caption.startswith("One clip. 0.wav: noise of a kind that is not known")
     assert figure.svg.count("<image") == 3, "a spectrogram each of clean, noisy and teacher; l2 is not there"
