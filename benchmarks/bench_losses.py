@@ -29,7 +29,7 @@ from sedistill import (
     SISNRTarget,
     Stft,
 )
-from sedistill.distill.bin_losses import ComplexL1, GeneralisedKL
+from sedistill.distill.bin_losses import ComplexL1, GeneralizedKL
 from sedistill.distill.clean_and_noise import CleanAndNoiseKD
 from sedistill.distill.frame_kl import FrameKL
 from sedistill.distill.subband import SubbandKD
@@ -63,16 +63,16 @@ LOSSES: dict[str, Any] = {
     "complex L1": DISPatch(ComplexL1(), keep=1.0),
     "complex L2": DISPatch(ComplexL2(1), keep=1.0),
     "complex L2, power 0.3": DISPatch(ComplexL2(0.3), keep=1.0),
-    "KL, generalised": DISPatch(GeneralisedKL(), keep=1.0),
+    "KL, generalized": DISPatch(GeneralizedKL(), keep=1.0),
     "KL, softmax": FrameKL(),
-    "KL, normalised": FrameKL("normalised"),
+    "KL, normalized": FrameKL("normalized"),
     "DFKD": DISPatch(DFKDLoss(), keep=1.0),
     "clean and noise (MV-AT)": CleanAndNoiseKD(),
     "Subband-KD, 4 teachers": SubbandKD(),
     "Subband-KD, 1 teacher": SubbandKD("teacher"),
     "L2 + DISPatch": DISPatch(MagnitudeL2(), keep=0.8),
     "complex L2, power 0.3 + DISPatch": DISPatch(ComplexL2(0.3), keep=0.8),
-    "KL, generalised + DISPatch": DISPatch(GeneralisedKL(), keep=0.8),
+    "KL, generalized + DISPatch": DISPatch(GeneralizedKL(), keep=0.8),
     "DFKD + DISPatch": DISPatch(DFKDLoss(), keep=0.8),
     FULL_METHOD: DISPatch(DFKDLoss(), MultiScalePatches(10, 40), 0.8),
 }

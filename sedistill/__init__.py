@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.distill.bin_losses import BinLoss as BinLoss
     from sedistill.distill.bin_losses import ComplexL1 as ComplexL1
     from sedistill.distill.bin_losses import ComplexL2 as ComplexL2
-    from sedistill.distill.bin_losses import GeneralisedKL as GeneralisedKL
+    from sedistill.distill.bin_losses import GeneralizedKL as GeneralizedKL
     from sedistill.distill.bin_losses import MagnitudeL1 as MagnitudeL1
     from sedistill.distill.bin_losses import MagnitudeL2 as MagnitudeL2
     from sedistill.distill.clean_and_noise import CleanAndNoiseKD as CleanAndNoiseKD
@@ -84,7 +84,7 @@ _HOMES = {
     "MagnitudeL2": "distill.bin_losses",
     "ComplexL1": "distill.bin_losses",
     "ComplexL2": "distill.bin_losses",
-    "GeneralisedKL": "distill.bin_losses",
+    "GeneralizedKL": "distill.bin_losses",
     "DFKDLoss": "distill.dfkd",
     "FrequencyAdapter": "distill.crossover",
     "UniformPatches": "distill.patches",
@@ -133,7 +133,8 @@ if not TYPE_CHECKING:  # hidden from checkers, so that they too notice a mistype
 
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:
-            raise AttributeError(f"module 'sedistill' has no attribute '{name}'{nearest(name, _HOMES)}")
+            text = f"module 'sedistill' has no attribute '{name}'{nearest(name, _HOMES)}"
+            raise AttributeError(text, name=name, obj=None)  # so that Python does not name the near one again
         return getattr(import_module(f"sedistill.{_HOMES[name]}"), name)
 
 

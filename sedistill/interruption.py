@@ -123,7 +123,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 
 def _in_delicate_code(frame: FrameType | None) -> bool:
-    """Whether an import is under way, which C code may turn into another error, or a finaliser."""
+    """Whether an import is under way, which C code may turn into another error, or a finalizer."""
     while frame is not None:
         code = frame.f_code
         if code.co_name == "__del__" or code.co_filename.startswith("<frozen importlib"):

@@ -135,12 +135,12 @@ def test_no_chunk_is_longer_than_ten_seconds_nor_short_at_the_end() -> None:
 
 
 def test_a_level_that_differs_between_chunks_never_jumps() -> None:
-    class Normalises(Unchanged):
+    class Normalizes(Unchanged):
         def forward(self, noisy: Tensor) -> Tensor:
             return noisy / noisy.square().mean().sqrt()
 
     waveform = np.linspace(0.1, 1.0, 40 * RATE, dtype=np.float32)  # slow: any step is of the chunks' making
-    steps = np.abs(np.diff(enhance(Normalises(), waveform, RATE)))
+    steps = np.abs(np.diff(enhance(Normalizes(), waveform, RATE)))
     assert steps.max() < 2e-4  # a plain join would step by 0.2
 
 

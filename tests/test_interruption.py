@@ -29,16 +29,16 @@ def test_each_raises_and_what_was_there_before_is_given_back(number: int) -> Non
 
 
 class RaisesNothing:
-    """A finaliser, from which nothing can be raised."""
+    """A finalizer, from which nothing can be raised."""
 
     def __del__(self) -> None:
         send()
 
 
-@pytest.mark.parametrize("where", ["finaliser", "import", "callback"])
+@pytest.mark.parametrize("where", ["finalizer", "import", "callback"])
 def test_one_that_code_swallows_is_raised_at_the_next_safe_moment(where: str, tmp_path: Path) -> None:
     def swallow() -> None:
-        if where == "finaliser":
+        if where == "finalizer":
             RaisesNothing()
         elif where == "import":
             (tmp_path / "hears_a_signal.py").write_text(

@@ -52,6 +52,12 @@ def test_a_mistyped_name_is_told_the_near_one(typed: str, meant: str) -> None:
         getattr(sedistill, typed)
 
 
+def test_the_near_name_is_told_once() -> None:
+    code = "import sedistill; sedistill.enahnce"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stderr.lower().count("did you mean") == 1
+
+
 def test_help_shows_three_examples() -> None:
     described = pydoc.plaintext.document(sedistill)
     examples = re.findall(r"^\s*>>> .*sedistill\.(enhance|DISPatch|distil)\(", described, re.MULTILINE)

@@ -143,4 +143,4 @@ def test_it_is_better_than_doing_nothing(name: str, clips: list[tuple[np.ndarray
     means = {metric: float(np.mean(values)) for metric, values in gains.items()}
     assert means["pesq_wb"] > 0.15
     assert means["si_sdr"] > 2.0
-    assert means["stoi"] > -0.06  # a synthesiser is no voice that they learnt from
+    assert means["stoi"] > -0.06  # a synthesizer is no voice that they learnt from

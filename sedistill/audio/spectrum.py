@@ -17,7 +17,7 @@ class Stft:
     """The STFT in which spectrogram losses are computed (DISPatch 2025, section 3.2).
 
     The defaults are 32 ms windows every 8 ms at 16 kHz. Periodic Hann window, centred frames with reflected
-    edges, one-sided, not normalised, so magnitudes follow the waveform's level. `stft(waveform)` maps (B,
+    edges, one-sided, not normalized, so magnitudes follow the waveform's level. `stft(waveform)` maps (B,
     T) to complex (B, F, K) with F = window_length // 2 + 1 bins and K = 1 + T // hop_length frames. A
     waveform too short to be reflected (T < F) is first padded with zeros to F samples. Half precision is
     computed in float32, also under autocast; float64 stays float64.

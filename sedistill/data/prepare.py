@@ -99,7 +99,7 @@ def prepare(
     with atomic_folder(output, overwrite, marker=FACTS) as folder:
         jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate, align, trust_pairs)
         findings = parallel_map(check, jobs, workers, "Checking", "files")
-        summary = _summarise(
+        summary = _summarize(
             output, listing, sources, findings, sample_rate, seed, unused, trust_pairs, earlier
         )
         _remove_unused(folder / AUDIO_ROOT, summary.corpus)
@@ -147,7 +147,7 @@ def _converted_path(source: Source) -> str:
     return PurePosixPath(source.root, path.with_name(name)).as_posix()
 
 
-def _summarise(
+def _summarize(
     output: Path, listing: Listing, sources: Sequence[tuple[Source, ...]],
     findings: Sequence[tuple[Finding, ...]], sample_rate: int, seed: int, unused: Sequence[Excluded],
     trust_pairs: bool, earlier: Corpus | None,

@@ -62,7 +62,7 @@ class DemoCorpus:
 def make_demo_corpus(folder: Path | str, seed: int = 0) -> DemoCorpus:
     """Write clean/SPLIT/VOICE/NNN.flac and noise/SPLIT/CLASS/NNN.flac: 16 kHz, mono, 16 bit, three splits.
 
-    The same seed gives the same corpus. Raises UserError when the synthesiser (the pip package
+    The same seed gives the same corpus. Raises UserError when the synthesizer (the pip package
     espeakng-loader) is missing or when something is at `folder` already.
     """
     folder = Path(folder)

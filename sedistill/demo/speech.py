@@ -49,22 +49,22 @@ def speak(utterances: Sequence[Utterance], seed: int) -> list[np.ndarray]:
         result = subprocess.run(command, capture_output=True, text=True, env=python_environment())
         if result.returncode != 0:
             reason = result.stderr.strip().splitlines()[-1:] or [f"exit code {result.returncode}"]
-            raise UserError(f"the speech synthesiser espeak-ng does not work here ({reason[0]}).")
+            raise UserError(f"the speech synthesizer espeak-ng does not work here ({reason[0]}).")
         with np.load(speech) as spoken:
             return [spoken[f"arr_{index}"] for index in range(len(utterances))]
 
 
 def require_espeak() -> None:
-    """Raise UserError with the command to type when the synthesiser is not installed."""
+    """Raise UserError with the command to type when the synthesizer is not installed."""
     try:
         import espeakng_loader  # noqa: F401
     except ImportError:
         raise UserError(
-            "the demo corpus needs a speech synthesiser; type: pip install 'sedistill[demo]'"
+            "the demo corpus needs a speech synthesizer; type: pip install 'sedistill[demo]'"
         ) from None
 
 
-class Synthesiser:
+class Synthesizer:
     """espeak-ng through its C interface; one at a time in a process."""
 
     def __init__(self, seed: int) -> None:
@@ -105,8 +105,8 @@ class Synthesiser:
 def main(job_path: str, speech_path: str) -> None:
     """Say what the job file lists into one npz, in its order."""
     job = json.loads(Path(job_path).read_text())
-    synthesiser = Synthesiser(job["seed"])
-    spoken = [synthesiser.say(Utterance(**utterance)) for utterance in job["utterances"]]
+    synthesizer = Synthesizer(job["seed"])
+    spoken = [synthesizer.say(Utterance(**utterance)) for utterance in job["utterances"]]
     np.savez(speech_path, *spoken)
 
 

@@ -8,7 +8,7 @@ from sedistill.distill.bin_losses import (
     BinLoss,
     ComplexL1,
     ComplexL2,
-    GeneralisedKL,
+    GeneralizedKL,
     MagnitudeL1,
     MagnitudeL2,
 )
@@ -29,7 +29,7 @@ BIN_LOSSES: dict[str, type[BinLoss]] = {
     "complex_l1": ComplexL1,
     "complex_l2": ComplexL2,
     "dfkd": DFKDLoss,
-    "kl_generalised": GeneralisedKL,
+    "kl_generalized": GeneralizedKL,
 }
 OTHER_LOSSES: dict[str, type] = {
     "kl": FrameKL,

@@ -129,13 +129,13 @@ class ComplexL2(BinLoss):
 
 
 @dataclass(frozen=True)
-class GeneralisedKL(BinLoss):
+class GeneralizedKL(BinLoss):
     """t log(t / s) - t + s of the magnitudes s = |S|, t = |T|, each at least 1e-8.
 
     The Kullback-Leibler divergence of what does not sum to 1, KL(target || estimate): a reading of "KL" in
     DFKD 2025 that has a value >= 0 in every bin, so that patches can be selected. It grows with the level.
 
-    >>> GeneralisedKL()(torch.tensor([[[1 + 0j]]]), torch.tensor([[[2 + 0j]]]))  # 2 log 2 - 2 + 1
+    >>> GeneralizedKL()(torch.tensor([[[1 + 0j]]]), torch.tensor([[[2 + 0j]]]))  # 2 log 2 - 2 + 1
     tensor([[[0.3863]]])
     """
 

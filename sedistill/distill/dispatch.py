@@ -30,7 +30,7 @@ class DISPatch(Declared):
     bin loss over the patch (equations 4, 5). The share `keep` of highest score, max(1, floor(keep * P)) of
     the P patches of each clip, is distilled: the loss is the mean of the bin loss between student and
     teacher over the selected bins, then over clips. With keep = 1, the default, that is the plain loss.
-    Spectra are not normalised, so losses follow the level of the waveforms (L1 linearly, L2 by its square).
+    Spectra are not normalized, so losses follow the level of the waveforms (L1 linearly, L2 by its square).
 
     loss: a BinLoss. patches: UniformPatches or MultiScalePatches. keep: the paper's k%, in (0, 1].
     score: "kgs", or table 3's "teacher_top", "teacher_bottom", "student_top", "student_bottom" (highest or
@@ -86,7 +86,7 @@ class DISPatch(Declared):
         if not isinstance(self.loss, BinLoss):
             raise UserError(
                 f"loss must be a bin loss such as MagnitudeL2(), not {as_given(self.loss)}: only a sum over "
-                "independent bins leaves patches to select. Of the KL divergences GeneralisedKL is one."
+                "independent bins leaves patches to select. Of the KL divergences GeneralizedKL is one."
             )
         super().__post_init__()
         if self.reduction == "bands" and self.loss.adapter is None:

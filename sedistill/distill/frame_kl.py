@@ -20,26 +20,26 @@ class FrameKL(SignalObjective):
     A spectrum is no distribution, so one has to be made of it; the paper does not say how.
 
     distribution: "softmax" over the frequencies of a frame, as for the classes of a classifier (Hinton et
-        al. 2015); it ignores a constant added to all magnitudes of a frame. Or "normalised": magnitudes,
+        al. 2015); it ignores a constant added to all magnitudes of a frame. Or "normalized": magnitudes,
         at least 1e-8, divided by their sum; it ignores the level of a frame.
     temperature: tau of softmax(magnitudes / tau), the result multiplied by tau^2; for "softmax" only.
         None: 1.
     target: "teacher", or "clean" for the same loss without a teacher.
 
     The bins of a frame depend on one another and their terms may be negative, so there are no patches from
-    which DISPatch could select; `GeneralisedKL` is the divergence for that. Raises UserError for settings
+    which DISPatch could select; `GeneralizedKL` is the divergence for that. Raises UserError for settings
     that cannot work.
 
     Of a frame (3/4, 1/4) and one (1/2, 1/2), that is 3/4 log(3/2) + 1/4 log(1/2):
 
     >>> import torch
     >>> student, target = torch.tensor([[[1.0], [1.0]]]), torch.tensor([[[3.0], [1.0]]])
-    >>> FrameKL(distribution="normalised").divergence(student, target)
+    >>> FrameKL(distribution="normalized").divergence(student, target)
     tensor([[0.1308]])
     """
 
     distribution: Annotated[
-        Literal["softmax", "normalised"],
+        Literal["softmax", "normalized"],
         Field(description="How magnitudes become a distribution: softmax, or divided by their sum."),
     ] = "softmax"
     temperature: Annotated[float | None, Field(gt=0, le=1e6, description="Of the softmax; default 1.")] = None
@@ -48,7 +48,7 @@ class FrameKL(SignalObjective):
 
     why_no_patches: ClassVar[str] = (
         "it compares whole frames as distributions, so there are no independent bins to select; "
-        "loss: kl_generalised has them."
+        "loss: kl_generalized has them."
     )
 
     def __post_init__(self) -> None:

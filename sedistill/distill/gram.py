@@ -22,7 +22,7 @@ SILENT_NORM = 1e-12
 
 @dataclass(frozen=True)
 class GramSimilarity(PairedFeatures):
-    """Distance of normalised Gram matrices, summed over pairs. An approximation of Two-step KD (2024).
+    """Distance of normalized Gram matrices, summed over pairs. An approximation of Two-step KD (2024).
 
     Approximation: of "Two-Step Knowledge Distillation for Tiny Speech Enhancement" (2024) only the abstract
     could be read, which names intra-activation Gram matrices; shapes, norms and layers are chosen here. Its
@@ -52,21 +52,21 @@ class GramSimilarity(PairedFeatures):
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The distance in each clip, (B,), between activations (B, C, ...)."""
         if self.gram == "batch":
-            difference = row_normalised_gram(student.flatten(1)) - row_normalised_gram(teacher.flatten(1))
+            difference = row_normalized_gram(student.flatten(1)) - row_normalized_gram(teacher.flatten(1))
         else:
             ours = averaged(by_frames(student, self.student_time_dim), self.frames)
             theirs = averaged(by_frames(teacher, self.teacher_time_dim), self.frames)
             theirs = stretched(theirs, ours.shape[-1])
-            difference = row_normalised_gram(ours.mT) - row_normalised_gram(theirs.mT)
+            difference = row_normalized_gram(ours.mT) - row_normalized_gram(theirs.mT)
         # In both cases a row's mean square; the mean over B rows of a batch's matrix is its norm over B^2.
         return difference.square().flatten(1).mean(dim=1)
 
 
-def row_normalised_gram(rows: Tensor) -> Tensor:
+def row_normalized_gram(rows: Tensor) -> Tensor:
     """(..., N, D) -> (..., N, N): inner products of all rows, each row of them brought to unit norm.
 
     >>> import torch
-    >>> row_normalised_gram(torch.tensor([[3.0, 0.0], [0.0, 2.0]]))
+    >>> row_normalized_gram(torch.tensor([[3.0, 0.0], [0.0, 2.0]]))
     tensor([[1., 0.],
             [0., 1.]])
     """

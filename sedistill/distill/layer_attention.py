@@ -47,10 +47,10 @@ class LayerAttention(nn.Module):
     activations are first averaged down to `frames` frames, then the teacher's values are interpolated
     linearly where the student's layer has another number.
 
-    The teacher's values are layer-normalised (width), and their maps stay as drawn (orthogonal): targets that
-    could be trained would collapse to something easy. With a normalisation alone they still can, since behind
+    The teacher's values are layer-normalized (width), and their maps stay as drawn (orthogonal): targets that
+    could be trained would collapse to something easy. With a normalization alone they still can, since behind
     a ReLU one map to a single direction turns every frame into the same vector. Queries and keys are
-    layer-normalised too, so that large activations do not harden the softmax at birth.
+    layer-normalized too, so that large activations do not harden the softmax at birth.
 
     student_sizes, teacher_sizes: values of one frame (channels, times frequencies) by tapped module.
     width: of the common space.
@@ -163,7 +163,7 @@ class LayerAttention(nn.Module):
 
     def _per_clip(self, ours: list[Tensor], theirs: list[Tensor], weights: Tensor) -> Tensor:
         values = [
-            _normalised(self.get_buffer(f"teacher_values_{number}") @ layer)
+            _normalized(self.get_buffer(f"teacher_values_{number}") @ layer)
             for number, layer in enumerate(theirs)
         ]
         distances = []
@@ -201,12 +201,12 @@ def _frames(features: Features, name: str, whose: str, time_dim: int) -> Tensor:
 
 
 def _of_means(maps: nn.ModuleList, layers: list[Tensor]) -> Tensor:
-    """Each layer's mean over time, mapped and normalised: (B, layers, width)."""
+    """Each layer's mean over time, mapped and normalized: (B, layers, width)."""
     mapped = [linear(layer.mean(dim=-1)) for linear, layer in zip(maps, layers, strict=True)]
     stacked = torch.stack(mapped, dim=1)
     return functional.layer_norm(stacked, stacked.shape[-1:])
 
 
-def _normalised(values: Tensor) -> Tensor:
+def _normalized(values: Tensor) -> Tensor:
     """(B, width, K), each frame with mean 0 and deviation 1 over the width."""
     return functional.layer_norm(values.mT, values.shape[1:2]).mT

@@ -107,7 +107,7 @@ class CleanUNet(SpeechEnhancer):
 
 
 class AttentionBlock(nn.Module):
-    """Causal self-attention and two linear layers, each added to its input and normalised behind it.
+    """Causal self-attention and two linear layers, each added to its input and normalized behind it.
 
     Sequences (B, L, width) to the same shape.
     """

@@ -31,8 +31,8 @@ class ConvTasNet(SpeechEnhancer):
         blocks: blocks of a repeat, with dilations 1, 2, 4, ... (X).
         repeats: (R).
         deep_layers: extra convolutions (3 taps, PReLU) behind the encoder and before the decoder. With any,
-            encoder and decoder have biases and each frame is normalised over its channels (as in DISPatch's
-            networks); with none they have no biases, the whole clip is normalised together, and a PReLU
+            encoder and decoder have biases and each frame is normalized over its channels (as in DISPatch's
+            networks); with none they have no biases, the whole clip is normalized together, and a PReLU
             stands before the mask.
         mask: activation of the mask, "relu" or "sigmoid".
         encoder_relu: ReLU behind the first encoder layer.
@@ -105,7 +105,7 @@ class FrameNorm(nn.Module):
 
 
 class Separator(nn.Module):
-    """Normalised frames (B, N, F) to the mask before its activation (B, N, F)."""
+    """Normalized frames (B, N, F) to the mask before its activation (B, N, F)."""
 
     def __init__(
         self, filters: int, bottleneck: int, hidden: int, skip: int, kernel: int, blocks: int, repeats: int,

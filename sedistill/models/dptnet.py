@@ -82,7 +82,7 @@ class DPTNet(SpeechEnhancer):
 
 class TransformerLayer(nn.Module):
     """Sequences (S, L, N) to the same shape: self-attention, then a bidirectional LSTM in place of the usual
-    feed-forward part; each added to its input and normalised over the whole sequence. The LSTM brings the
+    feed-forward part; each added to its input and normalized over the whole sequence. The LSTM brings the
     order of frames, so there is no positional encoding.
     """
 
@@ -103,9 +103,9 @@ class TransformerLayer(nn.Module):
 
     def _together(self, x: Tensor) -> Tensor:
         attended = self.attention(x, x, x, need_weights=False)[0]
-        x = _normalised(self.attention_norm, x + attended)
+        x = _normalized(self.attention_norm, x + attended)
         fed_forward = self.linear(torch.relu(self.recurrent(x)[0]))
-        return _normalised(self.recurrent_norm, x + fed_forward)
+        return _normalized(self.recurrent_norm, x + fed_forward)
 
 
 def _along_last(layer: nn.Module, x: Tensor) -> Tensor:
@@ -113,6 +113,6 @@ def _along_last(layer: nn.Module, x: Tensor) -> Tensor:
     return layer(x.flatten(0, 1)).reshape(x.shape)
 
 
-def _normalised(norm: nn.Module, x: Tensor) -> Tensor:
+def _normalized(norm: nn.Module, x: Tensor) -> Tensor:
     """A norm for (S, N, L) on (S, L, N)."""
     return norm(x.transpose(1, 2)).transpose(1, 2)

@@ -34,11 +34,11 @@ class Frames(nn.Module):
     def forward(self, waveform: Tensor, memory: Memory) -> Tensor:
         """(B, K H) to (B, K, W/2 + 1, 2); half precision is transformed in float32."""
         joined = with_past(waveform, self.delay, 1, memory)
-        return self.analysed(joined.unfold(1, self.length, self.hop))
+        return self.analyzed(joined.unfold(1, self.length, self.hop))
 
     def inverse(self, frames: Tensor, memory: Memory) -> Tensor:
         """(B, K, W/2 + 1, 2) to the waveform (B, K H), `delay` samples late."""
-        pieces, before = self.synthesised(frames).transpose(1, 2), memory.take()  # (B, W, K)
+        pieces, before = self.synthesized(frames).transpose(1, 2), memory.take()  # (B, W, K)
         count = pieces.shape[2]
         samples = self.length + (count - 1) * self.hop
         if count == 1:
@@ -51,11 +51,11 @@ class Frames(nn.Module):
         memory.leave(later)
         return ready
 
-    def analysed(self, pieces: Tensor) -> Tensor:
+    def analyzed(self, pieces: Tensor) -> Tensor:
         """Pieces (..., W) of a waveform to their spectra (..., W/2 + 1, 2)."""
         return torch.view_as_real(torch.fft.rfft(pieces * self.window.to(pieces.dtype)))
 
-    def synthesised(self, spectra: Tensor) -> Tensor:
+    def synthesized(self, spectra: Tensor) -> Tensor:
         """Spectra (..., W/2 + 1, 2) to pieces (..., W) that, added where they overlap, are the waveform."""
         pieces = torch.fft.irfft(torch.view_as_complex(spectra.contiguous()), self.length)
         return pieces * self.dual.to(spectra.dtype)

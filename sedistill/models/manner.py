@@ -41,7 +41,7 @@ class MANNER(SpeechEnhancer):
     Raises UserError on impossible settings.
     """
 
-    causal = False  # normalised over the clip; global attention sees all of it
+    causal = False  # normalized over the clip; global attention sees all of it
     latency_samples = None
     se_loss = "manner"
 

@@ -121,7 +121,7 @@ class Interleave(nn.Module):
 
 
 class TwoStage(nn.Module):
-    """A transformer layer along each frame's samples and one across the frames, each normalised and added.
+    """A transformer layer along each frame's samples and one across the frames, each normalized and added.
 
     (B, C, K, n) to the same shape.
     """
@@ -140,7 +140,7 @@ class TwoStage(nn.Module):
 
 class TransformerLayer(nn.Module):
     """Sequences (S, L, C) to the same shape: self-attention, then a GRU both ways in place of the usual
-    feed-forward part; each added to its input and normalised behind it. The GRU brings the order, so there is
+    feed-forward part; each added to its input and normalized behind it. The GRU brings the order, so there is
     no positional encoding.
     """
 

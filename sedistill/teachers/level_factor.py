@@ -15,7 +15,7 @@ LEVEL_WARNING = 0.10  # a factor further than this from 1, or a negative one, is
 class LevelFactor:
     """A network's best factor onto clean speech, over the clips of a set.
 
-    For one clip it is <estimate, clean> / <estimate, estimate>, both without their means, which minimises
+    For one clip it is <estimate, clean> / <estimate, estimate>, both without their means, which minimizes
     |factor * estimate - clean|^2 around its mean. `factor` is the median over clips, `low` and `high` are the
     5 % and 95 % quantiles.
     """
@@ -55,7 +55,7 @@ def level_factors(estimate: Tensor, clean: Tensor) -> Tensor:
     return torch.where(energy > rounding, (sound * speech).sum(dim=1) / energy, torch.nan)
 
 
-def summarise_factors(factors: Tensor) -> LevelFactor:
+def summarize_factors(factors: Tensor) -> LevelFactor:
     """Median and spread over clips; a network that is silent everywhere has factor 1."""
     known = factors[factors.isfinite() & (factors != 0)]  # 0 where the clean speech is silent
     if len(known) == 0:
@@ -83,4 +83,4 @@ def measure_level_factor(
                 "its weights are damaged or its training diverged."
             )
         factors.append(level_factors(estimate, clean))
-    return summarise_factors(torch.cat(factors))
+    return summarize_factors(torch.cat(factors))

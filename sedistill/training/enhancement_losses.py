@@ -71,7 +71,7 @@ def compressed_spectrum(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tenso
 
     Both with magnitudes to the power of 0.3 and phases kept, as in the power-law compressed phase-aware loss
     that E3Net's authors use elsewhere (Eskimez et al. 2021); weights and window (512 samples, hop of 256,
-    root of a Hann window) are our choice, and their second loss, of a speech recogniser, is left out.
+    root of a Hann window) are our choice, and their second loss, of a speech recognizer, is left out.
     """
     with torch.autocast(estimate.device.type, enabled=False):
         parts, magnitudes = _compressed_distances(estimate, clean)
@@ -95,7 +95,7 @@ def fast_enhancer_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor
     Magnitudes are to the power of 0.3, phases kept; window of 512 samples, hop of 256, root of a Hann window.
 
     Ahn et al., "FastEnhancer" (2026). Its authors compare complex spectra twice, as the network gives them
-    (0.2) and as they are of the resynthesised waveform (0.3, "consistency"). Here everything is of the
+    (0.2) and as they are of the resynthesized waveform (0.3, "consistency"). Here everything is of the
     waveform, which is what is heard, so both weights fall together. Their PESQ term (0.001) is left out.
     """
     with torch.autocast(estimate.device.type, enabled=False):

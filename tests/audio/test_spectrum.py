@@ -17,7 +17,7 @@ def test_a_tone_lies_in_its_bin_with_half_the_window_sum() -> None:
     tone = torch.cos(2 * math.pi * 32 / 512 * torch.arange(4096, dtype=torch.float64))
     spectrum = Stft()(tone.unsqueeze(0)).abs()
     assert spectrum[0, :, 16].argmax() == 32
-    # The periodic Hann window of 512 sums to 256: not normalised, so a tone of amplitude 1 has 128.
+    # The periodic Hann window of 512 sums to 256: not normalized, so a tone of amplitude 1 has 128.
     assert spectrum[0, 32, 16] == pytest.approx(128, abs=1e-6)
     assert spectrum[0, 31, 16] == pytest.approx(64, abs=1e-6)
 

@@ -33,7 +33,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def randomise_norms(model: nn.Module) -> None:
+def randomize_norms(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             for tensor in (module.weight, module.running_var):
@@ -72,7 +72,7 @@ def test_every_plain_network_is_compared() -> None:
 def test_same_outputs_and_gradients(network: str, training: bool) -> None:
     torch.manual_seed(0)
     model = build_model({"class": network.split(",")[0], **SMALL[network]})
-    randomise_norms(model)
+    randomize_norms(model)
     model = model.double().train(training)
     twin = plain_twin(model).double()
     noisy = 0.1 * torch.randn(2, 1501, dtype=torch.float64)

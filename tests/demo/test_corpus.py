@@ -129,7 +129,7 @@ def test_levelled_by_hand() -> None:
     np.testing.assert_allclose(noises.levelled(np.array([3.0, -1.0]), rms=0.5, peak=0.4), [0.4, -0.4])
 
 
-def test_a_missing_synthesiser_is_one_sentence_and_nothing_is_written(
+def test_a_missing_synthesizer_is_one_sentence_and_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real_import = builtins.__import__

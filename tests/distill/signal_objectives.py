@@ -20,7 +20,7 @@ EVERY_SIGNAL_OBJECTIVE: list[SignalObjective] = [
     WaveformL2("clean"),
     FrameKL(),
     FrameKL(temperature=2.0),
-    FrameKL("normalised", target="clean"),
+    FrameKL("normalized", target="clean"),
     CleanAndNoiseKD(),
     CleanAndNoiseKD("clean"),
     SubbandKD(bands=BANDS),

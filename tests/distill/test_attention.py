@@ -37,7 +37,7 @@ def test_by_hand(settings: dict, expected: float) -> None:
     assert distance(STUDENT, TEACHER, **settings) == pytest.approx(expected, abs=2e-6)
 
 
-def test_the_longer_map_is_interpolated_before_it_is_normalised() -> None:
+def test_the_longer_map_is_interpolated_before_it_is_normalized() -> None:
     student = torch.tensor([[[1.0, 1.0]]])
     teacher = torch.tensor([[[2.0, 0.0, 2.0, 4.0]]])  # F = (4, 0, 4, 16)
     # to two frames: the centres lie midway between neighbours, so (2, 10), and its norm is sqrt(104)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sedistill import ComplexL2, DISPatch, MagnitudeL1, MagnitudeL2, UniformPatches
 from sedistill.distill import BIN_LOSSES
-from sedistill.distill.bin_losses import BinLoss, ComplexL1, GeneralisedKL
+from sedistill.distill.bin_losses import BinLoss, ComplexL1, GeneralizedKL
 from sedistill.errors import UserError
 
 ESTIMATE = torch.tensor([3 + 4j, 0, 2j], dtype=torch.complex128).view(1, 3, 1)
@@ -30,7 +30,7 @@ TARGET = torch.tensor([1, 2, 2], dtype=torch.complex128).view(1, 3, 1)
         # (3 + 4j)/sqrt(5) against 1; 0 against sqrt(2); sqrt(2) j against sqrt(2)
         (ComplexL2(power=0.5), [(3 / 5**0.5 - 1) ** 2 + 16 / 5, 2, 4]),
         # 1 log(1/5) - 1 + 5; 2 log(2/1e-8) - 2 + 1e-8; magnitudes are equal
-        (GeneralisedKL(), [4 - math.log(5), 2 * math.log(2e8) - 2, 0]),
+        (GeneralizedKL(), [4 - math.log(5), 2 * math.log(2e8) - 2, 0]),
     ],
     ids=repr,
 )
@@ -112,7 +112,7 @@ def test_complex_distances_are_those_of_points_in_the_plane(pairs: list[tuple[fl
             assert found == pytest.approx([distance**degree for distance in distances], rel=1e-9, abs=1e-9)
 
 
-class TestGeneralisedKL:
+class TestGeneralizedKL:
     @given(pairs=st.lists(st.tuples(magnitude, magnitude), min_size=1, max_size=9))
     def test_agrees_with_the_slow_version_and_is_never_negative(
         self, pairs: list[tuple[float, float]]
@@ -120,7 +120,7 @@ class TestGeneralisedKL:
         floored = [(max(s, 1e-8), max(t, 1e-8)) for s, t in pairs]
         expected = [t * math.log(t / s) - t + s for s, t in floored]
         estimates, targets = zip(*pairs, strict=True)
-        found = GeneralisedKL()(spectrum(estimates), spectrum(targets)).flatten()
+        found = GeneralizedKL()(spectrum(estimates), spectrum(targets)).flatten()
         assert found.tolist() == pytest.approx(expected, rel=1e-6, abs=1e-9)
         assert (found >= 0).all()
 
@@ -128,12 +128,12 @@ class TestGeneralisedKL:
         # To second order (s - t)^2 / (2 t), far below the rounding of t itself in single precision.
         close = torch.tensor([100.001], dtype=torch.complex64).view(1, 1, 1)
         step = close.real.double() - 100
-        loss = GeneralisedKL()(close, torch.full_like(close, 100))
+        loss = GeneralizedKL()(close, torch.full_like(close, 100))
         torch.testing.assert_close(loss.double(), step**2 / 200, rtol=1e-2, atol=0)
 
     def test_gradient_is_the_closed_form(self) -> None:
         estimate = torch.tensor([3 + 4j, 2j], dtype=torch.complex128).view(1, 2, 1).requires_grad_()
-        GeneralisedKL()(estimate, torch.tensor([1, 8], dtype=torch.complex128).view(1, 2, 1)).sum().backward()
+        GeneralizedKL()(estimate, torch.tensor([1, 8], dtype=torch.complex128).view(1, 2, 1)).sum().backward()
         # (1 - t / s) along S: (1 - 1/5) (0.6 + 0.8j) and (1 - 8/2) j
         expected = torch.tensor([0.48 + 0.64j, -3j], dtype=torch.complex128).view(1, 2, 1)
         torch.testing.assert_close(estimate.grad, expected)
@@ -141,7 +141,7 @@ class TestGeneralisedKL:
     def test_patches_can_be_selected_by_it(self) -> None:
         student, teacher, clean = (spectrum(values) for values in ([4, 1], [1, 1], [1, 1]))
         # The gap is 0 in the second bin, so that the first alone is kept: log(1/4) - 1 + 4.
-        kd = DISPatch(GeneralisedKL(), UniformPatches(1), keep=0.5)
+        kd = DISPatch(GeneralizedKL(), UniformPatches(1), keep=0.5)
         assert kd.on_spectra(student, teacher, clean).item() == pytest.approx(3 - math.log(4))
 
 

@@ -434,5 +434,5 @@ class TestRefusals:
 
 
 def test_kl_of_frames_is_refused_with_the_reason() -> None:
-    with pytest.raises(UserError, match=r"only a sum over independent bins.*GeneralisedKL"):
+    with pytest.raises(UserError, match=r"only a sum over independent bins.*GeneralizedKL"):
         DISPatch(FrameKL())  # type: ignore[arg-type]

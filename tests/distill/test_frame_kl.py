@@ -12,7 +12,7 @@ from sedistill.errors import UserError
 
 from .signal_objectives import some_signals
 
-FORMS = [FrameKL(), FrameKL(temperature=3.0), FrameKL("normalised")]
+FORMS = [FrameKL(), FrameKL(temperature=3.0), FrameKL("normalized")]
 
 
 def frame(*magnitudes: float) -> Tensor:
@@ -42,13 +42,13 @@ def test_softmax_by_hand() -> None:
     assert warm.item() == pytest.approx(4 * 0.130812, abs=4e-6)
 
 
-def test_normalised_by_hand() -> None:
+def test_normalized_by_hand() -> None:
     # (3/4, 1/4) against (1/2, 1/2) once more
-    assert FrameKL("normalised").divergence(frame(5, 5), frame(3, 1)).item() == pytest.approx(
+    assert FrameKL("normalized").divergence(frame(5, 5), frame(3, 1)).item() == pytest.approx(
         0.130812, abs=1e-6
     )
     # Silence is flat: (1/2, 1/2)
-    assert FrameKL("normalised").divergence(frame(0, 0), frame(3, 1)).item() == pytest.approx(
+    assert FrameKL("normalized").divergence(frame(0, 0), frame(3, 1)).item() == pytest.approx(
         0.130812, abs=1e-6
     )
 
@@ -90,9 +90,9 @@ def test_softmax_is_blind_to_a_constant(pairs: list[tuple[float, float]], consta
 
 
 @given(gain=st.floats(0.1, 10))
-def test_normalised_is_blind_to_the_level_of_a_frame(gain: float) -> None:
+def test_normalized_is_blind_to_the_level_of_a_frame(gain: float) -> None:
     student, target = 0.1 + torch.rand(2, 1, 7, 3, dtype=torch.float64)
-    form = FrameKL("normalised")
+    form = FrameKL("normalized")
     expected = form.divergence(student, target)
     level = gain ** torch.tensor([0.0, 1.0, -1.0])
     torch.testing.assert_close(form.divergence(level * student, target), expected)
@@ -100,13 +100,13 @@ def test_normalised_is_blind_to_the_level_of_a_frame(gain: float) -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(UserError, match="did you mean normalised"):
-        FrameKL("normalized")
+    with pytest.raises(UserError, match="did you mean normalized"):
+        FrameKL("normalised")
     with pytest.raises(UserError, match="target"):
         FrameKL(target="noisy")
     with pytest.raises(UserError, match="temperature = 0"):
         FrameKL(temperature=0)
     with pytest.raises(UserError, match="temperature belongs to distribution: softmax"):
-        FrameKL("normalised", temperature=2.0)
+        FrameKL("normalized", temperature=2.0)
     with pytest.raises(UserError, match="must be a bin loss"):
         DISPatch(FrameKL())  # type: ignore[arg-type]

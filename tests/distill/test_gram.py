@@ -29,7 +29,7 @@ def test_batch_by_hand() -> None:
     torch.testing.assert_close(distance(student, teacher, gram="batch"), torch.tensor(by_hand))
 
 
-def normalised_gram(rows: list[list[float]]) -> list[list[float]]:
+def normalized_gram(rows: list[list[float]]) -> list[list[float]]:
     gram = [[sum(a * b for a, b in zip(x, y, strict=True)) for y in rows] for x in rows]
     return [[g / max(math.sqrt(sum(v * v for v in row)), 1e-12) for g in row] for row in gram]
 
@@ -48,7 +48,7 @@ def test_agrees_with_the_slow_version(
     student, teacher = (torch.randn(2, c, bins, frames, dtype=torch.float64) for c in channels)
 
     def mean_square(ours: list[list[float]], theirs: list[list[float]]) -> float:
-        pairs = zip(normalised_gram(ours), normalised_gram(theirs), strict=True)
+        pairs = zip(normalized_gram(ours), normalized_gram(theirs), strict=True)
         squares = [(a - b) ** 2 for row in pairs for a, b in zip(*row, strict=True)]
         return sum(squares) / len(squares)
 

@@ -27,7 +27,7 @@ def test_by_hand() -> None:
         "teacher_features": {"t": torch.tensor([[[100.0, 300.0]]]), "u": torch.tensor([[[200.0, 200.0]]])},
     }
     loss, parts = kd.with_parts(**features)
-    # q and the first key normalise to (1, -1), the second to (-1, 1): scores +2 and -2, over sqrt(2)
+    # q and the first key normalize to (1, -1), the second to (-1, 1): scores +2 and -2, over sqrt(2)
     first = 1 / (1 + math.exp(-4 / math.sqrt(2)))
     target = 2 * first - 1  # the values are (1, -1) and (-1, 1) in both frames
     squares = [

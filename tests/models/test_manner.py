@@ -51,7 +51,7 @@ def test_some_batch_norms_remember_longer(size: str, slow: int, all_norms: int) 
         assert momenta[f"{deepest}.{own}"] == 0.1
 
 
-def randomised(module: nn.Module) -> nn.Module:
+def randomized(module: nn.Module) -> nn.Module:
     """In float64 and eval mode, with norms that do something."""
     torch.manual_seed(0)
     for norm in module.modules():
@@ -90,7 +90,7 @@ def joined(chunks: list[tuple[int, torch.Tensor]], length: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("length", [1, 8, 21])
 def test_global_view_is_attention_across_chunks(length: int) -> None:
-    attention = randomised(GlobalAttention(6))
+    attention = randomized(GlobalAttention(6))
     x = torch.randn(2, 3, length, dtype=torch.float64)
     for b in range(2):
         for c in range(3):
@@ -106,7 +106,7 @@ def test_global_view_is_attention_across_chunks(length: int) -> None:
 
 @pytest.mark.parametrize("length", [1, 21])
 def test_local_view_weighs_moments_of_each_chunk(length: int) -> None:
-    attention = randomised(LocalAttention(3, 6))
+    attention = randomized(LocalAttention(3, 6))
     x = torch.randn(1, 3, length, dtype=torch.float64)
     chunks = []
     for start, chunk in pieces(x[0], 6):
@@ -117,7 +117,7 @@ def test_local_view_weighs_moments_of_each_chunk(length: int) -> None:
 
 
 def test_block_joins_the_views() -> None:
-    block = randomised(MultiViewAttention(7, chunk=6))
+    block = randomized(MultiViewAttention(7, chunk=6))
     x = torch.randn(2, 7, 15, dtype=torch.float64)
     thirds = []
     for view in ("channel", "global", "local"):

@@ -19,7 +19,7 @@ from sedistill.teachers.level_factor import (
     level_factors,
     level_warning,
     measure_level_factor,
-    summarise_factors,
+    summarize_factors,
 )
 from sedistill.teachers.source import CachedOutputs, TeacherSource, open_teacher
 from tests.training.conftest import TINY_NETWORK, write_pairs
@@ -94,9 +94,9 @@ def test_under_autocast_a_live_teacher_gives_what_a_kept_one_gave(
 
 
 def test_silent_clips_do_not_count() -> None:
-    level = summarise_factors(torch.tensor([0.7, float("nan"), 0.8, 0.9], dtype=torch.float64))
+    level = summarize_factors(torch.tensor([0.7, float("nan"), 0.8, 0.9], dtype=torch.float64))
     assert level.factor == pytest.approx(0.8)
-    assert summarise_factors(torch.tensor([float("nan")])) == LevelFactor(1.0, 1.0, 1.0)
+    assert summarize_factors(torch.tensor([float("nan")])) == LevelFactor(1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(("factor", "words"), [(-0.9, "inverted"), (0.7, "loud"), (1.4, "quiet")])

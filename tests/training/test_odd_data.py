@@ -39,7 +39,7 @@ SOUNDS: dict[str, Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarra
 }
 METHODS: dict[str, dict[str, Any]] = {
     "dfkd": {"objectives": [{"loss": "dfkd", "keep": 0.5, "patches": "multi-scale"}]},
-    "kl": {"objectives": [{"loss": "kl", "distribution": "normalised"}, {"loss": "kl_generalised"}]},
+    "kl": {"objectives": [{"loss": "kl", "distribution": "normalized"}, {"loss": "kl_generalized"}]},
     "output": {"objectives": [{"loss": "clean_and_noise"}, {"loss": "si_snr"}], "se_loss": "manner"},
     "features": {"objectives": [{"loss": "gram", "pairs": [["encoder", "encoder"]]}], "se_loss": "gtcrn"},
     "kdrl": {"kdrl": {"policy_input_length": 60}},

@@ -16,7 +16,7 @@ from sedistill.data.prepare import prepare
 from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
 from sedistill.errors import UserError
-from sedistill.teachers.level_factor import level_factors, summarise_factors
+from sedistill.teachers.level_factor import level_factors, summarize_factors
 from sedistill.training.patch_record.clips import clips_to_watch
 from sedistill.training.patch_record.record import PatchRecord, read_patch_record
 from sedistill.training.patch_record.recorder import PatchRecorder, Selection
@@ -110,7 +110,7 @@ def test_errors_are_those_of_the_estimate(tmp_path: Path, correct_level: bool) -
         watch.after_step(step)
         errors = []
         pairs = [tuple(torch.from_numpy(side)[None] for side in clips[index]) for index in range(2)]
-        factor = summarise_factors(
+        factor = summarize_factors(
             torch.cat([level_factors(scale * noisy, clean) for noisy, clean in pairs])
         ).factor
         for noisy, clean in pairs:

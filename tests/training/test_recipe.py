@@ -48,10 +48,10 @@ def test_defaults_are_the_papers(tmp_path: Path) -> None:
         ({"objectives": [{"loss": "si_snr", "patches": "uniform"}]}, "patches does not go with si_snr"),
         (
             {"objectives": [{"loss": "kl", "keep": 0.5}]},
-            "no independent bins to select; loss: kl_generalised",
+            "no independent bins to select; loss: kl_generalized",
         ),
         (
-            {"objectives": [{"loss": "kl", "distribution": "normalised", "temperature": 2}]},
+            {"objectives": [{"loss": "kl", "distribution": "normalized", "temperature": 2}]},
             "belongs to distribution",
         ),
         ({"objectives": [{"loss": "l3"}]}, "objectives.0.loss = l3 is unknown; did you mean l2?"),

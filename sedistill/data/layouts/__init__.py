@@ -45,7 +45,7 @@ def find_sources(
     if root is not None and any((clean, noise, noisy)):
         raise UserError(f"give either the folder {root} alone or --clean with --noise or --noisy, not both.")
     if root is not None:
-        layout = _recognise(root) if layout == "auto" else layout
+        layout = _recognize(root) if layout == "auto" else layout
     if valid_speakers is not None and layout not in VOICEBANK:
         raise UserError(
             f"valid_speakers is for VoiceBank+DEMAND; in layout {layout} put the validation files into a "
@@ -125,7 +125,7 @@ def _list_root(layout: str, root: Path, valid_speakers: Sequence[str] | None, pa
     return _list_pairs(root / "clean", root / "noisy", patterns)
 
 
-def _recognise(root: Path) -> str:
+def _recognize(root: Path) -> str:
     if (root / "datasets" / "clean").is_dir() or (root / "test_set" / "synthetic").is_dir():
         return "dns2020"
     if any(root.glob("noisy_trainset*")) or any(root.glob("noisy_testset*")):

@@ -84,7 +84,7 @@ class _Fused(torch.autograd.Function):
             grad_bias += of_norm[chunk].sum((0, 1))
             with_mapped += torch.mul(of_norm[chunk], mapped[chunk], out=normed).sum((0, 1))
         grad_gain = (with_mapped - mean * grad_bias) / deviation
-        # gradient of the mapped rows: scale (g - mean of g - normalised times the mean of g normalised)
+        # gradient of the mapped rows: scale (g - mean of g - normalized times the mean of g normalized)
         rows = mapped.shape[0] * mapped.shape[1]
         slope = -scale * grad_gain / (rows * deviation)
         offset = -scale * grad_bias / rows - slope * mean

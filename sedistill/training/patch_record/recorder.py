@@ -14,7 +14,7 @@ from sedistill.audio.spectrum import Stft
 from sedistill.distill.dispatch import DISPatch
 from sedistill.errors import UserError
 from sedistill.models.eval_mode import evaluating
-from sedistill.teachers.level_factor import level_factors, summarise_factors
+from sedistill.teachers.level_factor import level_factors, summarize_factors
 from sedistill.training.not_finite import NotFiniteError
 from sedistill.training.patch_record.clips import WatchedClips
 from sedistill.training.patch_record.record import PatchRecord, write_patch_record
@@ -101,7 +101,7 @@ class PatchRecorder:
         factor = 1.0
         if self.settings.correct_level:
             pairs = zip(raw, self.clean, strict=True)
-            factor = summarise_factors(torch.cat([level_factors(*pair) for pair in pairs])).factor
+            factor = summarize_factors(torch.cat([level_factors(*pair) for pair in pairs])).factor
         estimates = [factor * gain * one for gain, one in zip(self.gains, raw, strict=True)]
         errors = self._errors(estimates)
         if step == 0:
