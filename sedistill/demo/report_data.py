@@ -187,7 +187,7 @@ def _pictures(recipe: Recipe, waves: Waves) -> tuple[list[SpectrogramPanel], Gap
     panels = [SpectrogramPanel(title, level_db(name), bin_hz, frame_seconds) for name, title in names.items()]
     lesson = "what the teacher teaches"
     panels.append(SpectrogramPanel(lesson, level_db("teacher"), bin_hz, frame_seconds, taught, crossover))
-    gap = seen.gap.gather(1, seen.patch_ids)[0].numpy()
+    gap = seen.gap_per_bin[0].numpy()
     return panels, GapPanel("knowledge gap", gap, bin_hz, frame_seconds, taught, crossover)
 
 

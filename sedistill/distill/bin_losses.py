@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sedistill.argument_checks import Declared
 from sedistill.distill.crossover import FrequencyAdapter
+from sedistill.distill.shapes import spectra_of
 
 # Compressed magnitudes are (|z|^2 + COMPRESSION_EPS)^(p/2): a finite slope at 0, near the noise of 16 bits.
 COMPRESSION_EPS = 1e-8
@@ -23,7 +24,8 @@ KL_FLOOR = 1e-8
 class BinLoss(Declared):
     """A loss bin by bin: loss(estimate, target, low_band=None) -> real map >= 0, (B, F, K).
 
-    estimate, target: complex (B, F, K); low_band: bool (B, F, K), for losses that know two bands.
+    estimate, target: complex (B, F, K), or real (B, F, K, 2); low_band: bool (B, F, K), for losses that know
+    two bands.
     To add one, write a frozen dataclass with `compare`; what it needs of a single spectrogram belongs into
     `view`, because DISPatch compares three spectrograms in pairs and takes the view of each only once. Fields
     with a description are keys of recipes.
@@ -33,11 +35,12 @@ class BinLoss(Declared):
     adapter: FrequencyAdapter | None = None
 
     def __call__(self, estimate: Tensor, target: Tensor, low_band: Tensor | None = None) -> Tensor:
-        if estimate.shape != target.shape:
+        ours, theirs = spectra_of(estimate), spectra_of(target)
+        if ours.shape != theirs.shape:
             raise ValueError(
                 f"estimate {tuple(estimate.shape)} and target {tuple(target.shape)} differ in shape"
             )
-        return self.compare(self.view(estimate), self.view(target), low_band)
+        return self.compare(self.view(ours), self.view(theirs), low_band)
 
     def view(self, spectrum: Tensor) -> Any:
         """What `compare` needs of one complex spectrogram (B, F, K)."""

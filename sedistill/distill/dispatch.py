@@ -1,6 +1,6 @@
 """DISPatch: a loss over bins, counted only in the patches from which the student has most to learn."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -10,11 +10,13 @@ from pydantic import Field
 from torch import Tensor
 
 from sedistill.argument_checks import Declared, as_given
-from sedistill.audio.spectrum import Stft, at_least_float32
+from sedistill.audio.spectrum import Stft
 from sedistill.distill.bin_losses import BinLoss, squared_magnitude
 from sedistill.distill.crossover import FrequencyAdapter
+from sedistill.distill.explanation import Explanation
 from sedistill.distill.patches import MultiScalePatches, Partition, UniformPatches, partition
 from sedistill.distill.selection import Criterion, keep_top
+from sedistill.distill.shapes import clips_of, spectra_of
 from sedistill.distill.signal_objective import Target
 from sedistill.errors import UserError
 
@@ -25,6 +27,8 @@ class DISPatch(Declared):
 
         kd = DISPatch(DFKDLoss(), patches=MultiScalePatches(10, 40), keep=0.8)
         loss = kd(student_wave, teacher_wave, clean_wave)  # (B, T) each -> scalar, gradient into the student
+
+    Waveforms may be (B, 1, T) or (B, C, T) too: every channel is a clip of its own.
 
     Every patch gets the knowledge gap score KGS = E(student, clean) - E(teacher, clean), E the mean of the
     bin loss over the patch (equations 4, 5). The share `keep` of highest score, max(1, floor(keep * P)) of
@@ -124,8 +128,8 @@ class DISPatch(Declared):
     def on_spectra(
         self, student: Tensor, teacher: Tensor | None = None, clean: Tensor | None = None
     ) -> Tensor:
-        """The same from complex spectrograms (B, F, K), of any number of bins."""
-        return self._distil(self._needed(student, teacher, clean)).losses.mean()
+        """The same from complex spectrograms (B, F, K), or real ones (B, F, K, 2), of any number of bins."""
+        return self._distil(self._needed(student, teacher, clean, spectra_of)).losses.mean()
 
     def with_parts(
         self, student: Tensor, teacher: Tensor | None = None, clean: Tensor | None = None
@@ -139,7 +143,7 @@ class DISPatch(Declared):
         return outcome.losses.mean(), {name: values.mean() for name, values in outcome.parts().items()}
 
     @torch.no_grad()
-    def explain(self, student: Tensor, teacher: Tensor, clean: Tensor) -> "Explanation":
+    def explain(self, student: Tensor, teacher: Tensor, clean: Tensor) -> Explanation:
         """What the loss sees and selects in each clip, from all three waveforms (B, T)."""
         outcome = self._distil(self._spectra(student, teacher, clean, explaining=True), explaining=True)
         assert outcome.patches is not None
@@ -167,28 +171,29 @@ class DISPatch(Declared):
     def _spectra(
         self, student: Tensor, teacher: Tensor | None, clean: Tensor | None, explaining: bool = False
     ) -> dict[str, Tensor]:
-        waves = self._needed(student, teacher, clean, explaining)
+        waves = self._needed(student, teacher, clean, clips_of, explaining)
         return {name: self.stft(wave) for name, wave in waves.items()}
 
     def _needed(
-        self, student: Tensor, teacher: Tensor | None, clean: Tensor | None, explaining: bool = False
-    ) -> dict[str, Tensor]:
-        """The signals that this loss uses, by name, of one shape; all but the student's are constants."""
-        signals = {"student": student}
+        self, student: Tensor, teacher: Tensor | None, clean: Tensor | None,
+        form: Callable[[Tensor], Tensor], explaining: bool = False,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """The signals that this loss uses, by name, in one form; all but the student's are constants."""
+        signals = {"student": form(student)}
         for name, signal in (("teacher", teacher), ("clean", clean)):
             if name not in self.needs and not explaining:
                 continue
             if signal is None:
                 raise ValueError(f"this loss needs the {name} signal, but got None")
-            if signal.shape != student.shape:
+            formed = form(signal).detach()
+            if formed.shape != signals["student"].shape or len(signal) != len(student):
                 raise ValueError(
                     f"student {tuple(student.shape)} and {name} {tuple(signal.shape)} differ in shape"
                 )
-            signals[name] = signal.detach()
+            signals[name] = formed
         return signals
 
     def _distil(self, spectra: dict[str, Tensor], explaining: bool = False) -> "_Outcome":
-        spectra = {name: _checked_spectrum(spectrum) for name, spectrum in spectra.items()}
         crossover, low_band = self._bands(spectra[self.target])
         views = _Views(self.loss, spectra)
         bin_map = self.loss.compare(views["student"], views[self.target], low_band)
@@ -270,27 +275,6 @@ class DISPatch(Declared):
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """What DISPatch saw in a batch of B clips, F bins, K frames, at most P patches a frame.
-
-    gap: knowledge gap of each patch, (B, P, K), NaN where a frame has fewer patches; selected: bool
-    (B, P, K); patch_ids: the patch of each bin, (B, F, K); crossover: last low bin (B, K), or None where
-    bands play no part; parts: the logged values by name, one a clip, (B,).
-    """
-
-    gap: Tensor
-    selected: Tensor
-    patch_ids: Tensor
-    crossover: Tensor | None
-    parts: dict[str, Tensor]
-
-    @property
-    def selected_bins(self) -> Tensor:
-        """Which bins the loss counts, bool (B, F, K)."""
-        return self.selected.gather(1, self.patch_ids)
-
-
-@dataclass(frozen=True)
 class _Outcome:
     """The losses of a batch (B,), with gradient, and on what they rest."""
 
@@ -343,12 +327,3 @@ def _mean_within(bin_map: Tensor, bins: Tensor | None) -> Tensor:
 
 def _sum(parts: Iterable[Tensor]) -> Tensor:
     return torch.stack(list(parts)).sum(dim=0)
-
-
-def _checked_spectrum(spectrum: Tensor) -> Tensor:
-    if spectrum.ndim != 3 or not spectrum.is_complex():
-        raise ValueError(
-            "a spectrogram is complex with the shape (batch, bins, frames), not"
-            f" {str(spectrum.dtype).removeprefix('torch.')} {tuple(spectrum.shape)}"
-        )
-    return at_least_float32(spectrum)

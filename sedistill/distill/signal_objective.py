@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sedistill.argument_checks import Declared
 from sedistill.audio.spectrum import at_least_float32
+from sedistill.distill.shapes import clips_of
 
 Target = Annotated[
     Literal["teacher", "clean"],
@@ -21,6 +22,8 @@ class SignalObjective(Declared):
 
         loss = objective(student=student, teacher=teacher)               # (B, T) each -> scalar
         loss, parts = objective.with_parts(student=student, teacher=teacher)
+
+    Waveforms may be (B, 1, T) or (B, C, T) too: every channel is a clip of its own.
 
     `needs` names the signals that are used; others are ignored and may be None. The gradient goes into the
     student only. Computed in float32 at least, also under autocast; finite on silence. Raises ValueError for
@@ -66,15 +69,17 @@ class SignalObjective(Declared):
         return loss, {"loss": loss.detach()}
 
     def _needed(self, student: Tensor, others: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
-        if student.ndim != 2:
+        clips = clips_of(student)
+        if clips.ndim != 2:
             raise ValueError(f"student has the shape (batch, samples), not {tuple(student.shape)}")
-        signals = {"student": at_least_float32(student)}
+        signals = {"student": at_least_float32(clips)}
         for name in self.needs[1:]:
-            signal, shape = others[name], self.expected_shape(name, student)
+            signal, shape = others[name], self.expected_shape(name, clips)
             if signal is None:
                 raise ValueError(f"{type(self).__name__} needs the {name} signal, but got None")
-            if tuple(signal.shape) != shape:
+            formed = clips_of(signal.detach(), len(shape) - 1)
+            if tuple(formed.shape) != shape or len(signal) != len(student):
                 given = f"{name} {tuple(signal.shape)} does not fit student {tuple(student.shape)}"
                 raise ValueError(f"{given}: {shape} expected")
-            signals[name] = at_least_float32(signal.detach())
+            signals[name] = at_least_float32(formed)
         return signals

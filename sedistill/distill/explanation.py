@@ -1,0 +1,95 @@
+"""What DISPatch saw and selected, to read and to look at."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from sedistill.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """What DISPatch saw in a batch of B clips, F bins, K frames, at most P patches a frame.
+
+    gap: knowledge gap of each patch, (B, P, K), NaN where a frame has fewer patches; selected: bool
+    (B, P, K); patch_ids: the patch of each bin, (B, F, K); crossover: last low bin (B, K), or None where
+    bands play no part; parts: the logged values by name, one a clip, (B,).
+
+    Printed, it is a summary of a few lines.
+    """
+
+    gap: Tensor
+    selected: Tensor
+    patch_ids: Tensor
+    crossover: Tensor | None
+    parts: dict[str, Tensor]
+
+    @property
+    def selected_bins(self) -> Tensor:
+        """Which bins the loss counts, bool (B, F, K)."""
+        return self.selected.gather(1, self.patch_ids)
+
+    @property
+    def gap_per_bin(self) -> Tensor:
+        """The knowledge gap of the patch that each bin is in, (B, F, K)."""
+        return self.gap.gather(1, self.patch_ids)
+
+    def __repr__(self) -> str:
+        clips, bins, length = self.patch_ids.shape
+        loss, present = self.parts["loss"], self.gap.isfinite()
+        lines = [
+            f"clips {clips}, bins {bins}, frames {length}",
+            f"loss       {_number(loss.mean())} ({_number(loss.min())} to {_number(loss.max())} by clip)",
+            f"selected   {_share(self.selected, present)} of the patches, "
+            f"{_share(self.selected_bins)} of the bins",
+            f"gap        above 0, the teacher ahead, in {_share(self.gap > 0, present)} of the patches; "
+            f"median {_number(self.gap.nanmedian())}",
+        ]
+        if self.crossover is not None:
+            frames = self.crossover.double().flatten()
+            low, middle, high = (frames.quantile(share).item() for share in (0.25, 0.5, 0.75))
+            lines.append(f"crossover  bin {middle:g} in the median frame, half of them {low:g} to {high:g}")
+        return "\n".join(lines)
+
+    def plot(self, clip: int = 0, axes: "Axes | None" = None) -> "Figure":
+        """Draw a clip's knowledge gap over frames and bins; pale where not selected, a line at the crossover.
+
+        axes: where to draw; None makes a figure. Returns the figure; it is shown in a notebook, or written by
+        `savefig`. Raises UserError where matplotlib is missing.
+        """
+        try:
+            from matplotlib.colors import CenteredNorm
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise UserError("plotting needs matplotlib; type pip install 'sedistill[report]'.") from None
+        if axes is None:
+            axes = Figure(figsize=(8, 4), layout="constrained").subplots()
+        gap = self.gap_per_bin[clip].double().cpu().numpy()
+        selected = self.selected_bins[clip].double().cpu().numpy()
+        limit = np.quantile(np.abs(gap), 0.99) or None  # a few patches may be far above all others
+        drawn = axes.pcolormesh(gap, cmap="RdBu_r", norm=CenteredNorm(halfrange=limit), rasterized=True)
+        pale = axes.pcolormesh(np.ones_like(gap), cmap="gray", vmin=0, vmax=1, rasterized=True)
+        pale.set_alpha(0.8 * (1 - selected))  # type: ignore[arg-type]
+        if self.crossover is not None:
+            axes.step(
+                range(gap.shape[1]), self.crossover[clip].cpu() + 1, where="post", color="black", lw=0.8
+            )
+        axes.set(xlabel="frame", ylabel="bin")
+        figure = axes.figure
+        figure.colorbar(drawn, ax=axes, label="knowledge gap (above 0: the teacher is ahead)")
+        return figure  # type: ignore[return-value]
+
+
+def _share(what: Tensor, among: Tensor | None = None) -> str:
+    chosen = what if among is None else what[among]
+    return f"{100 * chosen.double().mean().item():.0f} %"
+
+
+def _number(value: Tensor) -> str:
+    return f"{value.item():.3g}"

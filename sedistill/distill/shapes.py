@@ -1,0 +1,35 @@
+"""The forms in which other people's loops hold signals, brought to the one that losses work on."""
+
+import torch
+from torch import Tensor
+
+from sedistill.audio.spectrum import at_least_float32
+
+
+def clips_of(waveform: Tensor, dims: int = 1) -> Tensor:
+    """(B, T), (B, 1, T) or (B, C, T) to (B C, T): every channel is a clip of its own.
+
+    dims: those of one clip, T; 2 where a clip has several waveforms, (N, T).
+    """
+    return waveform.flatten(0, 1) if waveform.ndim == dims + 2 else waveform
+
+
+def spectra_of(spectrogram: Tensor) -> Tensor:
+    """A spectrogram to complex (B C, F, K), in single precision at least.
+
+    It may be complex, (B, F, K) or (B, C, F, K), or have real and imaginary parts as its last dimension of 2.
+    Raises ValueError for all else.
+    """
+    complex_ = spectrogram
+    if not spectrogram.is_complex() and spectrogram.ndim in (4, 5) and spectrogram.shape[-1] == 2:
+        parts = at_least_float32(spectrogram)
+        in_pairs = parts.stride(-1) == 1 and not any(step % 2 for step in parts.stride()[:-1])
+        complex_ = torch.view_as_complex(parts if in_pairs else parts.contiguous())
+    complex_ = complex_.flatten(0, 1) if complex_.ndim == 4 else complex_
+    if complex_.ndim != 3 or not complex_.is_complex():
+        kind = str(spectrogram.dtype).removeprefix("torch.")
+        raise ValueError(
+            "a spectrogram is complex with the shape (batch, bins, frames), or real with "
+            f"(batch, bins, frames, 2), not {kind} {tuple(spectrogram.shape)}"
+        )
+    return at_least_float32(complex_)

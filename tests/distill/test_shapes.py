@@ -1,0 +1,79 @@
+"""Signals in the forms of other people's loops give the values of the plain forms."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from sedistill.audio.spectrum import Stft
+from sedistill.distill import BIN_LOSSES
+from sedistill.distill.dispatch import DISPatch
+from sedistill.distill.patches import MultiScalePatches
+from sedistill.distill.shapes import spectra_of
+from sedistill.distill.signal_objective import SignalObjective
+from tests.distill.signal_objectives import EVERY_SIGNAL_OBJECTIVE, needed, some_signals
+
+NAMES = [f"{number}-{type(one).__name__}" for number, one in enumerate(EVERY_SIGNAL_OBJECTIVE)]
+SIGNALS = some_signals(batch=6)
+WAVES = tuple(SIGNALS[name] for name in ("student", "teacher", "clean"))
+
+
+def as_channels(wave: Tensor, channels: int) -> Tensor:
+    return wave.unflatten(0, (-1, channels))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("objective", EVERY_SIGNAL_OBJECTIVE, ids=NAMES)
+def test_channels_of_waveforms_are_clips(objective: SignalObjective, channels: int) -> None:
+    signals = needed(objective, SIGNALS)
+    inner = {name: as_channels(wave, channels) for name, wave in signals.items()}
+    assert torch.equal(objective(**inner), objective(**signals))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("loss", BIN_LOSSES)
+def test_dispatch_takes_channels_of_waveforms(loss: str, channels: int) -> None:
+    kd = DISPatch(BIN_LOSSES[loss](), MultiScalePatches(), keep=0.5)
+    inner = [as_channels(wave, channels) for wave in WAVES]
+    assert torch.equal(kd(*inner), kd(*WAVES))
+    assert torch.equal(kd.explain(*inner).selected, kd.explain(*WAVES).selected)
+
+
+@pytest.mark.parametrize("loss", BIN_LOSSES)
+def test_spectrograms_may_be_real_and_have_channels(loss: str) -> None:
+    spectra = [Stft()(wave) for wave in WAVES]
+    forms = {
+        "real": [torch.view_as_real(one) for one in spectra],
+        "channels": [as_channels(one, 2) for one in spectra],
+        "real channels": [torch.view_as_real(as_channels(one, 1)) for one in spectra],
+        "real with another order in memory": [
+            torch.stack([one.real, one.imag], dim=1).movedim(1, -1) for one in spectra
+        ],
+    }
+    plain = BIN_LOSSES[loss]()
+    kd = DISPatch(plain, keep=0.5)
+    for form, inner in forms.items():
+        torch.testing.assert_close(plain(*inner[:2]), plain(*spectra[:2]), msg=form)
+        torch.testing.assert_close(kd.on_spectra(*inner), kd.on_spectra(*spectra), msg=form)
+
+
+def test_the_gradient_has_the_form_of_the_signal() -> None:
+    student = torch.view_as_real(Stft()(WAVES[0])).clone().requires_grad_()
+    DISPatch(BIN_LOSSES["dfkd"](), keep=0.5).on_spectra(student, *map(Stft(), WAVES[1:])).backward()
+    assert student.grad is not None
+    assert student.grad.shape == student.shape
+    wave = WAVES[0][:, None].clone().requires_grad_()
+    EVERY_SIGNAL_OBJECTIVE[0](wave, WAVES[1]).backward()
+    assert wave.grad is not None
+
+
+def test_channels_are_no_clips_of_another_batch() -> None:
+    wave = torch.zeros(2, 1, 800)
+    for objective in (DISPatch(BIN_LOSSES["l2"]()), EVERY_SIGNAL_OBJECTIVE[0]):
+        with pytest.raises(ValueError, match=r"\(2, 1, 800\)"):
+            objective(wave, wave.reshape(1, 2, 800))
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (2, 5, 7), (2, 5, 7, 3)])
+def test_what_is_no_spectrogram_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="a spectrogram is complex"):
+        spectra_of(torch.zeros(shape))
