@@ -9,7 +9,6 @@ pairs/vbdemand_test of SEDISTILL_DATA), whose first files are joined; without it
 """
 
 import argparse
-import csv
 import os
 import statistics
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 import numpy as np
+from results_csv import RESULTS, write_results
 
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.composite import Distances, frame_distances
@@ -33,7 +33,6 @@ from tests.evaluation.signals import noise, speech_like
 RATE = 16_000
 SECONDS = 10
 COMPOSITES = ("csig", "cbak", "covl")
-RESULTS = Path(__file__).parent / "results"
 REAL_PAIRS = "pairs/vbdemand_test"
 
 
@@ -47,7 +46,7 @@ def main() -> None:
     folder = options.data or (Path(data) / REAL_PAIRS if data else None)
     clean, noisy = joined_pairs(folder) if folder else generated_clip()
     kind = "real" if folder else "generated"
-    report([measure(clean, noisy, options.rounds, kind)], options.output / f"composite-{kind}.csv")
+    write_results([measure(clean, noisy, options.rounds, kind)], options.output / f"composite-{kind}.csv")
 
 
 def joined_pairs(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -101,15 +100,6 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
-
-
-def report(rows: list[dict[str, object]], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    print(path.read_text(encoding="utf-8"), end="")
 
 
 if __name__ == "__main__":

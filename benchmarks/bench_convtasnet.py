@@ -9,7 +9,6 @@ ratios are taken within a round. Time is CPU time of the process. Writes benchma
 """
 
 import argparse
-import csv
 import platform
 import statistics
 import time
@@ -17,12 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from results_csv import RESULTS, write_results
 from torch import Tensor, nn
 
 from sedistill.models import build_model
 from sedistill.models.convtasnet import ConvTasNet
-
-RESULTS = Path(__file__).parent / "results" / "convtasnet.csv"
 
 
 class WrittenOutNorm(nn.Module):
@@ -103,12 +101,7 @@ def main() -> None:
     options = read_options()
     torch.set_num_threads(options.threads)
     rows = [row for batch in options.batch for row in compare(options, batch)]
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"written to {RESULTS}")
+    write_results(rows, RESULTS / "convtasnet.csv")
 
 
 def read_options() -> argparse.Namespace:

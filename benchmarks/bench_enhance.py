@@ -8,7 +8,6 @@ the rows of different minutes show that. Starting takes about 2 CPU seconds, whi
 """
 
 import argparse
-import csv
 import os
 import subprocess
 import sys
@@ -17,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from results_csv import RESULTS, write_results
 
 from sedistill.models import build_model, save_model
 
-RESULTS = Path(__file__).parent / "results"
 LIMIT_MB = 1000
 
 
@@ -41,15 +40,7 @@ def main() -> None:
         for case in cases:
             rows.append(measure(Path(temporary), *case))
             print(rows[-1], flush=True)
-            write(rows, options.output / "enhance.csv")
-
-
-def write(rows: list[dict[str, object]], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+            write_results(rows, options.output / "enhance.csv")
 
 
 def measure(folder: Path, preset: str, minutes: float, sample_rate: int, channels: int) -> dict[str, object]:

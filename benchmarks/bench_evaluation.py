@@ -10,7 +10,6 @@ of 10 s are generated.
 """
 
 import argparse
-import csv
 import os
 import resource
 import statistics
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from results_csv import RESULTS, write_results
 
 from sedistill.audio.files import write
 from sedistill.data.fixed_sets import FixedSet
@@ -28,7 +28,6 @@ from sedistill.evaluation.metrics import DEFAULT_METRICS, metrics_named
 from sedistill.models import build_model
 
 RATE = 16_000
-RESULTS = Path(__file__).parent / "results"
 PRESETS = ("convtasnet-tiny", "convtasnet-dispatch-student", "convtasnet-dispatch-teacher")
 REAL_PAIRS = "pairs/vbdemand_test"
 
@@ -50,7 +49,7 @@ def main() -> None:
             system = systems_of([build_model(preset)], correct_level=True)
             rows.append(measure(f"noisy and {preset}", [NOISY_SYSTEM, *system], pairs, options.rounds))
     kind = "real" if folder else "generated"
-    report([{**row, "data": kind} for row in rows], options.output / f"evaluation-{kind}.csv")
+    write_results([{**row, "data": kind} for row in rows], options.output / f"evaluation-{kind}.csv")
 
 
 def real_pairs() -> Path | None:
@@ -99,15 +98,6 @@ def timed_evaluation(systems: list[System], pairs: FixedSet, workers: int) -> tu
 def cpu_seconds() -> float:
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def report(rows: list[dict[str, object]], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    print(path.read_text(encoding="utf-8"), end="")
 
 
 if __name__ == "__main__":

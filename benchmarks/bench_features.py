@@ -10,14 +10,13 @@ in MB a clip (of the student's, autograd keeps most in any case).
 """
 
 import argparse
-import csv
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
+from results_csv import RESULTS, note_of, write_results
 from torch import Tensor, nn
 
 from sedistill.distill.attention import AttentionTransfer
@@ -30,7 +29,6 @@ from sedistill.models import build_model
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.tasks import FeatureTaps, Task
 
-RESULTS = Path(__file__).parent / "results" / "features.csv"
 STUDENT, TEACHER = "manner-s-1.5gf", {"preset": "manner-s", "channels": 12}
 PAIRS = [(f"{part}.3", f"{part}.{depth}") for part in ("encoder", "decoder") for depth in (3, 4)]
 LIMIT = 1.1
@@ -63,7 +61,8 @@ def main() -> None:
     for name, variant in others.items():
         ratios = [with_it / plain for with_it, plain in zip(times[name], times["base"], strict=True)]
         rows.append(row(name, ratios, variant.kept_megabytes(batch)))
-    write(rows, times["base"], options)
+    base = f"{options.rounds} rounds, base {statistics.median(times['base']):.2f} CPU s"
+    write_results(rows, RESULTS / "features.csv", f"{note_of(options)}, {base}")
 
 
 def layer_attention(student: nn.Module, teacher: nn.Module) -> LayerAttention:
@@ -154,19 +153,6 @@ def row(name: str, ratios: list[float], kept: dict[str, float]) -> dict[str, obj
         "kept_student_mb": f"{kept['student']:.2f}",
         "kept_teacher_mb": f"{kept['teacher']:.2f}",
     }
-
-
-def write(rows: list[dict[str, object]], base: list[float], options: argparse.Namespace) -> None:
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        file.write(
-            f"# torch {torch.__version__}, {options.threads} threads, batch {options.batch} x "
-            f"{options.seconds} s, {options.rounds} rounds, base {statistics.median(base):.2f} CPU s\n"
-        )
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"written to {RESULTS}")
 
 
 if __name__ == "__main__":

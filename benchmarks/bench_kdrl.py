@@ -13,7 +13,6 @@ that of one process a variant, less that of one which only builds the student an
 
 import argparse
 import copy
-import csv
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from results_csv import RESULTS, note_of, write_results
 from torch import Tensor, nn
 
 from sedistill import build_model
@@ -31,7 +31,6 @@ from sedistill.training.kdrl.policy import Policy
 from sedistill.training.kdrl.settings import KDRLSettings
 from sedistill.training.kdrl.step import DISTANCES, KDRLStep
 
-RESULTS = Path(__file__).parent / "results" / "kdrl.csv"
 NETWORKS = (
     "wave-u-net-12",
     "wave-u-net-25",
@@ -60,7 +59,7 @@ def main() -> None:
         print(peak_megabytes(network, variant, options))
         return
     rows = [row for network in options.networks for row in compare(network, options)]
-    write(rows, options)
+    write_results(rows, RESULTS / "kdrl.csv", note_of(options))
 
 
 def compare(network: str, options: argparse.Namespace) -> list[dict[str, object]]:
@@ -189,19 +188,6 @@ def peak_megabytes(network: str, variant: str, options: argparse.Namespace) -> f
     # Not getrusage: its peak begins with that of the process that started this one.
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
-def write(rows: list[dict[str, object]], options: argparse.Namespace) -> None:
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        file.write(
-            f"# torch {torch.__version__}, {options.threads} threads, "
-            f"batch {options.batch} x {options.seconds} s\n"
-        )
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"written to {RESULTS}")
 
 
 if __name__ == "__main__":

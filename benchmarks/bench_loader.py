@@ -9,7 +9,6 @@ FOLDER holds clean/ and noise/ (also taken from SEDISTILL_DATA); without it, sou
 """
 
 import argparse
-import csv
 import os
 import statistics
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from results_csv import RESULTS, write_results
 
 from sedistill.audio.files import write
 from sedistill.data.corpus import Clip, Corpus
@@ -26,7 +26,6 @@ from sedistill.data.mixing import Material, MixingSettings, Mixture, make_mixtur
 from sedistill.data.prepare import prepare
 
 RATE = 16_000
-RESULTS = Path(__file__).parent / "results"
 Segment = tuple[Path, int, int]
 
 
@@ -158,12 +157,7 @@ def row(what: str, values: list[float], wanted: str) -> dict[str, object]:
 def report(rows: list[dict[str, object]], path: Path) -> None:
     for line in rows:
         print(f"{line['median']:>9}  [{line['lowest']} to {line['highest']}, n={line['n']}]  {line['what']}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"written to {path}")
+    write_results(rows, path)
 
 
 if __name__ == "__main__":

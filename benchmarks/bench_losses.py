@@ -8,15 +8,14 @@ would write it by hand: mean of (|STFT(student)| - |STFT(teacher)|)^2.
 """
 
 import argparse
-import csv
 import os
 import random
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
+from results_csv import RESULTS, write_results
 from torch import Tensor
 
 from sedistill import (
@@ -35,7 +34,6 @@ from sedistill.distill.frame_kl import FrameKL
 from sedistill.distill.subband import SubbandKD
 from sedistill.distill.waveform import WaveformL1, WaveformL2
 
-RESULTS = Path(__file__).parent / "results" / "losses.csv"
 YARDSTICK = "L2, written by hand"
 FULL_METHOD = "DFKD + DISPatch + MSSP"
 LIMIT = 3.0
@@ -156,11 +154,7 @@ def write(rows: list[dict[str, object]], options: argparse.Namespace) -> None:
         "torch": torch.__version__,
         "load": round(os.getloadavg()[0], 1),
     }
-    with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0], *facts])
-        writer.writeheader()
-        writer.writerows(row | facts for row in rows)
-    print(f"written to {RESULTS}")
+    write_results([row | facts for row in rows], RESULTS / "losses.csv")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Writes benchmarks/results/networks.csv.
 """
 
 import argparse
-import csv
 import platform
 import statistics
 import time
@@ -20,11 +19,11 @@ from typing import Any
 
 import torch
 from plain import plain_twin
+from results_csv import RESULTS, write_results
 from torch import Tensor, nn
 
 from sedistill.models import build_model
 
-RESULTS = Path(__file__).parent / "results" / "networks.csv"
 NETWORKS: dict[str, str | Mapping[str, Any]] = {
     "manner-s-1.5gf": "manner-s-1.5gf",
     "manner-b, 24 channels": {"preset": "manner-b", "channels": 24},
@@ -52,12 +51,7 @@ def main() -> None:
                         f"{key}: {value}" for key, value in entry.items() if key not in ("torch", "cpu")
                     )
                 )
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"written to {RESULTS}")
+    write_results(rows, RESULTS / "networks.csv")
 
 
 def read_options() -> argparse.Namespace:

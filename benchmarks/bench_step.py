@@ -10,19 +10,16 @@ round, its median is quoted.
 """
 
 import argparse
-import csv
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
+from results_csv import RESULTS, note_of, write_results
 
 from sedistill import DFKDLoss, DISPatch, MultiScalePatches, build_model
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.tasks import Task
-
-RESULTS = Path(__file__).parent / "results" / "step.csv"
 
 
 def main() -> None:
@@ -39,7 +36,7 @@ def main() -> None:
     for preset, limit in (("convtasnet-dispatch-student", 1.1), ("convtasnet-tiny", 1.5)):
         rows.append(kept_teacher_over_none(preset, limit, options))
     rows += shares_of_live_step(options)
-    write(rows, options)
+    write_results(rows, RESULTS / "step.csv", note_of(options))
 
 
 def kept_teacher_over_none(preset: str, limit: float, options: argparse.Namespace) -> dict[str, object]:
@@ -140,19 +137,6 @@ def row(what: str, ratios: list[float], limit: float) -> dict[str, object]:
     print(f"{what}: {median:.4f} [{min(ratios):.4f}..{max(ratios):.4f}], at most {limit}")
     return {"what": what, "median": f"{median:.4f}", "min": f"{min(ratios):.4f}", "max": f"{max(ratios):.4f}",
             "limit": limit}  # fmt: skip
-
-
-def write(rows: list[dict[str, object]], options: argparse.Namespace) -> None:
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        file.write(
-            f"# torch {torch.__version__}, {options.threads} threads, "
-            f"batch {options.batch} x {options.seconds} s\n"
-        )
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"written to {RESULTS}")
 
 
 if __name__ == "__main__":

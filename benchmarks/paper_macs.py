@@ -12,7 +12,6 @@ it. Half a minute on one core. Writes benchmarks/results/paper-macs.csv too.
 """
 
 import argparse
-import csv
 import importlib
 import importlib.metadata
 import platform
@@ -24,14 +23,13 @@ from types import ModuleType
 
 import torch
 from plain import PlainConvTasNet, plain_twin
+from results_csv import RESULTS, write_results
 from torch import nn
 
 from sedistill.comparing.page import TextTable, markdown_table
 from sedistill.models import build_model
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
-
-RESULTS = Path(__file__).parent / "results" / "paper-macs.csv"
 
 
 @dataclass(frozen=True)
@@ -278,11 +276,7 @@ def cells(row: dict[str, object]) -> list[str]:
 def write_csv(sections: dict[str, list[dict[str, object]]]) -> None:
     rows = [{"paper": paper, **row} for paper, section in sections.items() for row in section]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_results([{**dict.fromkeys(columns, ""), **row} for row in rows], RESULTS / "paper-macs.csv")
 
 
 if __name__ == "__main__":
