@@ -23,7 +23,7 @@ from results_csv import RESULTS, write_results
 from sedistill.audio.files import write
 from sedistill.data.corpus import Clip, Corpus
 from sedistill.data.mixing import Material, MixingSettings, Mixture, make_mixture, plan_mixture
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 
 RATE = 16_000
 Segment = tuple[Path, int, int]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.comparing.command import compare as compare
     from sedistill.data.fixed_sets import mix as mix
     from sedistill.data.mixing import MixingSettings as MixingSettings
-    from sedistill.data.prepare import prepare as prepare
+    from sedistill.data.preparation import prepare as prepare
     from sedistill.distill.attention import AttentionTransfer as AttentionTransfer
     from sedistill.distill.bin_losses import BinLoss as BinLoss
     from sedistill.distill.bin_losses import ComplexL1 as ComplexL1
@@ -112,7 +112,7 @@ _HOMES = {
     "build_model": "models.presets",
     "load_model": "models.saving",
     "save_model": "models.saving",
-    "prepare": "data.prepare",
+    "prepare": "data.preparation",
     "mix": "data.fixed_sets",
     "MixingSettings": "data.mixing",
     "train": "training.run",

@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 import yaml
 
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.reproducing.shipped import copy_recipes

@@ -13,7 +13,7 @@ from sedistill.audio.files import write
 from sedistill.comparing import compare
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet, mix
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.enhancing import enhance_files
 from sedistill.evaluation.evaluate import evaluate_models
 from sedistill.evaluation.scores import load_scores

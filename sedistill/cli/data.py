@@ -60,7 +60,7 @@ def prepare(
     overwrite: Overwrite = False,
 ) -> None:
     """Check every file of a corpus and write a readable manifest."""
-    from sedistill.data.prepare import prepare as run
+    from sedistill.data.preparation import prepare as run
 
     summary = run(
         output, root=root, clean=clean, noise=noise, noisy=noisy, layout=layout,

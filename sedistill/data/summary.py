@@ -1,7 +1,7 @@
 """What `prepare` tells its user: one screen about a corpus."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -9,8 +9,11 @@ from typing import Any
 
 from sedistill.audio.listing import NO_AUDIO, OTHER_FORMAT, Unread, told_by_suffix
 from sedistill.audio.resampling import RESAMPLER
-from sedistill.data.corpus import Corpus
-from sedistill.reading import shown
+from sedistill.csv_files import csv_writer
+from sedistill.data.corpus import Clip, Corpus
+from sedistill.data.file_checks import MISFITS, Finding
+from sedistill.data.layouts import Source
+from sedistill.reading import NAMES, shown
 
 EXCLUDED = "excluded.csv"
 TOO_SHORT_TO_SPLIT = "too short to split in time"
@@ -101,3 +104,56 @@ def _count_lines(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
         duration = timedelta(seconds=round(count["hours"] * 3600))
         lines.append(f"  {split:<17}{kind:<7}{count['files']:>8}{duration!s:>11}{count['groups']:>9}")
     return [*lines, "  (groups: speakers, noise classes, or single files of a flat folder)"]
+
+
+def told_of_misfits(excluded: Iterable[Excluded]) -> list[str]:
+    """A sentence when pairs were left out because their two files do not fit."""
+    found = [one for one in excluded if one.reason in MISFITS.values()][::2]
+    if not found:
+        return []
+    example = f"{Path(found[0].path).name}: {found[0].detail}"
+    count = f"{len(found)} pair does" if len(found) == 1 else f"{len(found)} pairs do"
+    return [f"{count} not fit and {'is' if len(found) == 1 else 'are'} left out, for example {example}"]
+
+
+def told_of_trusted(
+    sources: Sequence[tuple[Source, ...]], findings: Sequence[tuple[Finding, ...]]
+) -> list[str]:
+    """A sentence when pairs are kept although their two files do not seem to fit."""
+    found = [
+        (both[0].path, one[0].misfit) for both, one in zip(sources, findings, strict=True) if one[0].misfit
+    ]
+    if not found:
+        return []
+    name, misfit = found[0]
+    count = "1 pair does" if len(found) == 1 else f"{len(found)} pairs do"
+    return [f"{count} not seem to fit, kept as told by --trust-pairs, for example {shown(name)}: {misfit}"]
+
+
+def told_of_pairs(findings: Iterable[tuple[Finding, ...]]) -> list[str]:
+    """What was done to pairs, or is odd about them."""
+    pairs = [found for found in findings if len(found) == 2 and not found[0].reason]
+    shifted = sum(noisy.start != clean.start for noisy, clean in pairs)
+    inverted = sum(noisy.is_inverted for noisy, _ in pairs)
+    notes = [f"Shifted so that noisy and clean fit: {shifted} pairs"] if shifted else []
+    return notes + ([f"Noisy has the opposite polarity of clean in {inverted} pairs"] if inverted else [])
+
+
+def missing_splits(clips: Iterable[Clip], noise_only: Iterable[str]) -> list[str]:
+    """Splits that one needed kind has and the other lacks, which makes them useless for mixing."""
+    present: dict[str, set[str]] = {}
+    for clip in clips:
+        if not clip.pair:
+            present.setdefault(clip.split, set()).add(clip.kind)
+    return [
+        f"the split {split} has {', '.join(kinds)} only, and needs clean and noise to make mixtures"
+        for split, kinds in present.items()
+        if len(kinds) == 1 and split not in noise_only
+    ]
+
+
+def write_excluded(path: Path, excluded: Iterable[Excluded]) -> None:
+    with path.open("w", newline="", **NAMES) as file:
+        writer = csv_writer(file)
+        writer.writerow(["path", "reason", "detail"])
+        writer.writerows((one.path, one.reason, one.detail) for one in excluded)

@@ -40,7 +40,7 @@ def require_packages() -> None:
 
 
 def make_corpus(demo: Demo) -> None:
-    from sedistill.data.prepare import prepare
+    from sedistill.data.preparation import prepare
     from sedistill.demo.corpus import make_demo_corpus
 
     recordings, corpus = demo.place("recordings"), demo.place("corpus")

@@ -13,7 +13,7 @@ from typing import Any
 
 from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.mixing import MixingSettings
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.devices import choose_device, limit_threads
 from sedistill.distilling.folder import CHECKED, CORPUS, ENHANCED, RECIPES, SCORES, STUDENT, ResultFolder
 from sedistill.distilling.plan import TEST_SECONDS, VALID_SECONDS

@@ -14,7 +14,7 @@ from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.grid_sets import write_grid_set
 from sedistill.data.pair_alignment import check_all
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.data.set_files import FACTS as SET_FACTS
 from sedistill.errors import UserError
 from sedistill.reproducing.table import CorpusSettings, Scale, SetSettings

@@ -7,7 +7,7 @@ import pytest
 import soundfile as sf
 
 from sedistill.audio.files import AudioFileError, probe, read
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.enhancing.files import enhance_files
 from sedistill.errors import UserError
 from sedistill.models.presets import build_model

@@ -17,7 +17,7 @@ from sedistill.comparing import compare
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.mixing import MixingSettings
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import evaluate_models
 from sedistill.models.presets import build_model

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 
 from .sounds import pairs, speech_and_noise
 

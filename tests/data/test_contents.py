@@ -14,7 +14,7 @@ from sedistill.data.contents import FILES, look, read_contents, write_contents
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.mixing import MixingSettings
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 
 from .from_before import without_hashes

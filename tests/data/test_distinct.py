@@ -9,7 +9,7 @@ from sedistill.data.corpus import Corpus
 from sedistill.data.distinct import count_distinct, distinct_text, few_warning
 from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.mixing import MixingSettings
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.data.set_files import Row
 
 from .from_before import without_hashes

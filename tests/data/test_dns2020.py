@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sedistill.data.expected_counts import PUBLISHED
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 
 from .sounds import noise, save, speech

@@ -11,7 +11,7 @@ from sedistill.audio import levels
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.grid_sets import Grid, GridSettings, grid_settings, write_grid_set
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 
 from .sounds import RATE, noise, save, speech

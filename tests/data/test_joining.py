@@ -6,7 +6,7 @@ import pytest
 
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import mix
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 from tests.data.sounds import noise, pairs, save, speech, speech_and_noise
 

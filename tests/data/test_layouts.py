@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sedistill.data.layouts import Listing, find_sources
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 
 from .sounds import noise, save, speech

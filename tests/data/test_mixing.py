@@ -20,7 +20,7 @@ from sedistill.data.mixing import (
     mixing_settings,
     plan_mixture,
 )
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.data.randomness import philox
 from sedistill.errors import UserError
 

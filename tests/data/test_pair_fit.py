@@ -24,7 +24,7 @@ from sedistill.data.pair_fit import (
     measure_fit,
     shared_part,
 )
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 
 from .sounds import RATE, save

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.partners import NO_PARTNER, find_partners
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 
 from .sounds import noise, save, speech

@@ -12,7 +12,7 @@ from sedistill.data.layouts import find_sources
 from sedistill.data.layouts.recording_names import find_recordings
 from sedistill.data.layouts.speakers import find_speakers
 from sedistill.data.layouts.split_names import find_split_folders, split_named
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.data.splitting import assign_splits, find_leaks
 from sedistill.errors import UserError
 

@@ -12,7 +12,7 @@ from sedistill.data.expected_counts import PUBLISHED
 from sedistill.data.grid_sets import Grid, GridSettings, write_grid_set
 from sedistill.data.layouts import timit_noisex92
 from sedistill.data.layouts.timit_noisex92 import SENTENCES, TEST_NOISES, TRAINING_NOISES
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 
 from .sounds import RATE, noise, save, speech

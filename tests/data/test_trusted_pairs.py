@@ -12,7 +12,7 @@ from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet, mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.pair_alignment import check_all, check_some
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import evaluate_models
 from sedistill.models.presets import build_model

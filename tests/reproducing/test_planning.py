@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 from sedistill.reproducing import step_time, timing
 from sedistill.reproducing.command import reproduce

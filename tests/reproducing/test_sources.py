@@ -8,7 +8,7 @@ import soundfile as sf
 
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 from sedistill.reproducing.sources import (
     Sources,

@@ -12,7 +12,7 @@ from sedistill.audio.spectrum import Stft
 from sedistill.data.batches import CropDataset, FixedDataset, MixtureDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixing import MixingSettings
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
 from sedistill.errors import UserError

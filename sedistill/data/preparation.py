@@ -8,26 +8,34 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sedistill.audio.resampling import RESAMPLER
-from sedistill.csv_files import csv_writer
+from sedistill.data.copies import original, split_rank, without_copies
 from sedistill.data.corpus import FACTS, Clip, Corpus
 from sedistill.data.expected_counts import LeftOut, compare
-from sedistill.data.file_checks import MISFITS, SHORTEST_SECONDS, Finding, Job, check
+from sedistill.data.file_checks import SHORTEST_SECONDS, Finding, Job, check
 from sedistill.data.joining import joined_with, refuse_unjoinable
 from sedistill.data.layouts import Listing, Source, find_sources
-from sedistill.data.layouts.timit_noisex92 import SIMILAR
 from sedistill.data.pair_fit import TRUSTED
 from sedistill.data.splitting import assign_splits, find_leaks
-from sedistill.data.summary import AUDIO_ROOT, EXCLUDED, TOO_SHORT_TO_SPLIT, Excluded, PrepareSummary
+from sedistill.data.summary import (
+    AUDIO_ROOT,
+    EXCLUDED,
+    TOO_SHORT_TO_SPLIT,
+    Excluded,
+    PrepareSummary,
+    missing_splits,
+    told_of_misfits,
+    told_of_pairs,
+    told_of_trusted,
+    write_excluded,
+)
 from sedistill.data.unused import unused_files
 from sedistill.errors import UserError
 from sedistill.parallel import parallel_map
 from sedistill.provenance import Provenance
-from sedistill.reading import NAMES, shown
 from sedistill.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
 
 LONGEST_NAME = 140
 """Bytes in the name of a converted file; longer ones are cut, and told apart by a hash."""
-SPLIT_ORDER = ("train", "valid", "test", "test_with_reverb", SIMILAR)
 
 
 def prepare(
@@ -104,7 +112,7 @@ def prepare(
         )
         _remove_unused(folder / AUDIO_ROOT, summary.corpus)
         summary.corpus.save(folder)
-        _write_excluded(folder / EXCLUDED, summary.excluded)
+        write_excluded(folder / EXCLUDED, summary.excluded)
     return summary
 
 
@@ -161,11 +169,11 @@ def _summarize(
                 excluded.append(Excluded(path, finding.reason, finding.detail))
             else:
                 clips.append(_clip(source, finding))
-    clips, copies = _without_copies(clips, listing)
+    clips, copies = without_copies(clips, listing)
     shortest = {kind: round(seconds * sample_rate) for kind, seconds in SHORTEST_SECONDS.items()}
     clips, cut, warnings = assign_splits(clips, listing.shares, seed, shortest, listing.in_time)
     excluded += copies
-    excluded += [Excluded(_original(clip, listing), TOO_SHORT_TO_SPLIT, why) for clip, why in cut]
+    excluded += [Excluded(original(clip, listing), TOO_SHORT_TO_SPLIT, why) for clip, why in cut]
     _refuse_useless(listing, clips, excluded, one_kind=earlier is not None)
     roots = dict(listing.roots)
     if any(clip.source for clip in clips):
@@ -174,10 +182,10 @@ def _summarize(
         joined = joined_with(earlier, clips, roots)
         clips, roots = joined.clips, joined.roots
         excluded += [
-            Excluded(_original(clip, listing), "exact copy", f"the same audio as one of {earlier.folder}")
+            Excluded(original(clip, listing), "exact copy", f"the same audio as one of {earlier.folder}")
             for clip in joined.copies
         ]
-    clips.sort(key=lambda clip: (_split_rank(clip.split), clip.kind, clip.root, clip.path, clip.start))
+    clips.sort(key=lambda clip: (split_rank(clip.split), clip.kind, clip.root, clip.path, clip.start))
     converted = len({(clip.root, clip.path) for clip in clips if clip.source})
     published, rates = compare(listing.parts, clips, _by_root(listing, excluded), sample_rate)
     excluded += unused
@@ -188,44 +196,11 @@ def _summarize(
         facts[TRUSTED] = True
     corpus = Corpus.from_clips(output, clips, sample_rate, roots, facts)
     warnings = [*listing.warnings, *rates, *warnings, *find_leaks(clips, listing.unknown)]
-    warnings += _missing_splits(clips, listing.noise_only)
-    warnings += [*_misfits(excluded), *_trusted_misfits(sources, findings)]
-    notes = [*listing.notes, *_told_of_pairs(findings)]
+    warnings += missing_splits(clips, listing.noise_only)
+    warnings += [*told_of_misfits(excluded), *told_of_trusted(sources, findings)]
+    notes = [*listing.notes, *told_of_pairs(findings)]
     clipped = sum(clip.clipped_share > 0.001 for clip in clips)
     return PrepareSummary(output, corpus, excluded, converted, clipped, warnings, published, notes)
-
-
-def _misfits(excluded: Iterable[Excluded]) -> list[str]:
-    """A sentence when pairs were left out because their two files do not fit."""
-    found = [one for one in excluded if one.reason in MISFITS.values()][::2]
-    if not found:
-        return []
-    example = f"{Path(found[0].path).name}: {found[0].detail}"
-    count = f"{len(found)} pair does" if len(found) == 1 else f"{len(found)} pairs do"
-    return [f"{count} not fit and {'is' if len(found) == 1 else 'are'} left out, for example {example}"]
-
-
-def _trusted_misfits(
-    sources: Sequence[tuple[Source, ...]], findings: Sequence[tuple[Finding, ...]]
-) -> list[str]:
-    """A sentence when pairs are kept although their two files do not seem to fit."""
-    found = [
-        (both[0].path, one[0].misfit) for both, one in zip(sources, findings, strict=True) if one[0].misfit
-    ]
-    if not found:
-        return []
-    name, misfit = found[0]
-    count = "1 pair does" if len(found) == 1 else f"{len(found)} pairs do"
-    return [f"{count} not seem to fit, kept as told by --trust-pairs, for example {shown(name)}: {misfit}"]
-
-
-def _told_of_pairs(findings: Iterable[tuple[Finding, ...]]) -> list[str]:
-    """What was done to pairs, or is odd about them."""
-    pairs = [found for found in findings if len(found) == 2 and not found[0].reason]
-    shifted = sum(noisy.start != clean.start for noisy, clean in pairs)
-    inverted = sum(noisy.is_inverted for noisy, _ in pairs)
-    notes = [f"Shifted so that noisy and clean fit: {shifted} pairs"] if shifted else []
-    return notes + ([f"Noisy has the opposite polarity of clean in {inverted} pairs"] if inverted else [])
 
 
 def _by_root(listing: Listing, excluded: Iterable[Excluded]) -> list[LeftOut]:
@@ -286,49 +261,6 @@ def _clip(source: Source, finding: Finding) -> Clip:
     )
 
 
-def _original(clip: Clip, listing: Listing) -> str:
-    root, path = clip.source.split("/", 1) if clip.source else (clip.root, clip.path)
-    return str(listing.roots[root] / path)
-
-
-def _without_copies(clips: Sequence[Clip], listing: Listing) -> tuple[list[Clip], list[Excluded]]:
-    """Keep one of each set of exact copies: that of the latest split, so that test sets stay whole.
-
-    A noise file that is also clean speech is left out as well. Pairs count as copies when noisy and clean
-    both are: one clean recording under several noises is usual.
-    """
-    keys = _copy_keys(clips)
-    first_of: dict[str, Clip] = {}
-    dropped: dict[str, str] = {}
-
-    def precedence(number: int) -> tuple[bool, int, int]:
-        return clips[number].kind == "noise", -_split_rank(clips[number].split), number
-
-    for number in sorted(range(len(clips)), key=precedence):
-        clip = clips[number]
-        kept = first_of.setdefault(keys[number], clip)
-        # The other file of a pair has the same key, and is no copy.
-        if kept is not clip and not (clip.pair and clip.pair == kept.pair):
-            dropped[f"{clip.root}/{clip.path}"] = _original(kept, listing)
-    remaining = [clip for clip in clips if f"{clip.root}/{clip.path}" not in dropped]
-    copies = [(clip, dropped.get(f"{clip.root}/{clip.path}")) for clip in clips]
-    return remaining, [
-        Excluded(_original(clip, listing), "exact copy", f"the same audio as {kept}")
-        for clip, kept in copies
-        if kept
-    ]
-
-
-def _copy_keys(clips: Sequence[Clip]) -> list[str]:
-    hashes: dict[str, dict[str, str]] = {}
-    for clip in clips:
-        if clip.pair:
-            hashes.setdefault(clip.pair, {})[clip.kind] = clip.audio_sha256
-    return [
-        "{noisy} {clean}".format(**hashes[clip.pair]) if clip.pair else clip.audio_sha256 for clip in clips
-    ]
-
-
 def _refuse_useless(
     listing: Listing, clips: Iterable[Clip], excluded: Sequence[Excluded], one_kind: bool
 ) -> None:
@@ -372,29 +304,5 @@ def _counts(clips: Sequence[Clip], sample_rate: int) -> dict[str, dict[str, Any]
             "hours": round(sum(clip.frames for clip in cells[split, kind]) / sample_rate / 3600, 5),
             "groups": len({clip.group for clip in cells[split, kind]}),
         }
-        for split, kind in sorted(cells, key=lambda cell: (_split_rank(cell[0]), cell[1]))
+        for split, kind in sorted(cells, key=lambda cell: (split_rank(cell[0]), cell[1]))
     }
-
-
-def _missing_splits(clips: Iterable[Clip], noise_only: Iterable[str]) -> list[str]:
-    """Splits that one needed kind has and the other lacks, which makes them useless for mixing."""
-    present: dict[str, set[str]] = {}
-    for clip in clips:
-        if not clip.pair:
-            present.setdefault(clip.split, set()).add(clip.kind)
-    return [
-        f"the split {split} has {', '.join(kinds)} only, and needs clean and noise to make mixtures"
-        for split, kinds in present.items()
-        if len(kinds) == 1 and split not in noise_only
-    ]
-
-
-def _split_rank(split: str) -> int:
-    return SPLIT_ORDER.index(split) if split in SPLIT_ORDER else -1
-
-
-def _write_excluded(path: Path, excluded: Iterable[Excluded]) -> None:
-    with path.open("w", newline="", **NAMES) as file:
-        writer = csv_writer(file)
-        writer.writerow(["path", "reason", "detail"])
-        writer.writerows((one.path, one.reason, one.detail) for one in excluded)

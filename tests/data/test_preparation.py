@@ -12,7 +12,7 @@ import yaml
 from sedistill.audio.files import read_mono, write, write_blocks
 from sedistill.data.corpus import Clip, Corpus
 from sedistill.data.file_checks import Job, check
-from sedistill.data.prepare import prepare
+from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 
 from .sounds import RATE, noise, pairs, save, speech, speech_and_noise
@@ -376,7 +376,7 @@ def test_an_interrupted_preparation_leaves_nothing(tmp_path: Path, monkeypatch: 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sedistill.data.prepare.parallel_map", interrupted)
+    monkeypatch.setattr("sedistill.data.preparation.parallel_map", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(tmp_path / "corpus", clean=clean, noise=noises)
     assert [path.name for path in tmp_path.iterdir()] == ["sounds"]
