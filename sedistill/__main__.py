@@ -29,7 +29,7 @@ def main() -> None:
 
             run()
         finally:
-            ignore_signals()  # it only winds up, and must not seem to have failed
+            ignore_signals()  # the work is done: a signal now must not look like a failure
 
 
 if __name__ == "__main__":

@@ -18,7 +18,12 @@ def reproduce(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where all lands.", show_default="reproduced/PAPER-SCALE"),
+        typer.Option(
+            "--output",
+            "-o",
+            help="The folder of runs, scores and tables.",
+            show_default="reproduced/PAPER-SCALE",
+        ),
     ] = None,
     scale: Annotated[str, typer.Option(help="full: as in the paper; small: for two CPU cores.")] = "full",
     seeds: Annotated[int, typer.Option(min=1, max=10_000, help="Seeds of every row.")] = 1,
@@ -28,7 +33,7 @@ def reproduce(
     jobs: Annotated[int, typer.Option(min=1, max=1024, help="Trainings at a time.")] = 1,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="key=value", help="Change every recipe; for rehearsals."),
+        typer.Option("--set", metavar="key=value", help="Change every recipe; for trials."),
     ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print runs, hours (measured here) and disk, and stop.")

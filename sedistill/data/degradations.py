@@ -1,4 +1,4 @@
-"""What a recording suffers besides noise: a room, a narrow band, a codec. Waveforms are (T,) float32.
+"""How a recording is degraded besides noise: by a room, a narrow band, a codec. Waveforms are (T,) float32.
 
 Rooms are simulated: an impulse and behind it Gaussian noise that decays exponentially, which is what is
 known of a room's late part without its walls. Nothing here shifts the sound.

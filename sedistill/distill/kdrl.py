@@ -1,4 +1,4 @@
-"""KDRL: a policy network decides, clip by clip, how much the student listens to its teacher.
+"""KDRL: a policy network decides, clip by clip, how much the teacher weighs beside the clean speech.
 
 Source: "Speech Enhancement Using Dynamic Learning in Knowledge Distillation via Reinforcement Learning"
 (2023), section III.

@@ -50,7 +50,7 @@ class LayerAttention(nn.Module):
     The teacher's values are layer-normalized (width), and their maps stay as drawn (orthogonal): targets that
     could be trained would collapse to something easy. With a normalization alone they still can, since behind
     a ReLU one map to a single direction turns every frame into the same vector. Queries and keys are
-    layer-normalized too, so that large activations do not harden the softmax at birth.
+    layer-normalized too, so that large activations do not saturate the softmax at the start.
 
     student_sizes, teacher_sizes: values of one frame (channels, times frequencies) by tapped module.
     width: of the common space.
@@ -139,7 +139,7 @@ class LayerAttention(nn.Module):
         """The loss, and what to log of it by name (0-dim, without gradient).
 
         "loss"; "entropy" of the weights, 1 where all teacher layers weigh alike, 0 where one has all (and
-        where there is but one); "top/NAME", the share of (clip, student layer) that listen most to that
+        where there is but one); "top/NAME", the share of (clip, student layer) that weigh most that
         teacher layer.
         """
         ours = [

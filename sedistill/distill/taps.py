@@ -26,7 +26,7 @@ class Taps:
     names: as `network.named_modules()` gives them. whose: the word for the network in messages.
 
     Of a tuple the first item is taken. The network is not changed: nothing enters its state_dict, and copies
-    and pickles of it keep nothing. Activations stay alive until they are taken, so take them every step, or
+    and pickles of it keep nothing. Activations stay in memory until they are taken: take them every step, or
     set `watching` to False for a while.
 
     Raises UserError for a name that the network does not have or that cannot run by itself, in the forward

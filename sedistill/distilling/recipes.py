@@ -62,7 +62,7 @@ def student_recipe(
 
 
 def alone_recipe() -> dict[str, Any]:
-    """What the twin's differs in."""
+    """What the recipe of the student without a teacher differs in."""
     return {"base": f"{DISTILLED}.yaml", "name": ALONE, "teacher": None, "objectives": []}
 
 

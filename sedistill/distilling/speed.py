@@ -1,6 +1,6 @@
-"""How long things take on this machine, measured by doing a little of each, by the clock on the wall.
+"""How long things take on this machine, measured by doing a little of each, in wall-clock time.
 
-What else the machine does meanwhile counts: it will be doing it later, too, as far as anybody knows.
+Other work of the machine counts: it is taken to go on as long as this does.
 """
 
 import json

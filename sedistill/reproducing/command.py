@@ -40,7 +40,7 @@ def reproduce(
         only: keys of rows; the result shows all, with what there is.
         plan_only: print runs, hours and disk, and stop.
         jobs: trainings at a time, each with its share of the cores.
-        changes: key=value for every recipe, as for `sedistill train`; for rehearsals.
+        changes: key=value for every recipe, as for `sedistill train`; for trials.
 
     Returns the folder of the result; None with plan_only. Raises UserError for what the user can mend, and
     when runs failed, after everything that could be finished is written.
