@@ -59,6 +59,20 @@ def check_declared(name: str, value: object, annotation: Any) -> None:
         check_kind(name, value, tuple(kinds), f"{kinds[0].__name__}()" + " or None" * optional)
 
 
+def annotations_of(function: Any) -> dict[str, Any]:
+    """What the parameters of a function are annotated with, bounds and all; text is resolved where it can be.
+
+    Else taken as written: `get_type_hints` of Python 3.10 hides the bounds of those whose default is None.
+    """
+    given = dict(function.__annotations__)
+    if any(isinstance(one, str) for one in given.values()):
+        try:
+            return get_type_hints(function, include_extras=True)
+        except NameError:  # a name that is there for type checkers alone
+            return {name: one for name, one in given.items() if not isinstance(one, str)}
+    return given
+
+
 def alternatives(kind: Any) -> list[Any]:
     """The members of X | Y, else the type itself; Annotated is looked through."""
     if get_origin(kind) is Annotated:

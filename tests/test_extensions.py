@@ -13,12 +13,15 @@ import pytest
 import soundfile as sf
 import torch
 import yaml
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import sedistill
+from sedistill.argument_checks import annotations_of
 from sedistill.cli import app
 from sedistill.errors import UserError
 from sedistill.extensions import find_part, installed, trusting_code
+from sedistill.interpreters import python_environment
 from sedistill.training.run_folder.logs import read_metrics
 from tests.training.conftest import world as world
 from tests.training.conftest import write_recipe as write_recipe
@@ -135,6 +138,29 @@ def test_what_is_no_network_is_told(name: Any, words: str, on_path: Callable[[Pa
     on_path(EXAMPLE)
     with trusting_code(), pytest.raises(UserError, match=words):
         sedistill.build_model({"class": name})
+
+
+@pytest.mark.parametrize(
+    "command", ["train", "distil", "evaluate", "enhance", "check", "crossover", "reproduce"]
+)
+def test_commands_that_open_models_and_recipes_can_be_told_to_trust(command: str) -> None:
+    options = [option for one in get_command(app).commands[command].params for option in one.opts]  # type: ignore[attr-defined]
+    assert "--trust-code" in options
+
+
+def test_processes_of_a_command_trust_as_it_does() -> None:
+    program = "import sedistill.extensions as e; print(e.code_is_trusted())"
+    with trusting_code():
+        environment = python_environment()
+    for given, said in ((environment, "True"), (python_environment(), "False")):
+        told = subprocess.run([sys.executable, "-c", program], env=given, capture_output=True, text=True)
+        assert told.stdout.strip() == said
+
+
+def test_settings_may_be_annotated_with_names_for_checkers_alone() -> None:
+    def make(self: "Nowhere", units: int = 3, other: "float" = 1.0) -> None: ...  # type: ignore[name-defined] # noqa: F821
+
+    assert annotations_of(make) == {"units": int, "return": None}
 
 
 def test_trust_ends_with_its_block() -> None:

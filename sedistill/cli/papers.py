@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sedistill.cli.options import TrustCode
 from sedistill.errors import UserError
 
 
@@ -38,6 +39,7 @@ def reproduce(
     plan: Annotated[
         bool, typer.Option("--plan", help="Print runs, hours (measured here) and disk, and stop.")
     ] = False,
+    trust_code: TrustCode = False,
 ) -> None:
     """Train and score what a table of a paper needs, and write our numbers beside the paper's."""
     from sedistill.reproducing import reproduce as run

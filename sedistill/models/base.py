@@ -3,14 +3,14 @@
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.argument_checks import check_declared
+from sedistill.argument_checks import annotations_of, check_declared
 from sedistill.errors import UserError
 from sedistill.models.eval_mode import evaluating
 from sedistill.models.layers.memory import Memory
@@ -137,7 +137,7 @@ def _keeping_settings(make: Callable[..., None]) -> Callable[..., None]:
             bound.apply_defaults()
             _, *given = bound.arguments.items()
             settings = {name: list(value) if isinstance(value, tuple) else value for name, value in given}
-            annotations = get_type_hints(make, include_extras=True)
+            annotations = annotations_of(make)
             for name, value in settings.items():
                 check_declared(name, value, annotations.get(name, Any))
             _refuse_too_large(type(self), settings)

@@ -15,12 +15,12 @@ from typing import (
     Union,
     get_args,
     get_origin,
-    get_type_hints,
 )
 
 from pydantic import Field, SerializeAsAny, WrapValidator, create_model, model_validator
 from torch import nn
 
+from sedistill.argument_checks import annotations_of
 from sedistill.audio.spectrum import Stft
 from sedistill.distill import BIN_LOSSES, OTHER_LOSSES
 from sedistill.distill.bin_losses import BinLoss
@@ -40,7 +40,7 @@ def keys_of(loss: Any) -> Keys:
     """The settings with a description of a class's constructor and, where it has one, of its `between`."""
     keys: Keys = {}
     for maker in (loss.__init__, *([loss.between] if hasattr(loss, "between") else [])):
-        types_of = get_type_hints(maker, include_extras=True)
+        types_of = annotations_of(maker)
         for name, parameter in inspect.signature(maker).parameters.items():
             if any(getattr(mark, "description", None) for mark in get_args(types_of.get(name))[1:]):
                 default = ... if parameter.default is parameter.empty else parameter.default
