@@ -17,7 +17,7 @@ from sedistill.errors import UserError, nearest
 
 Part = TypeVar("Part")
 Kind = Literal["losses", "networks", "teachers", "enhancement_losses"]
-"""Kind -> entry points of the group `sedistill.KIND`. Teachers have no use yet; their name is taken."""
+"""Kind -> entry points of the group `sedistill.KIND`."""
 
 TRUSTED = "SEDISTILL_TRUSTED"
 """Variable of the environment by which a command that trusts tells the processes that it starts."""

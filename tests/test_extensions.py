@@ -111,6 +111,52 @@ def test_code_that_only_lies_there_is_run_once_it_is_trusted(
     assert sf.info(world / "a.wav").frames == 5_000
 
 
+@pytest.mark.parametrize("cache", ["auto", "never"])
+def test_a_teacher_of_theirs_teaches_live_and_from_its_outputs(
+    site: Path, on_path: Callable[[Path], None], world: Path, write_recipe: Callable[..., Path], cache: str,
+    capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    on_path(site)
+    keys = {"objectives": [{"loss": "l2"}], "teacher_use": {"cache": cache}}
+    recipe = write_recipe(teacher="spectral_gate", **keys)
+    student = sedistill.train(recipe, output=world / "run")
+    assert "spectral gate: of another package" in " ".join(capsys.readouterr().out.split())
+    card = yaml.safe_load((student / "card.yaml").read_text("utf-8"))
+    assert card["training"]["teacher_hash"] == "v1-spectral-gate"
+    assert len(list(world.glob("train/teacher-outputs/teacher-v1-spectral--set-*"))) == (cache == "auto")
+    assert sedistill.train(recipe, output=world / "run") == student
+    teachers = importlib.import_module("sedistill_example.teachers")
+    teachers.SpectralGate.hash = "v2-spectral-gate"
+    with pytest.raises(UserError, match=r"its weights were v1-spectral-, are v2-spectral-"):
+        sedistill.train(recipe, output=world / "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("sedistill_example.teachers.SpectralGate", "teacher .* is code of another package"),
+        ("nowhere/teacher", "is not a saved model"),
+        ("spectral_gait", "is not a saved model"),
+    ],
+)
+def test_a_teacher_that_is_not_trusted_or_not_there_is_refused(
+    name: str, words: str, on_path: Callable[[Path], None]
+) -> None:
+    on_path(EXAMPLE)
+    with pytest.raises(UserError, match=words):
+        sedistill.open_teacher(Path(name), 16_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("sedistill_example.networks.GruMask", "has no name"), ("fractions.Fraction", "has no name")],
+)
+def test_what_is_no_teacher_is_told(name: str, words: str, on_path: Callable[[Path], None]) -> None:
+    on_path(EXAMPLE)
+    with trusting_code(), pytest.raises(UserError, match=words):
+        sedistill.open_teacher(Path(name), 16_000)
+
+
 @pytest.mark.parametrize("name", ["objectives.0.class", "objectives.0.loss"])
 def test_a_loss_is_named_by_either_key(name: str, on_path: Callable[[Path], None], world: Path) -> None:
     from pydantic import TypeAdapter

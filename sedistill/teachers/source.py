@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sedistill.errors import UserError
+from sedistill.teachers.packaged import is_packaged, packaged_teacher
 from sedistill.teachers.saved import SavedTeacher
 
 
@@ -97,14 +98,14 @@ class TeacherSource:
 
 
 def open_teacher(place: Path, sample_rate: int, correct_level: bool = True) -> TeacherSource:
-    """The teacher that a recipe names: the folder of a saved model, or a ready-made one's name.
+    """The teacher that a recipe names: a saved model's folder, a ready-made one or another package's class.
 
     Raises UserError when there is none, or none that can teach at this rate.
     """
-    teacher = SavedTeacher(place)
+    teacher = packaged_teacher(place) if is_packaged(place) else SavedTeacher(place)
     if teacher.sample_rate != sample_rate:
         raise UserError(
             f"the teacher {teacher.name} is for {teacher.sample_rate} Hz but the data have "
             f"{sample_rate} Hz; prepare the data at the teacher's rate or choose another teacher."
         )
-    return TeacherSource(teacher, teacher.output_gain if correct_level else 1.0)
+    return TeacherSource(teacher, float(getattr(teacher, "output_gain", 1.0)) if correct_level else 1.0)

@@ -225,7 +225,8 @@ class Recipe(Settings):
     )
     teacher: UserPath | None = Field(
         None,
-        description="The folder of a saved model, or the name of a ready-made one; none = plain training.",
+        description="The folder of a saved model, the name of a ready-made one, or a teacher of another "
+        "package; none = plain training.",
     )
     data: DataSettings
     se_loss: str | None = Field(

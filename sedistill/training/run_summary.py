@@ -12,6 +12,8 @@ from torch import nn
 
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.teachers.level_factor import level_warning
+from sedistill.teachers.saved import SavedTeacher
+from sedistill.teachers.source import TeacherSource
 from sedistill.training.kdrl.settings import KDRLSettings
 from sedistill.training.objectives import objective_names
 from sedistill.training.recipe import LOSS, OptimiserSettings, Recipe
@@ -49,7 +51,7 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
     if run.teacher is not None:
         use += ", features tapped" if run.taps else ""
         lines.append(
-            ("teacher", f"{run.teacher.name}: {_size(run.teacher.network)}; frozen, eval mode, {use}, "
+            ("teacher", f"{run.teacher.name}: {_teacher_size(run.teacher)}; frozen, eval mode, {use}, "
                         f"output times {run.teacher.level_factor:.3f}")
         )  # fmt: skip
     lines += _data_lines(run)
@@ -91,6 +93,10 @@ def _kdrl_text(settings: KDRLSettings) -> str:
     ratio = "learnt for every clip" if settings.fixed_ratio is None else f"{settings.fixed_ratio:g}"
     distance = "the student's own loss" if settings.distance == "own" else settings.distance
     return f"KDRL, method {settings.method}: {distance} towards clean speech and teacher, ratio {ratio}"
+
+
+def _teacher_size(teacher: TeacherSource) -> str:
+    return _size(teacher.network) if isinstance(teacher.teacher, SavedTeacher) else "of another package"
 
 
 def _size(network: nn.Module) -> str:

@@ -26,6 +26,7 @@ from sedistill.integrity import facts_checksum, is_as_written, with_checksum
 from sedistill.models.saving import CARD, model_hash, read_card
 from sedistill.reading import is_taken, require_file, shown
 from sedistill.ready_made import PREFIX, is_ready_made, saved_folder
+from sedistill.teachers.packaged import is_packaged, packaged_teacher
 from sedistill.training.recipe import Recipe
 from sedistill.writing import atomic_path, named_disk_errors
 from sedistill.yaml_files import read_yaml, yaml_text
@@ -64,9 +65,10 @@ class Identity:
             data[key] = {"path": str(path), **facts}
             contents.update({f"{key}/{name}": content for name, content in found.items()})
         models = {
-            key: {"path": path, **_of_model(_model_place(base, path))}
+            key: {"path": path, **_of_model(base, path)}
             for key, path in _models(recipe, base)
             if key != "teacher"
+            or is_packaged(path)
             or is_taken(_model_place(base, path) / CARD)  # terms may all look at the clean speech
         }
         return cls(data, models, contents)
@@ -145,7 +147,7 @@ def refuse_another_identity(recipe: Recipe, folder: Path, base: Path = Path()) -
     if known is None:
         return
     places = [base / recipe.data.train, base / recipe.data.valid]
-    places += [_model_place(base, path) for _, path in _models(recipe, base)]
+    places += [_model_place(base, path) for _, path in _models(recipe, base) if not is_packaged(path)]
     if missing := [str(path) for path in places if not path.exists()]:
         print(
             f"note: {', '.join(missing)} is no longer there, so it was not compared with what {folder} had."
@@ -225,7 +227,11 @@ def _model_place(base: Path, named: str, prefix: str = "") -> Path:
     return saved_folder(named) if ready else base / named
 
 
-def _of_model(folder: Path) -> dict[str, Any]:
+def _of_model(base: Path, named: str) -> dict[str, Any]:
+    if is_packaged(named):
+        teacher = packaged_teacher(named)
+        return {"weights": teacher.hash, "network": teacher.name, "output_gain": 1.0}
+    folder = _model_place(base, named)
     card = read_card(folder)
     network = {"class": card["class"], "settings": card["settings"]}
     return {
