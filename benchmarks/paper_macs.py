@@ -26,10 +26,11 @@ from plain import PlainConvTasNet, plain_twin
 from results_csv import RESULTS, write_results
 from torch import nn
 
-from sedistill.comparing.page import TextTable, markdown_table
 from sedistill.models import build_model
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
+from sedistill.report.document import TextTable
+from sedistill.report.markdown import markdown_table
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ STOREYS = [
     ["catalogue"],
     ["reading", "interruption", "console", "interpreters"],
     ["integrity"],
-    ["writing", "paths", "yaml_files", "progress", "devices", "markdown"],
+    ["writing", "paths", "yaml_files", "progress", "devices"],
     ["settings", "parallel"],
     ["csv_files", "argument_checks", "provenance"],
     ["audio"],

@@ -7,21 +7,19 @@ from typing import Any
 
 from sedistill.analyzing.csv_rows import curves_csv, shares_csv
 from sedistill.analyzing.gaps import Gap, compute_gap, find_teacher
-from sedistill.analyzing.page import figures_of, markdown, render_page
-from sedistill.analyzing.report_text import analysis_report
+from sedistill.analyzing.report_text import analysis_document
 from sedistill.analyzing.trends import RunTrends, Sorting, read_runs
 from sedistill.errors import UserError
 from sedistill.provenance import Provenance
 from sedistill.reading import TO_BE_READ
-from sedistill.report.figures import standing_alone
+from sedistill.report.figures import require_drawing
 from sedistill.report.printing import print_tables
 from sedistill.training.patch_record.record import read_patch_record
 from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
 from sedistill.yaml_files import yaml_text
 
-FACTS, SHARES, CURVES, TEXT, PAGE, FIGURES = (
-    "analysis.yaml", "shares.csv", "curves.csv", "analysis.md", "analysis.html", "figures",
-)  # fmt: skip
+NAME, FIGURES = "analysis", "figures"
+FACTS, SHARES, CURVES, PAGE = f"{NAME}.yaml", "shares.csv", "curves.csv", f"{NAME}.html"
 THRESHOLD = 0.01  # DISPatch (2025), section 2.1, for sums over bins
 
 
@@ -69,6 +67,7 @@ def analyze(
     output = Path(output)
     refuse_existing(output, overwrite, marker=FACTS)
     refuse_inside(output, map(Path, runs))
+    require_drawing("analyzing")
     with atomic_folder(output, overwrite, marker=FACTS) as temporary:
         folders = ordered([Path(run) for run in runs], None if teacher is None else Path(teacher))
         threshold = THRESHOLD
@@ -83,25 +82,18 @@ def analyze(
         analysis = analyze_runs(read_runs(folders, sorting), named=teacher is not None)
         facts, made_by = facts_about(analysis, sorting), Provenance.now()
         shown = [*_shown_facts(facts), *made_by.lines()]
-        report = analysis_report(analysis.runs, analysis.gaps, shown)
-        figures = figures_of(report)
-        (temporary / FIGURES).mkdir()
-        places = {key: f"{FIGURES}/{key}.svg" for key in figures}
-        for key, svg in figures.items():
-            (temporary / places[key]).write_text(standing_alone(svg), **TO_BE_READ)
+        document = analysis_document(analysis.runs, analysis.gaps, shown)
         texts = {
             SHARES: shares_csv(analysis.runs, analysis.gaps),
             CURVES: curves_csv(analysis.runs),
-            TEXT: markdown(report, places),
-            PAGE: render_page(report, figures),
             FACTS: yaml_text(facts | made_by.facts()),
+            **document.files(NAME, FIGURES),
         }
+        (temporary / FIGURES).mkdir()
         for name, text in texts.items():
             (temporary / name).write_text(text, **TO_BE_READ)
     if show:
-        print_tables(
-            ((part.title, table) for part in report.sections for table in part.tables), report.reading
-        )
+        print_tables(document.tables, document.sentences)
         print(f"Every number, the figures and a page are in {output}.")
     return analysis
 

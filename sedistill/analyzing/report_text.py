@@ -5,12 +5,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from sedistill.analyzing.categories import CATEGORIES
-from sedistill.analyzing.figures import CategoryCurve, CategoryCurves, CategoryMap, ShareMap, share_text
+from sedistill.analyzing.figures import (
+    CategoryCurve,
+    CategoryCurves,
+    CategoryMap,
+    ShareMap,
+    category_curves_svg,
+    category_map_svg,
+    share_map_svg,
+    share_text,
+)
 from sedistill.analyzing.gaps import KEEP, Gap, distilled_shares, mean_over_bins, over_bins, stft_of
-from sedistill.analyzing.page import AnalysisFigure, AnalysisReport, AnalysisSection
 from sedistill.analyzing.trends import RunTrends
-from sedistill.report.document import TextTable
-from sedistill.report.figures import GapPanel
+from sedistill.report.document import Document, Figure, Section, TextTable
+from sedistill.report.figures import GapPanel, gap_svg
 
 WIDER = (1, 2, 3)  # the paper names thresholds of 0.01, 0.02 and 0.03
 FEW_RECORDS = 10
@@ -25,16 +33,16 @@ WATCHED = {
 }
 
 
-def analysis_report(
+def analysis_document(
     runs: Sequence[RunTrends], gaps: Sequence[Gap], facts: Sequence[tuple[str, str]]
-) -> AnalysisReport:
+) -> Document:
     """Everything the text and the page show."""
-    return AnalysisReport(
+    return Document(
         title="What became of the patches",
         summary=_summary(runs),
-        reading=reading(runs, gaps),
         sections=[
-            AnalysisSection("Shares of the categories", tables=[shares_table(runs), widened_table(runs)]),
+            Section(sentences=reading(runs, gaps)),
+            Section("Shares of the categories", tables=[shares_table(runs), widened_table(runs)]),
             _curves_section(runs),
             *(_gap_section(gap) for gap in gaps),
             *(
@@ -142,18 +150,18 @@ def category_curves(runs: Sequence[RunTrends]) -> list[CategoryCurves]:
     ]
 
 
-def _curves_section(runs: Sequence[RunTrends]) -> AnalysisSection:
+def _curves_section(runs: Sequence[RunTrends]) -> Section:
     pictures = zip(runs, category_curves(runs), strict=True)
     figures = [
-        AnalysisFigure(f"curves-{place}", run.name, picture)
+        Figure(f"curves-{place}", category_curves_svg(picture), run.name)
         for place, (run, picture) in enumerate(pictures, start=1)
     ]
-    return AnalysisSection(
+    return Section(
         "Errors by category",
         "Mean error of the patches in each category, over all clips, with the share of patches (after "
         "figure 2 of the paper). Patches are sorted by all observations; at most 64 of these, evenly spaced, "
         "and the last are kept and drawn.",
-        figures,
+        figures=figures,
     )
 
 
@@ -166,8 +174,8 @@ def _curves(run: RunTrends) -> list[CategoryCurve]:
     ]
 
 
-def _gap_section(gap: Gap) -> AnalysisSection:
-    return AnalysisSection(
+def _gap_section(gap: Gap) -> Section:
+    return Section(
         f"{gap.teacher.name} and {gap.student.name}",
         "In what share of the patches the teacher is closer to the clean speech, what share DISPatch would "
         "select by the knowledge gap, and at what share of the records the training did select, if it does.",
@@ -175,15 +183,15 @@ def _gap_section(gap: Gap) -> AnalysisSection:
     )
 
 
-def _clip_section(runs: Sequence[RunTrends], gaps: Sequence[Gap], place: int) -> AnalysisSection:
+def _clip_section(runs: Sequence[RunTrends], gaps: Sequence[Gap], place: int) -> Section:
     figures = [_category_figure(run, number, place) for number, run in enumerate(runs, start=1)]
     figures += [_gap_figure(gap, number, place) for number, gap in enumerate(gaps, start=1)]
     for number, run in enumerate(runs, start=1):
         figures += _distilled_figure(run, number, place)
-    return AnalysisSection(f"Clip {runs[0].record.clips[place]}", figures=figures)
+    return Section(f"Clip {runs[0].record.clips[place]}", figures=figures)
 
 
-def _category_figure(run: RunTrends, number: int, place: int) -> AnalysisFigure:
+def _category_figure(run: RunTrends, number: int, place: int) -> Figure:
     record, frames = run.record, run.record.frame_slices[place]
     picture = CategoryMap(
         f"categories of {run.name} in clip {place + 1}",
@@ -193,25 +201,26 @@ def _category_figure(run: RunTrends, number: int, place: int) -> AnalysisFigure:
     )
     shares = zip(CATEGORIES, run.shares(frames), strict=True)
     caption = "In this clip: " + ", ".join(f"{name} {share_text(share)}" for name, share in shares) + "."
-    return AnalysisFigure(
-        f"clip-{place + 1}-categories-{number}", f"Categories: {run.name}", picture,
+    return Figure(
+        f"clip-{place + 1}-categories-{number}", category_map_svg(picture), f"Categories: {run.name}",
         f"{caption} The brighter, the louder the noisy input.",
     )  # fmt: skip
 
 
-def _gap_figure(gap: Gap, number: int, place: int) -> AnalysisFigure:
+def _gap_figure(gap: Gap, number: int, place: int) -> Figure:
     frames = gap.student.record.frame_slices[place]
     title = f"knowledge gap of {gap.student.name} in clip {place + 1}"
     picture = GapPanel(title, over_bins(gap.gap, gap.student.record)[:, frames], *_scales(gap.student))
     ahead = share_text((gap.gap[:, frames] > 0).mean())
-    return AnalysisFigure(
-        f"clip-{place + 1}-gap-{number}", f"Knowledge gap: {gap.student.name} to {gap.teacher.name}", picture,
+    return Figure(
+        f"clip-{place + 1}-gap-{number}", gap_svg(picture),
+        f"Knowledge gap: {gap.student.name} to {gap.teacher.name}",
         f"Violet where the teacher is closer to the clean speech ({ahead} of the patches), orange where the "
         "student is; logarithmic.",
     )  # fmt: skip
 
 
-def _distilled_figure(run: RunTrends, number: int, place: int) -> list[AnalysisFigure]:
+def _distilled_figure(run: RunTrends, number: int, place: int) -> list[Figure]:
     shares = distilled_shares(run.record)
     if shares is None:
         return []
@@ -220,7 +229,9 @@ def _distilled_figure(run: RunTrends, number: int, place: int) -> list[AnalysisF
     picture = ShareMap(title, "of the records", shown, *_scales(run))
     caption = f"At how many of {run.record.selections} records the objective of this run selected each bin."
     return [
-        AnalysisFigure(f"clip-{place + 1}-distilled-{number}", f"Distilled: {run.name}", picture, caption)
+        Figure(
+            f"clip-{place + 1}-distilled-{number}", share_map_svg(picture), f"Distilled: {run.name}", caption
+        )
     ]
 
 

@@ -7,22 +7,16 @@ from typing import Any
 from sedistill.comparing.alignment import AlignedSet, align
 from sedistill.comparing.comparison import Comparison, compare_methods
 from sedistill.comparing.csv_rows import comparison_csv
-from sedistill.comparing.page import (
-    figures_of,
-    markdown,
-    render_page,
-)
-from sedistill.comparing.report_text import comparison_report
+from sedistill.comparing.report_text import comparison_document, summary_tables
 from sedistill.provenance import Provenance
 from sedistill.reading import NAMES, TO_BE_READ
-from sedistill.report.figures import standing_alone
+from sedistill.report.figures import require_drawing
 from sedistill.report.printing import print_tables
 from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
 from sedistill.yaml_files import yaml_text
 
-FACTS, NUMBERS, TEXT, PAGE, FIGURES = (
-    "comparison.yaml", "comparison.csv", "comparison.md", "comparison.html", "figures",
-)  # fmt: skip
+NAME, FIGURES = "comparison", "figures"
+FACTS, NUMBERS = f"{NAME}.yaml", f"{NAME}.csv"
 
 
 def compare(
@@ -58,23 +52,18 @@ def compare(
     output = Path(output)
     refuse_existing(output, overwrite, marker=FACTS)
     refuse_inside(output, map(Path, evaluations))
+    require_drawing("comparing")
     with atomic_folder(output, overwrite, marker=FACTS) as temporary:
         comparison = compare_methods(align(evaluations, metrics), baseline, teacher, methods)
         facts, made_by = facts_about(comparison, evaluations), Provenance.now(("numpy", "scipy"))
-        report = comparison_report(comparison, [*_shown_facts(facts), *made_by.lines()])
-        figures = figures_of(report)
+        document = comparison_document(comparison, [*_shown_facts(facts), *made_by.lines()])
         (temporary / FIGURES).mkdir()
-        places = {key: f"{FIGURES}/{key}.svg" for key in figures}
-        for key, svg in figures.items():
-            (temporary / places[key]).write_text(standing_alone(svg), **TO_BE_READ)
+        for place, text in document.files(NAME, FIGURES).items():
+            (temporary / place).write_text(text, **TO_BE_READ)
         (temporary / NUMBERS).write_text(comparison_csv(comparison), **NAMES)
-        (temporary / TEXT).write_text(markdown(report, places), **TO_BE_READ)
-        (temporary / PAGE).write_text(render_page(report, figures), **TO_BE_READ)
-        text = yaml_text(facts | made_by.facts())
-        (temporary / FACTS).write_text(text, encoding="utf-8")
+        (temporary / FACTS).write_text(yaml_text(facts | made_by.facts()), encoding="utf-8")
     if show:
-        summaries = [part for part in report.sections if part.figure is None]
-        print_tables(((part.title, table) for part in summaries for table in part.tables), report.reading)
+        print_tables(summary_tables(comparison), document.sentences)
         print(f"Every number, the figures and a page are in {output}.")
     return comparison
 

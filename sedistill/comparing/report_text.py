@@ -6,36 +6,50 @@ from collections.abc import Sequence
 from sedistill.comparing.alignment import AlignedSet
 from sedistill.comparing.cautions import below_noisy, cluster_sentences, counted, counted_clips
 from sedistill.comparing.comparison import Comparison, Difference
-from sedistill.comparing.forest import ForestFigure, ForestRow, shown_range
-from sedistill.comparing.page import ComparisonReport, ComparisonSection
+from sedistill.comparing.forest import ForestFigure, ForestRow, forest_svg, shown_range
 from sedistill.comparing.significance import t_quantile
 from sedistill.evaluation.labels import file_names
 from sedistill.evaluation.metrics import METRICS
-from sedistill.report.document import TextTable
+from sedistill.report.document import Document, Figure, Section, TextTable
 
 SIGNIFICANT = 0.05
 SEEDS_FOR_WILCOXON = 6  # 2 / 2^6 is the first power below 0.05
 UNKNOWN = "–"
+FIGURES_NOTE = (
+    "In color: the 95 % interval over clips, with the difference as a bar; circles: single seeds; thin line: "
+    "95 % interval over seeds, with an arrow where it goes on beyond the frame. One axis for each metric on "
+    "all sets; in every picture better is to the side that its axis names."
+)
 
 
-def comparison_report(comparison: Comparison, facts: Sequence[tuple[str, str]]) -> ComparisonReport:
-    """Everything the text and the page show; the summary tables come first."""
-    sections = []
+def comparison_document(comparison: Comparison, facts: Sequence[tuple[str, str]]) -> Document:
+    """Everything the text and the page show: how to read it, all figures, all tables, the summaries first."""
     names = [scores.name for scores in comparison.sets]
     keys = dict(zip(names, file_names(names), strict=True))
-    for scores in comparison.sets:
-        heading = f"Differences from {comparison.baseline} on {scores.name} ({counted_clips(scores)})"
-        sections.append(ComparisonSection(heading, keys[scores.name], [summary_table(comparison, scores)]))
-    for scores in comparison.sets:
-        key = keys[scores.name]
-        sections += [_section(comparison, scores, metric, f"{key}-{metric}") for metric in scores.metrics]
-    return ComparisonReport(
+    shown = [(scores, metric) for scores in comparison.sets for metric in scores.metrics]
+    figures = [_figure(comparison, one, metric, f"{keys[one.name]}-{metric}") for one, metric in shown]
+    return Document(
         title=f"{_title_methods(comparison)} against {comparison.baseline}",
         summary=_summary(comparison),
-        reading=reading(comparison),
-        sections=sections,
+        sections=[
+            Section(sentences=reading(comparison)),
+            Section("All differences", FIGURES_NOTE, figures=figures),
+            *(Section(title, tables=[table]) for title, table in summary_tables(comparison)),
+            *(_section(comparison, scores, metric) for scores, metric in shown),
+        ],
         facts=facts,
     )
+
+
+def summary_tables(comparison: Comparison) -> list[tuple[str, TextTable]]:
+    """Of each set, with its heading."""
+    return [
+        (
+            f"Differences from {comparison.baseline} on {scores.name} ({counted_clips(scores)})",
+            summary_table(comparison, scores),
+        )
+        for scores in comparison.sets
+    ]
 
 
 def _title_methods(comparison: Comparison) -> str:
@@ -62,8 +76,7 @@ def summary_table(comparison: Comparison, scores: AlignedSet) -> TextTable:
     return TextTable(["", comparison.baseline, *methods], rows, note)
 
 
-def _section(comparison: Comparison, scores: AlignedSet, metric: str, key: str) -> ComparisonSection:
-    rows = comparison.of(scores.name, metric)
+def _figure(comparison: Comparison, scores: AlignedSet, metric: str, key: str) -> Figure:
     label = scores.metrics[metric]
     x_label = f"Δ{label} (better →)" if METRICS[metric].higher_is_better else f"Δ{label} (← better)"
     on_all_sets = [row for one in comparison.sets for row in _forest_rows(comparison, one, metric)]
@@ -73,10 +86,15 @@ def _section(comparison: Comparison, scores: AlignedSet, metric: str, key: str) 
         _forest_rows(comparison, scores, metric),
         shown_range(on_all_sets),
     )
+    return Figure(key, forest_svg(figure), heading=f"{label} on {scores.name}")
+
+
+def _section(comparison: Comparison, scores: AlignedSet, metric: str) -> Section:
+    rows = comparison.of(scores.name, metric)
     tables = [clips_table(comparison, metric, rows)]
     if any(len(row.seeds) > 1 for row in rows):
         tables.append(seeds_table(comparison, metric, rows))
-    return ComparisonSection(f"{label} on {scores.name}", key, tables, figure)
+    return Section(f"{scores.metrics[metric]} on {scores.name}", tables=tables)
 
 
 def clips_table(comparison: Comparison, metric: str, rows: Sequence[Difference]) -> TextTable:

@@ -19,8 +19,8 @@ from sedistill.evaluation.scores import (
     number_text,
 )
 from sedistill.integrity import file_hash
-from sedistill.markdown import markdown_table, markdown_text
 from sedistill.reading import NAMES, TO_BE_READ
+from sedistill.report.markdown import markdown_table, markdown_text
 from sedistill.yaml_files import yaml_text
 
 SUMMARY, SUMMARY_TEXT = "summary.csv", "summary.md"

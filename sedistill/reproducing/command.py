@@ -1,16 +1,19 @@
 """The command: from a table's folder to its numbers beside the paper's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sedistill.errors import UserError
-from sedistill.reproducing.pages import print_result, require_packages, write_result
+from sedistill.reading import TO_BE_READ
+from sedistill.report.document import Document
+from sedistill.report.printing import print_tables
 from sedistill.reproducing.report_text import noisy_first
 from sedistill.reproducing.result import gather
 from sedistill.reproducing.session import Session
 from sedistill.reproducing.shipped import table_folder
 from sedistill.reproducing.table import ScaleName, Table, load_table
 from sedistill.reproducing.training_traces import write_analysis
+from sedistill.writing import atomic_path
 
 
 def reproduce(
@@ -56,11 +59,12 @@ def reproduce(
     session.refuse_lacking()
     with session.alone():
         failed = session.train_and_evaluate()
-        result, numbers = gather(session)
+        document, numbers = gather(session)
         place = session.output / session.name
-        write_result(place, result, numbers)
+        write_result(place, document, numbers)
         analysis = write_analysis(session.finished, place)
-    print_result(result)
+    mark = f" ({document.label.lower()})" if document.label else ""
+    print_tables([(f"{title}{mark}", table) for title, table in document.tables], document.sentences)
     also = f" The patches of every row, on spectrograms too: {analysis}." if analysis else ""
     print(f"Written: {place}/result.md and result.html, with every number as CSV.{also}")
     if failed:
@@ -80,3 +84,23 @@ def scale_named(table: Table, name: str) -> ScaleName:
     if table.trains and known[name] not in table.scales:
         raise UserError(f"{table.title}: it has no {name} scale.")
     return known[name]
+
+
+def require_packages() -> None:
+    """Raise UserError where what writes pages is missing, before hours of training."""
+    try:
+        import filelock  # noqa: F401
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise UserError(
+            "reproducing needs more packages; type: pip install 'sedistill[train,eval,report]'"
+        ) from None
+
+
+def write_result(folder: Path, document: Document, numbers: Mapping[str, str]) -> None:
+    """Write result.md, result.html, the figures and the numbers as CSV, each whole or not at all."""
+    csv_files = {f"{name}.csv": text for name, text in numbers.items()}
+    for name, text in (document.files("result") | csv_files).items():
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(text, **TO_BE_READ)

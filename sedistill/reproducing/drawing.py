@@ -9,11 +9,11 @@ from sedistill.audio.spectrum import Stft
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.enhancing import enhance
 from sedistill.evaluation.metrics import METRICS
+from sedistill.report.document import Figure
 from sedistill.report.figures import Curve, CurveFigure, Role, curves_svg
 from sedistill.report.side_by_side import ClipPanel, side_by_side_svg
 from sedistill.reproducing.cells import Block, factor_of
 from sedistill.reproducing.finished import Finished
-from sedistill.reproducing.report_text import Figure
 from sedistill.reproducing.sources import Sources
 from sedistill.reproducing.table import CLEAN_PANEL, NOISY_ROW, Chart, Picture, Table
 
@@ -42,7 +42,7 @@ def _chart(chart: Chart, number: int, block: Block) -> Iterator[Figure]:
             metric = METRICS[column[0]].label + (" (%)" if factor_of(block.view, column) == 100 else "")
             caption = f"{chart.title}: {metric}"
             svg = curves_svg(CurveFigure(caption, metric, curves, x_label=chart.x_label))
-            yield Figure(f"chart-{number}-{column[0]}", caption, svg)
+            yield Figure(f"chart-{number}-{column[0]}", svg, caption=caption)
 
 
 def pictures(finished: Finished, sources: Sources) -> Iterator[Figure]:
@@ -72,7 +72,7 @@ def _picture(finished: Finished, pairs: FixedSet, picture: Picture, number: int)
         panels.append(ClipPanel(title, samples, (20 * magnitudes.log10()).numpy()))
     noise = pairs.noise_classes[clip].decode() or "noise of a kind that is not known"
     caption = f"{picture.title}. {pairs.name(clip)}: {noise}, SNR {pairs.snr_db[clip]:.1f} dB"
-    return Figure(f"picture-{number}", caption, side_by_side_svg(caption, panels, pairs.sample_rate))
+    return Figure(f"picture-{number}", side_by_side_svg(caption, panels, pairs.sample_rate), caption=caption)
 
 
 def chosen_clip(pairs: FixedSet, noise: str | None, number: int) -> int:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from sedistill.evaluation.metrics import METRICS
 from sedistill.report.document import TextTable
@@ -16,28 +15,6 @@ SMALL = (
     "every row runs, and what it does to these networks on these recordings. It neither confirms nor refutes "
     "the paper's numbers, and the difference from them says nothing about a method."
 )
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawing with its caption, as SVG text. `key` names its file."""
-
-    key: str
-    caption: str
-    svg: str
-
-
-@dataclass(frozen=True)
-class Result:
-    """Everything that is shown. `reading` are paragraphs of plain text."""
-
-    title: str
-    summary: str
-    small: bool
-    reading: Sequence[str]
-    tables: Sequence[tuple[str, TextTable]]
-    figures: Sequence[Figure]
-    facts: Sequence[tuple[str, str]]
 
 
 def text_table(block: Block, scale: Scale, missing: bool = False) -> TextTable:

@@ -12,13 +12,13 @@ from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model
 from sedistill.models.saving import read_card
 from sedistill.provenance import Provenance
-from sedistill.report.document import TextTable
+from sedistill.report.document import Document, Section, TextTable
 from sedistill.reproducing.cells import Block, Scores, block, numbers_csv
 from sedistill.reproducing.drawing import charts, pictures
 from sedistill.reproducing.evaluations import EVALUATIONS, evaluation_of, load_evaluation
 from sedistill.reproducing.finished import Finished
 from sedistill.reproducing.gains import gain_lines, gains_csv
-from sedistill.reproducing.report_text import Result, gain_table, reading, text_table
+from sedistill.reproducing.report_text import gain_table, reading, text_table
 from sedistill.reproducing.session import Session
 from sedistill.reproducing.table import NOISY_ROW
 from sedistill.reproducing.training_traces import figures, observed
@@ -31,33 +31,37 @@ RUN_COLUMNS = (
 )  # fmt: skip
 
 
-def gather(session: Session) -> tuple[Result, dict[str, str]]:
+def gather(session: Session) -> tuple[Document, dict[str, str]]:
     """The result of all rows that there are, and its numbers as CSV by what they are."""
     finished = session.finished
     scores = scores_of(session)
     blocks = blocks_of(finished, scores)
     gains = [(one, gain_lines(one, session.table, scores)) for one in blocks]
-    tables = []
+    sections = []
     for one, lines in gains:
         missing = one.view.set is not None and not session.sources.has(one.view.set)
-        tables.append((one.view.title, text_table(one, session.scale, missing)))
+        sections.append(Section(one.view.title, tables=[text_table(one, session.scale, missing)]))
         if lines:
-            tables.append((f"{one.view.title}, gains", gain_table(one, lines)))
+            sections.append(Section(f"{one.view.title}, gains", tables=[gain_table(one, lines)]))
     if session.table.trains:
-        tables.append(("Runs", runs_table(finished)))
-    result = Result(
+        sections.append(Section("Runs", tables=[runs_table(finished)]))
+    drawings = [*figures(finished), *charts(session.table, blocks), *pictures(finished, session.sources)]
+    how_to_read = reading(session.table, session.scale_name, session.scale, blocks, finished.teachers)
+    document = Document(
         title=f"{session.table.paper}. {session.table.title}",
         summary=summary(session),
-        small=session.is_small,
-        reading=reading(session.table, session.scale_name, session.scale, blocks, finished.teachers),
-        tables=tables,
-        figures=[*figures(finished), *charts(session.table, blocks), *pictures(finished, session.sources)],
+        sections=[
+            *sections,
+            *([Section(figures=drawings)] if drawings else []),
+            Section("How to read it", sentences=how_to_read),
+        ],
         facts=facts(session),
+        label="Small scale" if session.is_small else "",
     )
     numbers = {"result": numbers_csv(blocks)}
     if any(lines for _, lines in gains):
         numbers["gains"] = gains_csv(gains)
-    return result, numbers
+    return document, numbers
 
 
 def scores_of(session: Session) -> dict[str, Scores]:

@@ -11,10 +11,10 @@ from sedistill.analyzing.command import PAGE, THRESHOLD
 from sedistill.analyzing.figures import category_curves_svg
 from sedistill.analyzing.report_text import category_curves
 from sedistill.analyzing.trends import RunTrends, Sorting, read_runs
+from sedistill.report.document import Figure
 from sedistill.report.ratios import RatioFigure, ratios_svg
 from sedistill.reproducing.cells import Observed
 from sedistill.reproducing.finished import Finished
-from sedistill.reproducing.report_text import Figure
 from sedistill.reproducing.table import Row
 from sedistill.training.kdrl.ratio_log import read_ratios
 
@@ -79,7 +79,7 @@ def _ratio_figures(finished: Finished) -> Iterator[Figure]:
         for seed, path in list(_ratio_files(finished, row))[:1]:
             caption = f"{row.label}: the ratio over training, seed {seed}"
             svg = ratios_svg(RatioFigure(caption, *read_ratios(path)))
-            yield Figure(f"ratios-{row.key}", caption, svg)
+            yield Figure(f"ratios-{row.key}", svg, caption=caption)
 
 
 def _patch_figures(finished: Finished) -> Iterator[Figure]:
@@ -87,7 +87,7 @@ def _patch_figures(finished: Finished) -> Iterator[Figure]:
     pictures = category_curves(_trends(list(rows)))
     for row, picture in zip(rows.values(), pictures, strict=True):
         caption = f"{row.label}: the mean error of the patches in each category, and their share"
-        yield Figure(f"patches-{row.key}", caption, category_curves_svg(picture))
+        yield Figure(f"patches-{row.key}", category_curves_svg(picture), caption=caption)
 
 
 def _trends(folders: list[Path]) -> list[RunTrends]:

@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sedistill.analyzing import page as analysis
-from sedistill.comparing import page as comparison
-from sedistill.comparing.forest import ForestFigure, ForestRow
-from sedistill.report.document import TextTable
-from sedistill.report.figures import GapPanel
+from sedistill.comparing.forest import ForestFigure, ForestRow, forest_svg
+from sedistill.report.document import Document, Figure, Section, TextTable
+from sedistill.report.figures import GapPanel, gap_svg
 from sedistill.report.page import render
 from sedistill.report.ratios import RatioFigure, ratios_svg
-from sedistill.reproducing.pages import page as result_page
-from sedistill.reproducing.report_text import Figure, Result
 from tests.report.example import example_report
 
 pytest.importorskip("selenium", reason="pages are tested in a browser by selenium, which is not installed")
@@ -53,23 +49,21 @@ FACTS = [("command", "sedistill compare scores " + "very/" * 40), ("seeds", "0, 
 
 def comparison_page() -> str:
     row = ForestRow("kd", 0.2, (0.1, 0.3), (-5.0, 5.4), (0.15, 0.25))
-    section = comparison.ComparisonSection("PESQ", "pesq", [TABLE], ForestFigure("PESQ", "Δ", [row] * 4))
-    report = comparison.ComparisonReport("kd against alone", "In short.", ["One.", "Two."], [section], FACTS)
-    return comparison.render_page(report, comparison.figures_of(report))
+    figure = Figure("pesq", forest_svg(ForestFigure("PESQ", "Δ", [row] * 4)), "PESQ on test")
+    sections = [Section(sentences=["One.", "Two."]), Section("PESQ", figures=[figure], tables=[TABLE])]
+    return Document("kd against alone", "In short.", sections, FACTS).page()
 
 
 def analysis_page() -> str:
     gap = GapPanel("gap", np.random.default_rng(0).standard_normal((20, 30)), 31.25, 0.008)
-    section = analysis.AnalysisSection("Clip", "A note.", [analysis.AnalysisFigure("g", "Gap", gap)], [TABLE])
-    report = analysis.AnalysisReport("Patches", "In short.", ["One."], [section], FACTS)
-    return analysis.render_page(report, analysis.figures_of(report))
+    section = Section("Clip", "A note.", ["One."], [Figure("g", gap_svg(gap), "Gap", "A caption.")], [TABLE])
+    return Document("Patches", "In short.", [section], FACTS).page()
 
 
 def reproduced_page() -> str:
     svg = ratios_svg(RatioFigure("ratio", np.arange(4), np.arange(4) % 2, np.full(4, 0.5)))
-    return result_page(
-        Result("Table 1", "Ours and theirs.", True, ["Read."], [("T", TABLE)], [Figure("f", "c", svg)], FACTS)
-    )
+    sections = [Section("T", tables=[TABLE]), Section(figures=[Figure("f", svg, caption="c")])]
+    return Document("Table 1", "Ours and theirs.", sections, FACTS, label="Small scale").page()
 
 
 PAGES: dict[str, Callable[[], str]] = {

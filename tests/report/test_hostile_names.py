@@ -12,12 +12,11 @@ import pytest
 
 from sedistill.analyzing import analyze
 from sedistill.comparing import compare
-from sedistill.report.document import TextTable
+from sedistill.report.document import Document, Figure, Section, TextTable
 from sedistill.report.figures import Curve, CurveFigure, SpectrogramPanel
 from sedistill.report.page import render
 from sedistill.report.ratios import RatioFigure, ratios_svg
-from sedistill.reproducing.pages import write_result
-from sedistill.reproducing.report_text import Figure, Result
+from sedistill.reproducing.command import write_result
 from tests.analyzing.test_command import run  # noqa: F401  # a fixture
 from tests.evaluation.evaluations import scores_around, write_evaluation
 from tests.report.example import example_report
@@ -88,11 +87,8 @@ def test_analyze(run: Callable[..., Path], tmp_path: Path) -> None:  # noqa: F81
 def test_reproduce(tmp_path: Path, name: str) -> None:
     svg = ratios_svg(RatioFigure(name, np.arange(4), np.arange(4) % 2, np.full(4, 0.5)))
     table = TextTable([name, name], [[name, name], ["x", "1.0"]], name)
-    result = Result(
-        title=name, summary=name, small=True, tables=[(name, table)], figures=[Figure("f", name, svg)],
-        reading=[name], facts=[(name, name)],
-    )  # fmt: skip
-    write_result(tmp_path, result, {})
+    section = Section(name, name, [name], [Figure("f", svg, name, name)], [table])
+    write_result(tmp_path, Document(name, name, [section], [(name, name)], label=name), {})
     assert_folder_is_safe(tmp_path, (".html", ".svg", ".md"))
 
 

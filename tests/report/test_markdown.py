@@ -1,6 +1,6 @@
 """Cells stay cells, whatever is in them."""
 
-from sedistill.markdown import markdown_image, markdown_table, markdown_text
+from sedistill.report.markdown import markdown_image, markdown_table, markdown_text
 
 
 def test_cells_of_markdown_stay_cells() -> None:
