@@ -16,8 +16,7 @@ from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
 from sedistill.models.layers.chunking import chunked, overlap_added
 from sedistill.models.layers.learned_frames import Decoder, Encoder
 from sedistill.models.layers.norms import global_norm
-
-ROWS_AT_ONCE = 2**17  # frames of all sequences that go through a layer together when nothing is trained
+from sedistill.models.layers.sequences import SequenceLayer, along_third
 
 
 class DPTNet(SpeechEnhancer):
@@ -73,14 +72,14 @@ class DPTNet(SpeechEnhancer):
     def _mask(self, frames: Tensor) -> Tensor:
         chunks = chunked(self.norm(frames), self.chunk).permute(0, 2, 3, 1)  # (B, chunks, size, N)
         for within, across in zip(self.within, self.across, strict=True):
-            chunks = _along_last(within, chunks)
-            chunks = _along_last(across, chunks.transpose(1, 2)).transpose(1, 2)
+            chunks = along_third(within, chunks)
+            chunks = along_third(across, chunks.transpose(1, 2)).transpose(1, 2)
         features = overlap_added(self.after(chunks).permute(0, 3, 1, 2), frames.shape[-1])
         gated = torch.tanh(self.gate_tanh(features)) * torch.sigmoid(self.gate_sigmoid(features))
         return torch.relu(gated)
 
 
-class TransformerLayer(nn.Module):
+class TransformerLayer(SequenceLayer):
     """Sequences (S, L, N) to the same shape: self-attention, then a bidirectional LSTM in place of the usual
     feed-forward part; each added to its input and normalized over the whole sequence. The LSTM brings the
     order of frames, so there is no positional encoding.
@@ -94,23 +93,11 @@ class TransformerLayer(nn.Module):
         self.linear = nn.Linear(2 * hidden, channels)
         self.recurrent_norm = global_norm(channels, eps=1e-8)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
-            return self._together(x)
-        # Sequences do not meet here: a few at a time keep the memory of a long clip small.
-        parts = x.split(max(1, ROWS_AT_ONCE // x.shape[1]))
-        return torch.cat([self._together(part) for part in parts])
-
-    def _together(self, x: Tensor) -> Tensor:
+    def together(self, x: Tensor) -> Tensor:
         attended = self.attention(x, x, x, need_weights=False)[0]
         x = _normalized(self.attention_norm, x + attended)
         fed_forward = self.linear(torch.relu(self.recurrent(x)[0]))
         return _normalized(self.recurrent_norm, x + fed_forward)
-
-
-def _along_last(layer: nn.Module, x: Tensor) -> Tensor:
-    """Apply a layer for (S, L, N) to the sequences along the third axis of (B, C, L, N)."""
-    return layer(x.flatten(0, 1)).reshape(x.shape)
 
 
 def _normalized(norm: nn.Module, x: Tensor) -> Tensor:

@@ -18,8 +18,7 @@ from sedistill.models.layers.fast_cpu import PReLU
 from sedistill.models.layers.multi_view_attention import Gate
 from sedistill.models.layers.norms import global_norm
 from sedistill.models.layers.self_attention import SelfAttention
-
-ROWS_AT_ONCE = 2**17  # places of all sequences that go through a layer together when nothing is trained
+from sedistill.models.layers.sequences import SequenceLayer, along_third
 
 
 class TSTNN(SpeechEnhancer):
@@ -132,13 +131,13 @@ class TwoStage(nn.Module):
         self.within_norm, self.across_norm = global_norm(channels, 1e-8), global_norm(channels, 1e-8)
 
     def forward(self, x: Tensor) -> Tensor:
-        within = _along_third(self.within, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        within = along_third(self.within, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         x = x + self.within_norm(within)
-        across = _along_third(self.across, x.permute(0, 3, 2, 1)).permute(0, 3, 2, 1)
+        across = along_third(self.across, x.permute(0, 3, 2, 1)).permute(0, 3, 2, 1)
         return x + self.across_norm(across)
 
 
-class TransformerLayer(nn.Module):
+class TransformerLayer(SequenceLayer):
     """Sequences (S, L, C) to the same shape: self-attention, then a GRU both ways in place of the usual
     feed-forward part; each added to its input and normalized behind it. The GRU brings the order, so there is
     no positional encoding.
@@ -152,14 +151,7 @@ class TransformerLayer(nn.Module):
         self.linear = nn.Linear(4 * channels, channels)
         self.recurrent_norm = nn.LayerNorm(channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
-            return self._together(x)
-        # Sequences do not meet here: a few at a time keep the memory of a long clip small.
-        parts = x.split(max(1, ROWS_AT_ONCE // x.shape[1]))
-        return torch.cat([self._together(part) for part in parts])
-
-    def _together(self, x: Tensor) -> Tensor:
+    def together(self, x: Tensor) -> Tensor:
         x = self.attention_norm(x + self.attention(x))
         return self.recurrent_norm(x + self.linear(torch.relu(self.recurrent(x)[0])))
 
@@ -182,8 +174,3 @@ def overlap_averaged(frames: Tensor, length: int) -> Tensor:
 
 def _norm_and_slopes(channels: int, size: int) -> tuple[nn.Module, nn.Module]:
     return nn.LayerNorm(size), nn.PReLU(channels)
-
-
-def _along_third(layer: nn.Module, x: Tensor) -> Tensor:
-    """Apply a layer for (S, L, C) to the sequences along the third axis of (B, ., L, C)."""
-    return layer(x.flatten(0, 1)).reshape(x.shape)

@@ -6,9 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from sedistill.errors import UserError
-from sedistill.models import dptnet
 from sedistill.models.complexity import macs_per_second
 from sedistill.models.dptnet import DPTNet, TransformerLayer
+from sedistill.models.layers import sequences
 
 SMALL = {"filters": 6, "filter_length": 8, "hidden": 5, "heads": 2, "chunk": 10, "repeats": 2}
 
@@ -62,7 +62,7 @@ def slow_layer(layer: TransformerLayer, x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("rows", [1, 15, 1000])
 @pytest.mark.parametrize("training", [False, True])
 def test_layer_is_the_slow_one(rows: int, training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dptnet, "ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(sequences, "ROWS_AT_ONCE", rows)
     torch.manual_seed(0)
     layer = TransformerLayer(6, 5, heads=2).double().train(training)
     nn.init.normal_(layer.attention.in_proj_bias)

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from sedistill.errors import UserError
-from sedistill.models import tstnn
 from sedistill.models.complexity import macs_per_second
+from sedistill.models.layers import sequences
 from sedistill.models.tstnn import (
     TSTNN,
     Dense,
@@ -133,7 +133,7 @@ def slow_layer(layer: TransformerLayer, x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("rows", [1, 15, 1000])
 @pytest.mark.parametrize("training", [False, True])
 def test_layer_is_the_slow_one(rows: int, training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tstnn, "ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(sequences, "ROWS_AT_ONCE", rows)
     torch.manual_seed(0)
     layer = TransformerLayer(4, heads=2).double().train(training)
     x = torch.randn(4, 7, 4, dtype=torch.float64)

@@ -1,10 +1,13 @@
 """From settings to losses: every setting arrives where it belongs."""
 
-from typing import Any, get_args
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args
 
 import pytest
 import torch
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import nn
 
 from sedistill.distill import BIN_LOSSES, OTHER_LOSSES
@@ -18,12 +21,21 @@ from sedistill.distill.gram import GramSimilarity
 from sedistill.distill.layer_attention import LayerAttention
 from sedistill.distill.multi_view import MultiViewAttentionTransfer
 from sedistill.distill.patches import MultiScalePatches, UniformPatches
+from sedistill.distill.signal_objective import SignalObjective
 from sedistill.distill.subband import SubbandKD
 from sedistill.distill.taps import features_of
 from sedistill.distill.waveform import SISNRTarget, WaveformL1, WaveformL2
 from sedistill.errors import UserError
 from sedistill.models.presets import build_model
-from sedistill.training.objectives import KINDS, AnyObjective, ObjectiveSettings, objective_names
+from sedistill.training.objectives import (
+    KINDS,
+    LOSSES,
+    AnyObjective,
+    ObjectiveSettings,
+    keys_of,
+    objective_kind,
+    objective_names,
+)
 
 ANY_NETWORK = nn.Module()
 LAYERS = [["separator.blocks.0", "separator.blocks.1"]]
@@ -153,3 +165,45 @@ def test_every_loss_is_read_by_one_kind() -> None:
     losses = [loss for kind in KINDS for loss in get_args(kind.model_fields["loss"].annotation)]
     assert len(losses) == len(set(losses))
     assert losses == [*BIN_LOSSES, *OTHER_LOSSES]
+
+
+def _out_of_bounds() -> Iterator[Any]:
+    for name, loss in LOSSES.items():
+        for key, (kind, _) in keys_of(loss).items():
+            limits = [limit for mark in kind.__metadata__ for limit in mark.metadata]
+            values = [one.ge - 1 for one in limits if hasattr(one, "ge")]
+            values += [one.gt for one in limits if hasattr(one, "gt")]
+            values += [one.le + 1 for one in limits if hasattr(one, "le")]
+            yield from (pytest.param(name, key, value, id=f"{name}.{key}={value}") for value in values)
+
+
+@pytest.mark.parametrize(("loss", "key", "value"), list(_out_of_bounds()))
+def test_recipe_and_constructor_refuse_the_same(loss: str, key: str, value: float) -> None:
+    needed = {"pairs": [("a", "b")]} if "pairs" in inspect.signature(LOSSES[loss]).parameters else {}
+    layers = {"student_layers": ["a"], "teacher_layers": ["b"]} if loss == "layer_attention" else {}
+    with pytest.raises(ValidationError, match=key):
+        read(loss=loss, **{**needed, **layers, key: value})
+    if loss == "layer_attention":
+        needed = {"student_sizes": {"a": 2}, "teacher_sizes": {"b": 2}}
+    with pytest.raises(UserError, match=f"^{key} = "):
+        LOSSES[loss](**{**needed, key: value})
+
+
+def test_a_loss_needs_no_more_than_its_class_to_be_in_recipes() -> None:
+    @dataclass(frozen=True)
+    class Power(SignalObjective):
+        """A new one."""
+
+        exponent: Annotated[float, Field(gt=0, le=4, description="Of the difference.")] = 2.0
+        detail: int = 1  # without a description, so for Python alone
+
+        def per_clip(self, signals: Mapping[str, torch.Tensor]) -> torch.Tensor:
+            return ((signals["student"] - signals["teacher"]).abs() ** self.exponent).mean(dim=1)
+
+    kind = objective_kind({"power": Power})
+    assert list(kind.model_fields) == ["loss", "weight", "exponent"]
+    built = kind.model_validate({"loss": "power", "exponent": 3}).build(ANY_NETWORK, None)
+    assert built == Power(3)
+    for wrong in ({"exponent": 5}, {"detail": 2}, {"keep": 0.5}):
+        with pytest.raises(ValidationError):
+            kind.model_validate({"loss": "power", **wrong})
