@@ -9,16 +9,15 @@ ratios are taken within a round. Time is CPU time of the process. Writes benchma
 """
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from results_csv import RESULTS, write_results
 from torch import Tensor, nn
 
+from sedistill.devices import hardware
 from sedistill.models import build_model
 from sedistill.models.convtasnet import ConvTasNet
 
@@ -158,15 +157,8 @@ def row(
         "range": f"{min(ratios):.2f}..{max(ratios):.2f}",
         "rounds": options.rounds,
         "torch": torch.__version__,
-        "cpu": cpu_name(),
+        "cpu": hardware(),
     }
-
-
-def cpu_name() -> str:
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

@@ -10,11 +10,9 @@ Writes benchmarks/results/networks.csv.
 """
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +20,7 @@ from plain import plain_twin
 from results_csv import RESULTS, write_results
 from torch import Tensor, nn
 
+from sedistill.devices import hardware
 from sedistill.models import build_model
 
 NETWORKS: dict[str, str | Mapping[str, Any]] = {
@@ -80,7 +79,7 @@ def compare(name: str, batch: int, options: argparse.Namespace) -> list[dict[str
             **measured(model, twin, clips, run, options.rounds),
             "rounds": options.rounds,
             "torch": torch.__version__,
-            "cpu": cpu_name(),
+            "cpu": hardware(),
         }
         for what, run in (("forward", forward), ("training step", training_step))
     ]
@@ -120,13 +119,6 @@ def forward(network: nn.Module, clips: Tensor) -> None:
 def training_step(network: nn.Module, clips: Tensor) -> None:
     network.zero_grad()
     network.train()(clips).square().mean().backward()
-
-
-def cpu_name() -> str:
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":
