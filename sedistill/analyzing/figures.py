@@ -5,7 +5,7 @@ Takes plain arrays and returns SVG text like `report.figures`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,13 +16,13 @@ from sedistill.report.figures import (
     MOST_DOTS,
     POINTS,
     as_svg,
+    bins_image,
     blank_axes,
     drawn,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.image import AxesImage
 
 # After DISPatch (2025), figure 2; told apart by people who do not see red and green too.
 CATEGORY_COLOURS = {
@@ -94,7 +94,7 @@ def category_map_svg(figure: CategoryMap) -> str:
     quietest = figure.level_db.max() - DYNAMIC_RANGE_DB
     loudness = np.clip((figure.level_db - quietest) / DYNAMIC_RANGE_DB, 0, 1)
     brightness = DARKEST + (1 - DARKEST) * loudness
-    _image(axes, figure, colours[figure.categories] * brightness[..., None])
+    bins_image(axes, colours[figure.categories] * brightness[..., None], figure.bin_hz, figure.frame_seconds)
     for category, colour in CATEGORY_COLOURS.items():
         axes.plot([], [], "s", color=colour, label=category, ms=7)
     _legend_above(axes)
@@ -107,7 +107,7 @@ def share_map_svg(figure: ShareMap) -> str:
 
     canvas, axes = blank_axes(2.4)
     shades = LinearSegmentedColormap.from_list("share", ["#16181d", COLOURS["distilled"], "#f4f1ea"])
-    image = _image(axes, figure, figure.shares, cmap=shades, vmin=0, vmax=1)
+    image = bins_image(axes, figure.shares, figure.bin_hz, figure.frame_seconds, cmap=shades, vmin=0, vmax=1)
     bar = canvas.colorbar(image, ax=axes, format="{x:.0%}", ticks=[0, 0.5, 1])
     bar.ax.tick_params(colors=INK, labelsize=POINTS, length=3)
     bar.outline.set_visible(False)
@@ -120,20 +120,6 @@ def share_text(share: float) -> str:
     if 0 < share < 0.0005:
         return "<0.1 %"
     return f"{100 * share:.1f} %"
-
-
-def _image(axes: "Axes", figure: CategoryMap | ShareMap, values: np.ndarray, **colours: Any) -> "AxesImage":
-    bins, frames = values.shape[:2]
-    half_frame, half_bin = figure.frame_seconds / 2, figure.bin_hz / 2000
-    right, top = frames * figure.frame_seconds - half_frame, bins * figure.bin_hz / 1000 - half_bin
-    axes.set(xlabel="seconds", ylabel="kHz")
-    image = axes.imshow(
-        values, origin="lower", aspect="auto", interpolation="nearest",
-        extent=(-half_frame, right, -half_bin, top), **colours,
-    )  # fmt: skip
-    axes.locator_params(nbins=5)
-    axes.xaxis.set_major_formatter("{x:g}")
-    return image
 
 
 def _legend_above(axes: "Axes") -> None:

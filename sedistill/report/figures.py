@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from sedistill.reading import shown
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 Role = Literal["noisy", "alone", "distilled", "teacher", "clean"]
 
@@ -132,10 +133,8 @@ def gap_svg(panel: GapPanel) -> str:
     shown = signed_log(panel.gap)
     limit = max(float(np.nanquantile(np.abs(shown), 0.995)), 1e-12)
     colour_map = LinearSegmentedColormap.from_list("gap", colours)
-    axes.imshow(
-        shown, origin="lower", aspect="auto", interpolation="nearest", extent=_extent(panel),
-        cmap=colour_map, vmin=-limit, vmax=limit,
-    )  # fmt: skip
+    scale = {"cmap": colour_map, "vmin": -limit, "vmax": limit}
+    bins_image(axes, shown, panel.bin_hz, panel.frame_seconds, **scale)
     _marks(axes, panel, line="#111111")
     return as_svg(canvas, panel.title)
 
@@ -150,35 +149,39 @@ def signed_log(gap: np.ndarray) -> np.ndarray:
 
 def _spectrogram(panel: SpectrogramPanel, loudest_db: float) -> str:
     canvas, axes = blank_axes(3.2)
-    axes.imshow(
-        panel.level_db, origin="lower", aspect="auto", interpolation="nearest", extent=_extent(panel),
-        cmap="magma", vmin=loudest_db - DYNAMIC_RANGE_DB, vmax=loudest_db,
-    )  # fmt: skip
+    scale = {"cmap": "magma", "vmin": loudest_db - DYNAMIC_RANGE_DB, "vmax": loudest_db}
+    bins_image(axes, panel.level_db, panel.bin_hz, panel.frame_seconds, **scale)
     _marks(axes, panel, line="#7df9e0")
     return as_svg(canvas, panel.title)
 
 
 def _marks(axes: "Axes", panel: SpectrogramPanel | GapPanel, line: str) -> None:
-    """Veil what is not distilled, draw the crossover, label the axes."""
+    """Veil what is not distilled, draw the crossover."""
     if panel.taught is not None:
         veil = np.zeros((*panel.taught.shape, 4))
         veil[~panel.taught] = (0.55, 0.57, 0.6, 0.82)
-        axes.imshow(veil, origin="lower", aspect="auto", interpolation="nearest", extent=_extent(panel))
+        bins_image(axes, veil, panel.bin_hz, panel.frame_seconds)
     if panel.crossover is not None:
         frames = np.arange(len(panel.crossover)) * panel.frame_seconds
         heights = (np.asarray(panel.crossover) + 0.5) * panel.bin_hz / 1000
         axes.plot(frames, heights, color=line, linewidth=0.9, drawstyle="steps-mid")
-    left, right, bottom, top = _extent(panel)
-    axes.set(xlim=(left, right), ylim=(bottom, top), xlabel="seconds", ylabel="kHz")
+
+
+def bins_image(
+    axes: "Axes", values: np.ndarray, bin_hz: float, frame_seconds: float, **colours: Any
+) -> "AxesImage":
+    """An image with a field for every bin and frame (bins, frames), over seconds and kHz."""
+    bins, frames = values.shape[:2]
+    half_frame, half_bin = frame_seconds / 2, bin_hz / 2000
+    right, top = frames * frame_seconds - half_frame, bins * bin_hz / 1000 - half_bin
+    extent = (-half_frame, right, -half_bin, top)
+    image = axes.imshow(
+        values, origin="lower", aspect="auto", interpolation="nearest", extent=extent, **colours
+    )
+    axes.set(xlim=extent[:2], ylim=extent[2:], xlabel="seconds", ylabel="kHz")
     axes.locator_params(nbins=5)
     axes.xaxis.set_major_formatter("{x:g}")
-
-
-def _extent(panel: SpectrogramPanel | GapPanel) -> tuple[float, float, float, float]:
-    bins, frames = (panel.gap if isinstance(panel, GapPanel) else panel.level_db).shape
-    half_frame, half_bin = panel.frame_seconds / 2, panel.bin_hz / 2
-    right = frames * panel.frame_seconds - half_frame
-    return -half_frame, right, -half_bin / 1000, (bins * panel.bin_hz - half_bin) / 1000
+    return image
 
 
 def blank_axes(height_inches: float) -> "tuple[Figure, Axes]":

@@ -12,7 +12,7 @@ from sedistill.errors import UserError
 from sedistill.evaluation.metrics import metrics_named
 from sedistill.reproducing.evaluations import evaluate_noisy, evaluate_run
 from sedistill.reproducing.finished import Finished
-from sedistill.reproducing.missing import missing
+from sedistill.reproducing.missing_data import missing
 from sedistill.reproducing.planning import make_plan, print_plan
 from sedistill.reproducing.runs import Work, needs, plan_work
 from sedistill.reproducing.sources import Sources, corpora_of, sources_of
