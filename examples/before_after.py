@@ -13,7 +13,7 @@ import torch
 
 import sedistill
 from sedistill.audio import levels
-from sedistill.data.mixing import mix_at_snr
+from sedistill.audio.combine import mix_at_snr
 from sedistill.demo.noise import noise
 from sedistill.demo.speech import Utterance, speak
 from sedistill.report.figures import standing_alone

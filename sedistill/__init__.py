@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.audio.si_snr import negative_si_snr as negative_si_snr
     from sedistill.audio.spectrum import Stft as Stft
     from sedistill.comparing.command import compare as compare
-    from sedistill.data.fixed_sets import mix as mix
+    from sedistill.data.mixed_sets import mix as mix
     from sedistill.data.mixing import MixingSettings as MixingSettings
     from sedistill.data.preparation import prepare as prepare
     from sedistill.distill.attention import AttentionTransfer as AttentionTransfer
@@ -113,7 +113,7 @@ _HOMES = {
     "load_model": "models.saving",
     "save_model": "models.saving",
     "prepare": "data.preparation",
-    "mix": "data.fixed_sets",
+    "mix": "data.mixed_sets",
     "MixingSettings": "data.mixing",
     "train": "training.run",
     "enhance": "enhancing.arrays",

@@ -12,7 +12,8 @@ import torch
 from sedistill.audio.files import write
 from sedistill.comparing import compare
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import FixedSet, mix
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.mixed_sets import mix
 from sedistill.data.preparation import prepare
 from sedistill.enhancing import enhance_files
 from sedistill.evaluation.evaluate import evaluate_models

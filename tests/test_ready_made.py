@@ -110,7 +110,7 @@ def clips() -> list[tuple[np.ndarray, np.ndarray]]:
     """Synthetic sentences and noise (noisy, clean), 16 kHz, at 5 dB."""
     pytest.importorskip("espeakng_loader")
     from sedistill.audio import levels
-    from sedistill.data.mixing import mix_at_snr
+    from sedistill.audio.combine import mix_at_snr
     from sedistill.demo.noise import noise
     from sedistill.demo.speech import Utterance, speak
 

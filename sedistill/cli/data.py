@@ -101,8 +101,8 @@ def mix(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a fixed set of mixtures: pairs of noisy and clean files and their table."""
-    from sedistill.data.fixed_sets import mix as run
     from sedistill.data.grid_sets import grid_settings, write_grid_set
+    from sedistill.data.mixed_sets import mix as run
     from sedistill.data.mixing import mixing_settings
     from sedistill.errors import UserError
 

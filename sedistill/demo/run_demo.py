@@ -57,7 +57,7 @@ def make_corpus(demo: Demo) -> None:
 
 
 def mix_sets(demo: Demo) -> None:
-    from sedistill.data.fixed_sets import mix
+    from sedistill.data.mixed_sets import mix
     from sedistill.data.mixing import MixingSettings
 
     with demo.station("Mixtures of both, for training, validation and test"):

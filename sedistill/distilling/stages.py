@@ -11,7 +11,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from sedistill.data.fixed_sets import FixedSet, mix
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
 from sedistill.devices import choose_device, limit_threads

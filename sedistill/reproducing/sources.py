@@ -11,8 +11,9 @@ from pydantic import model_validator
 
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import FixedSet, mix
+from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.grid_sets import write_grid_set
+from sedistill.data.mixed_sets import mix
 from sedistill.data.pair_alignment import check_all
 from sedistill.data.preparation import prepare
 from sedistill.data.set_files import FACTS as SET_FACTS

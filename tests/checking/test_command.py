@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from sedistill.checking import check_paths
 from sedistill.cli import app
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import FixedSet, mix
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
 from sedistill.evaluation.evaluate import evaluate_models

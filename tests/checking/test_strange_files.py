@@ -15,7 +15,8 @@ import yaml
 from sedistill.checking import check_paths
 from sedistill.comparing import compare
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import FixedSet, mix
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
 from sedistill.errors import UserError

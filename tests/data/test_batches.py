@@ -21,7 +21,7 @@ from sedistill.data.batches import (
     train_loader,
 )
 from sedistill.data.crops import Pairs, segments_of
-from sedistill.data.fixed_sets import mix
+from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.errors import UserError
 

@@ -12,7 +12,8 @@ from sedistill.data import contents
 from sedistill.data.batches import MixtureDataset
 from sedistill.data.contents import FILES, look, read_contents, write_contents
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import FixedSet, mix
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
 from sedistill.errors import UserError

@@ -7,7 +7,8 @@ import yaml
 
 from sedistill.data.corpus import Corpus
 from sedistill.data.distinct import count_distinct, distinct_text, few_warning
-from sedistill.data.fixed_sets import FixedSet, mix
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
 from sedistill.data.set_files import Row

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import mix
+from sedistill.data.mixed_sets import mix
 from sedistill.data.preparation import prepare
 from sedistill.errors import UserError
 from tests.data.sounds import noise, pairs, save, speech, speech_and_noise

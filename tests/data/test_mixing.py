@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sedistill.audio import levels
+from sedistill.audio.combine import join, mix_at_snr
 from sedistill.data.corpus import Corpus
 from sedistill.data.mix_sources import Material
 from sedistill.data.mixing import (
     MixingSettings,
-    join,
     make_mixture,
-    mix_at_snr,
     mixing_settings,
     plan_mixture,
 )

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from sedistill.data.corpus import Corpus
-from sedistill.data.fixed_sets import FixedSet, mix
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.pair_alignment import check_all, check_some
 from sedistill.data.preparation import prepare
