@@ -26,7 +26,7 @@ STOREYS = [
     ["teachers", "enhancing", "report"],
     ["streaming"],
     ["evaluation"],
-    ["training"],
+    ["training", "exporting"],
     ["comparing", "analyzing", "checking"],
     ["demo", "reproducing", "distilling"],
     ["cli"],

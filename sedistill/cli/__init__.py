@@ -2,7 +2,7 @@
 
 import os
 
-from sedistill.cli import data, judging, papers, training, using
+from sedistill.cli import data, judging, papers, shipping, training, using
 from sedistill.cli.ending import ends_in_words, flush_output
 from sedistill.cli.options import app
 from sedistill.console import prepare_streams
@@ -21,6 +21,7 @@ for command in (  # in the order in which `sedistill --help` lists them
     papers.reproduce,
     papers.recipes,
     using.enhance,
+    shipping.export,
     using.check,
     using.models,
     using.demo,

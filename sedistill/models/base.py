@@ -100,7 +100,7 @@ class SpeechEnhancer(nn.Module):
     def first_states(self, batch: int) -> list[Tensor]:
         """The states before a clip: of every layer that looks back zeros (B, ...)."""
         assert self.step_samples is not None
-        memory, like = Memory(), next(self.parameters())
+        memory, like = Memory(), next(self.parameters(), torch.empty(0))
         with evaluating(self):
             self.piece(like.new_zeros(batch, self.step_samples), memory)
         return [torch.zeros_like(state) for state in memory.left]
