@@ -22,6 +22,8 @@ from sedistill.cli import app
 from sedistill.errors import UserError
 from sedistill.extensions import find_part, installed, trusting_code
 from sedistill.interpreters import python_environment
+from sedistill.settings import load_settings
+from sedistill.training.recipe import Recipe
 from sedistill.training.run_folder.logs import read_metrics
 from tests.training.conftest import world as world
 from tests.training.conftest import write_recipe as write_recipe
@@ -169,6 +171,25 @@ def test_a_loss_is_named_by_either_key(name: str, on_path: Callable[[Path], None
     built = read.build(torch.nn.Module(), None)
     assert built.loss.floor == 0.5
     assert read.name == "LogMagnitudeL1"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"floor": 2}, r"objectives\.0\.floor = 2: it should be less than or equal to 1\.$"),
+        ({"flor": 0.5}, r"has no setting 'flor'; did you mean floor\?"),
+        ({"swap_bands": True}, r"objectives\.0: swap_bands belongs to loss: dfkd; take it out\.$"),
+        ({"keep": 0}, r"objectives\.0\.keep = 0"),
+    ],
+)
+def test_mistakes_in_their_settings_are_told(
+    settings: dict[str, Any], words: str, on_path: Callable[[Path], None], write_recipe: Callable[..., Path]
+) -> None:
+    on_path(EXAMPLE)
+    recipe = write_recipe(objectives=[{"loss": LOSS, **settings}])
+    with trusting_code(), pytest.raises(UserError, match=words) as fault:
+        load_settings(Recipe, recipe)
+    assert "\n" not in str(fault.value)
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import groupby
 from operator import or_
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    ClassVar,
-    Literal,
-    Union,
-    get_args,
-    get_origin,
-)
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pydantic import Field, SerializeAsAny, WrapValidator, create_model, model_validator
 from torch import nn
@@ -27,13 +18,16 @@ from sedistill.distill.bin_losses import BinLoss
 from sedistill.distill.crossover import FrequencyAdapter
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.patches import PATCHES
-from sedistill.errors import UserError
+from sedistill.errors import UserError, nearest
 from sedistill.extensions import find_part, installed
 from sedistill.settings import Settings
 from sedistill.training.tasks import Objective
 
 Keys = dict[str, tuple[Any, Any]]
 """Type with bounds and description, and default, by the name of a setting."""
+
+PATCH_KEYS = ("keep", "patches", "score", "patch_size")
+"""What asks DISPatch to select."""
 
 
 def keys_of(loss: Any) -> Keys:
@@ -99,11 +93,8 @@ class ObjectiveSettings(Settings):
         short = self.loss.rpartition(".")[2]
         name = short if log_name is None else log_name(short, self._own)
         target = type(self).model_fields.get("target")
-        return (
-            name
-            if target is None or target.default == self._own["target"]
-            else f"{name}>{self._own['target']}"
-        )
+        as_usual = target is None or target.default == self._own["target"]
+        return name if as_usual else f"{name}>{self._own['target']}"
 
     @property
     def _own(self) -> dict[str, Any]:
@@ -113,11 +104,10 @@ class ObjectiveSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _refuse_patches(cls, given: Any) -> Any:
-        asked = [key for key in ("keep", "patches", "score", "patch_size") if key in given]
+        asked = [key for key in PATCH_KEYS if key in given]
         if asked and asked[0] not in cls.model_fields and given.get("keep") != 1:
-            why = getattr(
-                cls.losses.get(given.get("loss")), "why_no_patches", "it has no patches; take it out."
-            )
+            loss = cls.losses.get(given.get("loss"))
+            why = getattr(loss, "why_no_patches", "it has no patches; take it out.")
             raise ValueError(f"{asked[0]} does not go with {given.get('loss')}: {why}")
         return given
 
@@ -175,8 +165,10 @@ class BinObjective(ObjectiveSettings):
         own = self._own
         owners: dict[str, tuple[str, list[str]]] = {}
         for loss, kind in self.losses.items():
-            for key in (*keys_of(kind), *(("swap_bands", "reduction") if _has_bands(kind) else ())):
+            for key in keys_of(kind):
                 owners.setdefault(key, ("loss", []))[1].append(loss)
+        banded = [loss for loss, kind in self.losses.items() if _has_bands(kind)] or ["dfkd"]
+        owners |= dict.fromkeys(("swap_bands", "reduction"), ("loss", banded))
         for patches, kind in PATCHES.items():
             owners |= {key: ("patches", [patches]) for key in _key_names(kind).values()}
         for key, (selector, names) in owners.items():
@@ -238,6 +230,8 @@ KINDS = [
 
 def _or_of_another_package(given: Any, read: Callable[[Any], ObjectiveSettings]) -> ObjectiveSettings:
     """Of a loss that is not of this package, named by `loss` or `class`, the kind is made here."""
+    if isinstance(given, ObjectiveSettings):
+        return given
     if not isinstance(given, Mapping) or not {"loss", "class"} & given.keys():
         return read(given)
     rest = {key: value for key, value in given.items() if key != "class"}
@@ -248,7 +242,11 @@ def _or_of_another_package(given: Any, read: Callable[[Any], ObjectiveSettings])
         loss = find_part("losses", name, LOSSES, "loss", _is_loss)
     except UserError as fault:
         raise ValueError(str(fault)) from None
-    return objective_kind({name: loss}).model_validate(rest)
+    kind = objective_kind({name: loss})
+    for key in rest:
+        if key not in kind.model_fields and key not in PATCH_KEYS:
+            raise ValueError(f"{name} has no setting '{key}'{nearest(key, kind.model_fields)}")
+    return kind.model_validate(rest)
 
 
 def _is_loss(part: Any) -> bool:
