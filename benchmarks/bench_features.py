@@ -20,7 +20,7 @@ from results_csv import RESULTS, note_of, write_results
 from torch import Tensor, nn
 
 from sedistill.distill.attention import AttentionTransfer
-from sedistill.distill.clean_and_noise import CleanAndNoiseKD
+from sedistill.distill.clean_and_noise_kd import CleanAndNoiseKD
 from sedistill.distill.gram import GramSimilarity
 from sedistill.distill.layer_attention import LayerAttention
 from sedistill.distill.multi_view import MultiViewAttentionTransfer

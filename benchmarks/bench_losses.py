@@ -29,7 +29,7 @@ from sedistill import (
     Stft,
 )
 from sedistill.distill.bin_losses import ComplexL1, GeneralizedKL
-from sedistill.distill.clean_and_noise import CleanAndNoiseKD
+from sedistill.distill.clean_and_noise_kd import CleanAndNoiseKD
 from sedistill.distill.frame_kl import FrameKL
 from sedistill.distill.subband import SubbandKD
 from sedistill.distill.waveform import WaveformL1, WaveformL2

@@ -42,12 +42,12 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.distill.bin_losses import GeneralizedKL as GeneralizedKL
     from sedistill.distill.bin_losses import MagnitudeL1 as MagnitudeL1
     from sedistill.distill.bin_losses import MagnitudeL2 as MagnitudeL2
-    from sedistill.distill.clean_and_noise import CleanAndNoiseKD as CleanAndNoiseKD
-    from sedistill.distill.crossover import FrequencyAdapter as FrequencyAdapter
+    from sedistill.distill.clean_and_noise_kd import CleanAndNoiseKD as CleanAndNoiseKD
     from sedistill.distill.dfkd import DFKDLoss as DFKDLoss
     from sedistill.distill.dispatch import DISPatch as DISPatch
     from sedistill.distill.feature_objective import PairedFeatures as PairedFeatures
     from sedistill.distill.frame_kl import FrameKL as FrameKL
+    from sedistill.distill.frequency_adapter import FrequencyAdapter as FrequencyAdapter
     from sedistill.distill.gram import GramSimilarity as GramSimilarity
     from sedistill.distill.layer_attention import LayerAttention as LayerAttention
     from sedistill.distill.multi_view import MultiViewAttentionTransfer as MultiViewAttentionTransfer
@@ -86,7 +86,7 @@ _HOMES = {
     "ComplexL2": "distill.bin_losses",
     "GeneralizedKL": "distill.bin_losses",
     "DFKDLoss": "distill.dfkd",
-    "FrequencyAdapter": "distill.crossover",
+    "FrequencyAdapter": "distill.frequency_adapter",
     "UniformPatches": "distill.patches",
     "MultiScalePatches": "distill.patches",
     "DISPatch": "distill.dispatch",
@@ -94,7 +94,7 @@ _HOMES = {
     "SISNRTarget": "distill.waveform",
     "WaveformL1": "distill.waveform",
     "WaveformL2": "distill.waveform",
-    "CleanAndNoiseKD": "distill.clean_and_noise",
+    "CleanAndNoiseKD": "distill.clean_and_noise_kd",
     "SubbandKD": "distill.subband",
     "Taps": "distill.taps",
     "BinLoss": "distill.bin_losses",

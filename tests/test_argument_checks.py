@@ -11,11 +11,11 @@ import torch
 from sedistill.audio.spectrum import Stft
 from sedistill.distill.attention import AttentionTransfer
 from sedistill.distill.bin_losses import ComplexL1, ComplexL2, MagnitudeL1, MagnitudeL2
-from sedistill.distill.clean_and_noise import CleanAndNoiseKD
-from sedistill.distill.crossover import FrequencyAdapter
+from sedistill.distill.clean_and_noise_kd import CleanAndNoiseKD
 from sedistill.distill.dfkd import DFKDLoss
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.frame_kl import FrameKL
+from sedistill.distill.frequency_adapter import FrequencyAdapter
 from sedistill.distill.gram import GramSimilarity
 from sedistill.distill.kdrl import PolicyNetwork, bounded_target, loss_weights
 from sedistill.distill.layer_attention import LayerAttention

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sedistill.analyzing.crossover_figure import CrossoverFigure, crossover_svg
 from sedistill.audio.files import probe, read_mono
 from sedistill.audio.spectrum import Stft
-from sedistill.distill.crossover import FrequencyAdapter, Scan
+from sedistill.distill.frequency_adapter import FrequencyAdapter, Scan
 from sedistill.enhancing import enhance
 from sedistill.enhancing.arrays import rate_of
 from sedistill.errors import UserError

@@ -12,7 +12,7 @@ from sedistill.distill.bin_losses import (
     MagnitudeL1,
     MagnitudeL2,
 )
-from sedistill.distill.clean_and_noise import CleanAndNoiseKD
+from sedistill.distill.clean_and_noise_kd import CleanAndNoiseKD
 from sedistill.distill.dfkd import DFKDLoss
 from sedistill.distill.frame_kl import FrameKL
 from sedistill.distill.gram import GramSimilarity

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from sedistill.argument_checks import Declared
-from sedistill.distill.crossover import FrequencyAdapter
+from sedistill.distill.frequency_adapter import FrequencyAdapter
 from sedistill.distill.shapes import spectra_of
 
 # Compressed magnitudes are (|z|^2 + COMPRESSION_EPS)^(p/2): a finite slope at 0, near the noise of 16 bits.

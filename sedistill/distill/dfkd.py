@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from sedistill.distill.bin_losses import BinLoss
-from sedistill.distill.crossover import FrequencyAdapter
+from sedistill.distill.frequency_adapter import FrequencyAdapter
 
 # Quieter bins have no phase: far below the noise floor of 16-bit audio in this STFT (about 6e-5).
 SILENT_MAGNITUDE = 1e-6

@@ -12,8 +12,8 @@ from torch import Tensor
 from sedistill.argument_checks import Declared, as_given
 from sedistill.audio.spectrum import Stft
 from sedistill.distill.bin_losses import BinLoss, squared_magnitude
-from sedistill.distill.crossover import FrequencyAdapter
 from sedistill.distill.explanation import Explanation
+from sedistill.distill.frequency_adapter import FrequencyAdapter
 from sedistill.distill.patches import MultiScalePatches, Partition, UniformPatches, partition
 from sedistill.distill.selection import Criterion, keep_top
 from sedistill.distill.shapes import clips_of, spectra_of

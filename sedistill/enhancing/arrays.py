@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sedistill.audio.resampling import BLOCK_FRAMES, resampled
 from sedistill.enhancing.chunks import Block, in_chunks, of_length
 from sedistill.errors import UserError
-from sedistill.models.eval_mode import eval_mode
+from sedistill.models.eval_mode import in_eval_mode
 from sedistill.models.saving import load_model
 
 CHUNK_SECONDS = 10.0
@@ -139,7 +139,7 @@ def _apply(network: nn.Module, piece: Block, gain: float, name: str) -> Block:
         return piece
     parameter = next((one for one in network.parameters() if one.is_floating_point()), torch.empty(0))
     result = np.empty_like(piece)
-    with eval_mode(network), torch.inference_mode():
+    with in_eval_mode(network), torch.inference_mode():
         for channel in range(piece.shape[1]):
             noisy = torch.from_numpy(np.ascontiguousarray(piece[:, channel])).to(parameter)
             result[:, channel] = network(noisy[None])[0].float().cpu().numpy()

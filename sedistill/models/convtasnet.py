@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from sedistill.errors import UserError
 from sedistill.models.base import WIDEST, EvenSize, SampleRate, Size, SpeechEnhancer, check_odd
-from sedistill.models.layers.fast_block import fast_block
 from sedistill.models.layers.fast_cpu import Conv1d, PReLU, runs_own_kernels
+from sedistill.models.layers.fused_block import fast_block
 from sedistill.models.layers.learned_frames import Decoder, Encoder
 from sedistill.models.layers.norms import global_norm
 

@@ -19,12 +19,12 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
     Whoever leaves last gives the modes back, so that one network may be looked at by several threads.
     """
-    with eval_mode(network), torch.no_grad():
+    with in_eval_mode(network), torch.no_grad():
         yield
 
 
 @contextmanager
-def eval_mode(network: nn.Module) -> Iterator[None]:
+def in_eval_mode(network: nn.Module) -> Iterator[None]:
     """`evaluating` without a word about gradients."""
     modules = list(network.modules())
     with _lock:

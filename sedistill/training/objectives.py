@@ -15,8 +15,8 @@ from sedistill.argument_checks import annotations_of
 from sedistill.audio.spectrum import Stft
 from sedistill.distill import BIN_LOSSES, OTHER_LOSSES
 from sedistill.distill.bin_losses import BinLoss
-from sedistill.distill.crossover import FrequencyAdapter
 from sedistill.distill.dispatch import DISPatch
+from sedistill.distill.frequency_adapter import FrequencyAdapter
 from sedistill.distill.patches import PATCHES
 from sedistill.errors import UserError, nearest
 from sedistill.extensions import find_part, installed

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sedistill.distill.clean_and_noise import CleanAndNoiseKD
+from sedistill.distill.clean_and_noise_kd import CleanAndNoiseKD
 from sedistill.distill.frame_kl import FrameKL
 from sedistill.distill.signal_objective import SignalObjective
 from sedistill.distill.subband import SubbandKD

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from sedistill.errors import UserError
 from sedistill.models.convtasnet import Block, ConvTasNet
 from sedistill.models.layers import fast_cpu
-from sedistill.models.layers.fast_block import fast_block
 from sedistill.models.layers.fast_cpu import PReLU, clip_chunks
+from sedistill.models.layers.fused_block import fast_block
 from sedistill.models.layers.learned_frames import Decoder, Encoder
 
 SMALL = {"filters": 6, "filter_length": 8, "bottleneck": 4, "hidden": 5, "blocks": 3, "repeats": 2}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sedistill.models.eval_mode import eval_mode, evaluating, keeping_buffers, on_device
+from sedistill.models.eval_mode import evaluating, in_eval_mode, keeping_buffers, on_device
 
 
 def mixed() -> nn.Module:
@@ -36,7 +36,7 @@ def test_looks_within_looks_and_at_parts_of_a_network() -> None:
     network = mixed()
     before = modes(network)
     with evaluating(network):
-        with eval_mode(network[1]), evaluating(network):
+        with in_eval_mode(network[1]), evaluating(network):
             pass
         assert not any(modes(network))
     assert modes(network) == before
@@ -49,7 +49,7 @@ def test_threads_that_come_and_go_never_see_training_mode_nor_leave_another() ->
     def look(seed: int) -> None:
         rng = random.Random(seed)
         for _ in range(100):
-            with eval_mode(network if rng.random() < 0.5 else network[1]):
+            with in_eval_mode(network if rng.random() < 0.5 else network[1]):
                 seen.append(any(modes(network[1])))
 
     threads = [threading.Thread(target=look, args=(seed,)) for seed in range(6)]

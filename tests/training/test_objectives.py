@@ -12,11 +12,11 @@ from torch import nn
 
 from sedistill.distill import BIN_LOSSES, OTHER_LOSSES
 from sedistill.distill.attention import AttentionTransfer
-from sedistill.distill.clean_and_noise import CleanAndNoiseKD
-from sedistill.distill.crossover import FrequencyAdapter
+from sedistill.distill.clean_and_noise_kd import CleanAndNoiseKD
 from sedistill.distill.dfkd import DFKDLoss
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.frame_kl import FrameKL
+from sedistill.distill.frequency_adapter import FrequencyAdapter
 from sedistill.distill.gram import GramSimilarity
 from sedistill.distill.layer_attention import LayerAttention
 from sedistill.distill.multi_view import MultiViewAttentionTransfer
