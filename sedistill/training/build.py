@@ -170,7 +170,7 @@ def build_averaged(recipe: Recipe, student: nn.Module) -> AveragedWeights | None
 
 
 def build_callbacks(run: PreparedRun, step: Step, batches: int, folder: Path) -> list[PatchRecorder]:
-    """Who looks on; a record that would show nothing is refused."""
+    """The callbacks of a run; a patch record that would show nothing is refused."""
     recipe, settings = run.recipe, run.recipe.patch_record
     if settings is None:
         return []

@@ -137,7 +137,7 @@ class Loop:
                 try:
                     with named_worker_faults():
                         if self.progress.step == 0:
-                            self._look_on()
+                            self._after_step()
                         self._epoch()
                 except NotFiniteError as fault:
                     self._go_back(fault)
@@ -174,7 +174,7 @@ class Loop:
                     break
                 loss = self._train_on(batch)
                 self.progress.seconds += time.monotonic() - started
-                self._look_on()
+                self._after_step()
                 self._checkpoint_if_due()
                 started = self.time_left.step_ended()
                 bar.advance(1, note=loss)
@@ -203,7 +203,7 @@ class Loop:
     def _origin(self, clip: int) -> str:
         return self.train_batches.examples.origin((self.progress.epoch, clip))  # type: ignore[attr-defined]
 
-    def _look_on(self) -> None:
+    def _after_step(self) -> None:
         if self.averaged is not None and self.progress.step:
             self.averaged.update()
         turned = self.polarity is not None and self.polarity.look(self.progress.step)

@@ -1,4 +1,4 @@
-"""What a run says before it starts: nobody should find out after a night what was trained."""
+"""What a run says before it starts, so that a mistake in its recipe shows before the training."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
 
 
 def word_for(run: PreparedRun) -> str:
-    """What to call what is trained: without a teacher it is nobody's student."""
+    """What is trained: a student where there is a teacher, else a network."""
     return "student" if run.teachers else "network"
 
 

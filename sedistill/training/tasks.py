@@ -76,7 +76,7 @@ class Task:
         self.objectives, self.kd_weight, self.kd_level_db = dict(objectives), kd_weight, kd_level_db
         self.teachers, self.band_teachers, self.taps = teachers, band_teachers or {}, taps
         self.needs = {need for weight, one in self.objectives.values() if weight > 0 for need in one.needs}
-        if taps is not None:  # what validation and callbacks compute is nobody's to keep
+        if taps is not None:  # validation and callbacks keep no features
             taps.student.watching = taps.teacher.watching = False
         # What objectives learn along with the student, and what is left behind with them.
         self.auxiliary = nn.ModuleDict(

@@ -45,7 +45,7 @@ class TimeLeft:
     def text(self, step: int, epoch: int) -> str:
         """Such as "at most 36 min left", after so many steps and validated epochs of the run.
 
-        Before the first validation nobody knows how long those take, which is said.
+        Before the first validation it is not known how long those take, which is said.
         """
         if not self.steps:
             return ""

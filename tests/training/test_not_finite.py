@@ -129,7 +129,7 @@ def test_weights_that_flew_away_are_named_and_never_saved(
     write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch, step: int, words: str
 ) -> None:
     """A checkpoint is due after every step, and so right after they did."""
-    look_on = loop_module.Loop._look_on
+    look_on = loop_module.Loop._after_step
 
     def spoiling(loop: loop_module.Loop) -> None:
         look_on(loop)
@@ -137,7 +137,7 @@ def test_weights_that_flew_away_are_named_and_never_saved(
             with torch.no_grad():
                 next(loop.network.parameters()).fill_(NAN)
 
-    monkeypatch.setattr(loop_module.Loop, "_look_on", spoiling)
+    monkeypatch.setattr(loop_module.Loop, "_after_step", spoiling)
     for minutes in (1e-9, 1e4):
         recipe = write_recipe(logging={"checkpoint_minutes": minutes})
         with pytest.raises(UserError, match="student.encoder" if minutes < 1 else words):
@@ -149,7 +149,7 @@ def test_weights_that_flew_away_are_named_and_never_saved(
 def test_patches_of_nan_are_not_recorded(
     write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    look_on = loop_module.Loop._look_on
+    look_on = loop_module.Loop._after_step
 
     def spoiling(loop: loop_module.Loop) -> None:
         if loop.progress.step == step:
@@ -157,7 +157,7 @@ def test_patches_of_nan_are_not_recorded(
                 next(loop.network.parameters()).fill_(NAN)
         look_on(loop)
 
-    monkeypatch.setattr(loop_module.Loop, "_look_on", spoiling)
+    monkeypatch.setattr(loop_module.Loop, "_after_step", spoiling)
     recipe = write_recipe(upright=False, patch_record={"clips": 2, "every_steps": 2})
     with pytest.raises(UserError, match=rf"step {step}: the student's output for 000\.flac"):
         train(recipe, output=world / "out")
