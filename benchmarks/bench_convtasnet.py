@@ -17,9 +17,9 @@ import torch
 from results_csv import RESULTS, write_results
 from torch import Tensor, nn
 
-from sedistill.devices import hardware
-from sedistill.models import build_model
+from sedistill.common.devices import hardware
 from sedistill.models.convtasnet import ConvTasNet
+from sedistill.models.presets import build_model
 
 
 class WrittenOutNorm(nn.Module):

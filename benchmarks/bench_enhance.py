@@ -18,7 +18,8 @@ import numpy as np
 import soundfile
 from results_csv import RESULTS, write_results
 
-from sedistill.models import build_model, save_model
+from sedistill.models.presets import build_model
+from sedistill.models.saving import save_model
 
 LIMIT_MB = 1000
 

@@ -25,7 +25,7 @@ from sedistill.audio.files import write
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.evaluate import NOISY_SYSTEM, System, score_set, systems_of
 from sedistill.evaluation.metrics import DEFAULT_METRICS, metrics_named
-from sedistill.models import build_model
+from sedistill.models.presets import build_model
 
 RATE = 16_000
 PRESETS = ("convtasnet-tiny", "convtasnet-dispatch-student", "convtasnet-dispatch-teacher")

@@ -25,7 +25,7 @@ from sedistill.distill.gram import GramSimilarity
 from sedistill.distill.layer_attention import LayerAttention
 from sedistill.distill.multi_view import MultiViewAttentionTransfer
 from sedistill.distill.taps import Taps
-from sedistill.models import build_model
+from sedistill.models.presets import build_model
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.tasks import FeatureTaps, Task
 

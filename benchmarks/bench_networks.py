@@ -20,8 +20,8 @@ from plain import plain_twin
 from results_csv import RESULTS, write_results
 from torch import Tensor, nn
 
-from sedistill.devices import hardware
-from sedistill.models import build_model
+from sedistill.common.devices import hardware
+from sedistill.models.presets import build_model
 
 NETWORKS: dict[str, str | Mapping[str, Any]] = {
     "manner-s-1.5gf": "manner-s-1.5gf",

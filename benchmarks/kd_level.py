@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sedistill import DFKDLoss, DISPatch, MagnitudeL2
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.models import load_model
+from sedistill.models.saving import load_model
 from sedistill.training.tasks import level_gain
 
 

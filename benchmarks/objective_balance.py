@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from sedistill.settings import load_settings
+from sedistill.common.settings import load_settings
 from sedistill.training.build import build_task, build_train_batches
 from sedistill.training.inputs import prepare_run
 from sedistill.training.recipe import Recipe

@@ -26,11 +26,11 @@ from plain import PlainConvTasNet, plain_twin
 from results_csv import RESULTS, write_results
 from torch import nn
 
-from sedistill.models import build_model
+from sedistill.common.report.document import TextTable
+from sedistill.common.report.markdown import markdown_table
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
-from sedistill.report.document import TextTable
-from sedistill.report.markdown import markdown_table
+from sedistill.models.presets import build_model
 
 
 @dataclass(frozen=True)

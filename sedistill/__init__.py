@@ -26,12 +26,12 @@ that `import sedistill` stays fast and needs no heavy package.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sedistill.errors import nearest
+from sedistill.common.errors import nearest
 
 if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names.py holds it equal to _HOMES
     from sedistill.audio.si_snr import negative_si_snr as negative_si_snr
     from sedistill.audio.spectrum import Stft as Stft
-    from sedistill.comparing.command import compare as compare
+    from sedistill.common.extensions import trusting_code as trusting_code
     from sedistill.data.mixed_sets import mix as mix
     from sedistill.data.mixing import MixingSettings as MixingSettings
     from sedistill.data.preparation import prepare as prepare
@@ -59,21 +59,21 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.distill.waveform import SISNRTarget as SISNRTarget
     from sedistill.distill.waveform import WaveformL1 as WaveformL1
     from sedistill.distill.waveform import WaveformL2 as WaveformL2
-    from sedistill.distilling.distil import distil as distil
-    from sedistill.enhancing.arrays import enhance as enhance
-    from sedistill.enhancing.files import enhance_files as enhance_files
+    from sedistill.evaluation.comparing.command import compare as compare
     from sedistill.evaluation.evaluate import evaluate as evaluate
     from sedistill.evaluation.scores import load_scores as load_scores
-    from sedistill.extensions import trusting_code as trusting_code
+    from sedistill.inference.enhancing.arrays import enhance as enhance
+    from sedistill.inference.enhancing.files import enhance_files as enhance_files
+    from sedistill.inference.streaming.stream import Stream as Stream
     from sedistill.models.base import SpeechEnhancer as SpeechEnhancer
     from sedistill.models.presets import build_model as build_model
     from sedistill.models.saving import load_model as load_model
     from sedistill.models.saving import save_model as save_model
-    from sedistill.streaming.stream import Stream as Stream
     from sedistill.teachers.source import Teacher as Teacher
     from sedistill.teachers.source import TeacherSource as TeacherSource
     from sedistill.teachers.source import open_teacher as open_teacher
     from sedistill.training.run import train as train
+    from sedistill.workflows.distilling.distil import distil as distil
 
 __version__ = "0.1.0"
 
@@ -101,7 +101,7 @@ _HOMES = {
     "SignalObjective": "distill.signal_objective",
     "PairedFeatures": "distill.feature_objective",
     "SpeechEnhancer": "models.base",
-    "trusting_code": "extensions",
+    "trusting_code": "common.extensions",
     "AttentionTransfer": "distill.attention",
     "MultiViewAttentionTransfer": "distill.multi_view",
     "GramSimilarity": "distill.gram",
@@ -116,13 +116,13 @@ _HOMES = {
     "mix": "data.mixed_sets",
     "MixingSettings": "data.mixing",
     "train": "training.run",
-    "enhance": "enhancing.arrays",
-    "enhance_files": "enhancing.files",
-    "Stream": "streaming.stream",
+    "enhance": "inference.enhancing.arrays",
+    "enhance_files": "inference.enhancing.files",
+    "Stream": "inference.streaming.stream",
     "evaluate": "evaluation.evaluate",
     "load_scores": "evaluation.scores",
-    "compare": "comparing.command",
-    "distil": "distilling.distil",
+    "compare": "evaluation.comparing.command",
+    "distil": "workflows.distilling.distil",
 }
 """Public name -> its module."""
 

@@ -14,11 +14,11 @@ except FileNotFoundError:
 if sys.path and sys.path[0] in ("", HERE):
     del sys.path[0]  # before anything else is imported
 
-from sedistill.interpreters import import_path
+from sedistill.common.interpreters import import_path
 
 sys.path[:] = import_path()
 
-from sedistill.interruption import heard, ignore_signals  # noqa: E402
+from sedistill.common.interruption import heard, ignore_signals  # noqa: E402
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ import yaml
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from tests.data.sounds import noise, pairs, save, speech, speech_and_noise
-from tests.reproducing.conftest import write_paper, write_recordings
 from tests.training.conftest import TINY_NETWORK
+from tests.workflows.reproducing.conftest import write_paper, write_recordings
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 PATIENCE_SECONDS = 300

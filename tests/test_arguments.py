@@ -17,8 +17,8 @@ import yaml
 from sedistill.data.preparation import prepare
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
-from sedistill.reproducing.shipped import copy_recipes
 from sedistill.training.run import train
+from sedistill.workflows.reproducing.shipped import copy_recipes
 from tests.evaluation.evaluations import write_evaluation
 from tests.nonsense import Outcome, run_command
 from tests.training.conftest import TINY_NETWORK, write_pairs

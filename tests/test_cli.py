@@ -122,7 +122,7 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(
 def test_ctrl_c_is_exit_code_130() -> None:
     code = """
 import os, signal
-import sedistill.catalogue as catalogue
+import sedistill.models.catalogue as catalogue
 catalogue.print_catalogue = lambda: os.kill(os.getpid(), signal.SIGINT)
 from sedistill.cli import main
 main()
@@ -137,9 +137,14 @@ main()
     ("home", "name", "arguments", "way_on"),
     [
         ("sedistill.training.run", "train", ["train", "recipe.yaml"], "goes on where it stopped"),
-        ("sedistill.demo", "make_demo", ["demo"], "goes on where it stopped"),
+        ("sedistill.workflows.demo", "make_demo", ["demo"], "goes on where it stopped"),
         ("sedistill.data.fixed_sets", "mix", ["mix", "corpus", "-o", "set"], "starts afresh"),
-        ("sedistill.enhancing", "enhance_files", ["enhance", "in", "--model", "m", "-o", "o"], "--overwrite"),
+        (
+            "sedistill.inference.enhancing",
+            "enhance_files",
+            ["enhance", "in", "--model", "m", "-o", "o"],
+            "--overwrite",
+        ),
     ],
 )
 def test_ctrl_c_says_how_to_go_on(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
+from sedistill.common.settings import load_settings
 from sedistill.models.presets import build_model
-from sedistill.settings import load_settings
 from sedistill.training.recipe import Recipe
 from tests.nonsense import damaged, known_keys, recipe_text, spoiled
 

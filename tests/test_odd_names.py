@@ -10,16 +10,17 @@ import pytest
 import torch
 
 from sedistill.audio.files import write
-from sedistill.comparing import compare
+from sedistill.common.reading import NAMES
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
 from sedistill.data.preparation import prepare
-from sedistill.enhancing import enhance_files
+from sedistill.evaluation.comparing import compare
 from sedistill.evaluation.evaluate import evaluate_models
 from sedistill.evaluation.scores import load_scores
-from sedistill.models import build_model, save_model
-from sedistill.reading import NAMES
+from sedistill.inference.enhancing import enhance_files
+from sedistill.models.presets import build_model
+from sedistill.models.saving import save_model
 
 from .data.sounds import noise, speech
 from .training.conftest import TINY_NETWORK

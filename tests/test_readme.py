@@ -12,7 +12,7 @@ import typer.main
 import yaml
 
 from sedistill.cli import app
-from sedistill.settings import load_settings
+from sedistill.common.settings import load_settings
 from sedistill.training.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent

@@ -9,14 +9,14 @@ from sedistill.analyzing.csv_rows import curves_csv, shares_csv
 from sedistill.analyzing.gaps import Gap, compute_gap, find_teacher
 from sedistill.analyzing.report_text import analysis_document
 from sedistill.analyzing.trends import RunTrends, Sorting, read_runs
-from sedistill.errors import UserError
-from sedistill.provenance import Provenance
-from sedistill.reading import TO_BE_READ
-from sedistill.report.figures import require_drawing
-from sedistill.report.printing import print_tables
+from sedistill.common.errors import UserError
+from sedistill.common.provenance import Provenance
+from sedistill.common.reading import TO_BE_READ
+from sedistill.common.report.figures import require_drawing
+from sedistill.common.report.printing import print_tables
+from sedistill.common.writing import atomic_folder, refuse_existing, refuse_inside
+from sedistill.common.yaml_files import yaml_text
 from sedistill.training.patch_record.record import read_patch_record
-from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
-from sedistill.yaml_files import yaml_text
 
 NAME, FIGURES = "analysis", "figures"
 FACTS, SHARES, CURVES, PAGE = f"{NAME}.yaml", "shares.csv", "curves.csv", f"{NAME}.html"

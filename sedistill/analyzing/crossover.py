@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from sedistill.analyzing.crossover_figure import CrossoverFigure, crossover_svg
 from sedistill.audio.files import probe, read_mono
 from sedistill.audio.spectrum import Stft
+from sedistill.common.errors import UserError
+from sedistill.common.report.figures import require_drawing, standing_alone
+from sedistill.common.writing import atomic_path, refuse_existing, refuse_impossible
 from sedistill.distill.frequency_adapter import FrequencyAdapter, Scan
-from sedistill.enhancing import enhance
-from sedistill.enhancing.arrays import rate_of
-from sedistill.errors import UserError
+from sedistill.inference.enhancing import enhance
+from sedistill.inference.enhancing.arrays import rate_of
 from sedistill.models.saving import load_model
-from sedistill.report.figures import require_drawing, standing_alone
-from sedistill.writing import atomic_path, refuse_existing, refuse_impossible
 
 SCANS: dict[Scan, str] = {
     "ascending": "ascending scan, as printed",

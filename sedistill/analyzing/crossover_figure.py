@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedistill.report.figures import DYNAMIC_RANGE_DB, INK, POINTS, as_svg, blank_axes, drawn
+from sedistill.common.report.figures import DYNAMIC_RANGE_DB, INK, POINTS, as_svg, blank_axes, drawn
 
 # Bright on a dark spectrogram, distinct under color blindness. Dots, since the crossover jumps a lot.
 DOTS = (("o", "#7df9e0"), ("s", "#ffd166"))

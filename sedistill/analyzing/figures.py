@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sedistill.report.figures import (
+from sedistill.common.report.figures import (
     COLOURS,
     DYNAMIC_RANGE_DB,
     INK,

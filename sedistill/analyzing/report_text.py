@@ -17,8 +17,8 @@ from sedistill.analyzing.figures import (
 )
 from sedistill.analyzing.gaps import KEEP, Gap, distilled_shares, mean_over_bins, over_bins, stft_of
 from sedistill.analyzing.trends import RunTrends
-from sedistill.report.document import Document, Figure, Section, TextTable
-from sedistill.report.figures import GapPanel, gap_svg
+from sedistill.common.report.document import Document, Figure, Section, TextTable
+from sedistill.common.report.figures import GapPanel, gap_svg
 
 WIDER = (1, 2, 3)  # the paper names thresholds of 0.01, 0.02 and 0.03
 FEW_RECORDS = 10

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedistill.analyzing.categories import CATEGORIES, categorize
-from sedistill.argument_checks import check_choice
-from sedistill.errors import UserError
+from sedistill.common.argument_checks import check_choice
+from sedistill.common.errors import UserError
 from sedistill.training.patch_record.record import PatchRecord, read_patch_record
 from sedistill.training.patch_record.trends import PatchTrends, bins_of_patches
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from sedistill.audio.cut_short import why_cut_short
 from sedistill.audio.resampling import BLOCK_FRAMES, resample
 from sedistill.audio.wav_sizes import never_closed, why_size_is_wrong
-from sedistill.errors import UserError
-from sedistill.reading import shown, why_no_file
-from sedistill.writing import atomic_path
+from sedistill.common.errors import UserError
+from sedistill.common.reading import shown, why_no_file
+from sedistill.common.writing import atomic_path
 
 SUFFIXES = frozenset({
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64",

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sedistill.audio.files import SUFFIXES
-from sedistill.errors import UserError
-from sedistill.reading import require_folder, shown, why_no_file, why_unreadable
+from sedistill.common.errors import UserError
+from sedistill.common.reading import require_folder, shown, why_no_file, why_unreadable
 
 NO_AUDIO, OTHER_FORMAT, HIDDEN, NO_FILE = "no audio", "format not read", "hidden", "not a readable file"
 """The kinds of reasons. What is no audio at all is summed up by suffix, all else is told by name."""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sedistill.argument_checks import check_whole
-from sedistill.errors import UserError
+from sedistill.common.argument_checks import check_whole
+from sedistill.common.errors import UserError
 
 LONGEST_WINDOW = 65_536  # samples: four seconds at 16 kHz, beyond which no frame of speech goes
 

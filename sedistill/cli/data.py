@@ -101,10 +101,10 @@ def mix(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a fixed set of mixtures: pairs of noisy and clean files and their table."""
+    from sedistill.common.errors import UserError
     from sedistill.data.grid_sets import grid_settings, write_grid_set
     from sedistill.data.mixed_sets import mix as run
     from sedistill.data.mixing import mixing_settings
-    from sedistill.errors import UserError
 
     if grid and count is not None:
         raise UserError("--count has no meaning with --grid, which takes every combination; take one out.")

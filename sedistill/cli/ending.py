@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 from typer.core import TyperGroup
 
-from sedistill.errors import UserError
-from sedistill.interruption import came, finished, heard, safe_moment
-from sedistill.reading import printable
+from sedistill.common.errors import UserError
+from sedistill.common.interruption import came, finished, heard, safe_moment
+from sedistill.common.reading import printable
 
 # What Ctrl-C left behind, and so how to go on.
 NOTHING_KEPT = "nothing was written, and the same command line starts afresh"
@@ -64,7 +64,7 @@ def ends_in_words(ctx: Any) -> Iterator[None]:
                 end_interrupted(ctx)
             if not isinstance(error, OSError) or error.errno is None:
                 raise
-            from sedistill.writing.disk_errors import reason_in_words
+            from sedistill.common.writing.disk_errors import reason_in_words
 
             where = "" if error.filename is None else f"{printable(os.fsdecode(error.filename))}: "
             end_with(f"sedistill: {where}{reason_in_words(error)}.", 2)
@@ -90,7 +90,7 @@ def flush_output() -> None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        from sedistill.writing.disk_errors import reason_in_words
+        from sedistill.common.writing.disk_errors import reason_in_words
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
         end_with(f"sedistill: what was to be printed could not be: {reason_in_words(error)}.", 2)

@@ -62,7 +62,7 @@ def compare(
     overwrite: Overwrite = False,
 ) -> None:
     """Test methods against a baseline, over clips and over seeds; write tables, figures and a page."""
-    from sedistill.comparing import compare as run
+    from sedistill.evaluation.comparing import compare as run
 
     run(
         evaluations, output, baseline=baseline, teacher=teacher,

@@ -7,7 +7,7 @@ import typer
 
 import sedistill
 from sedistill.cli.ending import Commands
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 
 app = typer.Typer(
     cls=Commands,
@@ -32,7 +32,7 @@ RawLevel = Annotated[bool, typer.Option("--raw-level", help="Leave level and sig
 
 
 def _trust(context: typer.Context, wanted: bool) -> bool:
-    from sedistill.extensions import trusting_code
+    from sedistill.common.extensions import trusting_code
 
     if wanted:
         context.with_resource(trusting_code())
@@ -51,7 +51,7 @@ TrustCode = Annotated[
 
 def listed(option: str, text: str | None) -> list[str] | None:
     """The names that an option lists with commas between; None where it is left out. Raises UserError."""
-    from sedistill.settings import parts_of
+    from sedistill.common.settings import parts_of
 
     names = None if text is None else parts_of(text)
     if names == []:

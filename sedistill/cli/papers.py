@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sedistill.cli.options import TrustCode
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 
 
 def reproduce(
@@ -42,7 +42,7 @@ def reproduce(
     trust_code: TrustCode = False,
 ) -> None:
     """Train and score what a table of a paper needs, and write our numbers beside the paper's."""
-    from sedistill.reproducing import reproduce as run
+    from sedistill.workflows.reproducing import reproduce as run
 
     run(
         table, data=data, output=output, scale=scale, seeds=seeds, only=only, plan_only=plan, jobs=jobs,
@@ -59,7 +59,7 @@ def recipes(
     ] = None,
 ) -> None:
     """List the tables that `sedistill reproduce` knows, or copy a paper's recipes out to be edited."""
-    from sedistill.reproducing.shipped import copy_recipes, print_tables, shipped_tables
+    from sedistill.workflows.reproducing.shipped import copy_recipes, print_tables, shipped_tables
 
     if output is None:
         print_tables(shipped_tables(name))

@@ -10,7 +10,7 @@ from sedistill.cli.options import Overwrite, RawLevel
 
 
 class Form(str, Enum):
-    """As in `sedistill.exporting.export`."""
+    """As in `sedistill.inference.exporting.export`."""
 
     stream = "stream"
     spectrum = "spectrum"
@@ -33,7 +33,7 @@ def export(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a network as ONNX, compared with PyTorch in onnxruntime before the file appears."""
-    from sedistill.exporting.export import export as write
+    from sedistill.inference.exporting.export import export as write
 
     findings = write(model, output, form.value, opset, not raw_level, overwrite)
     typer.echo(f"{output}: {findings.text()}")

@@ -30,8 +30,8 @@ def enhance(
 
     A network for 16 kHz, as the ready-made ones are, leaves nothing above 8 kHz.
     """
-    from sedistill.enhancing import enhance_files
-    from sedistill.ready_made import default_model
+    from sedistill.inference.enhancing import enhance_files
+    from sedistill.models.ready_made import default_model
 
     model = model or default_model()
     enhance_files(model, inputs, output, device=device, correct_level=not raw_level, overwrite=overwrite)
@@ -45,7 +45,7 @@ def check(
     trust_code: TrustCode = False,
 ) -> None:
     """Say what each path is and whether all in it is as it was written; exit code 1 where it is not."""
-    from sedistill.checking import check_paths
+    from sedistill.workflows.checking import check_paths
 
     if not check_paths(paths):
         raise typer.Exit(1)
@@ -55,7 +55,7 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="The same as JSON, for programs.")] = False,
 ) -> None:
     """What to choose: ready-made networks, and those to train, with size, cost, causality and latency."""
-    from sedistill.catalogue import catalogue_json, print_catalogue
+    from sedistill.models.catalogue import catalogue_json, print_catalogue
 
     if as_json:
         print(catalogue_json())
@@ -68,6 +68,6 @@ def demo(
     overwrite: Overwrite = False,
 ) -> None:
     """Run everything on a corpus made on the spot, and write a page to look at and listen to."""
-    from sedistill.demo import make_demo
+    from sedistill.workflows.demo import make_demo
 
     make_demo(output, overwrite=overwrite)

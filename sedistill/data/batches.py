@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
+from sedistill.common.errors import UserError
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, crop_in_memory, cut_segment, filled_up, make_crop, segments_of
 from sedistill.data.fixed_sets import FixedSet
@@ -19,7 +20,6 @@ from sedistill.data.mix_sources import Material
 from sedistill.data.mixing import MixingSettings, make_mixture, plan_mixture
 from sedistill.data.randomness import ORDER, philox
 from sedistill.data.workers import Batches
-from sedistill.errors import UserError
 
 PAIRS_IN_TURN = 2**32
 """The attempt, beyond all that are made, under which the order of pairs is drawn."""

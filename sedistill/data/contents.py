@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sedistill.csv_files import csv_writer, read_cells
-from sedistill.errors import UserError
-from sedistill.integrity import file_hash, joint_hash
-from sedistill.parallel import parallel_map
-from sedistill.reading import NAMES, is_taken, shown, why_no_file
-from sedistill.writing import atomic_path
+from sedistill.common.csv_files import csv_writer, read_cells
+from sedistill.common.errors import UserError
+from sedistill.common.integrity import file_hash, joint_hash
+from sedistill.common.parallel import parallel_map
+from sedistill.common.reading import NAMES, is_taken, shown, why_no_file
+from sedistill.common.writing import atomic_path
 
 FILES = "files.csv"
 _SHOWN = 3

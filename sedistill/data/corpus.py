@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from sedistill.audio.files import read_blocks, read_mono, to_mono
-from sedistill.csv_files import csv_writer, read_csv
+from sedistill.common.csv_files import csv_writer, read_csv
+from sedistill.common.errors import UserError
+from sedistill.common.integrity import CHECKSUM, bytes_hash, facts_checksum, file_hash
+from sedistill.common.paths import PathInside
+from sedistill.common.reading import NAMES, is_taken, require_folder
+from sedistill.common.settings import Record, read_record
+from sedistill.common.writing import atomic_path
+from sedistill.common.yaml_files import yaml_text
 from sedistill.data.contents import FILES, Contents, as_written, contents_hash, look, write_contents
-from sedistill.errors import UserError
-from sedistill.integrity import CHECKSUM, bytes_hash, facts_checksum, file_hash
-from sedistill.paths import PathInside
-from sedistill.reading import NAMES, is_taken, require_folder
-from sedistill.settings import Record, read_record
-from sedistill.writing import atomic_path
-from sedistill.yaml_files import yaml_text
 
 FORMAT_VERSION = 1
 MANIFEST, FACTS = "corpus.csv", "corpus.yaml"

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedistill.audio import levels
+from sedistill.common.errors import UserError
 from sedistill.data.corpus import Corpus
 from sedistill.data.mix_sources import Piece
 from sedistill.data.mixing import ATTEMPTS, QUIETEST_SPEECH_DB, around_peak
 from sedistill.data.randomness import CROPS, philox, stream_of
-from sedistill.errors import UserError
 
 
 @dataclass(frozen=True)

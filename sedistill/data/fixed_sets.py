@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from sedistill.audio.files import AudioFileError, probe, read_mono
 from sedistill.audio.listing import Unread, audio_below
-from sedistill.csv_files import read_csv
+from sedistill.common.csv_files import read_csv
+from sedistill.common.errors import UserError
+from sedistill.common.integrity import file_hash, is_as_written
+from sedistill.common.reading import is_taken, require_folder, shown, why_no_file
+from sedistill.common.settings import read_record
 from sedistill.data.contents import FILES, Content, Contents, Stamp, as_written, look, stamp_of
 from sedistill.data.pair_fit import shared_part
 from sedistill.data.partners import NO_PARTNER, Pair, find_partners
@@ -28,10 +32,6 @@ from sedistill.data.set_files import (
     pair_digest,
     total_bytes,
 )
-from sedistill.errors import UserError
-from sedistill.integrity import file_hash, is_as_written
-from sedistill.reading import is_taken, require_folder, shown, why_no_file
-from sedistill.settings import read_record
 
 WRITE_AGAIN = "write the set again"
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sedistill.common.errors import UserError
 from sedistill.data.corpus import Clip, Corpus
-from sedistill.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sedistill.common.errors import UserError
 from sedistill.data.corpus import Corpus
 from sedistill.data.randomness import MIXTURES, stream_of
-from sedistill.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from sedistill.audio import levels
+from sedistill.common.errors import UserError
+from sedistill.common.writing import refuse_existing, refuse_inside
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, drawn_pair, make_crop
 from sedistill.data.mix_sources import Material
@@ -21,8 +23,6 @@ from sedistill.data.set_files import (
     write_pair,
     write_set,
 )
-from sedistill.errors import UserError
-from sedistill.writing import refuse_existing, refuse_inside
 
 
 def mix(

@@ -15,13 +15,13 @@ from pydantic import Field, model_validator
 
 from sedistill.audio import levels
 from sedistill.audio.combine import join, mix_at_snr
+from sedistill.common.errors import UserError
+from sedistill.common.settings import Settings, settings_of_texts
 from sedistill.data.corpus import Corpus
 from sedistill.data.degradations import Codec, Room, coded, low_passed
 from sedistill.data.file_checks import SHORTEST_SECONDS
 from sedistill.data.mix_sources import Material, Piece
 from sedistill.data.randomness import DEGRADED, HEARD, philox, stream_of
-from sedistill.errors import UserError
-from sedistill.settings import Settings, settings_of_texts
 
 # A segment whose RMS lies further below its recording's active level is nearly all pause: draw again.
 QUIETEST_SPEECH_DB = 10.0

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sedistill.common.errors import UserError
+from sedistill.common.progress import ProgressBar
+from sedistill.common.reading import shown
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Pairs
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_fit import DRIFTS, SHIFTED, TRUSTED, UNKNOWN, UNRELATED, PairFit, fit_of_arrays
-from sedistill.errors import UserError
-from sedistill.progress import ProgressBar
-from sedistill.reading import shown
 
 SOME = 32
 """So many pairs, evenly spread, are looked at before a training."""

@@ -8,6 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sedistill.audio.resampling import RESAMPLER
+from sedistill.common.errors import UserError
+from sedistill.common.parallel import parallel_map
+from sedistill.common.provenance import Provenance
+from sedistill.common.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
 from sedistill.data.copies import original, split_rank, without_copies
 from sedistill.data.corpus import FACTS, Clip, Corpus
 from sedistill.data.expected_counts import LeftOut, compare
@@ -29,10 +33,6 @@ from sedistill.data.summary import (
     write_excluded,
 )
 from sedistill.data.unused import unused_files
-from sedistill.errors import UserError
-from sedistill.parallel import parallel_map
-from sedistill.provenance import Provenance
-from sedistill.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
 
 LONGEST_NAME = 140
 """Bytes in the name of a converted file; longer ones are cut, and told apart by a hash."""

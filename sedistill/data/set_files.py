@@ -18,20 +18,20 @@ from pydantic import Field
 from sedistill.audio.files import read, to_mono, write
 from sedistill.audio.listing import audio_below
 from sedistill.audio.resampling import resample
-from sedistill.csv_files import Number, csv_writer
+from sedistill.common.csv_files import Number, csv_writer
+from sedistill.common.integrity import file_hash, with_checksum
+from sedistill.common.parallel import parallel_map
+from sedistill.common.paths import PathInside
+from sedistill.common.provenance import Provenance
+from sedistill.common.reading import NAMES
+from sedistill.common.settings import Record
+from sedistill.common.writing import atomic_folder
+from sedistill.common.yaml_files import yaml_text
 from sedistill.data.contents import FILES, Contents, content_of, contents_hash, write_contents
 from sedistill.data.corpus import MOST_FRAMES, Corpus
 from sedistill.data.distinct import count_distinct, distinct_text, few_warning
 from sedistill.data.mix_sources import Material
 from sedistill.data.mixing import Mixture
-from sedistill.integrity import file_hash, with_checksum
-from sedistill.parallel import parallel_map
-from sedistill.paths import PathInside
-from sedistill.provenance import Provenance
-from sedistill.reading import NAMES
-from sedistill.settings import Record
-from sedistill.writing import atomic_folder
-from sedistill.yaml_files import yaml_text
 
 FACTS, TABLE = "set.yaml", "mixtures.csv"
 SIDES = ("noisy", "clean")

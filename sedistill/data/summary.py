@@ -9,11 +9,11 @@ from typing import Any
 
 from sedistill.audio.listing import NO_AUDIO, OTHER_FORMAT, Unread, told_by_suffix
 from sedistill.audio.resampling import RESAMPLER
-from sedistill.csv_files import csv_writer
+from sedistill.common.csv_files import csv_writer
+from sedistill.common.reading import NAMES, shown
 from sedistill.data.corpus import Clip, Corpus
 from sedistill.data.file_checks import MISFITS, Finding
 from sedistill.data.layouts import Source
-from sedistill.reading import NAMES, shown
 
 EXCLUDED = "excluded.csv"
 TOO_SHORT_TO_SPLIT = "too short to split in time"

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate, get_worker_info
 
-from sedistill.devices import usable_cores
-from sedistill.errors import UserError
-from sedistill.interpreters import importing_safely
-from sedistill.interruption import children_begin, left_to_parent
+from sedistill.common.devices import usable_cores
+from sedistill.common.errors import UserError
+from sedistill.common.interpreters import importing_safely
+from sedistill.common.interruption import children_begin, left_to_parent
 
 SHARED_MEMORY = Path("/dev/shm")
 READ_AHEAD = 2  # batches that torch lets each worker have ready

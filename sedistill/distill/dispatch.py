@@ -9,8 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sedistill.argument_checks import Declared, as_given
 from sedistill.audio.spectrum import Stft
+from sedistill.common.argument_checks import Declared, as_given
+from sedistill.common.errors import UserError
 from sedistill.distill.bin_losses import BinLoss, squared_magnitude
 from sedistill.distill.explanation import Explanation
 from sedistill.distill.frequency_adapter import FrequencyAdapter
@@ -18,7 +19,6 @@ from sedistill.distill.patches import MultiScalePatches, Partition, UniformPatch
 from sedistill.distill.selection import Criterion, keep_top
 from sedistill.distill.shapes import clips_of, spectra_of
 from sedistill.distill.signal_objective import Target
-from sedistill.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

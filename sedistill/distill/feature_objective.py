@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from sedistill.argument_checks import Declared
 from sedistill.audio.spectrum import at_least_float32
-from sedistill.errors import UserError
-from sedistill.reading import printable
+from sedistill.common.argument_checks import Declared
+from sedistill.common.errors import UserError
+from sedistill.common.reading import printable
 
 Features = Mapping[str, Tensor]
 """Activation (B, C, ...) by the name of the tapped module."""

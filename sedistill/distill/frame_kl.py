@@ -8,9 +8,9 @@ from pydantic import Field
 from torch import Tensor
 
 from sedistill.audio.spectrum import Stft
+from sedistill.common.errors import UserError
 from sedistill.distill.bin_losses import KL_FLOOR
 from sedistill.distill.signal_objective import SignalObjective, Target
-from sedistill.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sedistill.argument_checks import Declared
+from sedistill.common.argument_checks import Declared
 
 Scan = Literal["ascending", "descending"]
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.argument_checks import check_choice, check_number, check_whole
+from sedistill.common.argument_checks import check_choice, check_number, check_whole
 
 METHODS = ("A", "B", "C")
 DIRECTIONS = ("intent", "printed")

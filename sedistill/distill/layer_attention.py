@@ -9,7 +9,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sedistill.argument_checks import check_declared, check_kind, check_whole
+from sedistill.common.argument_checks import check_declared, check_kind, check_whole
+from sedistill.common.errors import UserError
+from sedistill.common.settings import value_text
 from sedistill.distill.feature_objective import (
     NO_PATCHES,
     Features,
@@ -23,8 +25,6 @@ from sedistill.distill.feature_objective import (
     stretched,
 )
 from sedistill.distill.taps import features_of
-from sedistill.errors import UserError
-from sedistill.settings import value_text
 
 Width = Annotated[int, Field(ge=2, le=8192, description="Channels to which all layers are projected.")]
 

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from sedistill.argument_checks import check_choice
+from sedistill.common.argument_checks import check_choice
+from sedistill.common.errors import UserError
+from sedistill.common.settings import value_text
 from sedistill.distill.attention import AttentionTransfer
 from sedistill.distill.feature_objective import Features, checked_pairs, distinct
 from sedistill.distill.taps import near_names
-from sedistill.errors import UserError
-from sedistill.settings import value_text
 
 VIEWS: tuple[Literal["channel", "global", "local"], ...] = ("channel", "global", "local")
 SINGLE_VIEW = "single_view"

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sedistill.argument_checks import Declared
+from sedistill.common.argument_checks import Declared
 
 MOST_BINS = 65_536
 

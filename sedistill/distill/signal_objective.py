@@ -7,8 +7,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sedistill.argument_checks import Declared
 from sedistill.audio.spectrum import at_least_float32
+from sedistill.common.argument_checks import Declared
 from sedistill.distill.shapes import clips_of
 
 Target = Annotated[

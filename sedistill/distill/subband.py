@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from sedistill.argument_checks import as_given, is_number, is_whole
 from sedistill.audio.spectrum import Stft
+from sedistill.common.argument_checks import as_given, is_number, is_whole
+from sedistill.common.errors import UserError
+from sedistill.common.paths import UserPath
 from sedistill.distill.signal_objective import SignalObjective
-from sedistill.errors import UserError
-from sedistill.paths import UserPath
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 
 PROBE_SAMPLES = 16_000
 

@@ -6,7 +6,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 
 SILENCE_PEAK = 1e-6
 """A clip whose peak about its mean is below this (-120 dB of full scale) counts as silent."""

@@ -23,11 +23,14 @@ from torch import nn
 
 from sedistill.audio import levels
 from sedistill.audio.listing import told
+from sedistill.common.devices import usable_cores
+from sedistill.common.errors import UserError
+from sedistill.common.progress import ProgressBar
+from sedistill.common.provenance import Provenance
+from sedistill.common.reading import shown
+from sedistill.common.writing import atomic_folder, refuse_existing, refuse_inside
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_alignment import check_all
-from sedistill.devices import usable_cores
-from sedistill.enhancing.arrays import enhance, level_factor, rate_of, refuse_not_finite
-from sedistill.errors import UserError
 from sedistill.evaluation.labels import distinct_labels, file_names
 from sedistill.evaluation.metric_process import Score, ScoringProcess
 from sedistill.evaluation.metrics import (
@@ -40,12 +43,9 @@ from sedistill.evaluation.metrics import (
 from sedistill.evaluation.print_scores import print_score_tables
 from sedistill.evaluation.score_files import write_scores
 from sedistill.evaluation.scores import FACTS, NOISY, ClipScore, SetScores
+from sedistill.inference.enhancing.arrays import enhance, level_factor, rate_of, refuse_not_finite
+from sedistill.models.ready_made import saved_folder
 from sedistill.models.saving import load_model, model_hash, read_card
-from sedistill.progress import ProgressBar
-from sedistill.provenance import Provenance
-from sedistill.reading import shown
-from sedistill.ready_made import saved_folder
-from sedistill.writing import atomic_folder, refuse_existing, refuse_inside
 
 
 @dataclass(frozen=True)

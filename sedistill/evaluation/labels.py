@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sedistill.errors import UserError
-from sedistill.reading import shown
+from sedistill.common.errors import UserError
+from sedistill.common.reading import shown
 
 
 def distinct_labels(folders: Sequence[Path], what: str, taken: str = "") -> list[str]:

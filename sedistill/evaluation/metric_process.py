@@ -17,10 +17,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from sedistill.common.interpreters import python_command, python_environment
+from sedistill.common.interruption import ignore_signals
 from sedistill.evaluation.checks import MetricUndefined
 from sedistill.evaluation.metrics import METRICS, Part
-from sedistill.interpreters import python_command, python_environment
-from sedistill.interruption import ignore_signals
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sedistill.audio.levels import rms_db
-from sedistill.errors import UserError, nearest
+from sedistill.common.errors import UserError, nearest
 from sedistill.evaluation import composite
 from sedistill.evaluation.checks import MetricUndefined, checked, checked_pair, finite, optional
 from sedistill.evaluation.composite import frame_distances, peaks_matched_segmental_snr

@@ -1,10 +1,10 @@
 """The scores of a set as a table on the terminal."""
 
+from sedistill.common.report.document import TextTable
+from sedistill.common.report.printing import print_tables
 from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.score_files import count_text, mean_cell
 from sedistill.evaluation.scores import NOISY, SetScores
-from sedistill.report.document import TextTable
-from sedistill.report.printing import print_tables
 
 
 def print_score_tables(scores: SetScores) -> None:

@@ -5,7 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sedistill.csv_files import csv_text
+from sedistill.common.csv_files import csv_text
+from sedistill.common.integrity import file_hash
+from sedistill.common.reading import NAMES, TO_BE_READ
+from sedistill.common.report.markdown import markdown_table, markdown_text
+from sedistill.common.yaml_files import yaml_text
 from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import (
     ALL_CLIPS,
@@ -18,10 +22,6 @@ from sedistill.evaluation.scores import (
     clips_csv,
     number_text,
 )
-from sedistill.integrity import file_hash
-from sedistill.reading import NAMES, TO_BE_READ
-from sedistill.report.markdown import markdown_table, markdown_text
-from sedistill.yaml_files import yaml_text
 
 SUMMARY, SUMMARY_TEXT = "summary.csv", "summary.md"
 SUMMARY_COLUMNS = (

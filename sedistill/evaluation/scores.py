@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from sedistill.csv_files import Number, csv_text, read_csv
-from sedistill.errors import UserError
+from sedistill.common.csv_files import Number, csv_text, read_csv
+from sedistill.common.errors import UserError
+from sedistill.common.integrity import file_hash
+from sedistill.common.reading import is_taken
+from sedistill.common.settings import Record, read_record
 from sedistill.evaluation.metrics import METRICS
-from sedistill.integrity import file_hash
-from sedistill.reading import is_taken
-from sedistill.settings import Record, read_record
 
 NOISY = "noisy"
 ALL_CLIPS = "all"

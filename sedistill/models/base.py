@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.argument_checks import annotations_of, check_declared
-from sedistill.errors import UserError
+from sedistill.common.argument_checks import annotations_of, check_declared
+from sedistill.common.errors import UserError
 from sedistill.models.eval_mode import evaluating
 from sedistill.models.layers.memory import Memory
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.base import WIDEST, EvenSize, SampleRate, Size, SpeechEnhancer, check_odd
 from sedistill.models.layers.fast_cpu import Conv1d, PReLU, runs_own_kernels
 from sedistill.models.layers.fused_block import fast_block

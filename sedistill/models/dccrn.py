@@ -14,8 +14,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.argument_checks import as_given, check_declared
-from sedistill.errors import UserError
+from sedistill.common.argument_checks import as_given, check_declared
+from sedistill.common.errors import UserError
 from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.base import SampleRate, Size, SpeechEnhancer
 from sedistill.models.layers.waveform_layers import DecoderLayer, EncoderLayer, fitting_length, rescale
 

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
 from sedistill.models.layers.chunking import chunked, overlap_added
 from sedistill.models.layers.learned_frames import Decoder, Encoder

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.base import SampleRate, Size
 from sedistill.models.folding import fold_into
 from sedistill.models.frames import FrameEnhancer

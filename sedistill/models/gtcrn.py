@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.base import SampleRate
 from sedistill.models.folding import fold_into
 from sedistill.models.frames import FrameEnhancer

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sedistill.errors import UserError, nearest
-from sedistill.extensions import find_part, path_of
+from sedistill.common.errors import UserError, nearest
+from sedistill.common.extensions import find_part, path_of
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.clean_unet import CleanUNet
 from sedistill.models.convtasnet import ConvTasNet
@@ -241,7 +241,7 @@ def build_model(name_or_settings: str | Mapping[str, Any]) -> SpeechEnhancer:
     """Build a network with fresh weights (from torch's global generator).
 
     Takes a preset's name, `{"preset": name, **changes}` or `{"class": "ConvTasNet", **settings}`; a class of
-    another package is named as `sedistill.extensions` says.
+    another package is named as `sedistill.common.extensions` says.
     Raises UserError for an unknown preset, class or setting (naming the nearest) and for impossible values.
     """
     network, settings = _resolve(name_or_settings)
@@ -281,7 +281,7 @@ def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnha
 
 
 def network_class(name: str) -> type[SpeechEnhancer]:
-    """The class of that name or path (`sedistill.extensions`). Raises UserError where there is none."""
+    """The class of that name or path (`sedistill.common.extensions`). Raises UserError where there is none."""
     return find_part("networks", name, NETWORKS, "network class", _is_network)
 
 

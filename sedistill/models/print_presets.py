@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from sedistill.catalogue import PLACE
+from sedistill.models.catalogue import PLACE
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import PRESETS, build_model
 

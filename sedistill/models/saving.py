@@ -2,7 +2,7 @@
 
 Loading looks the class up by name and reads plain data: no code from the files runs. A class of another
 package is imported only where that package is installed as an extension, or code is trusted
-(`sedistill.extensions`).
+(`sedistill.common.extensions`).
 """
 
 import hashlib
@@ -18,19 +18,19 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from sedistill.devices import keeping_torch_state
-from sedistill.errors import UserError
-from sedistill.extensions import package_of
-from sedistill.integrity import CHECKSUM, bytes_hash, facts_checksum
+from sedistill.common.devices import keeping_torch_state
+from sedistill.common.errors import UserError
+from sedistill.common.extensions import package_of
+from sedistill.common.integrity import CHECKSUM, bytes_hash, facts_checksum
+from sedistill.common.provenance import Provenance
+from sedistill.common.reading import is_taken, require_file, require_folder
+from sedistill.common.settings import Record, read_record
+from sedistill.common.writing import atomic_folder, is_empty_folder
+from sedistill.common.yaml_files import yaml_text
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model, network_name
-from sedistill.provenance import Provenance
-from sedistill.reading import is_taken, require_file, require_folder
-from sedistill.ready_made import saved_folder, what_is_missing
-from sedistill.settings import Record, read_record
-from sedistill.writing import atomic_folder, is_empty_folder
-from sedistill.yaml_files import yaml_text
+from sedistill.models.ready_made import saved_folder, what_is_missing
 
 WEIGHTS, CARD = "model.safetensors", "card.yaml"
 GIVEN_FIELDS = ("output_gain", "metrics", "training", "licences")
@@ -91,7 +91,7 @@ def save_model(
 def load_model(folder: Path | str, device: str | torch.device = "cpu") -> SpeechEnhancer:
     """Load a saved model in eval mode, with `.card` and `.output_gain` filled.
 
-    folder: that of a saved model, or the name of a ready-made network (`sedistill.ready_made`).
+    folder: that of a saved model, or the name of a ready-made network (`sedistill.models.ready_made`).
     Raises UserError, naming file and fault, for anything that is not a whole saved model.
     """
     folder = saved_folder(folder)

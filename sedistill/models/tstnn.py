@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
 from sedistill.models.layers.fast_cpu import PReLU
 from sedistill.models.layers.multi_view_attention import Gate

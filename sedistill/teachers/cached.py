@@ -14,17 +14,17 @@ from filelock import FileLock
 from pydantic import Field
 from torch import nn
 
+from sedistill.common.errors import UserError
+from sedistill.common.integrity import file_digest, file_hash
+from sedistill.common.progress import ProgressBar
+from sedistill.common.reading import is_taken, why_no_file
+from sedistill.common.settings import Record, read_record
+from sedistill.common.writing import atomic_path, flush, named_disk_errors
+from sedistill.common.yaml_files import yaml_text
 from sedistill.data.batches import FixedDataset
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.errors import UserError
-from sedistill.integrity import file_digest, file_hash
 from sedistill.models.eval_mode import on_device
-from sedistill.progress import ProgressBar
-from sedistill.reading import is_taken, why_no_file
-from sedistill.settings import Record, read_record
 from sedistill.teachers.source import CachedOutputs, TeacherSource
-from sedistill.writing import atomic_path, flush, named_disk_errors
-from sedistill.yaml_files import yaml_text
 
 
 class NoPlaceError(UserError):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sedistill.common.errors import UserError
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.errors import UserError
 
 LEVEL_WARNING = 0.10  # a factor further than this from 1, or a negative one, is worth a word
 

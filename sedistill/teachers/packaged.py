@@ -1,4 +1,4 @@
-"""A teacher of another package: its code is run, so it is installed or trusted (`sedistill.extensions`)."""
+"""A teacher of another package: its code is run, so it is installed or trusted (`sedistill.common.extensions`)."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from sedistill.errors import UserError
-from sedistill.extensions import find_part, installed
-from sedistill.ready_made import is_ready_made
+from sedistill.common.errors import UserError
+from sedistill.common.extensions import find_part, installed
+from sedistill.models.ready_made import is_ready_made
 
 FACTS = ("name", "hash", "sample_rate", "latency")
 _CLASS = re.compile(r"([^\W\d]\w*\.)+[A-Z]\w*")  # package.module.Class

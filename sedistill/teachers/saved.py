@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.saving import load_model, model_hash
 
 

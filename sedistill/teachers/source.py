@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.teachers.packaged import is_packaged, packaged_teacher
 from sedistill.teachers.saved import SavedTeacher
 

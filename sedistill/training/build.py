@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from sedistill.common.errors import UserError
 from sedistill.data.batches import FixedDataset, fixed_loader, train_loader
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.workers import Batches
-from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import worker_count
 from sedistill.models.eval_mode import evaluating
 from sedistill.teachers.cached import CachedOutputsDataset, NoPlaceError, OutputCache

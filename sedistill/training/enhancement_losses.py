@@ -10,7 +10,7 @@ from sedistill.audio.clean_and_noise import clean_and_noise_loss
 from sedistill.audio.multi_resolution import multi_resolution_distance
 from sedistill.audio.si_snr import negative_si_snr
 from sedistill.audio.spectrum import at_least_float32
-from sedistill.extensions import find_part
+from sedistill.common.extensions import find_part
 
 # (estimate, clean, noisy: (B, T)) -> one value a clip, (B,); lower is better.
 EnhancementLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -142,7 +142,7 @@ ENHANCEMENT_LOSSES: dict[str, EnhancementLoss] = {
 
 
 def enhancement_loss(name: str) -> EnhancementLoss:
-    """The loss of that name or path (`sedistill.extensions`). Raises UserError where there is none."""
+    """The loss of that name or path (`sedistill.common.extensions`). Raises UserError where there is none."""
     return find_part("enhancement_losses", name, ENHANCEMENT_LOSSES, "enhancement loss", callable)
 
 

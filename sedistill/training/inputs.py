@@ -9,19 +9,19 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from sedistill.common.devices import choose_device, limit_threads
+from sedistill.common.errors import UserError
+from sedistill.common.reading import is_taken
 from sedistill.data.batches import CropDataset, FixedDataset, MixtureDataset
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Pairs
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_alignment import check_some
-from sedistill.devices import choose_device, limit_threads
 from sedistill.distill.taps import Taps
-from sedistill.errors import UserError
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import build_model
+from sedistill.models.ready_made import PREFIX
 from sedistill.models.saving import load_model
-from sedistill.reading import is_taken
-from sedistill.ready_made import PREFIX
 from sedistill.teachers.source import TeacherSource, open_teacher
 from sedistill.training.enhancement_losses import EnhancementLoss, enhancement_loss
 from sedistill.training.objectives import ObjectiveSettings, objective_names

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from sedistill.interpreters import module_command, python_environment
-from sedistill.interruption import end_with_parent, heard, uninterrupted
+from sedistill.common.interpreters import module_command, python_environment
+from sedistill.common.interruption import end_with_parent, heard, uninterrupted
+from sedistill.common.progress import duration_text
 from sedistill.models.saving import CARD, read_card
-from sedistill.progress import duration_text
 from sedistill.training.enhancement_losses import loss_text
 
 POLL_SECONDS = 0.1

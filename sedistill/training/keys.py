@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from sedistill.argument_checks import alternatives
-from sedistill.errors import UserError
+from sedistill.common.argument_checks import alternatives
+from sedistill.common.errors import UserError
 from sedistill.training.objectives import KINDS
 from sedistill.training.recipe import Recipe
 

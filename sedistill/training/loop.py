@@ -12,13 +12,13 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
+from sedistill.common.devices import peak_memory_mb
+from sedistill.common.errors import UserError
+from sedistill.common.interruption import deferred
+from sedistill.common.progress import ProgressBar
+from sedistill.common.reading import is_taken
 from sedistill.data.batches import EpochBatches
 from sedistill.data.workers import Batches, named_worker_faults
-from sedistill.devices import peak_memory_mb
-from sedistill.errors import UserError
-from sedistill.interruption import deferred
-from sedistill.progress import ProgressBar
-from sedistill.reading import is_taken
 from sedistill.training.not_finite import NotFiniteError, first_cause, refuse_state_not_finite
 from sedistill.training.optimiser import AveragedWeights
 from sedistill.training.polarity import Polarity

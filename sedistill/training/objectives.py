@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_
 from pydantic import Field, SerializeAsAny, WrapValidator, create_model, model_validator
 from torch import nn
 
-from sedistill.argument_checks import annotations_of
 from sedistill.audio.spectrum import Stft
+from sedistill.common.argument_checks import annotations_of
+from sedistill.common.errors import UserError, nearest
+from sedistill.common.extensions import find_part, installed
+from sedistill.common.settings import Settings
 from sedistill.distill import BIN_LOSSES, OTHER_LOSSES
 from sedistill.distill.bin_losses import BinLoss
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.frequency_adapter import FrequencyAdapter
 from sedistill.distill.patches import PATCHES
-from sedistill.errors import UserError, nearest
-from sedistill.extensions import find_part, installed
-from sedistill.settings import Settings
 from sedistill.training.tasks import Objective
 
 Keys = dict[str, tuple[Any, Any]]

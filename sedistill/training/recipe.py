@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from sedistill.common.errors import UserError, nearest
+from sedistill.common.paths import Name, UserPath, written_out
+from sedistill.common.settings import Count, Settings
 from sedistill.data.mixing import MixingSettings
-from sedistill.errors import UserError, nearest
 from sedistill.evaluation.metrics import METRICS
-from sedistill.paths import Name, UserPath, written_out
-from sedistill.settings import Count, Settings
 from sedistill.training.enhancement_losses import enhancement_loss
 from sedistill.training.kdrl.settings import KDRLSettings
 from sedistill.training.objectives import AnyObjective

@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from sedistill.devices import keeping_torch_state
-from sedistill.errors import UserError
+from sedistill.common.devices import keeping_torch_state
+from sedistill.common.errors import UserError
+from sedistill.common.reading import is_taken
+from sedistill.common.report.figures import standing_alone
+from sedistill.common.report.ratios import RatioFigure, ratios_svg
+from sedistill.common.settings import load_settings
+from sedistill.common.writing import atomic_path, exclusive_lock, refuse_foreign_folder, refuse_if_taken
 from sedistill.models.saving import read_card, save_model
-from sedistill.reading import is_taken
-from sedistill.report.figures import standing_alone
-from sedistill.report.ratios import RatioFigure, ratios_svg
-from sedistill.settings import load_settings
 from sedistill.teachers.level_factor import level_warning, measure_level_factor
 from sedistill.training.build import build_loop
 from sedistill.training.enhancement_losses import loss_text
@@ -22,7 +23,6 @@ from sedistill.training.run_folder.checkpoints import fitting, load_checkpoint
 from sedistill.training.run_folder.config import as_begun, make_longer, makes_longer, write_config
 from sedistill.training.run_folder.identity import hold_to_identity, refuse_another_identity, unchanged_since
 from sedistill.training.run_summary import print_summary, word_for
-from sedistill.writing import atomic_path, exclusive_lock, refuse_foreign_folder, refuse_if_taken
 
 LOCK, COMMAND = ".train.lock", "sedistill train"
 

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from sedistill.progress import duration_text
+from sedistill.common.progress import duration_text
 from sedistill.training.recipe import Recipe
 
 KEYS = {"data": ("epoch_mixtures", "valid_clips"), "optimiser": ("batch_size", "max_steps", "max_epochs")}

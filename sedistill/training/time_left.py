@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sedistill.progress import duration_text
+from sedistill.common.progress import duration_text
 
 
 class TimeLeft:

@@ -15,7 +15,7 @@ from sedistill.analyzing.categories import CATEGORIES, categorize
 from sedistill.analyzing.gaps import compute_gap, mean_over_bins, over_bins
 from sedistill.analyzing.trends import Sorting, read_runs
 from sedistill.audio.spectrum import Stft
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.training.patch_record.record import PatchRecord, read_patch_record, write_patch_record
 from sedistill.training.patch_record.trends import PatchTrends, ThinnedRecords, bins_of_patches, patch_errors
 

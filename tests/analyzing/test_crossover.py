@@ -13,8 +13,8 @@ from sedistill.analyzing import draw_crossover
 from sedistill.audio.files import read_mono
 from sedistill.audio.spectrum import Stft
 from sedistill.cli import app
+from sedistill.common.errors import UserError
 from sedistill.distill.frequency_adapter import FrequencyAdapter
-from sedistill.errors import UserError
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model, save_model
 

@@ -16,7 +16,7 @@ from sedistill.analyzing.figures import (
     share_map_svg,
     share_text,
 )
-from sedistill.report.figures import INK
+from sedistill.common.report.figures import INK
 
 
 def texts_in(svg: str) -> set[str]:

@@ -15,7 +15,7 @@ from sedistill.analyzing.categories import (
     EXPLODING,
     categorize,
 )
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.training.patch_record.trends import (
     PatchTrends,
     ThinnedRecords,

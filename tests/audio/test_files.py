@@ -25,7 +25,7 @@ from sedistill.audio.files import (
     write_blocks,
 )
 from sedistill.audio.resampling import BLOCK_FRAMES
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 
 SOUND = (0.1 * np.random.default_rng(0).standard_normal((4000, 2))).astype(np.float32)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.audio.listing import audio_below, none_found, told, told_by_suffix
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 
 
 def touch(path: Path) -> Path:

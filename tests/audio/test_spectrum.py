@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill import Stft
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 
 
 def test_bins_and_frames_of_four_seconds() -> None:

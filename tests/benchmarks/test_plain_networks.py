@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmarks.plain import PLAIN, plain_twin
 from benchmarks.plain.convtasnet import PlainConvTasNet
 from benchmarks.plain.fast_enhancer import plain_name
-from sedistill.models import build_model
+from sedistill.models.presets import build_model
 
 CONV_TASNET = {"filters": 6, "filter_length": 8, "bottleneck": 4, "hidden": 5, "blocks": 3, "repeats": 2}
 SMALL: dict[str, dict[str, Any]] = {

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sedistill.common.errors import UserError
 from sedistill.data.batches import (
     CropDataset,
     EpochBatches,
@@ -23,7 +24,6 @@ from sedistill.data.batches import (
 from sedistill.data.crops import Pairs, segments_of
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
-from sedistill.errors import UserError
 
 from .sounds import RATE, pairs, save, speech
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sedistill.common.errors import UserError
 from sedistill.data import contents
 from sedistill.data.batches import MixtureDataset
 from sedistill.data.contents import FILES, look, read_contents, write_contents
@@ -16,7 +17,6 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
-from sedistill.errors import UserError
 
 from .from_before import without_hashes
 from .sounds import speech_and_noise

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from sedistill.common.errors import UserError
 from sedistill.data.expected_counts import PUBLISHED
 from sedistill.data.preparation import prepare
-from sedistill.errors import UserError
 
 from .sounds import noise, save, speech
 

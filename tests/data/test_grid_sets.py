@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from sedistill.audio import levels
+from sedistill.common.errors import UserError
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.grid_sets import Grid, GridSettings, grid_settings, write_grid_set
 from sedistill.data.preparation import prepare
-from sedistill.errors import UserError
 
 from .sounds import RATE, noise, save, speech
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from sedistill.common.errors import UserError
 from sedistill.data.corpus import Corpus
 from sedistill.data.mixed_sets import mix
 from sedistill.data.preparation import prepare
-from sedistill.errors import UserError
 from tests.data.sounds import noise, pairs, save, speech, speech_and_noise
 
 

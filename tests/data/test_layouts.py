@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from sedistill.common.errors import UserError
 from sedistill.data.layouts import Listing, find_sources
 from sedistill.data.preparation import prepare
-from sedistill.errors import UserError
 
 from .sounds import noise, save, speech
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sedistill.audio import levels
 from sedistill.audio.combine import join, mix_at_snr
+from sedistill.common.errors import UserError
 from sedistill.data.corpus import Corpus
 from sedistill.data.mix_sources import Material
 from sedistill.data.mixing import (
@@ -21,7 +22,6 @@ from sedistill.data.mixing import (
 )
 from sedistill.data.preparation import prepare
 from sedistill.data.randomness import philox
-from sedistill.errors import UserError
 
 from .sounds import RATE, noise, save, speech, speech_and_noise
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from sedistill.common.errors import UserError
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Pairs
 from sedistill.data.fixed_sets import FixedSet
@@ -25,7 +26,6 @@ from sedistill.data.pair_fit import (
     shared_part,
 )
 from sedistill.data.preparation import prepare
-from sedistill.errors import UserError
 
 from .sounds import RATE, save
 

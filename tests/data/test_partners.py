@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sedistill.common.errors import UserError
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.partners import NO_PARTNER, find_partners
 from sedistill.data.preparation import prepare
-from sedistill.errors import UserError
 
 from .sounds import noise, save, speech
 

@@ -10,10 +10,10 @@ import soundfile
 import yaml
 
 from sedistill.audio.files import read_mono, write, write_blocks
+from sedistill.common.errors import UserError
 from sedistill.data.corpus import Clip, Corpus
 from sedistill.data.file_checks import Job, check
 from sedistill.data.preparation import prepare
-from sedistill.errors import UserError
 
 from .sounds import RATE, noise, pairs, save, speech, speech_and_noise
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sedistill.common.errors import UserError
 from sedistill.data.corpus import Clip
 from sedistill.data.layouts import find_sources
 from sedistill.data.layouts.recording_names import find_recordings
@@ -14,7 +15,6 @@ from sedistill.data.layouts.speakers import find_speakers
 from sedistill.data.layouts.split_names import find_split_folders, split_named
 from sedistill.data.preparation import prepare
 from sedistill.data.splitting import assign_splits, find_leaks
-from sedistill.errors import UserError
 
 from .sounds import noise, pairs, save, speech
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from sedistill.common.errors import UserError
 from sedistill.data.corpus import Corpus
 from sedistill.data.expected_counts import PUBLISHED
 from sedistill.data.grid_sets import Grid, GridSettings, write_grid_set
 from sedistill.data.layouts import timit_noisex92
 from sedistill.data.layouts.timit_noisex92 import SENTENCES, TEST_NOISES, TRAINING_NOISES
 from sedistill.data.preparation import prepare
-from sedistill.errors import UserError
 
 from .sounds import RATE, noise, save, speech
 

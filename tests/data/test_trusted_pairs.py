@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 import yaml
 
+from sedistill.common.errors import UserError
+from sedistill.common.settings import check_settings
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.pair_alignment import check_all, check_some
 from sedistill.data.preparation import prepare
-from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import evaluate_models
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
-from sedistill.reproducing.sources import Sources
-from sedistill.reproducing.table import Scale
-from sedistill.settings import check_settings
 from sedistill.training.run import train
+from sedistill.workflows.reproducing.sources import Sources
+from sedistill.workflows.reproducing.table import Scale
 
 from .sounds import RATE, save
 from .test_pair_fit import hiss, late, voice

@@ -10,10 +10,10 @@ import pytest
 
 from sedistill.audio.files import read
 from sedistill.audio.resampling import resample
+from sedistill.common.errors import UserError
 from sedistill.data.corpus import Corpus
 from sedistill.data.expected_counts import PUBLISHED
 from sedistill.data.preparation import prepare
-from sedistill.errors import UserError
 
 from .sounds import noise, save, speech
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from sedistill import parallel
 from sedistill.audio.files import AudioFileError
+from sedistill.common import parallel
+from sedistill.common.errors import UserError
 from sedistill.data import workers
 from sedistill.data.batches import train_loader
 from sedistill.data.workers import Batches, named_worker_faults
-from sedistill.errors import UserError
 
 
 class Failing(Dataset):

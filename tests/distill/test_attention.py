@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sedistill.common.errors import UserError
 from sedistill.distill.attention import AttentionTransfer
-from sedistill.errors import UserError
 
 STUDENT = torch.tensor([[[1.0, 1.0, 1.0]]])
 TEACHER = torch.tensor([[[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sedistill import ComplexL2, DISPatch, MagnitudeL1, MagnitudeL2, UniformPatches
+from sedistill.common.errors import UserError
 from sedistill.distill import BIN_LOSSES
 from sedistill.distill.bin_losses import BinLoss, ComplexL1, GeneralizedKL
-from sedistill.errors import UserError
 
 ESTIMATE = torch.tensor([3 + 4j, 0, 2j], dtype=torch.complex128).view(1, 3, 1)
 TARGET = torch.tensor([1, 2, 2], dtype=torch.complex128).view(1, 3, 1)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sedistill.audio.clean_and_noise import clean_and_noise_loss
+from sedistill.common.errors import UserError
 from sedistill.distill.clean_and_noise_kd import CleanAndNoiseKD
-from sedistill.errors import UserError
 
 from .signal_objectives import some_signals
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sedistill import DFKDLoss, DISPatch, FrequencyAdapter, MagnitudeL2, UniformPatches
 from sedistill.audio.spectrum import Stft
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 
 from .reference import ascending_crossover, descending_crossover
 

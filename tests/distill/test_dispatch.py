@@ -20,10 +20,10 @@ from sedistill import (
     Stft,
     UniformPatches,
 )
+from sedistill.common.errors import UserError
 from sedistill.distill import BIN_LOSSES
 from sedistill.distill.bin_losses import BinLoss
 from sedistill.distill.selection import Criterion
-from sedistill.errors import UserError
 
 from . import reference
 

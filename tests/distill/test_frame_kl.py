@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sedistill import DISPatch, Stft
+from sedistill.common.errors import UserError
 from sedistill.distill.frame_kl import FrameKL
-from sedistill.errors import UserError
 
 from .signal_objectives import some_signals
 

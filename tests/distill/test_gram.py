@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sedistill.common.errors import UserError
 from sedistill.distill.gram import GramSimilarity
-from sedistill.errors import UserError
 
 
 def distance(student: torch.Tensor, teacher: torch.Tensor, **settings: Any) -> torch.Tensor:

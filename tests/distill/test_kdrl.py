@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from sedistill.common.errors import UserError
 from sedistill.distill.kdrl import (
     DIRECTIONS,
     METHODS,
@@ -17,7 +18,6 @@ from sedistill.distill.kdrl import (
     policy_loss,
     reward,
 )
-from sedistill.errors import UserError
 
 distances = st.floats(-40, 40)
 EXAMPLE = {"reward": torch.tensor([-0.002]), "distance": torch.tensor([0.025]), "epochs": 50, "floor": 1e-8}

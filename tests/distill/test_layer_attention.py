@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sedistill.common.errors import UserError
 from sedistill.distill.layer_attention import LayerAttention
-from sedistill.errors import UserError
 from tests.distill.feature_objectives import changed, some_features
 
 SIZES = ({"a": 4, "b": 3}, {"x": 5, "y": 6, "z": 2})

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from sedistill.common.errors import UserError
 from sedistill.distill.attention import AttentionTransfer
 from sedistill.distill.multi_view import VIEWS, MultiViewAttentionTransfer
 from sedistill.distill.taps import Taps
-from sedistill.errors import UserError
 from sedistill.models.presets import build_model
 
 

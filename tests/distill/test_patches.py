@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill import MultiScalePatches, UniformPatches
+from sedistill.common.errors import UserError
 from sedistill.distill.patches import partition
-from sedistill.errors import UserError
 
 from .reference import multi_scale, uniform
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill import DISPatch, MagnitudeL2, Stft
+from sedistill.common.errors import UserError
 from sedistill.distill.subband import SubbandKD
-from sedistill.errors import UserError
 
 from .signal_objectives import BANDS, some_signals
 

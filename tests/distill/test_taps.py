@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from sedistill.common.errors import UserError
 from sedistill.distill.taps import Taps
-from sedistill.errors import UserError
 from sedistill.models.presets import build_model
 
 CONVTASNET = {

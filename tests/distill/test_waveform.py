@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from sedistill import SISNRTarget
 from sedistill.audio.si_snr import negative_si_snr
+from sedistill.common.errors import UserError
 from sedistill.distill.waveform import WaveformDistance, WaveformL1, WaveformL2
-from sedistill.errors import UserError
 
 from .signal_objectives import some_signals
 

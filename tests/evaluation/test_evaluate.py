@@ -12,14 +12,15 @@ import torch
 from torch import nn
 
 from sedistill.audio.files import write
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.evaluation import evaluate as module
 from sedistill.evaluation.evaluate import evaluate, evaluate_models
 from sedistill.evaluation.labels import distinct_labels, file_names
 from sedistill.evaluation.metric_process import ScoringProcess
 from sedistill.evaluation.metrics import DEFAULT_METRICS, METRICS
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
-from sedistill.models import build_model, model_hash, save_model
+from sedistill.models.presets import build_model
+from sedistill.models.saving import model_hash, save_model
 from tests.evaluation.signals import RATE, noise, speech_like
 
 FAST = ["stoi", "si_sdr"]

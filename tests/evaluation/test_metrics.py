@@ -13,7 +13,7 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.evaluation import checks, metrics, pesq_mos
 from sedistill.evaluation.checks import MetricUndefined
 from sedistill.evaluation.metrics import DEFAULT_METRICS, METRICS, metrics_named

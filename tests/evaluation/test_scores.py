@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.evaluation.score_files import full_cell, summary_text, write_scores
 from sedistill.evaluation.scores import (
     NOISY,

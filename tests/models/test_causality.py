@@ -7,9 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sedistill.models import build_model
 from sedistill.models.base import SpeechEnhancer
-from sedistill.models.presets import NETWORKS
+from sedistill.models.presets import NETWORKS, build_model
 
 # The smallest preset of each network, and what makes the others causal.
 FAMILIES: dict[str, dict[str, Any]] = {

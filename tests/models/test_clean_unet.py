@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.clean_unet import AttentionBlock, CleanUNet
 from sedistill.models.complexity import macs_per_second
 from sedistill.models.layers.self_attention import SelfAttention

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from sedistill.models import build_model
 from sedistill.models.complexity import macs_per_second, parameters
+from sedistill.models.presets import build_model
 
 
 def convtasnet_macs(N: int, L: int, B: int, H: int, Sc: int, P: int, X: int, R: int, deep: int) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.convtasnet import Block, ConvTasNet
 from sedistill.models.layers import fast_cpu
 from sedistill.models.layers.fast_cpu import PReLU, clip_chunks

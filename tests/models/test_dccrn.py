@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.dccrn import DCCRN, ComplexConv2d, ComplexRecurrent, Spectrum, _bounded_mask
 
 

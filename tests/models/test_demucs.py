@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.complexity import macs_per_second
 from sedistill.models.demucs import DEMUCS, Resampler
 from sedistill.models.layers.waveform_layers import DecoderLayer, EncoderLayer, fitting_length, rescale

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
-from sedistill.models import build_model
+from sedistill.common.errors import UserError
 from sedistill.models.fast_enhancer import (
     WINDOW,
     FastEnhancer,
@@ -21,6 +20,7 @@ from sedistill.models.frames import Frames
 from sedistill.models.layers.frequency_layers import ActiveRows, Entrance, Exit, neighbours
 from sedistill.models.layers.fused_rows import mapped_normed_silu
 from sedistill.models.layers.memory import Memory
+from sedistill.models.presets import build_model
 
 SMALL = {"channels": 8, "convolutions": 1, "blocks": 2, "units": 8, "bands": 5}
 FOLDED = {"t": 21_774, "b": 91_430, "s": 194_418, "m": 491_594, "l": 1_104_610}

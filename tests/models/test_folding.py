@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sedistill.models import build_model
 from sedistill.models.folding import fold_into, folded
+from sedistill.models.presets import build_model
 from tests.models.test_causality import FAMILIES, lively
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.gtcrn import GTCRN, DualPath, Strided, TemporalBlock, triangles, with_neighbours
 from sedistill.models.layers.memory import Memory
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import parameters
 from sedistill.models.presets import PRESETS, build_model

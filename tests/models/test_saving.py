@@ -10,10 +10,11 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from sedistill.errors import UserError
-from sedistill.models import build_model, load_model, model_hash, save_model, saving
+from sedistill.common.errors import UserError
+from sedistill.models import saving
 from sedistill.models.base import SpeechEnhancer
-from sedistill.models.saving import read_card
+from sedistill.models.presets import build_model
+from sedistill.models.saving import load_model, model_hash, read_card, save_model
 
 DESCRIPTIONS = {
     "preset": {"preset": "convtasnet-tiny"},

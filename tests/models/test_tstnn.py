@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.complexity import macs_per_second
 from sedistill.models.layers import sequences
 from sedistill.models.tstnn import (

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.wave_u_net import WaveUNet, doubled
 
 SMALL = {"filters": 2, "layers": 3, "down_kernel": 5, "up_kernel": 3}

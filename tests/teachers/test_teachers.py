@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sedistill.common.errors import UserError
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.errors import UserError
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.teachers.cached import OutputCache

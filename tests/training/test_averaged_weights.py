@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from sedistill.settings import load_settings
+from sedistill.common.settings import load_settings
 from sedistill.training.build import build_loop
 from sedistill.training.inputs import prepare_run
 from sedistill.training.recipe import Recipe

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from sedistill.common.settings import load_settings
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
-from sedistill.settings import load_settings
 from sedistill.training.build import build_loop
 from sedistill.training.inputs import PreparedRun, prepare_run
 from sedistill.training.loop import Loop

@@ -13,8 +13,8 @@ import torch
 import yaml
 from safetensors.torch import save
 
+from sedistill.common.integrity import seal
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.integrity import seal
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.teachers.cached import OutputCache

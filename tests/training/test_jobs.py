@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sedistill import interruption
+from sedistill.common import interruption
 from sedistill.training import jobs
 from sedistill.training.jobs import Run, Trainings, is_finished
 

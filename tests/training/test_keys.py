@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sedistill.cli import app
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.training.keys import keys_about, markdown, recipe_keys
 
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
+from sedistill.common.settings import load_settings
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
-from sedistill.settings import load_settings
 from sedistill.training.build import build_loop
 from sedistill.training.inputs import prepare_run
 from sedistill.training.recipe import Recipe

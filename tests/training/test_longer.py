@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.saving import read_card
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import nn
 
+from sedistill.common.errors import UserError
 from sedistill.distill import BIN_LOSSES, OTHER_LOSSES
 from sedistill.distill.attention import AttentionTransfer
 from sedistill.distill.clean_and_noise_kd import CleanAndNoiseKD
@@ -25,7 +26,6 @@ from sedistill.distill.signal_objective import SignalObjective
 from sedistill.distill.subband import SubbandKD
 from sedistill.distill.taps import features_of
 from sedistill.distill.waveform import SISNRTarget, WaveformL1, WaveformL2
-from sedistill.errors import UserError
 from sedistill.models.presets import build_model
 from sedistill.training.objectives import (
     KINDS,

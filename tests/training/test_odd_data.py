@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.saving import load_model
 from sedistill.training.run import train
 from tests.training.runs import weights

@@ -10,10 +10,10 @@ import pytest
 from filelock import FileLock
 
 from sedistill.cli import main
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
+from sedistill.common.writing.locking import exclusive_lock
 from sedistill.training import run as run_module
 from sedistill.training.run import LOCK, train
-from sedistill.writing.locking import exclusive_lock
 from tests.training.runs import same, train_until_ctrl_c, weights
 
 Write = Callable[..., Path]

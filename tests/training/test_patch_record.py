@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from sedistill.audio.spectrum import Stft
+from sedistill.common.errors import UserError
 from sedistill.data.batches import CropDataset, FixedDataset, MixtureDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
 from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
-from sedistill.errors import UserError
 from sedistill.teachers.level_factor import level_factors, summarize_factors
 from sedistill.training.patch_record.clips import clips_to_watch
 from sedistill.training.patch_record.record import PatchRecord, read_patch_record

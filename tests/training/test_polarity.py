@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sedistill.audio.si_snr import negative_si_snr
+from sedistill.common.settings import load_settings
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.models import build_model
-from sedistill.settings import load_settings
+from sedistill.models.presets import build_model
 from sedistill.teachers.level_factor import measure_level_factor
 from sedistill.training import polarity
 from sedistill.training.inputs import prepare_run

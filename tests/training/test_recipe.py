@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sedistill.errors import UserError
-from sedistill.settings import load_settings
+from sedistill.common.errors import UserError
+from sedistill.common.settings import load_settings
 from sedistill.training.recipe import Recipe
 
 GOOD: dict[str, Any] = {"name": "r", "student": "convtasnet-tiny", "data": {"train": "a", "valid": "b"}}

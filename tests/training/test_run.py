@@ -12,9 +12,9 @@ import pytest
 import torch
 import yaml
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
+from sedistill.common.settings import load_settings
 from sedistill.models.saving import load_model, model_hash
-from sedistill.settings import load_settings
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics

@@ -10,8 +10,8 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sedistill.errors import UserError
-from sedistill.settings import check_settings
+from sedistill.common.errors import UserError
+from sedistill.common.settings import check_settings
 from sedistill.training.recipe import OptimiserSettings
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import yaml
 
+from sedistill.common.settings import load_settings
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.reproducing.shipped import RECIPES
-from sedistill.settings import load_settings
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import train
 from sedistill.training.size_defaults import size_of, with_batches, with_limits
+from sedistill.workflows.reproducing.shipped import RECIPES
 
 Write = Callable[..., Path]
 

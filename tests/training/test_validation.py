@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from sedistill.common.errors import UserError
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.errors import UserError
 from sedistill.evaluation.evaluate import evaluate
 from sedistill.models.presets import build_model
 from sedistill.models.saving import read_card

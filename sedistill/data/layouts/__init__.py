@@ -7,13 +7,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from sedistill.common.errors import UserError
+from sedistill.common.reading import require_folder
 from sedistill.data.layouts.dns2020 import list_dns2020
 from sedistill.data.layouts.folders import list_folders, list_pairs
 from sedistill.data.layouts.layout_listing import Listing, Source
 from sedistill.data.layouts.timit_noisex92 import find_both, list_timit_noisex92
 from sedistill.data.layouts.voicebank_demand import list_voicebank_demand
-from sedistill.errors import UserError
-from sedistill.reading import require_folder
 
 __all__ = ["LAYOUTS", "Listing", "Source", "find_sources"]
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from sedistill.common.errors import UserError
 from sedistill.data.expected_counts import Part
 from sedistill.data.layouts.layout_listing import (
     TEN_PERCENT_EACH,
@@ -14,7 +15,6 @@ from sedistill.data.layouts.layout_listing import (
     match_pairs,
 )
 from sedistill.data.layouts.recording_names import certain_recordings
-from sedistill.errors import UserError
 
 # Split: (name of the published part, folder names it is known by).
 TEST_SETS = {

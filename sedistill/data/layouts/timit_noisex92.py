@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from sedistill.common.errors import UserError
 from sedistill.data.expected_counts import PUBLISHED, Part
 from sedistill.data.layouts.layout_listing import Listing, Source, audio_files
-from sedistill.errors import UserError
 
 # The first sentences of a subset in the order of their names. The paper names none to validate with: those
 # that follow the training sentences do.

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from sedistill.common.errors import UserError
 from sedistill.data.expected_counts import Part
 from sedistill.data.layouts.layout_listing import VALID_ONLY, Listing, audio_files, match_pairs
-from sedistill.errors import UserError
 
 VALID_SPEAKERS = ("p226", "p287")
 TEST_SPEAKERS = ("p232", "p257")

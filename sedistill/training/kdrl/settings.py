@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from sedistill.common.errors import UserError
+from sedistill.common.settings import Settings
 from sedistill.distill.kdrl import LONGEST_INPUT, PAPER_INPUT, SHORTEST_INPUT
-from sedistill.errors import UserError
-from sedistill.settings import Settings
 
 DistanceName = Literal["mse", "si_snr"]
 DEFAULT_FLOORS: dict[DistanceName, float] = {"mse": 1e-8, "si_snr": 1.0}

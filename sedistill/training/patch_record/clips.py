@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from sedistill.common.errors import UserError
 from sedistill.data.batches import CropDataset, FixedDataset
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.errors import UserError
 from sedistill.training.patch_record.settings import PatchRecordSettings
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sedistill.errors import UserError
-from sedistill.integrity import read_sealed_zip, seal
-from sedistill.settings import Record
+from sedistill.common.errors import UserError
+from sedistill.common.integrity import read_sealed_zip, seal
+from sedistill.common.settings import Record
+from sedistill.common.writing import atomic_path
 from sedistill.training.patch_record.trends import PatchTrends, ThinnedRecords
-from sedistill.writing import atomic_path
 
 NAME = "patches.npz"
 FORMAT_VERSION = 1

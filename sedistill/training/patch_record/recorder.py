@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sedistill.audio.spectrum import Stft
+from sedistill.common.errors import UserError
 from sedistill.distill.dispatch import DISPatch
-from sedistill.errors import UserError
 from sedistill.models.eval_mode import evaluating
 from sedistill.teachers.level_factor import level_factors, summarize_factors
 from sedistill.training.not_finite import NotFiniteError

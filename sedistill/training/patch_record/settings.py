@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sedistill.settings import Count, Settings
+from sedistill.common.settings import Count, Settings
 
 
 class PatchRecordSettings(Settings):

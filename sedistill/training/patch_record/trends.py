@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sedistill.argument_checks import check_choice
+from sedistill.common.argument_checks import check_choice
 from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.patches import UniformPatches, partition
 

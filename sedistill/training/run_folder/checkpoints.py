@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from sedistill.errors import UserError
-from sedistill.integrity import read_sealed_zip, seal
-from sedistill.reading import is_taken, printable, why_no_file
-from sedistill.writing import atomic_path
+from sedistill.common.errors import UserError
+from sedistill.common.integrity import read_sealed_zip, seal
+from sedistill.common.reading import is_taken, printable, why_no_file
+from sedistill.common.writing import atomic_path
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

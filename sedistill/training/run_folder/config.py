@@ -9,19 +9,19 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
+from sedistill.common.provenance import KEY, Provenance
+from sedistill.common.reading import is_taken
+from sedistill.common.settings import Record, read_record
+from sedistill.common.writing import atomic_path
+from sedistill.common.yaml_files import commented_yaml
 from sedistill.models.presets import full_settings
 from sedistill.models.saving import read_card
-from sedistill.provenance import KEY, Provenance
-from sedistill.reading import is_taken
-from sedistill.settings import Record, read_record
 from sedistill.training.keys import meanings
 from sedistill.training.recipe import Recipe
 from sedistill.training.run_folder.checkpoints import load_checkpoint
 from sedistill.training.run_folder.identity import FACTS as IDENTITY
 from sedistill.training.size_defaults import KEYS, filled
-from sedistill.writing import atomic_path
-from sedistill.yaml_files import commented_yaml
 
 CONFIG = "config.yaml"
 

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sedistill.common.errors import UserError
+from sedistill.common.integrity import facts_checksum, is_as_written, with_checksum
+from sedistill.common.reading import is_taken, require_file, shown
+from sedistill.common.writing import atomic_path, named_disk_errors
+from sedistill.common.yaml_files import read_yaml, yaml_text
 from sedistill.data.contents import (
     Contents,
     contents_hash,
@@ -21,15 +26,10 @@ from sedistill.data.contents import (
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.errors import UserError
-from sedistill.integrity import facts_checksum, is_as_written, with_checksum
+from sedistill.models.ready_made import PREFIX, is_ready_made, saved_folder
 from sedistill.models.saving import CARD, model_hash, read_card
-from sedistill.reading import is_taken, require_file, shown
-from sedistill.ready_made import PREFIX, is_ready_made, saved_folder
 from sedistill.teachers.packaged import is_packaged, packaged_teacher
 from sedistill.training.recipe import Recipe
-from sedistill.writing import atomic_path, named_disk_errors
-from sedistill.yaml_files import read_yaml, yaml_text
 
 FACTS, FILES = "identity.yaml", "identity.csv"
 FORMAT_VERSION = 1

@@ -14,9 +14,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sedistill.csv_files import as_written, csv_writer, read_columns
-from sedistill.reading import is_taken, require_file
-from sedistill.writing import atomic_path, named_disk_errors
+from sedistill.common.csv_files import as_written, csv_writer, read_columns
+from sedistill.common.reading import is_taken, require_file
+from sedistill.common.writing import atomic_path, named_disk_errors
 
 COLUMNS = ("step", "epoch", "name", "value")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from sedistill.errors import UserError
-from sedistill.settings import check_settings
+from sedistill.common.errors import UserError
+from sedistill.common.settings import check_settings
 from sedistill.training.kdrl.ratio_log import RatioLog, read_ratios
 from sedistill.training.kdrl.settings import KDRLSettings
 from sedistill.training.kdrl.step import KDRLStep

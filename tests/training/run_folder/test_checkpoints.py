@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.training.run import train
 from sedistill.training.run_folder.checkpoints import load_checkpoint, save_checkpoint
 from tests.training.runs import train_until_ctrl_c

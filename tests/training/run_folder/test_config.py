@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from sedistill.errors import UserError
-from sedistill.settings import check_settings
+from sedistill.common.errors import UserError
+from sedistill.common.settings import check_settings
+from sedistill.common.yaml_files import commented_yaml, parse_yaml
 from sedistill.training.keys import recipe_keys
 from sedistill.training.recipe import Recipe
 from sedistill.training.run import train
-from sedistill.yaml_files import commented_yaml, parse_yaml
 
 Write = Callable[..., Path]
 

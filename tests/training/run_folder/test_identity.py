@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.training.run import train

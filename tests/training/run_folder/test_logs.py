@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedistill.errors import UserError
+from sedistill.common.errors import UserError
 from sedistill.training.kdrl.ratio_log import read_ratios
 from sedistill.training.run_folder import logs
 from sedistill.training.run_folder.logs import GrowingTable, RunLog, complete_rows, read_metrics

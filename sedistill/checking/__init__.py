@@ -1,5 +1,0 @@
-"""Is what lies on the disk still what was written? Everything is read, nothing is changed."""
-
-from sedistill.checking.command import check_paths
-
-__all__ = ["check_paths"]

@@ -1,0 +1,124 @@
+"""Which device computes, what it is, and how many cores there are for this process."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sedistill.common.errors import UserError
+
+if TYPE_CHECKING:  # at run time only where it is used: counting cores must not cost its import
+    import torch
+
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of this name; "auto" is cuda where there is one. Raises UserError."""
+    import torch
+
+    if name not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device = {name}: choose auto, cpu or cuda.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device = cuda: torch finds no CUDA device here; use auto or cpu.")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """The most memory this process has held, on a CUDA device there, else in main memory; 0 if not known."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes there, kilobytes elsewhere
+
+
+def hardware() -> str:
+    """The processor, the cores that this process may use, and the GPU where there is one."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    except OSError:
+        pass  # not Linux
+    torch = sys.modules.get("torch")  # what has not been imported uses no GPU
+    gpu = f", {torch.cuda.get_device_name()}" if torch and torch.cuda.is_available() else ""
+    usable, cores = usable_cores(), os.cpu_count() or 1
+    counted = f"{cores} cores" if usable == cores else f"{usable} of {cores} cores"
+    return f"{name}, {counted}{gpu}"
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: those of its affinity, and of its control groups' quota of time.
+
+    Part of a core counts as one. This is the one count for processes and threads alike.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quotas = [math.ceil(quota) for quota in _quotas()]
+    return max(1, min([allowed, *quotas]))
+
+
+def limit_threads() -> None:
+    """Let torch take no more threads than there are usable cores; it knows of affinity, not of quotas."""
+    import torch
+
+    torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
+
+
+@contextmanager
+def keeping_torch_state() -> Iterator[None]:
+    """Torch's threads and its random numbers on the CPU are afterwards what they were."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _quotas() -> list[float]:
+    """The cores' worth of time that each control group around this process is given, where it is limited."""
+    try:
+        lines = OWN_CGROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []  # not Linux
+    quotas = []
+    for line in lines:
+        _, controllers, place = line.split(":", 2)
+        for folder in _upwards(place):
+            if not controllers:  # version 2
+                quotas.append(_ratio(CGROUPS / folder / "cpu.max"))
+            elif "cpu" in controllers.split(","):
+                group = CGROUPS / "cpu" / folder
+                quotas.append(_ratio(group / "cpu.cfs_quota_us", group / "cpu.cfs_period_us"))
+    return [quota for quota in quotas if quota is not None]
+
+
+def _upwards(place: str) -> list[str]:
+    """A control group and those around it; in a container only the outermost may be there to be seen."""
+    parts = [part for part in place.split("/") if part]
+    return ["/".join(parts[:count]) for count in range(len(parts), -1, -1)]
+
+
+def _ratio(*paths: Path) -> float | None:
+    """Quota over period from one file "quota period" or from two; None where there is no limit."""
+    try:
+        quota, period = " ".join(path.read_text(encoding="utf-8") for path in paths).split()[:2]
+        share = float(quota) / float(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return None  # no such file, or "max"
+    return share if 0 < share < math.inf else None  # version 1 says -1 for no limit

@@ -1,5 +1,0 @@
-"""Trained methods compared, from evaluations to a page: `compare`, and its `report_text`."""
-
-from sedistill.comparing.command import compare
-
-__all__ = ["compare"]

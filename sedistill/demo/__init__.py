@@ -1,5 +1,0 @@
-"""Sound to student to a page, on a corpus made on the spot (`speech`, `noise`): `make_demo` in `run_demo`."""
-
-from sedistill.demo.run_demo import make_demo
-
-__all__ = ["make_demo"]

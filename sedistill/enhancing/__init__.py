@@ -1,6 +1,0 @@
-"""A saved model at work: on arrays, on files, on folders."""
-
-from sedistill.enhancing.arrays import enhance
-from sedistill.enhancing.files import enhance_files
-
-__all__ = ["enhance", "enhance_files"]

@@ -1,6 +1,0 @@
-"""Networks for other runtimes: written as ONNX, and proved before they are written."""
-
-from sedistill.exporting.export import export
-from sedistill.exporting.running import open_onnx
-
-__all__ = ["export", "open_onnx"]

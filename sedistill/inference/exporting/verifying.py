@@ -1,0 +1,142 @@
+"""Whether an exported file does what the network does: asked in onnxruntime, before anybody gets the file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sedistill.audio.resampling import resample
+from sedistill.common.errors import UserError
+from sedistill.evaluation.checks import MetricUndefined
+from sedistill.evaluation.metrics import METRICS
+from sedistill.inference.exporting.check_clip import check_clip
+from sedistill.inference.exporting.running import open_onnx
+from sedistill.models.base import SpeechEnhancer
+from sedistill.models.eval_mode import evaluating
+from sedistill.models.frames import FrameEnhancer
+from sedistill.models.layers.memory import Memory
+
+MOST_DIFFERENCE = 1e-4  # of full scale, or of the output's peak where that is larger
+MOST_PESQ_DIFFERENCE = 0.01
+PESQ_RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured of a file that passed."""
+
+    difference: float
+    lengths: tuple[int, ...]
+    pesq: float | None
+    """WB-PESQ of the check clip as enhanced by the file; None where pesq is not installed."""
+
+    def text(self) -> str:
+        """One sentence."""
+        *first, last = map(str, self.lengths)
+        quality = (
+            "WB-PESQ of the check clip is the same"
+            if self.pesq is not None
+            else "WB-PESQ was not compared (it needs pesq: pip install 'sedistill[eval]')"
+        )
+        return (
+            f"in onnxruntime {self.difference:.1g} of full scale from PyTorch at most, with clips of "
+            f"{', '.join(first)} and {last} samples; {quality}."
+        )
+
+
+def verify(path: Path, network: SpeechEnhancer, gain: float) -> Findings:
+    """Compare an exported file with its network, at several lengths, in the future, in quality.
+
+    Raises UserError saying what differs.
+    """
+    found = open_onnx(path)
+    _reconstructs(found)
+    rate, unit = network.sample_rate, network.step_samples or 64
+    noisy, clean = check_clip(rate)
+    lengths = (unit + unit // 3, rate // 2 + 17, len(noisy))
+    worst = 0.0
+    for length in lengths:
+        wanted, got = _both(network, gain, found, noisy[:length])
+        worst = max(worst, _difference(wanted, got, f"a clip of {length} samples"))
+    _hears_no_future(found, noisy[: rate + 100])
+    return Findings(worst, lengths, _same_quality(clean, wanted, got, rate))
+
+
+def _both(
+    network: SpeechEnhancer, gain: float, found: SpeechEnhancer, noisy: NDArray
+) -> tuple[NDArray, NDArray]:
+    clip = torch.from_numpy(noisy)[None]
+    with evaluating(network):
+        parameter = next(network.parameters())
+        wanted = gain * network(clip.to(parameter)).float().cpu()
+    return wanted[0].numpy(), _run(found, clip)
+
+
+def _run(found: SpeechEnhancer, clip: Tensor) -> NDArray:
+    try:
+        with torch.no_grad():
+            return found(clip)[0].numpy()
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"onnxruntime fails on {clip.shape[1]} samples: {reason[:200].rstrip('.')}."
+        ) from None
+
+
+def _difference(wanted: NDArray, got: NDArray, what: str) -> float:
+    if got.shape != wanted.shape:
+        raise UserError(f"{what} comes back as {got.shape[0]} samples.")
+    difference = float(np.abs(got - wanted).max()) / max(1.0, float(np.abs(wanted).max()))
+    if not difference <= MOST_DIFFERENCE:
+        raise UserError(f"{what} differs from PyTorch's by {difference:.2g} of full scale.")
+    return difference
+
+
+def _reconstructs(found: SpeechEnhancer) -> None:
+    """Where the program outside makes frames, window and hop alone have to give the waveform back."""
+    if not isinstance(found, FrameEnhancer):
+        return
+    frames = found.frames
+    x = torch.randn(
+        1, 8 * frames.length // frames.hop * frames.hop, generator=torch.Generator().manual_seed(0)
+    )
+    back = frames.inverse(frames(x, Memory()), Memory())
+    if (back[:, frames.delay :] - x[:, : -frames.delay]).abs().max() > MOST_DIFFERENCE:
+        raise UserError(f"a window of {frames.length} samples does not reconstruct at a hop of {frames.hop}.")
+
+
+def _hears_no_future(found: SpeechEnhancer, noisy: NDArray) -> None:
+    """Another future changes nothing that lies further back than the latency."""
+    if found.latency_samples is None or found.latency_samples >= len(noisy) // 2:
+        return
+    for place in _places(found.latency_samples, len(noisy)):
+        other = noisy.copy()
+        other[place:] = 0.7 * np.sign(noisy[place:])
+        before, after = (_run(found, torch.from_numpy(one)[None]) for one in (noisy, other))
+        known = place - found.latency_samples + 1
+        if np.abs(before[:known] - after[:known]).max() > 1e-6:
+            raise UserError(
+                f"an output hears later input than {found.latency_samples} samples allow: causality is lost."
+            )
+
+
+def _places(latency: int, length: int) -> Iterator[int]:
+    middle = (latency + length) // 2
+    yield from (middle, middle + 1, middle + latency // 3)
+
+
+def _same_quality(clean: NDArray, wanted: NDArray, got: NDArray, rate: int) -> float | None:
+    scores = []
+    for enhanced in (wanted, got):
+        reference, estimate = (resample(one.astype(np.float64), rate, PESQ_RATE) for one in (clean, enhanced))
+        try:
+            scores.append(METRICS["pesq_wb"].value(reference, estimate, PESQ_RATE))
+        except (UserError, MetricUndefined):  # no pesq here, or a network that gives silence
+            return None
+    if abs(scores[0] - scores[1]) > MOST_PESQ_DIFFERENCE:
+        raise UserError(f"WB-PESQ of the check clip is {scores[1]:.2f}, where PyTorch has {scores[0]:.2f}.")
+    return scores[1]

@@ -1,5 +1,0 @@
-"""A network at work on sound that is still coming in."""
-
-from sedistill.streaming.stream import Stream
-
-__all__ = ["Stream"]

@@ -1,0 +1,1 @@
+"""Whole ways in one command: from two folders to a student, the demo, a paper's table, checks."""

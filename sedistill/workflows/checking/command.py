@@ -1,0 +1,70 @@
+"""The command: say what each path is, and name everything in it that is not as it was written."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sedistill.common.errors import UserError
+from sedistill.common.interruption import safe_moment
+from sedistill.common.reading import shown
+from sedistill.workflows.checking.data import check_corpus, check_set
+from sedistill.workflows.checking.trained import (
+    check_checkpoint,
+    check_comparison,
+    check_evaluation,
+    check_model,
+    check_outputs,
+    check_run,
+)
+
+Check = Callable[[Path], list[str]]
+
+# What a folder of the kind holds, the kind, and what looks for its faults.
+KINDS: Sequence[tuple[str, str, Check]] = (
+    ("corpus.yaml", "a corpus", check_corpus),
+    ("set.yaml", "a fixed set", check_set),
+    ("config.yaml", "a run", check_run),
+    ("card.yaml", "a saved model", check_model),
+    ("evaluation.yaml", "an evaluation", check_evaluation),
+    ("*/evaluation.yaml", "an evaluation", check_evaluation),
+    ("comparison.yaml", "a comparison", check_comparison),
+    ("outputs.yaml", "kept outputs of a teacher", check_outputs),
+    ("noisy", "a set of pairs", check_set),
+)
+
+
+def check_paths(paths: Sequence[Path]) -> bool:
+    """Look at every path and print what it is and every fault. Returns whether there was none.
+
+    Raises UserError for a path that is nothing of what is known.
+    """
+    found = [(path, *kind_of(path)) for path in paths]
+    sound = True
+    for path, kind, check in found:
+        safe_moment()
+        try:
+            faults = check(path)
+        except UserError as error:
+            faults = [str(error)]
+        print(f"{shown(path)}: {kind}, {'as it was written' if not faults else _count(faults)}", flush=True)
+        for fault in faults:
+            print(f"  {fault.rstrip('.')}")
+        sound = sound and not faults
+    return sound
+
+
+def kind_of(path: Path) -> tuple[str, Check]:
+    """What a path is, and what looks for its faults. Raises UserError."""
+    if path.is_file() and path.suffix == ".ckpt":
+        return "a checkpoint", check_checkpoint
+    for marker, kind, check in KINDS:
+        if path.is_dir() and any(path.glob(marker)):
+            return kind, check
+    fault = "is nothing that can be checked" if path.exists() else "does not exist"
+    raise UserError(
+        f"{shown(path)} {fault}; give a corpus, a set, a run, a saved model, a checkpoint, an evaluation or "
+        "a folder of teacher outputs."
+    )
+
+
+def _count(faults: Sequence[str]) -> str:
+    return f"{len(faults)} fault{'' if len(faults) == 1 else 's'}:"

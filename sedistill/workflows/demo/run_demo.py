@@ -1,0 +1,118 @@
+"""Everything in one command, on a corpus made on the spot: sound to student to a page to look at.
+
+Every station is the same function a user's command calls, and leaves its result in a folder of its own. A
+station whose result is there already is passed by, so an interrupted demo goes on where it stopped.
+"""
+
+import shutil
+from pathlib import Path
+
+from sedistill.common.errors import UserError
+from sedistill.workflows.demo.folder import METRICS, RECIPES, SEED, SETS, SNR_DB, Demo
+
+
+def make_demo(output: Path | str = "demo", overwrite: bool = False) -> Path:
+    """Make a corpus, train a student alone and with a teacher, evaluate, enhance a file, write report.html.
+
+    Returns the page's path. Raises UserError when `output` holds something that is no demo, or a demo made
+    by other code, and when a package of the `demo` extra is missing.
+    """
+    require_packages()
+    demo = Demo(Path(output))
+    with demo.alone():
+        demo.claim(overwrite)
+        make_corpus(demo)
+        mix_sets(demo)
+        train_networks(demo)
+        evaluate(demo)
+        enhance_one(demo)
+        return write_report(demo)
+
+
+def require_packages() -> None:
+    """Refuse at the start, not after minutes, when a package of the extra is missing."""
+    from importlib.util import find_spec
+
+    needed = ("espeakng_loader", "tensorboard", "pesq", "pystoi", "matplotlib", "jinja2")
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise UserError(f"the demo needs {', '.join(missing)}; type: pip install 'sedistill[demo]'")
+
+
+def make_corpus(demo: Demo) -> None:
+    from sedistill.data.preparation import prepare
+    from sedistill.workflows.demo.corpus import make_demo_corpus
+
+    recordings, corpus = demo.place("recordings"), demo.place("corpus")
+    with demo.station("Speech and noise, made on the spot"):
+        shutil.copytree(RECIPES, demo.place("recipes"), dirs_exist_ok=True)
+        if not recordings.exists():
+            made = make_demo_corpus(recordings, SEED)
+            print(
+                f"{made.speech_minutes:.1f} min of speech by {made.voices} synthetic voices, "
+                f"{made.noise_minutes:.1f} min of {made.noise_classes} kinds of noise"
+            )
+        if not corpus.exists():
+            print(prepare(corpus, root=recordings, seed=SEED).text())
+
+
+def mix_sets(demo: Demo) -> None:
+    from sedistill.data.mixed_sets import mix
+    from sedistill.data.mixing import MixingSettings
+
+    with demo.station("Mixtures of both, for training, validation and test"):
+        for split, (count, seconds) in SETS.items():
+            mixing = MixingSettings(snr_db_low=SNR_DB[0], snr_db_high=SNR_DB[1], clip_seconds=seconds)
+            place = demo.place(f"sets/{split}")
+            if not place.exists():
+                made = mix(demo.place("corpus"), place, split, count, SEED, mixing)
+                print(made.text())
+
+
+def train_networks(demo: Demo) -> None:
+    from sedistill.training.run import train
+
+    titles = {
+        "alone": "The student learns alone",
+        "distilled": "The same student learns from the teacher too",
+    }
+    for run, title in titles.items():
+        with demo.station(title):
+            recipe, overrides = demo.recipe_arguments(run)
+            train(recipe, overrides, output=demo.place(f"runs/{run}"))
+
+
+def evaluate(demo: Demo) -> None:
+    from sedistill.data.fixed_sets import FixedSet
+    from sedistill.evaluation.evaluate import evaluate_models, is_current
+    from sedistill.evaluation.scores import load_scores
+
+    with demo.station("All of them on mixtures they never met"):
+        models = [demo.network(run) for run in ("alone", "distilled", "teacher")]
+        test, place = demo.place("sets/test"), demo.place("evaluation")
+        if not place.exists() or not is_current(load_scores(place)["test"], FixedSet(test), METRICS, models):
+            evaluate_models(models, [test], place, metrics=METRICS, overwrite=True)
+
+
+def enhance_one(demo: Demo) -> None:
+    """One noisy file through the distilled student, as `sedistill enhance` does it."""
+    from sedistill.inference.enhancing import enhance_files
+
+    with demo.station("One file enhanced, and the page"):
+        noisy = min(demo.place("sets/test/noisy").iterdir())
+        enhance_files(
+            demo.network("distilled"), [noisy], demo.place("enhanced.flac"), device="cpu", overwrite=True
+        )
+
+
+def write_report(demo: Demo) -> Path:
+    from sedistill.common.report.page import write_page
+    from sedistill.workflows.demo.report_data import demo_report, spoken_summary
+
+    path = demo.place("report.html")
+    report = demo_report(demo)
+    write_page(report, path)
+    print(
+        f"\n{spoken_summary(report)}\n\nThe page with tables, curves, pictures and sound: {path.absolute()}"
+    )
+    return path

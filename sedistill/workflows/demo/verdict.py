@@ -1,0 +1,67 @@
+"""What came out of the demo, in sentences that claim no more than its scores bear out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sedistill.common.report.page import System
+from sedistill.evaluation.comparing.alignment import align
+from sedistill.evaluation.comparing.comparison import Difference, compare_methods
+from sedistill.evaluation.comparing.report_text import interval_text
+from sedistill.evaluation.metrics import METRICS as QUALITY
+from sedistill.training.run_folder.logs import read_metrics
+from sedistill.workflows.demo.folder import METRICS, STUDENTS, Demo
+
+
+def verdict(systems: Sequence[System], demo: Demo) -> list[str]:
+    """What the scores say and what they do not, one paragraph each."""
+    balance = read_metrics(demo.place("runs/distilled")).get("gradient/kd_over_se", [])
+    ratio = float(np.median([value for _, value in balance])) if balance else float("nan")
+    return [
+        _against_noisy(systems),
+        _of_distillation(demo),
+        "One run of each, one seed, a few minutes of training and synthetic speech say little about a "
+        "method: another seed can turn such differences round. To find out, train until nothing improves "
+        "any more, on real recordings, with several seeds, and compare seed by seed.",
+        "Every network's output is brought to the level of the clean speech by one factor measured on the "
+        "validation set. Over the run, the gradient of the distillation term was "
+        f"{ratio:.2f} times as long as that of the enhancement term (median).",
+    ]
+
+
+def _against_noisy(systems: Sequence[System]) -> str:
+    """Whether the students are worth using at all."""
+    below = [
+        f"{system.name} in {QUALITY[key].label}"
+        for system in systems
+        if system.role in STUDENTS
+        for key, score in system.scores.items()
+        if score.improvement is not None and score.improvement <= 0
+    ]
+    if below:
+        return f"Not above the noisy input: {', '.join(below)}. There the network does more harm than good."
+    return "Both students are above the noisy input in every metric."
+
+
+def _of_distillation(demo: Demo) -> str:
+    """What the teacher added, as far as these clips can tell."""
+    sets = align([demo.place("evaluation")], list(METRICS))
+    comparison = compare_methods(sets, baseline="alone", methods=["distilled"])
+    rows = [row for row in comparison.differences if row.method == "distilled"]
+    told = [f"{QUALITY[row.metric].label} {_interval(row)}" for row in rows]
+    signs = [np.sign(row.over_clips.mean) for row in rows if row.over_clips.p_t < 0.05]
+    if not signs:
+        verdict = "nothing that can be told from chance"
+    elif len(set(signs)) > 1:
+        verdict = "better in some and worse in others"
+    else:
+        verdict = "a gain" if signs[0] > 0 else "a loss"
+    return (
+        f"What distillation added: {verdict}. Distilled minus alone, with 95 % intervals over clips: "
+        f"{'; '.join(told)}."
+    )
+
+
+def _interval(row: Difference) -> str:
+    test = row.over_clips
+    return interval_text(test.mean, test.low, test.high, QUALITY[row.metric].digits)

@@ -1,0 +1,37 @@
+"""What a command was asked for, as its folder keeps it."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from sedistill.common.settings import Settings
+
+LARGER = "larger"
+"""The teacher's name where a larger network is trained first."""
+DEFAULT_TEACHER, DEFAULT_STUDENT = "fastenhancer-b", "fastenhancer-t"
+
+
+class Asked(Settings):
+    """The settings of `sedistill distil`; the sentences are those of its help."""
+
+    clean: Path | None = Field(None, description="Folder of clean speech.")
+    noise: Path | None = Field(None, description="Folder of noise.")
+    noisy: Path | None = Field(
+        None,
+        description="Noisy recordings from where the student will be used, without clean speech to compare "
+        "with: they are enhanced, and can be heard on the page. Nothing is learnt from them.",
+    )
+    start: Path | None = Field(
+        None, description="An earlier result, whose student learns on from its recordings and the new ones."
+    )
+    teacher: str | None = Field(
+        None,
+        description=f"A ready-made model's name or the folder of a saved one; {LARGER}: a larger network of "
+        "the student's kind is trained first, within the hours.",
+    )
+    student: str | None = Field(None, description="The preset of the network that is to be good.")
+    hours: float = Field(1.0, gt=0, le=10_000, description="By the clock, for everything from here on.")
+    twin: bool = Field(True, description="Train the same student without the teacher too, to compare.")
+    weak_teacher: bool = Field(
+        False, description="Go on although the teacher's output is worse than the noisy input."
+    )

@@ -1,0 +1,136 @@
+"""What is decided before anything is done: how long everything takes here, how many clips and steps fit."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sedistill.common.devices import choose_device, usable_cores
+from sedistill.common.reading import shown
+from sedistill.teachers.source import open_teacher
+from sedistill.workflows.distilling import stages
+from sedistill.workflows.distilling.folder import Decided, ResultFolder
+from sedistill.workflows.distilling.listening import warn_of_other_sounds
+from sedistill.workflows.distilling.networks import Networks
+from sedistill.workflows.distilling.plan import PASSES, Task, make_plan, students
+from sedistill.workflows.distilling.recipes import (
+    ALONE,
+    BATCH_SIZE,
+    CLIP_SECONDS,
+    DISTILLED,
+    TEACHER,
+    student_recipe,
+    teacher_recipe,
+)
+from sedistill.workflows.distilling.recordings import Recordings, look_through
+from sedistill.workflows.distilling.speed import (
+    Speeds,
+    checking_seconds,
+    mixing_seconds,
+    step_seconds,
+    teaching_seconds,
+)
+from sedistill.workflows.distilling.told import print_facts, print_plan
+
+FEWEST_FILES = 2
+
+
+def decide(work: ResultFolder, networks: Networks) -> Decided:
+    """Look at the recordings, measure, plan, and say it all."""
+    asked = work.asked
+    found = {
+        kind: look_through(folder, what, FEWEST_FILES if asked.start is None else 1)
+        for kind, what, folder in (
+            ("clean", "clean speech", asked.clean), ("noise", "noise", asked.noise),
+            ("noisy", "noisy recordings", asked.noisy),
+        )
+        if folder is not None
+    }  # fmt: skip
+    print_facts(_facts(work, networks, found))
+    warn_of_other_sounds(found)
+    runs = students(asked.twin)
+    cores = usable_cores()
+    together = len(runs) > 1 and cores > 1 and choose_device("auto").type == "cpu"
+    threads = max(1, cores // len(runs)) if together else cores
+    print("Measuring how fast this machine is ...", flush=True)
+    speeds = _measure(networks, found, runs, together, threads)
+    task = Task(
+        budget=3600 * asked.hours,
+        spent=work.spent_now,
+        recordings=sum(found[kind].seconds for kind in found if kind != "noisy"),
+        to_enhance=found["noisy"].seconds if "noisy" in found else 0.0,
+        runs=runs,
+        trains_teacher=networks.larger is not None,
+        cores=cores,
+        together=together,
+        sample_rate=networks.sample_rate,
+        free_bytes=shutil.disk_usage(_existing(work.folder)).free,
+    )
+    plan = make_plan(task, speeds)
+    print_plan(task, speeds, plan, work.folder)
+    work.decided = Decided(
+        clips=dict(plan.clips), steps=dict(plan.steps), planned=dict(plan.seconds), speeds=speeds,
+        together=together, threads=threads,
+    )  # fmt: skip
+    return work.decided
+
+
+def _facts(work: ResultFolder, networks: Networks, found: dict[str, Recordings]) -> dict[str, str]:
+    names = {"clean": "speech", "noise": "noise", "noisy": "to enhance"}
+    teacher = (
+        f"{networks.larger}, which is trained first" if networks.larger else shown(str(networks.teacher))
+    )
+    start = {} if work.asked.start is None else {"goes on from": shown(work.asked.start)}
+    return {
+        **start,
+        **{names[kind]: recordings.text for kind, recordings in found.items()},
+        "student": f"{shown(networks.student)}, {networks.parameters:,} parameters",
+        "teacher": teacher,
+        "in": f"{shown(work.folder)}, within {work.asked.hours:g} h on {usable_cores()} cores",
+    }
+
+
+def _measure(
+    networks: Networks, found: dict[str, Recordings], runs: list[str], together: bool, threads: int
+) -> Speeds:
+    """Do a little of everything that takes long."""
+    rate = networks.sample_rate
+    recipe = student_recipe(networks.student, "none", PASSES, threads)
+    recipes = {DISTILLED: recipe, ALONE: recipe | {"name": ALONE, "teacher": None, "objectives": []}}
+    groups = [runs] if together else [[name] for name in runs]
+    measured = {
+        name: times
+        for group in groups
+        for name, times in zip(
+            group, step_seconds([recipes[name] for name in group], CLIP_SECONDS, threads), strict=True
+        )
+    }
+    if networks.larger is not None:
+        larger = recipe_of_teacher(networks.larger, PASSES)
+        measured[TEACHER] = step_seconds([larger], CLIP_SECONDS, usable_cores())[0]
+        teaching = measured[TEACHER][1]
+    else:
+        assert networks.teacher is not None
+        device = str(choose_device("auto"))
+        teaching = teaching_seconds(open_teacher(networks.teacher, rate), device, CLIP_SECONDS, rate)
+    files = [(kind, info) for kind in found if kind != "noisy" for info in found[kind].typical]
+    return Speeds(
+        checking=checking_seconds(files, rate),
+        mixing=mixing_seconds(rate),
+        teaching=teaching,
+        steps={name: step for name, (step, _) in measured.items()},
+        validating={name: validating for name, (_, validating) in measured.items()},
+    )
+
+
+def recipe_of_teacher(network: str, steps: int) -> dict[str, Any]:
+    """The larger network's recipe; an epoch is so long that the validations are as many as the students'."""
+    mixing = stages.mixing_of("train").model_dump()
+    epoch = max(BATCH_SIZE, round(steps * BATCH_SIZE / PASSES))
+    return teacher_recipe(network, steps, usable_cores(), mixing, epoch)
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path

@@ -1,0 +1,199 @@
+"""The stages between two folders and a student.
+
+Each leaves its result in a folder of its own, whole or not at all or to be gone on with, so that an
+interrupted command goes on where it stopped.
+"""
+
+import io
+import math
+import shutil
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from sedistill.common.devices import choose_device, limit_threads
+from sedistill.common.errors import UserError
+from sedistill.common.reading import is_taken, shown
+from sedistill.common.settings import load_settings
+from sedistill.common.writing import atomic_folder, atomic_path
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.mixed_sets import mix
+from sedistill.data.mixing import MixingSettings
+from sedistill.data.preparation import prepare
+from sedistill.evaluation.evaluate import evaluate_models, is_current
+from sedistill.evaluation.metrics import METRICS
+from sedistill.evaluation.scores import NOISY, SetScores, load_scores
+from sedistill.inference.enhancing import enhance_files
+from sedistill.models.saving import CARD
+from sedistill.teachers.cached import OutputCache
+from sedistill.teachers.source import open_teacher
+from sedistill.training.jobs import Run, train_command
+from sedistill.training.recipe import Recipe
+from sedistill.workflows.distilling.folder import (
+    CHECKED,
+    CORPUS,
+    ENHANCED,
+    RECIPES,
+    SCORES,
+    STUDENT,
+    ResultFolder,
+)
+from sedistill.workflows.distilling.plan import TEST_SECONDS, VALID_SECONDS
+from sedistill.workflows.distilling.progress import Watched
+from sedistill.workflows.distilling.recipes import CLIP_SECONDS, DISTILLED, SEED, recipe_text
+
+SPLIT_SECONDS = {"train": CLIP_SECONDS, "valid": VALID_SECONDS, "test": TEST_SECONDS}
+LOWEST_SNR_DB = -5.0
+HIGHEST_SNR_DB = {"train": 20.0, "valid": 15.0, "test": 15.0}
+LEVEL_SPREAD_DB = 10.0
+"""Around -26 dB: a student trained at one level fails at others."""
+ALONE_SHARE = 0.05
+"""Of the training mixtures: noise without speech, and as many with speech without noise."""
+CHECKED_BY = ("pesq_wb", "stoi")
+"""A teacher has to be above the noisy input by both."""
+SCORED_BY = ("pesq_wb", "stoi", "si_sdr", "noise_only_db", "do_no_harm")
+
+
+def mixing_of(split: str) -> MixingSettings:
+    """How the mixtures of a split are made."""
+    share = ALONE_SHARE if split == "train" else 0.0
+    return MixingSettings(
+        snr_db_low=LOWEST_SNR_DB, snr_db_high=HIGHEST_SNR_DB[split], clip_seconds=SPLIT_SECONDS[split],
+        level_spread_db=LEVEL_SPREAD_DB, noise_only_share=share, clean_only_share=share,
+    )  # fmt: skip
+
+
+def prepare_corpus(work: ResultFolder, sample_rate: int) -> None:
+    """Check and split the recordings."""
+    if work.place(CORPUS).exists():
+        return
+    asked = work.asked
+    made = prepare(
+        work.place(CORPUS), clean=asked.clean, noise=asked.noise, sample_rate=sample_rate,
+        join=None if asked.start is None else asked.start / CORPUS,
+    )  # fmt: skip
+    print(made.text())
+
+
+def mix_sets(work: ResultFolder) -> None:
+    """Mixtures to learn from, to validate with and to test on."""
+    assert work.decided is not None
+    for split, count in work.decided.clips.items():
+        place = work.place(f"sets/{split}")
+        if not place.exists():
+            made = mix(work.place(CORPUS), place, split, count, SEED, mixing_of(split))
+            print(made.text())
+
+
+def write_recipe(work: ResultFolder, name: str, recipe: dict[str, Any]) -> None:
+    """Write a recipe, once: a run that has begun goes on with the one it began with."""
+    path = work.place(f"{RECIPES}/{name}.yaml")
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_text(recipe_text(name, recipe), encoding="utf-8")
+
+
+def train_runs(
+    work: ResultFolder, names: list[str], together: bool, threads: int, allowed: float = math.inf
+) -> None:
+    """Train the runs of these names, at the same time or one after another.
+
+    Raises TooSlow where new trainings will take longer than `allowed` seconds, UserError for one that fails.
+    """
+    runs = [Run(name, SEED) for name in names]
+    recipe = load_settings(Recipe, work.place(f"{RECIPES}/{names[0]}.yaml"))
+    trainings = Watched(
+        work.folder,
+        jobs=len(runs) if together else 1,
+        command=lambda run: train_command(work.place(f"{RECIPES}/{run.name}.yaml"), []),
+        waits_for=lambda run: [],
+        threads=threads,
+        steps=recipe.optimiser.max_steps or 1,
+        allowed=allowed,
+    )
+    trainings.train(runs)
+    for run, why in trainings.failed.items():
+        raise UserError(f"the training {run.name} failed: {why}")
+
+
+def forget_runs(work: ResultFolder, names: list[str]) -> None:
+    """Remove trainings, and then their recipes: interrupted between, the old recipes begin anew."""
+    for name in names:
+        shutil.rmtree(work.place(str(Run(name, SEED).folder)), ignore_errors=True)
+    for name in names:
+        work.place(f"{RECIPES}/{name}.yaml").unlink(missing_ok=True)
+
+
+def check_teacher(work: ResultFolder, teacher: Path) -> SetScores:
+    """Score the teacher on the validation set.
+
+    Raises UserError where it is below the noisy input there, on average, by WB-PESQ or by STOI, unless it was
+    asked to teach nevertheless.
+    """
+    place, valid = work.place(CHECKED), work.place("sets/valid")
+    scores = scores_of(place, [teacher], valid, CHECKED_BY)
+    label = next(model for model in scores.models if model != NOISY)
+    told, weak = [], False
+    for metric in CHECKED_BY:
+        noisy, output = scores.mean(NOISY, metric), scores.mean(label, metric)
+        digits = METRICS[metric].digits
+        told.append(f"{METRICS[metric].label} {output:.{digits}f} (noisy {noisy:.{digits}f})")
+        weak = weak or not output >= noisy
+    sentence = f"{', '.join(told)}, on {len(scores.rows(NOISY))} validation mixtures"
+    if weak and not work.asked.weak_teacher:
+        raise UserError(
+            f"the teacher's output is worse than the noisy input: {sentence}. A student would learn that; "
+            "choose another teacher in another place, or go on with the same command and --weak-teacher."
+        )
+    print(f"The teacher: {sentence}.")
+    return scores
+
+
+def keep_outputs(work: ResultFolder, teacher: Path) -> None:
+    """The teacher's outputs for the training set, where `sedistill train` looks for them."""
+    limit_threads()
+    fixed = FixedSet(work.place("sets/train"))
+    outputs = OutputCache(fixed.folder / "teacher-outputs", fixed, open_teacher(teacher, fixed.sample_rate))
+    outputs.open(str(choose_device("auto")))
+
+
+def save_student(work: ResultFolder) -> Path:
+    """The distilled student, where it is found."""
+    place = work.place(STUDENT)
+    if not is_taken(place / CARD):
+        with atomic_folder(place, overwrite=True, marker=CARD) as temporary:
+            shutil.copytree(work.student(DISTILLED), temporary, dirs_exist_ok=True)
+    return place
+
+
+def evaluate_all(work: ResultFolder, models: list[Path]) -> SetScores:
+    """Score the models, and the noisy input, on the test set."""
+    return scores_of(work.place(SCORES), models, work.place("sets/test"), SCORED_BY)
+
+
+def scores_of(place: Path, models: list[Path], on: Path, metrics: tuple[str, ...]) -> SetScores:
+    """An evaluation at `place`, made where there is none of these models as they are."""
+    if not place.exists() or not is_current(load_scores(place)[on.name], FixedSet(on), metrics, models):
+        evaluate_models(models, [on], place, metrics=metrics, overwrite=True)
+    return load_scores(place)[on.name]
+
+
+def enhance_recordings(work: ResultFolder) -> None:
+    """The user's own noisy recordings through the distilled student."""
+    asked, place = work.asked, work.place(ENHANCED)
+    if asked.noisy is not None and not place.exists():
+        with atomic_folder(place) as temporary, redirect_stdout(io.StringIO()):  # it tells of that place
+            fault = _enhance(work.place(STUDENT), asked.noisy, temporary)
+        print(f"Your recordings, enhanced, are in {shown(place)}.")
+        if fault:
+            print(f"note: {fault}")
+
+
+def _enhance(student: Path, recordings: Path, place: Path) -> str:
+    """Enhance what can be; returns the sentence about files that cannot, "" where all can."""
+    try:
+        enhance_files(student, [recordings], place)
+    except UserError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,82 @@
+"""Evaluations of finished runs: each network once on every set, the noisy input once for all of them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sedistill.common.errors import UserError
+from sedistill.common.writing import atomic_folder
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.evaluation.evaluate import NOISY_SYSTEM, is_current, score_set, systems_of, worker_count
+from sedistill.evaluation.metrics import metrics_named
+from sedistill.evaluation.score_files import write_scores
+from sedistill.evaluation.scores import NOISY, SetScores, load_scores
+from sedistill.training.jobs import Run
+
+EVALUATIONS = "evaluations"
+
+
+def evaluate_run(output: Path, run: Run, wanted: Mapping[str, Sequence[str]]) -> None:
+    """Score a finished run on sets (name -> metrics), where that is not done.
+
+    The scores lie in evaluations/NAME/seed-N, as `sedistill evaluate` writes them, noisy among them.
+    """
+    place, student = evaluation_of(output, run), output / run.student
+    if not wanted or _are_current(load_evaluation(place), output, wanted, [student]):
+        return
+    noisy = evaluate_noisy(output, wanted)
+    with atomic_folder(place, overwrite=True) as temporary:
+        for name, metrics in wanted.items():
+            pairs = FixedSet(output / "sets" / name)
+            system = systems_of([student], correct_level=True)
+            scores = score_set(
+                f"{name}: {run}", pairs, system, metrics_named(list(metrics)), worker_count(None)
+            )
+            rows = [row for row in noisy[name].clips if row.model == NOISY]
+            for row in rows:
+                row.values = {metric: row.values[metric] for metric in metrics}
+            _write(temporary / name, SetScores(name, list(metrics), rows + scores.clips, scores.facts))
+
+
+def evaluate_noisy(output: Path, wanted: Mapping[str, Sequence[str]]) -> dict[str, SetScores]:
+    """The scores of the unprocessed input, computed where they are not there; metrics once known are kept."""
+    place = output / EVALUATIONS / NOISY
+    known = load_evaluation(place)
+    if _are_current(known, output, wanted, []):
+        return known
+    together = {
+        name: list(dict.fromkeys([*(known[name].metrics if name in known else []), *wanted.get(name, [])]))
+        for name in {**known, **wanted}
+    }
+    with atomic_folder(place, overwrite=True) as temporary:
+        for name, metrics in together.items():
+            pairs = FixedSet(output / "sets" / name)
+            scores = score_set(name, pairs, [NOISY_SYSTEM], metrics_named(metrics), worker_count(None))
+            _write(temporary / name, scores)
+    return load_evaluation(place)
+
+
+def evaluation_of(output: Path, run: Run) -> Path:
+    """Where the scores of a run lie."""
+    return output / EVALUATIONS / run.name / f"seed-{run.seed}"
+
+
+def load_evaluation(place: Path) -> dict[str, SetScores]:
+    """The scores at a place by set, none where there are none that can be read."""
+    try:
+        return load_scores(place)
+    except UserError:
+        return {}
+
+
+def _are_current(
+    known: Mapping[str, SetScores], output: Path, wanted: Mapping[str, Sequence[str]], models: Sequence[Path]
+) -> bool:
+    return all(
+        is_current(known.get(name), FixedSet(output / "sets" / name), metrics, models)
+        for name, metrics in wanted.items()
+    )
+
+
+def _write(place: Path, scores: SetScores) -> None:
+    place.mkdir(parents=True)
+    write_scores(place, scores)

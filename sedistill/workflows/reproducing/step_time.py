@@ -1,0 +1,123 @@
+"""How long a step of a recipe takes on this machine, from a few steps of each network and objective."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sedistill.common.devices import choose_device
+from sedistill.models.presets import build_model
+from sedistill.training.enhancement_losses import enhancement_loss
+from sedistill.training.recipe import Recipe
+from sedistill.workflows.reproducing.timing import Timing, time_steps
+
+SHORT_SECONDS = 1.0
+"""A first step is of one clip of this length; what is quick is measured again at its own size."""
+WORTH_REPEATING_SECONDS = 4.0
+KDRL_STEPS = 2.5
+"""A step of KDRL against a plain one: three backward passes, three more forward passes, the policy."""
+
+
+@dataclass
+class Stopwatch:
+    """Measures every network and objective once. `threads` as the trainings will have."""
+
+    threads: int
+    known: dict[str, Timing] = field(default_factory=dict)
+
+    def step_seconds(
+        self, recipe: Recipe, student: Any, teacher: Any, band_teachers: int, clip_seconds: float, live: bool
+    ) -> Timing:
+        """Seconds of a step: the student, the teachers where they run along (`live`), the objectives.
+
+        student, teacher: descriptions of networks, as `build_model` takes them; teacher None: there is none.
+        """
+        batch = recipe.optimiser.batch_size
+        device = choose_device(recipe.hardware.device)
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            with torch.random.fork_rng():
+                seconds = self._network(student, batch, clip_seconds, device, training=True)
+                if recipe.kdrl is not None and recipe.kdrl.fixed_ratio is None:
+                    seconds = seconds * KDRL_STEPS
+                if teacher is not None and live:
+                    one = self._network(teacher, batch, clip_seconds, device, training=False)
+                    seconds = seconds + one * max(1, band_teachers)
+                if recipe.distils:
+                    seconds = seconds + self._objectives(recipe, batch, clip_seconds, device)
+        finally:
+            torch.set_num_threads(before)
+        return seconds
+
+    def _network(
+        self, description: Any, batch: int, clip_seconds: float, device: torch.device, training: bool
+    ) -> Timing:
+        key = json.dumps([description, batch, clip_seconds, training], sort_keys=True)
+        if key not in self.known:
+            network = build_model(description).to(device).train(training)
+            step = _training_step(network) if training else torch.no_grad()(network)
+
+            def seconds_of(clips: int, length: float) -> Timing:
+                noisy = 0.1 * torch.randn(clips, round(length * network.sample_rate), device=device)
+                return time_steps(lambda: step(noisy), device)
+
+            self.known[key] = _at_size(seconds_of, batch, clip_seconds)
+        return self.known[key]
+
+    def _objectives(self, recipe: Recipe, batch: int, clip_seconds: float, device: torch.device) -> Timing:
+        """Of those that compare outputs; comparing features costs next to nothing beside the networks."""
+        described = [objective.model_dump(mode="json") for objective in recipe.objectives]
+        key = json.dumps([described, batch, clip_seconds], sort_keys=True)
+        if key not in self.known:
+            total = Timing()
+            for objective in recipe.objectives:
+                total = total + _objective_seconds(objective, batch, clip_seconds, device)
+            self.known[key] = total
+        return self.known[key]
+
+
+def _objective_seconds(objective: Any, batch: int, clip_seconds: float, device: torch.device) -> Timing:
+    if any(name in type(objective).model_fields for name in ("pairs", "student_layers", "views")):
+        return Timing()
+    loss = objective.build(_AnyStudent(), None)
+    bands = len(getattr(objective, "teachers", ()))
+
+    def seconds_of(clips: int, length: float) -> Timing:
+        shape = (clips, round(length * _AnyStudent.sample_rate))
+        waves = {name: 0.1 * torch.randn(shape, device=device) for name in ("student", "teacher", "clean")}
+        waves["student"].requires_grad_()
+        waves["noisy"] = waves["teacher"] + waves["clean"]
+        waves["band_teachers"] = waves["teacher"][:, None].repeat(1, max(1, bands), 1)
+        given = {name: waves[name] for name in loss.needs}
+        return time_steps(lambda: loss.with_parts(**given)[0].backward(), device)
+
+    return _at_size(seconds_of, batch, clip_seconds)
+
+
+class _AnyStudent(nn.Module):
+    """Stands in for a student where its rate is all that an objective looks at."""
+
+    sample_rate = 16_000
+
+
+def _at_size(seconds_of: Callable[[int, float], Timing], batch: int, clip_seconds: float) -> Timing:
+    """Measured at full size where that is quick, else in proportion from one short clip."""
+    short = min(SHORT_SECONDS, clip_seconds)
+    estimate = seconds_of(1, short) * (batch * clip_seconds / short)
+    return seconds_of(batch, clip_seconds) if estimate.median < WORTH_REPEATING_SECONDS else estimate
+
+
+def _training_step(network: Any) -> Callable[[Tensor], None]:
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-9)
+    loss = enhancement_loss(network.se_loss)
+
+    def step(noisy: Tensor) -> None:
+        optimiser.zero_grad()
+        loss(network(noisy), 0.5 * noisy, noisy).mean().backward()
+        optimiser.step()
+
+    return step

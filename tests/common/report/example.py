@@ -1,0 +1,99 @@
+"""Made-up data for a page: what the tests render, and what one looks at while changing the page."""
+
+import numpy as np
+
+from sedistill.common.report.figures import Curve, CurveFigure, GapPanel, SpectrogramPanel
+from sedistill.common.report.page import Metric, Player, ReportData, Score, System, Track
+
+RATE, BINS, FRAMES = 16_000, 257, 250
+
+
+def example_report() -> ReportData:
+    rng = np.random.default_rng(0)
+    taught = np.repeat(rng.random((13, FRAMES)) > 0.2, 20, axis=0)[:BINS]
+    crossover = np.clip(8 + 5 * rng.standard_normal(FRAMES), 0, 255).astype(int)
+    where = {"bin_hz": 31.25, "frame_seconds": 0.008}
+    names = ("noisy", "clean", "teacher", "student alone", "distilled student")
+    return ReportData(
+        title="A small network learns from a large one",
+        summary="A teacher of 517 k parameters showed a student of 36 k how to clean speech. Beside it "
+        "stands the same student trained alone: same data, same steps, same first weights.",
+        systems=_systems(),
+        metrics=[
+            Metric("si_sdr", "SI-SDR", "dB", 2),
+            Metric("pesq_wb", "PESQ", "wide band, 16 kHz, 1 to 4.6", 2),
+            Metric("stoi", "STOI", "intelligibility, 0 to 1", 3),
+        ],
+        curves=[_learning(rng), _terms(rng)],
+        spectrograms=[
+            *(SpectrogramPanel(name, _level(rng), **where) for name in names),
+            SpectrogramPanel("what was distilled", _level(rng), **where, taught=taught, crossover=crossover),
+        ],
+        gap=GapPanel("Knowledge gap", rng.standard_normal((BINS, FRAMES)) ** 3, **where, taught=taught),
+        players=[
+            Player(
+                f"Clip {n}: rain at {n} dB",
+                RATE,
+                [
+                    Track("noisy", "noisy", _tone(rng), "5.10 · 1.34 · 0.766"),
+                    Track("student alone", "alone", _tone(rng)),
+                    Track("distilled student", "distilled", _tone(rng)),
+                    Track("teacher", "teacher", _tone(rng)),
+                    Track("clean", "clean", _tone(rng)),
+                ],
+            )
+            for n in (1, 2)
+        ],
+        reading=[
+            "SI-SDR says how much of the output is the speech that went in. <Nothing> more & nothing less."
+        ],
+        commands=[("check the recordings", "sedistill prepare --clean speech/ --noise noise/ -o corpus")],
+        legend=[("#8a8f98", "Veiled: not distilled."), ("#35cfb4", "The crossover.")],
+        clip_scores="SI-SDR, PESQ, STOI",
+        facts=[("seed", "0"), ("minutes", "7.4"), ("hardware", "2 cores of a kind")],
+    )
+
+
+def _systems() -> list[System]:
+    def scores(si_sdr: float, pesq: float, stoi: float, noisy: bool = False) -> dict[str, Score]:
+        return {
+            "si_sdr": Score(si_sdr, 2.1, 60, 60, None if noisy else si_sdr - 5.07),
+            "pesq_wb": Score(pesq, 0.2, 58, 60, None if noisy else pesq - 1.335),
+            "stoi": Score(stoi, 0.05, 60, 60, None if noisy else stoi - 0.766),
+        }
+
+    return [
+        System("noisy input", "noisy", scores(5.07, 1.335, 0.766, noisy=True)),
+        System("student alone", "alone", scores(7.2, 1.267, 0.752), 36_412, 26.3e6),
+        System("distilled student", "distilled", scores(7.03, 1.27, 0.751), 36_412, 26.3e6),
+        System("teacher", "teacher", scores(9.95, 1.505, 0.794), 517_003, 401e6),
+    ]
+
+
+def _learning(rng: np.random.Generator) -> CurveFigure:
+    steps = np.arange(100, 1300, 100)
+
+    def rising(label: str, role: str, top: float) -> Curve:
+        return Curve(label, role, steps, top * (1 - np.exp(-steps / 300)) + 0.1 * rng.standard_normal(12))
+
+    curves = [
+        rising("teacher", "teacher", 11),
+        rising("alone", "alone", 8),
+        rising("distilled", "distilled", 8),
+    ]
+    return CurveFigure("Validation SI-SNR", "dB", curves, "Mean over 40 clips the networks never train on.")
+
+
+def _terms(rng: np.random.Generator) -> CurveFigure:
+    steps = np.arange(20, 1220, 20)
+    curves = [Curve("KD term", "distilled", steps, np.exp(-steps / 500) + 0.02 * rng.standard_normal(60))]
+    return CurveFigure("Loss of the distilled student", "KD term", curves)
+
+
+def _level(rng: np.random.Generator) -> np.ndarray:
+    hills = np.outer(np.hanning(BINS), np.sin(np.arange(FRAMES) / 9) ** 2)
+    return 40 * hills - 60 + 3 * rng.standard_normal((BINS, FRAMES))
+
+
+def _tone(rng: np.random.Generator) -> np.ndarray:
+    return np.float32(0.2) * np.sin(np.arange(2 * RATE) * rng.uniform(0.05, 0.2)).astype(np.float32)

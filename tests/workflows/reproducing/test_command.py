@@ -1,0 +1,145 @@
+"""The whole command on a tiny table: train, score, set side by side; again, in part, and refused."""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sedistill.common.errors import UserError
+from sedistill.evaluation.scores import load_scores
+from sedistill.workflows.reproducing import reproduce
+from sedistill.workflows.reproducing.session import LOCK
+
+for package in ("filelock", "jinja2", "matplotlib", "tensorboard"):
+    pytest.importorskip(package)
+
+
+@pytest.fixture(autouse=True)
+def _two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+
+
+def weights_of(output: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(output)): path.stat().st_mtime_ns
+        for path in sorted(output.glob("runs/**/model.safetensors"))
+    }
+
+
+@pytest.mark.slow
+def test_in_parts_again_and_refused(
+    paper: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table1, output = paper / "table1", tmp_path / "out"
+
+    def run(**more: object) -> Path:
+        place = reproduce(table1, recordings, output, scale="small", **more)  # type: ignore[arg-type]
+        assert place is not None
+        return place
+
+    # One row first: its network alone is trained.
+    place = run(only=["alone"])
+    first = weights_of(output)
+    assert list(first) == ["runs/tiny/table1/alone/seed-0/student/model.safetensors"]
+    assert "| L2 | – | – |" in (place / "result.md").read_text()
+
+    # The whole table: what is there stays.
+    run(jobs=2)
+    second = weights_of(output)
+    assert len(second) == 3
+    assert second.items() > first.items()
+    text = (place / "result.md").read_text()
+    assert text.startswith("# Tiny (2020). Table 1: three rows\n\n**Small scale.**")
+    assert "One seed: " in text
+    assert "A few mixtures, 3 clips." in text
+    assert (place / "result.html").read_text().startswith("<!doctype html>")
+    rows = {row["row"]: row for row in csv.DictReader((place / "result.csv").open())}
+    scores = load_scores(output / "evaluations" / "tiny" / "table1" / "alone" / "seed-0")["test"]
+    assert float(rows["alone"]["ours"]) == pytest.approx(scores.mean("student", "si_sdr"))
+    assert float(rows["noisy"]["ours"]) == pytest.approx(scores.mean("noisy", "si_sdr"))
+    assert float(rows["alone"]["difference"]) == pytest.approx(float(rows["alone"]["ours"]) - 7)
+    config = yaml.safe_load((output / "runs/tiny/table1/l2/seed-0/config.yaml").read_text())
+    assert config["recipe"]["data"]["train"] == "sets/train"
+
+    # Once more: nothing is computed again, the result is written anew.
+    capsys.readouterr()
+    run()
+    assert weights_of(output) == second
+    assert "validation loss" not in capsys.readouterr().out.split("Test")[0]
+
+    # Other settings have no place in the same folder.
+    with pytest.raises(UserError, match=r"holds a run with other settings \(optimiser.learning_rate\)"):
+        run(changes=["optimiser.learning_rate=0.5"])
+    assert weights_of(output) == second
+
+
+def test_one_at_a_time(paper: Path, recordings: Path, tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    (tmp_path / "out").mkdir()
+    with (
+        FileLock(tmp_path / "out" / LOCK),
+        pytest.raises(UserError, match="another `sedistill reproduce` is at work in"),
+    ):
+        reproduce(paper / "table1", recordings, tmp_path / "out", scale="small")
+
+
+def test_failed_runs_are_named_after_the_rest_is_written(
+    paper: Path, recordings: Path, tmp_path: Path
+) -> None:
+    (paper / "table1" / "l2.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "base": "../base.yaml",
+                "name": "tiny/table1/l2",
+                "teacher": "nowhere/student",
+                "objectives": [{"loss": "l2"}],
+            }
+        )
+    )
+    with pytest.raises(UserError, match=r"1 of 1 runs failed, first tiny/table1/l2, seed 0: nowhere/student"):
+        reproduce(paper / "table1", recordings, tmp_path / "out", scale="small", only=["l2"])
+    assert (tmp_path / "out" / "tiny" / "table1" / "result.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"scale": "tiny"}, "scale = tiny: choose full or small"),
+        ({"jobs": 0}, "jobs = 0"),
+        ({"only": ["lt"]}, "there is no row lt; did you mean l2"),
+        ({"data": None}, "say with --data where the recordings are"),
+        ({"data": "nowhere"}, "nowhere does not exist; give the folder of the recordings"),
+        ({"changes": ["optimizer.max_steps=1"]}, "did you mean optimiser"),
+        ({"changes": ["nonsense"]}, "write key=value"),
+    ],
+)
+def test_mistakes_are_refused_before_anything_starts(
+    paper: Path, recordings: Path, tmp_path: Path, arguments: dict[str, object], words: str
+) -> None:
+    given = {"data": recordings, "output": tmp_path / "out", "scale": "small", **arguments}
+    with pytest.raises(UserError, match=words):
+        reproduce(paper / "table1", **given)  # type: ignore[arg-type]
+    assert not (tmp_path / "out" / "corpora").exists()
+
+
+def test_a_table_of_sizes_needs_no_data(paper: Path, tmp_path: Path) -> None:
+    table = {
+        "title": "Sizes",
+        "paper": "Tiny (2020)",
+        "views": {"size": {"title": "Size", "statistic": "size"}},
+        "rows": [
+            {"key": "gtcrn", "label": "GTCRN", "recipe": "table1/alone", "paper": {"size": [0.0482, 0.033]}},
+            {"key": "quoted", "label": "Quoted", "network": "convtasnet-tiny"},
+        ],
+    }
+    (paper / "sizes").mkdir()
+    (paper / "sizes" / "table.yaml").write_text(yaml.safe_dump(table))
+    place = reproduce(paper / "sizes", output=tmp_path / "out")
+    assert place is not None
+    text = (place / "result.md").read_text()
+    assert "| GTCRN | 0.048 (0.048, " in text
+    assert "| Quoted | 0.036 | 0.03 |" in text
+    assert "Small scale" not in text
