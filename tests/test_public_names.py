@@ -44,6 +44,7 @@ def test_importing_the_package_imports_nearly_nothing() -> None:
     imported = {line.rpartition("|")[2].strip() for line in report.splitlines()}
     assert {name for name in imported if name.startswith("sedistill")} == {
         "sedistill",
+        "sedistill.common",
         "sedistill.common.errors",
     }
     assert not imported & {"torch", "numpy", "pydantic", "soundfile", "yaml"}

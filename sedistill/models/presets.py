@@ -281,7 +281,7 @@ def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnha
 
 
 def network_class(name: str) -> type[SpeechEnhancer]:
-    """The class of that name or path (`sedistill.common.extensions`). Raises UserError where there is none."""
+    """The class of that name or path (see `common.extensions`). Raises UserError where there is none."""
     return find_part("networks", name, NETWORKS, "network class", _is_network)
 
 

@@ -1,4 +1,4 @@
-"""A teacher of another package: its code is run, so it is installed or trusted (`sedistill.common.extensions`)."""
+"""A teacher of another package, whose code is run: installed or trusted (see `common.extensions`)."""
 
 import re
 from pathlib import Path

@@ -70,7 +70,7 @@ def test_a_removed_current_folder_is_said(tmp_path: Path) -> None:
 def test_a_closed_terminal_is_an_interruption(tmp_path: Path) -> None:
     code = "import os, signal\n"
     code += "hang_up = lambda: os.kill(os.getpid(), signal.SIGHUP)\n"
-    code += "import sedistill.models.catalogue\nsedistill.catalogue.print_catalogue = hang_up\n"
+    code += "import sedistill.models.catalogue\nsedistill.models.catalogue.print_catalogue = hang_up\n"
     code += "from sedistill.__main__ import main\nmain()"
     done = subprocess.run([sys.executable, "-c", code, "models"], capture_output=True, text=True)
     assert done.returncode == 128 + signal.SIGHUP

@@ -91,7 +91,10 @@ def test_processes_and_threads_go_by_the_same_count(
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="affinity is Linux's")
 def test_affinity_limits_the_cores() -> None:
-    command = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); import sedistill.common.devices as d; "
+    command = (
+        "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); "
+        "import sedistill.common.devices as d; "
+    )
     out = subprocess.run(
         [sys.executable, "-c", command + "print(d.usable_cores())"],
         capture_output=True,

@@ -1,4 +1,6 @@
-"""A process that times real steps of a recipe on noise: `python -m sedistill.workflows.distilling.stopwatch QUESTION`.
+"""A process that times real steps of a recipe on noise.
+
+    python -m sedistill.workflows.distilling.stopwatch QUESTION
 
 The question is JSON with the recipe, the seconds of a clip and the threads; the answer, on standard output,
 [seconds of a step, seconds for a second of sound in validation].
