@@ -131,7 +131,7 @@ class MatrixFrames(Frames):
         self.register_buffer("weights", weights, persistent=False)
         self.bins = bins
 
-    def analysed(self, pieces: Tensor) -> Tensor:
+    def analyzed(self, pieces: Tensor) -> Tensor:
         outer = len(self.second)
         parts = self.first @ (pieces * self.window).unflatten(-1, (outer, -1))  # (..., 2 N, M)
         spectra = (
@@ -141,7 +141,7 @@ class MatrixFrames(Frames):
             spectra.squeeze(-2).unflatten(-1, (-1, 2)).transpose(-2, -3).flatten(-3, -2)[..., : self.bins, :]
         )
 
-    def synthesised(self, spectra: Tensor) -> Tensor:
+    def synthesized(self, spectra: Tensor) -> Tensor:
         outer, turns = len(self.second), self.second.shape[2] // 2
         whole = F.pad(spectra * self.weights, (0, 0, 0, outer * turns - self.bins))
         parts = whole.unflatten(-2, (turns, outer)).transpose(-2, -3).flatten(-2).unsqueeze(-2)

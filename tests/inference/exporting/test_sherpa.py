@@ -65,6 +65,6 @@ def mirrored(model: SpeechEnhancer, noisy: NDArray) -> NDArray:
     padded = torch.from_numpy(np.pad(noisy, half, mode="reflect"))[None]
     pieces = padded.unfold(1, frames.length, frames.hop)
     with torch.no_grad():
-        enhanced = model.enhance_frames(frames.analysed(pieces), Memory())
+        enhanced = model.enhance_frames(frames.analyzed(pieces), Memory())
         late = frames.inverse(enhanced, Memory())[0].numpy()
     return model.output_gain * late[half:]
