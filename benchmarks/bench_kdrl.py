@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from sedistill import build_model
 from sedistill.distill.kdrl import loss_weights, reward
+from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.kdrl.policy import Policy
-from sedistill.training.kdrl.settings import KDRLSettings
 from sedistill.training.kdrl.step import DISTANCES, KDRLStep
 
 NETWORKS = (

@@ -12,8 +12,8 @@ from sedistill.audio.spectrum import Stft
 from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.patches import UniformPatches
+from sedistill.training.patch_record.patch_trends import bins_of_patches, patch_bins
 from sedistill.training.patch_record.record import PatchRecord
-from sedistill.training.patch_record.trends import bins_of_patches, patch_bins
 
 KEEP = 0.8  # the paper's share of selected patches
 

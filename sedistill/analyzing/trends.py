@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sedistill.analyzing.categories import CATEGORIES, categorize
 from sedistill.common.argument_checks import check_choice
 from sedistill.common.errors import UserError
+from sedistill.training.patch_record.patch_trends import PatchTrends, bins_of_patches
 from sedistill.training.patch_record.record import PatchRecord, read_patch_record
-from sedistill.training.patch_record.trends import PatchTrends, bins_of_patches
 
 
 @dataclass(frozen=True)

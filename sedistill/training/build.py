@@ -18,7 +18,7 @@ from sedistill.models.eval_mode import evaluating
 from sedistill.teachers.cached import CachedOutputsDataset, NoPlaceError, OutputCache
 from sedistill.teachers.source import CachedOutputs
 from sedistill.training.inputs import PreparedRun, is_saved_model
-from sedistill.training.kdrl.settings import KDRLSettings
+from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.kdrl.step import KDRLStep
 from sedistill.training.loop import Loop
 from sedistill.training.optimiser import AveragedWeights, build_optimiser

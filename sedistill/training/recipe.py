@@ -10,9 +10,9 @@ from sedistill.common.settings import Count, Settings
 from sedistill.data.mixing import MixingSettings
 from sedistill.evaluation.metrics import METRICS
 from sedistill.training.enhancement_losses import enhancement_loss
-from sedistill.training.kdrl.settings import KDRLSettings
+from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.objectives import AnyObjective
-from sedistill.training.patch_record.settings import PatchRecordSettings
+from sedistill.training.patch_record.record_settings import PatchRecordSettings
 
 MOST_MIXTURES = 10_000_000  # an epoch: more would be more than a year of sound
 LOSS = "loss"

@@ -14,7 +14,7 @@ from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.teachers.level_factor import level_warning
 from sedistill.teachers.saved import SavedTeacher
 from sedistill.teachers.source import TeacherSource
-from sedistill.training.kdrl.settings import KDRLSettings
+from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.objectives import objective_names
 from sedistill.training.recipe import LOSS, OptimiserSettings, Recipe
 

@@ -16,8 +16,13 @@ from sedistill.analyzing.gaps import compute_gap, mean_over_bins, over_bins
 from sedistill.analyzing.trends import Sorting, read_runs
 from sedistill.audio.spectrum import Stft
 from sedistill.common.errors import UserError
+from sedistill.training.patch_record.patch_trends import (
+    PatchTrends,
+    ThinnedRecords,
+    bins_of_patches,
+    patch_errors,
+)
 from sedistill.training.patch_record.record import PatchRecord, read_patch_record, write_patch_record
-from sedistill.training.patch_record.trends import PatchTrends, ThinnedRecords, bins_of_patches, patch_errors
 
 RATE, SAMPLES, FRAMES, CLIPS = 16_000, (2_000, 3_000), (16, 24), ["a.flac", "b & c.flac"]
 PATCHES, BINS = 13, 257

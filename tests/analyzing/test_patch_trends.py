@@ -16,7 +16,7 @@ from sedistill.analyzing.categories import (
     categorize,
 )
 from sedistill.common.errors import UserError
-from sedistill.training.patch_record.trends import (
+from sedistill.training.patch_record.patch_trends import (
     PatchTrends,
     ThinnedRecords,
     bins_of_patches,

@@ -15,7 +15,7 @@ from sedistill.distill.kdrl import PolicyNetwork, bounded_target, loss_weights, 
 from sedistill.distill.patches import MultiScalePatches, UniformPatches
 from sedistill.distill.selection import Criterion, keep_top
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
-from sedistill.training.patch_record.trends import PatchTrends, patch_errors
+from sedistill.training.patch_record.patch_trends import PatchTrends, patch_errors
 from sedistill.training.tasks import level_gain
 from tests.distill.feature_objectives import EVERY_FEATURE_OBJECTIVE, NAMES, some_features
 from tests.distill.signal_objectives import EVERY_SIGNAL_OBJECTIVE, needed, some_signals

@@ -18,10 +18,10 @@ from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
 from sedistill.teachers.level_factor import level_factors, summarize_factors
 from sedistill.training.patch_record.clips import clips_to_watch
+from sedistill.training.patch_record.patch_trends import patch_errors
 from sedistill.training.patch_record.record import PatchRecord, read_patch_record
+from sedistill.training.patch_record.record_settings import PatchRecordSettings
 from sedistill.training.patch_record.recorder import PatchRecorder, Selection
-from sedistill.training.patch_record.settings import PatchRecordSettings
-from sedistill.training.patch_record.trends import patch_errors
 from sedistill.training.run import train
 from sedistill.training.tasks import Task
 from tests.data.sounds import speech_and_noise

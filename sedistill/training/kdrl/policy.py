@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sedistill.distill.kdrl import PolicyNetwork, bounded_target, policy_loss
-from sedistill.training.kdrl.settings import KDRLSettings
+from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.not_finite import refuse_not_finite
 
 

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from sedistill.common.errors import UserError
 from sedistill.data.batches import CropDataset, FixedDataset
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.training.patch_record.settings import PatchRecordSettings
+from sedistill.training.patch_record.record_settings import PatchRecordSettings
 
 
 @dataclass(frozen=True)

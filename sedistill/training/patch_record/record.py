@@ -15,7 +15,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.integrity import read_sealed_zip, seal
 from sedistill.common.settings import Record
 from sedistill.common.writing import atomic_path
-from sedistill.training.patch_record.trends import PatchTrends, ThinnedRecords
+from sedistill.training.patch_record.patch_trends import PatchTrends, ThinnedRecords
 
 NAME = "patches.npz"
 FORMAT_VERSION = 1

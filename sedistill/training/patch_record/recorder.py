@@ -17,9 +17,14 @@ from sedistill.models.eval_mode import evaluating
 from sedistill.teachers.level_factor import level_factors, summarize_factors
 from sedistill.training.not_finite import NotFiniteError
 from sedistill.training.patch_record.clips import WatchedClips
+from sedistill.training.patch_record.patch_trends import (
+    PatchTrends,
+    ThinnedRecords,
+    bins_of_patches,
+    patch_errors,
+)
 from sedistill.training.patch_record.record import PatchRecord, write_patch_record
-from sedistill.training.patch_record.settings import PatchRecordSettings
-from sedistill.training.patch_record.trends import PatchTrends, ThinnedRecords, bins_of_patches, patch_errors
+from sedistill.training.patch_record.record_settings import PatchRecordSettings
 from sedistill.training.tasks import TEACHER, Task, level_gain
 
 

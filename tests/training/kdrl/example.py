@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sedistill.distill.kdrl import bounded_target, loss_weights, policy_loss, reward
 from sedistill.models.presets import build_model
-from sedistill.training.kdrl.settings import KDRLSettings
+from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.kdrl.step import DISTANCES, KDRLStep
 from tests.training.conftest import TINY_NETWORK
 

@@ -10,8 +10,8 @@ import torch
 
 from sedistill.common.errors import UserError
 from sedistill.common.settings import check_settings
+from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.kdrl.ratio_log import RatioLog, read_ratios
-from sedistill.training.kdrl.settings import KDRLSettings
 from sedistill.training.kdrl.step import KDRLStep
 from tests.training.kdrl.example import STUDENTS, make_batch, make_step, make_student
 
