@@ -113,11 +113,21 @@ class ScoringProcess:
 
 
 def serve() -> None:
-    """Answer jobs from standard input until it ends: one pickle a metric, in the order asked for."""
+    """Answer jobs from standard input until it ends: one pickle a metric, in the order asked for.
+
+    An asker that is interrupted closes its end, also in the middle of an answer.
+    """
     ignore_signals()  # one sent to all processes is answered by the parent, and is no crash of a metric
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a metric's library prints must not end up between the answers
-    _reply(answers, "ready")
+    try:
+        _reply(answers, "ready")
+        _answer_jobs(answers)
+    except BrokenPipeError:
+        os._exit(0)  # Python's own end would try to write what is left, and complain
+
+
+def _answer_jobs(answers: BinaryIO) -> None:
     while True:
         try:
             clean, estimate, sample_rate, metrics = pickle.load(sys.stdin.buffer)

@@ -1,7 +1,9 @@
 """The scoring process: same values as here, survives crashes, ends when told."""
 
 import os
+import pickle
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sedistill.common.interpreters import python_command, python_environment
 from sedistill.evaluation.checks import MetricUndefined
 from sedistill.evaluation.metric_process import ScoringProcess, ScoringStopped
 from sedistill.evaluation.metrics import DEFAULT_METRICS, METRICS
@@ -105,3 +108,21 @@ def test_the_process_ends_with_its_input(process: ScoringProcess) -> None:
     assert process._process.stdin is not None
     process._process.stdin.close()
     assert process._process.wait(timeout=10) == 0
+
+
+def test_an_asker_who_goes_away_is_no_fault() -> None:
+    job = pickle.dumps((speech_like(), speech_like(seed=2), RATE, ["si_sdr"] * 20_000))
+    child = subprocess.Popen(
+        python_command("from sedistill.evaluation.metric_process import serve; serve()"),
+        env=python_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(job)
+    child.stdin.flush()
+    child.stdout.read(1)
+    child.stdout.close()
+    child.stdin.close()
+    assert child.stderr is not None
+    assert child.stderr.read() == b""
+    assert child.wait() == 0
