@@ -46,7 +46,7 @@ def main() -> None:
         rows = [measure("noisy input alone", [NOISY_SYSTEM], pairs, options.rounds)]
         for preset in options.presets:
             torch.manual_seed(0)
-            system = systems_of([build_model(preset)], correct_level=True)
+            system = systems_of([build_model(preset)], True, pairs)
             rows.append(measure(f"noisy and {preset}", [NOISY_SYSTEM, *system], pairs, options.rounds))
     kind = "real" if folder else "generated"
     write_results([{**row, "data": kind} for row in rows], options.output / f"evaluation-{kind}.csv")

@@ -69,9 +69,9 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.models.presets import build_model as build_model
     from sedistill.models.saving import load_model as load_model
     from sedistill.models.saving import save_model as save_model
+    from sedistill.teachers.opening import open_teacher as open_teacher
     from sedistill.teachers.source import Teacher as Teacher
     from sedistill.teachers.source import TeacherSource as TeacherSource
-    from sedistill.teachers.source import open_teacher as open_teacher
     from sedistill.training.run import train as train
     from sedistill.workflows.distilling.distil import distil as distil
 
@@ -108,7 +108,7 @@ _HOMES = {
     "LayerAttention": "distill.layer_attention",
     "Teacher": "teachers.source",
     "TeacherSource": "teachers.source",
-    "open_teacher": "teachers.source",
+    "open_teacher": "teachers.opening",
     "build_model": "models.presets",
     "load_model": "models.saving",
     "save_model": "models.saving",

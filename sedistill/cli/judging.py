@@ -9,7 +9,13 @@ from sedistill.cli.options import Align, Output, Overwrite, RawLevel, TrustCode,
 
 
 def evaluate(
-    models: Annotated[list[Path], typer.Argument(help="Folders of saved models.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders of saved models, names of ready-made ones, deepfilternet, or another teacher as "
+            "'{onnx: FILE}' (docs/teachers.md)."
+        ),
+    ],
     on: Annotated[list[Path], typer.Option("--on", help="A folder with noisy/ and clean/; repeat for more.")],
     output: Output,
     metrics: Annotated[

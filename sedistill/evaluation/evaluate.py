@@ -10,7 +10,7 @@ import hashlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,25 +46,31 @@ from sedistill.evaluation.scores import FACTS, NOISY, ClipScore, SetScores
 from sedistill.inference.enhancing.arrays import enhance, level_factor, rate_of, refuse_not_finite
 from sedistill.models.ready_made import saved_folder
 from sedistill.models.saving import load_model, model_hash, read_card
+from sedistill.teachers.opening import open_teacher, settings_of
+from sedistill.teachers.settings import TeacherFrom
+from sedistill.teachers.source import TeacherSource
 
 
 @dataclass(frozen=True)
 class System:
-    """Something to score: the noisy input itself, or a network applied to it."""
+    """Something to score: the noisy input itself, a network, or another teacher, applied to it."""
 
     label: str
     network: nn.Module | None
     facts: dict[str, Any]
     correct_level: bool = True
+    teacher: TeacherSource | None = None
 
     def __call__(self, noisy: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+        if self.teacher is not None:
+            return self.teacher(torch.from_numpy(noisy)[None])[0].numpy()
         if self.network is None:
             return noisy
         return enhance(self.network, noisy, sample_rate, self.correct_level, chunk_seconds=None)
 
 
 def evaluate(
-    model: nn.Module | Path | str,
+    model: nn.Module | Path | str | Mapping[str, Any],
     folder: Path | str,
     metrics: Sequence[str] = DEFAULT_METRICS,
     workers: int | None = None,
@@ -75,7 +81,8 @@ def evaluate(
     """Score one model, and the noisy input, on a folder of pairs, noisy/ and clean/.
 
     Args:
-        model: a network with `sample_rate`, or the folder of a saved model.
+        model: a network with `sample_rate`, the folder of a saved model, or any other teacher
+            (docs/teachers.md), whose delay and level are measured on these pairs.
         metrics: names as in `sedistill.evaluation.metrics.METRICS`.
         workers: clips in the works at a time; None takes one a core. The scores do not depend on it.
         correct_level: multiply the output by the model's measured factor onto clean speech.
@@ -88,12 +95,12 @@ def evaluate(
     chosen = metrics_named(metrics)
     pairs = FixedSet(folder)
     check_all(pairs, align, worker_count(workers), trust_pairs)
-    systems = [NOISY_SYSTEM, *systems_of([model], correct_level)]
+    systems = [NOISY_SYSTEM, *systems_of([model], correct_level, pairs)]
     return score_set(pairs.folder.name, pairs, systems, chosen, worker_count(workers))
 
 
 def evaluate_models(
-    models: Sequence[Path | str],
+    models: Sequence[Path | str | Mapping[str, Any]],
     sets: Sequence[Path | str],
     output: Path | str,
     metrics: Sequence[str] = DEFAULT_METRICS,
@@ -111,7 +118,8 @@ def evaluate_models(
     SNR and by noise class) and evaluation.yaml (what was measured how). `load_scores` reads them back.
 
     Args:
-        models: saved models (folders, or names of ready-made ones); their rate may be another than the sets'.
+        models: saved models (folders, or names of ready-made ones) and other teachers (docs/teachers.md),
+            whose delay and level are measured on the first set; their rate may be another than the sets'.
         sets: folders of pairs, with noisy/ and clean/.
         output: the folder to write.
         metrics, workers, correct_level: as for `evaluate`.
@@ -124,13 +132,14 @@ def evaluate_models(
     """
     output = Path(output)
     refuse_existing(output, overwrite, marker=f"*/{FACTS}")
-    refuse_inside(output, map(Path, [*models, *sets]))
+    folders = [model for model in models if isinstance(model, Path | str) and settings_of(model) is None]
+    refuse_inside(output, map(Path, [*folders, *sets]))
     chosen = metrics_named(metrics)
     pair_sets = [FixedSet(folder) for folder in sets]
     names = distinct_labels([pairs.folder for pairs in pair_sets], what="set")
-    systems = [NOISY_SYSTEM, *systems_of(models, correct_level)]
     for pairs in pair_sets:
         check_all(pairs, align, worker_count(workers), trust_pairs)
+    systems = [NOISY_SYSTEM, *systems_of(models, correct_level, pair_sets[0])]
     results: dict[str, SetScores] = {}
     with atomic_folder(output, overwrite, marker=f"*/{FACTS}") as temporary:
         for name, place_name, pairs in zip(names, file_names(names), pair_sets, strict=True):
@@ -200,29 +209,54 @@ def worker_count(workers: int | None) -> int:
     return workers
 
 
-def systems_of(models: Sequence[nn.Module | Path | str], correct_level: bool) -> list[System]:
-    """Load every model; the labels are the folders' names, or what tells their paths apart."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    folders = [
-        Path(_class_name(model)) if isinstance(model, nn.Module) else saved_folder(model) for model in models
+def systems_of(
+    models: Sequence[nn.Module | Path | str | Mapping[str, Any]], correct_level: bool, pairs: FixedSet
+) -> list[System]:
+    """Load every model; the labels are the folders' names, or what tells their paths apart.
+
+    pairs: on which a teacher that is no saved model is measured.
+    """
+    settings = [None if isinstance(model, nn.Module) else settings_of(model) for model in models]
+    labels = distinct_labels([*map(_place_of, models, settings)], what="model", taken=NOISY)
+    return [
+        _network_system(label, model, correct_level)
+        if one is None
+        else _teacher_system(label, one, correct_level, pairs)
+        for label, model, one in zip(labels, models, settings, strict=True)
     ]
-    labels = distinct_labels(folders, what="model", taken=NOISY)
-    systems = []
-    for model, folder, label in zip(models, folders, labels, strict=True):
-        network = model if isinstance(model, nn.Module) else load_model(folder, device)
-        gain = level_factor(network)
-        training = getattr(network, "card", {}).get("training", {})
-        facts = {
-            "folder": None if isinstance(model, nn.Module) else str(folder),
-            "hash": model_hash(network),  # type: ignore[arg-type]
-            "sample_rate": rate_of(network),
-            "recipe": training.get("recipe"),
-            "seed": training.get("seed"),
-            "output_gain": gain,
-            "output_multiplied_by": gain if correct_level else 1.0,
-        }
-        systems.append(System(label, network, facts, correct_level))
-    return systems
+
+
+def _place_of(model: Any, settings: TeacherFrom | None) -> Path:
+    """What a label is made of."""
+    if settings is not None:
+        return Path(settings.name.replace("/", "-"))
+    return Path(_class_name(model)) if isinstance(model, nn.Module) else saved_folder(model)
+
+
+def _network_system(label: str, model: Any, correct_level: bool) -> System:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = model if isinstance(model, nn.Module) else load_model(saved_folder(model), device)
+    gain = level_factor(network)
+    training = getattr(network, "card", {}).get("training", {})
+    facts = {
+        "folder": None if isinstance(model, nn.Module) else str(saved_folder(model)),
+        "hash": model_hash(network),  # type: ignore[arg-type]
+        "sample_rate": rate_of(network),
+        "recipe": training.get("recipe"),
+        "seed": training.get("seed"),
+        "output_gain": gain,
+        "output_multiplied_by": gain if correct_level else 1.0,
+    }
+    return System(label, network, facts, correct_level)
+
+
+def _teacher_system(label: str, settings: TeacherFrom, correct_level: bool, pairs: FixedSet) -> System:
+    source = open_teacher(settings, pairs.sample_rate, correct_level, on=pairs)
+    facts = {
+        "folder": None, "hash": source.hash, "recipe": None, "seed": None, **source.facts(),
+        "output_multiplied_by": source.level_factor,
+    }  # fmt: skip
+    return System(label, None, facts, correct_level, source)
 
 
 def _device_of(systems: Sequence[System]) -> str:
@@ -376,8 +410,9 @@ def _one_torch_thread() -> Iterator[None]:
 def facts_about(pairs: FixedSet, systems: Sequence[System], metrics: Sequence[Metric]) -> dict[str, Any]:
     """What was measured how, for whoever reads the numbers later."""
     shifts = {pairs.clip_id(i): int(lag) for i, lag in enumerate(pairs.lags) if lag}
-    models = {system.label: system.facts for system in systems if system.network is not None}
-    level = any(system.correct_level for system in systems if system.network is not None)
+    judged = [system for system in systems if system.label != NOISY]
+    models = {system.label: system.facts for system in judged}
+    level = any(system.correct_level for system in judged)
     packages = ["numpy", "torch", *sorted({package for metric in metrics for package in metric.packages})]
     hashes = {"set": pairs.hash} | {label: facts.get("hash") for label, facts in models.items()}
     return {

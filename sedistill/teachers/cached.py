@@ -3,17 +3,20 @@
 import errno
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
 from filelock import FileLock
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
 
+from sedistill.common.devices import usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import file_digest, file_hash
 from sedistill.common.progress import ProgressBar
@@ -24,7 +27,9 @@ from sedistill.common.yaml_files import yaml_text
 from sedistill.data.batches import FixedDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.eval_mode import on_device
+from sedistill.teachers.foreign import InStep
 from sedistill.teachers.source import CachedOutputs, TeacherSource
+from sedistill.teachers.threads import in_order
 
 
 class NoPlaceError(UserError):
@@ -144,10 +149,9 @@ class OutputCache:
             self._unfinished.open("ab") as file,
             ProgressBar("teacher outputs", len(self.dataset), "clips", done) as bar,
         ):
-            for start in range(done, len(self.dataset), batch_size):
-                stop = min(start + batch_size, len(self.dataset))
-                noisy = np.stack([self.dataset[i][0] for i in range(start, stop)])
-                outputs = self.source.raw(torch.from_numpy(noisy).to(device)).cpu().numpy()
+            stop = done
+            for outputs in self._outputs(done, device, batch_size):
+                stop += len(outputs)
                 if not np.isfinite(outputs).all() or np.abs(outputs).max() > np.finfo(np.float16).max:
                     raise UserError(f"the teacher {self.source.name} gives NaN or infinite output.")
                 data = outputs.astype(np.float16).tobytes()
@@ -155,13 +159,24 @@ class OutputCache:
                 file.flush()
                 digest.update(data)
                 self._progress.write_text(f"{self._bytes(stop)} {digest.hexdigest()}", encoding="utf-8")
-                bar.advance(stop - start)
+                bar.advance(len(outputs))
         flush(self._unfinished)
         os.replace(self._unfinished, self.path)
         self._progress.unlink(missing_ok=True)
         with atomic_path(self.folder / "outputs.yaml") as temporary:
             card = {**self.key, "samples": self.samples, "checksum": digest.hexdigest()}
             temporary.write_text(yaml_text(card), encoding="utf-8")
+
+    def _outputs(self, first: int, device: str, batch_size: int) -> Iterator[NDArray[np.float32]]:
+        """(B, T) from clip `first` on: batches of a network, or single clips on every core."""
+        teacher, clips = self.source.teacher, self.dataset
+        if isinstance(teacher, InStep):
+            for output in in_order(partial(teacher.of_clip, clips), range(first, len(clips)), usable_cores()):
+                yield output[None]
+            return
+        for start in range(first, len(clips), batch_size):
+            noisy = np.stack([clips[i][0] for i in range(start, min(start + batch_size, len(clips)))])
+            yield self.source.raw(torch.from_numpy(noisy).to(device)).cpu().numpy()
 
     def _on(self, device: str) -> AbstractContextManager[None]:
         teacher = self.source.teacher

@@ -5,16 +5,15 @@ factor onto clean is applied (unless switched off).
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sedistill.common.errors import UserError
-from sedistill.teachers.packaged import is_packaged, packaged_teacher
-from sedistill.teachers.saved import SavedTeacher
+from sedistill.teachers.foreign import InStep
+from sedistill.teachers.measuring import Measured
 
 
 class Teacher(Protocol):
@@ -27,10 +26,14 @@ class Teacher(Protocol):
         latency: samples by which its output comes later than its input; 0 where it makes up for that itself.
     """
 
-    name: str
-    hash: str
-    sample_rate: int
-    latency: int
+    @property
+    def name(self) -> str: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def latency(self) -> int: ...
 
     def __call__(self, noisy: Tensor) -> Tensor: ...
 
@@ -52,11 +55,13 @@ class TeacherSource:
 
     level_factor: from its own output onto clean speech, level and sign.
     cached: its outputs on the training set, from which the batches bring estimates along; None: it runs live.
+    measured: how late, how loud and how wide it is; None for a saved model, whose card says it.
     """
 
     teacher: Teacher
     level_factor: float = 1.0
     cached: CachedOutputs | None = None
+    measured: Measured | None = None
 
     @property
     def name(self) -> str:
@@ -65,6 +70,21 @@ class TeacherSource:
     @property
     def hash(self) -> str:
         return self.teacher.hash
+
+    def facts(self) -> dict[str, Any]:
+        """Its name, and what was measured of it, for cards and tables."""
+        return {"name": self.name, **(self.measured.facts() if self.measured else {})}
+
+    @property
+    def answers_live(self) -> bool:
+        """Whether it can be asked at every step; else its outputs on a fixed set are computed before."""
+        return not isinstance(self.teacher, InStep) or self.teacher.inner.live
+
+    @property
+    def bandwidth(self) -> float:
+        """Of half the data's rate, the share that it can know."""
+        known = self.measured
+        return 1.0 if known is None or known.cutoff_hz is None else 2 * known.cutoff_hz / known.rate
 
     @property
     def network(self) -> nn.Module:
@@ -95,17 +115,3 @@ class TeacherSource:
 
     def __call__(self, noisy: Tensor) -> Tensor:
         return self.level_factor * self.raw(noisy)
-
-
-def open_teacher(place: Path, sample_rate: int, correct_level: bool = True) -> TeacherSource:
-    """The teacher that a recipe names: a saved model's folder, a ready-made one or another package's class.
-
-    Raises UserError when there is none, or none that can teach at this rate.
-    """
-    teacher = packaged_teacher(place) if is_packaged(place) else SavedTeacher(place)
-    if teacher.sample_rate != sample_rate:
-        raise UserError(
-            f"the teacher {teacher.name} is for {teacher.sample_rate} Hz but the data have "
-            f"{sample_rate} Hz; prepare the data at the teacher's rate or choose another teacher."
-        )
-    return TeacherSource(teacher, float(getattr(teacher, "output_gain", 1.0)) if correct_level else 1.0)

@@ -83,6 +83,7 @@ def build_task(run: PreparedRun, forward: nn.Module) -> Task:
         kd_level_db=recipe.kd_level_db,
         band_teachers=run.band_teachers,
         taps=run.taps,
+        bandwidth=run.teacher.bandwidth if run.teacher else 1.0,
     )
     task.auxiliary.to(run.device)
     return task
@@ -112,6 +113,9 @@ def dry_run(task: Task, run: PreparedRun) -> None:
     batch = {
         name: torch.from_numpy(np.stack([example[name]] * 2)).to(run.device) for name in ("noisy", "clean")
     }
+    for name, teacher in run.teachers.items():
+        if teacher.cached is not None:
+            batch[name] = torch.from_numpy(np.stack([teacher.cached[example["index"]]] * 2)).to(run.device)
     try:
         with evaluating(run.student), torch.random.fork_rng():
             task.losses(batch)
@@ -193,7 +197,8 @@ def build_train_batches(run: PreparedRun) -> Batches:
         try:
             dataset = with_cached_outputs(run, fixed)
         except NoPlaceError as error:
-            if recipe.teacher_use.cache_folder is not None:
+            live = all(teacher.answers_live for teacher in run.teachers.values())
+            if recipe.teacher_use.cache_folder is not None or not live:
                 raise UserError(
                     f"teacher_use.cache_folder: {error}; name another folder, or set teacher_use.cache=never "
                     "to let the teacher run along."

@@ -22,7 +22,8 @@ from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import build_model
 from sedistill.models.ready_made import PREFIX
 from sedistill.models.saving import load_model
-from sedistill.teachers.source import TeacherSource, open_teacher
+from sedistill.teachers.opening import measure_on, open_teacher, settings_of
+from sedistill.teachers.source import TeacherSource
 from sedistill.training.enhancement_losses import EnhancementLoss, enhancement_loss
 from sedistill.training.objectives import ObjectiveSettings, objective_names
 from sedistill.training.recipe import Recipe
@@ -114,10 +115,34 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
         teachers[f"{TEACHER} {place}"] = open_teacher(place, sample_rate, correct_level)
     band_teachers = {name: [f"{TEACHER} {place}" for place in places] for name, places in of_bands.items()}
     recipe, data, valid_set, by_size = open_data(recipe, sample_rate)
+    if teacher is not None:
+        teachers[TEACHER] = teacher = measured_teacher(recipe, teacher, data, valid_set)
     taps = build_taps(student, teacher, objectives)
     return PreparedRun(
         recipe, student, teachers, objectives, band_teachers, taps, data, valid_set, device, by_size
     )
+
+
+def measured_teacher(
+    recipe: Recipe, teacher: TeacherSource, data: TrainingData, valid_set: FixedSet
+) -> TeacherSource:
+    """A teacher from elsewhere with its delay, level and bandwidth; a saved model as it is.
+
+    They are measured on the validation set, or, where it knows nothing but the training set, on that.
+    """
+    settings = settings_of(recipe.teacher or "")
+    if settings is None:
+        return teacher
+    use, on = recipe.teacher_use, valid_set
+    if not teacher.answers_live:
+        if data.fixed_set is None or use.cache == "never":
+            raise UserError(
+                f"{recipe.name}: the teacher {teacher.name} is for fixed training sets, whose outputs are "
+                "kept; make one with `sedistill mix`, and leave out data.crop_seconds and teacher_use.cache."
+            )
+        on = data.fixed_set
+    place = use.cache_folder or on.folder / "teacher-outputs"
+    return measure_on(teacher, settings, on, use.correct_level, place)
 
 
 def open_data(asked: Recipe, sample_rate: int) -> tuple[Recipe, TrainingData, FixedSet, str]:

@@ -1,14 +1,16 @@
 """What a training recipe may say: every key with its type, default and meaning."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from sedistill.common.errors import UserError, nearest
 from sedistill.common.paths import Name, UserPath, written_out
 from sedistill.common.settings import Count, Settings
 from sedistill.data.mixing import MixingSettings
 from sedistill.evaluation.metrics import METRICS
+from sedistill.teachers.settings import TeacherFrom
 from sedistill.training.enhancement_losses import enhancement_loss
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.objectives import AnyObjective
@@ -17,6 +19,13 @@ from sedistill.training.patch_record.record_settings import PatchRecordSettings
 MOST_MIXTURES = 10_000_000  # an epoch: more would be more than a year of sound
 LOSS = "loss"
 """The criterion that is no metric."""
+
+
+AnyTeacher = Annotated[
+    Annotated[UserPath, Tag("path")] | Annotated[TeacherFrom, Tag("settings")],
+    Discriminator(lambda given: "settings" if isinstance(given, Mapping | TeacherFrom) else "path"),
+]
+"""What is named by a path or a name, or described by settings."""
 
 
 class DataSettings(Settings):
@@ -223,10 +232,10 @@ class Recipe(Settings):
         description="Give a new student's output the sign of the speech, early in training. SI-SNR ignores "
         "the sign of the waveform; losses that depend on it drive an inverted student to silence.",
     )
-    teacher: UserPath | None = Field(
+    teacher: AnyTeacher | None = Field(
         None,
-        description="The folder of a saved model, the name of a ready-made one, or a teacher of another "
-        "package; none = plain training.",
+        description="The folder of a saved model, the name of a ready-made one, deepfilternet, a teacher of "
+        "another package, or where one comes from otherwise (docs/teachers.md); none = plain training.",
     )
     data: DataSettings
     se_loss: str | None = Field(

@@ -23,6 +23,7 @@ from sedistill.training.run_folder.checkpoints import fitting, load_checkpoint
 from sedistill.training.run_folder.config import as_begun, make_longer, makes_longer, write_config
 from sedistill.training.run_folder.identity import hold_to_identity, refuse_another_identity, unchanged_since
 from sedistill.training.run_summary import print_summary, word_for
+from sedistill.training.weak_teacher import weak_teacher_warning
 
 LOCK, COMMAND = ".train.lock", "sedistill train"
 
@@ -55,6 +56,7 @@ def train(
     recipe = prepared.recipe
     refuse_another_identity(recipe, folder)  # before hours go into a teacher's outputs
     print_summary(prepared, folder)
+    warn_of_weak_teacher(prepared)
     loop = build_loop(prepared, folder)  # what cannot work is refused up to here, before anything is written
     with exclusive_lock(folder / LOCK, COMMAND):
         if not is_finished(recipe, folder):  # another command may have been here meanwhile
@@ -66,6 +68,14 @@ def train(
             progress = loop.run()
             finish(prepared, loop, progress, folder)
     return folder / "student"
+
+
+def warn_of_weak_teacher(run: PreparedRun) -> None:
+    """Print a warning where the run's own teacher is worse than the noisy input."""
+    if run.teacher is not None:
+        clips = run.valid_set if run.teacher.answers_live else run.data.fixed_set or run.valid_set
+        if warning := weak_teacher_warning(run.teacher, clips, run.device):
+            print(f"Warning: {warning}", flush=True)
 
 
 def is_finished(recipe: Recipe, folder: Path) -> bool:
@@ -117,6 +127,7 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
             "minutes": round(progress.seconds / 60, 2),
             "data_hash": run.data.hash,
             "teacher_hash": run.teacher.hash if run.teacher else None,
+            **({"teacher": run.teacher.facts()} if run.teacher and run.teacher.measured else {}),
         },
     }
     if (folder / "ratios.csv").exists():

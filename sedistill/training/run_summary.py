@@ -30,9 +30,12 @@ def print_summary(run: PreparedRun, folder: Path) -> None:
     for name, text in facts(run, folder):
         table.add_row(name, text)
     Console().print(table)
-    warning = level_warning(run.teacher.level_factor) if run.teacher else None
-    if warning:
+    if run.teacher is None:
+        return
+    if run.teacher.measured is None and (warning := level_warning(run.teacher.level_factor)):
         print(f"note on the teacher: {warning}")
+    if run.teacher.bandwidth < 1 and run.recipe.kdrl is not None:
+        print("note on the teacher: kdrl compares whole waveforms, what lies above its bandwidth included.")
 
 
 def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
@@ -50,10 +53,7 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
         lines.append(("teacher", "none (no term looks at one)"))
     if run.teacher is not None:
         use += ", features tapped" if run.taps else ""
-        lines.append(
-            ("teacher", f"{run.teacher.name}: {_teacher_size(run.teacher)}; frozen, eval mode, {use}, "
-                        f"output times {run.teacher.level_factor:.3f}")
-        )  # fmt: skip
+        lines += _teacher_lines(run.teacher, use)
     lines += _data_lines(run)
     lines.append(("loss", formula(recipe)))
     if recipe.distils:
@@ -69,6 +69,22 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
     compiled = ", compiled" if recipe.hardware.compile else ""
     lines.append(("device", f"{run.device}, {recipe.hardware.precision}{threads}{compiled}"))
     return lines
+
+
+def _teacher_lines(teacher: TeacherSource, use: str) -> list[tuple[str, str]]:
+    """What teaches: a saved model in one line, another with all that was measured of it."""
+    known, factor = teacher.measured, f"output times {teacher.level_factor:.3f}"
+    if known is None:
+        size = _teacher_size(teacher)
+        return [("teacher", f"{teacher.name}: {size}; frozen, eval mode, {use}, {factor}")]
+    resampled = "" if known.own_rate == known.rate else f", resampled from and to {known.rate} Hz"
+    return [
+        ("teacher", f"{teacher.name}; frozen, {use}"),
+        ("  rate", f"{known.own_rate} Hz{resampled}"),
+        ("  delay", known.delay_text()),
+        ("  level", f"{factor} ({known.level.low:.3f} to {known.level.high:.3f} over {known.clips} clips)"),
+        ("  bandwidth", known.band_text()),
+    ]
 
 
 def word_for(run: PreparedRun) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sedistill.distill.taps import Taps
+from sedistill.teachers.bandwidth import below
 from sedistill.training.enhancement_losses import EnhancementLoss
 
 TEACHER = "teacher"
@@ -56,6 +57,7 @@ class Task:
     teachers: noisy (B, T) -> estimate (B, T), by name; never asked for what a batch brings under that name.
     band_teachers: the names of those that an objective has for its bands, by the objective's name.
     taps: where features are seen; None where no objective compares any.
+    bandwidth: of half the data's rate, the share that the teachers can know; objectives hear nothing above.
     objectives: name -> (weight, objective). A weight of 0 leaves a term out altogether: neither its value
     nor, where no other term asks for it, the teacher's estimate is computed, and no features are kept.
     """
@@ -71,7 +73,9 @@ class Task:
         kd_level_db: float | None,
         band_teachers: Mapping[str, Sequence[str]] | None = None,
         taps: FeatureTaps | None = None,
+        bandwidth: float = 1.0,
     ) -> None:
+        self.bandwidth = bandwidth
         self.student, self.se_loss, self.se_weight = student, se_loss, se_weight
         self.objectives, self.kd_weight, self.kd_level_db = dict(objectives), kd_weight, kd_level_db
         self.teachers, self.band_teachers, self.taps = teachers, band_teachers or {}, taps
@@ -129,6 +133,8 @@ class Task:
         gain = level_gain(batch["clean"], self.kd_level_db)
         needed = self.needs.union(*self.band_teachers.values())
         signals: dict[str, Any] = {name: gain * waves[name] for name in needed & waves.keys()}
+        if self.bandwidth < 1:
+            signals = {name: below(wave, self.bandwidth) for name, wave in signals.items()}
         if self.taps is not None:
             signals["student_features"] = self.taps.student.take()
             signals["teacher_features"] = self.taps.teacher.take()

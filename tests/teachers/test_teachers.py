@@ -21,7 +21,8 @@ from sedistill.teachers.level_factor import (
     measure_level_factor,
     summarize_factors,
 )
-from sedistill.teachers.source import CachedOutputs, TeacherSource, open_teacher
+from sedistill.teachers.opening import open_teacher
+from sedistill.teachers.source import CachedOutputs, TeacherSource
 from tests.training.conftest import TINY_NETWORK, write_pairs
 
 

@@ -18,7 +18,7 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.teachers.cached import OutputCache
-from sedistill.teachers.source import open_teacher
+from sedistill.teachers.opening import open_teacher
 from sedistill.training.run import train
 from tests.nonsense import Outcome, run_command
 from tests.training.conftest import TINY_NETWORK, write_pairs

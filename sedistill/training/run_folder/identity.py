@@ -28,7 +28,9 @@ from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.ready_made import PREFIX, is_ready_made, saved_folder
 from sedistill.models.saving import CARD, model_hash, read_card
+from sedistill.teachers.opening import open_foreign, settings_of
 from sedistill.teachers.packaged import is_packaged, packaged_teacher
+from sedistill.teachers.settings import TeacherFrom
 from sedistill.training.recipe import Recipe
 
 FACTS, FILES = "identity.yaml", "identity.csv"
@@ -71,6 +73,8 @@ class Identity:
             or is_packaged(path)
             or is_taken(_model_place(base, path) / CARD)  # terms may all look at the clean speech
         }
+        if _may_look_at_teacher(recipe) and (elsewhere := settings_of(recipe.teacher or "")):
+            models["teacher"] = _of_teacher(elsewhere)
         return cls(data, models, contents)
 
     @property
@@ -209,7 +213,7 @@ def _of_data(key: str, path: Path, known: Mapping[str, Any]) -> tuple[dict[str, 
 def _models(recipe: Recipe, base: Path) -> list[tuple[str, str]]:
     """The saved models that a recipe names and may look at, by its keys."""
     named: list[tuple[str, Any]] = []
-    if recipe.distils or (recipe.kdrl is not None and recipe.kdrl.fixed_ratio != 0):
+    if _may_look_at_teacher(recipe) and not settings_of(recipe.teacher or ""):
         named.append(("teacher", recipe.teacher))
     for number, objective in enumerate(recipe.objectives):
         if recipe.distils and objective.weight > 0:
@@ -219,6 +223,20 @@ def _models(recipe: Recipe, base: Path) -> list[tuple[str, str]]:
     if isinstance(student, str) and is_taken(_model_place(base, student, PREFIX) / CARD):
         named.append(("student", student))
     return [(key, str(path)) for key, path in named if path is not None]
+
+
+def _may_look_at_teacher(recipe: Recipe) -> bool:
+    return recipe.distils or (recipe.kdrl is not None and recipe.kdrl.fixed_ratio != 0)
+
+
+def _of_teacher(settings: TeacherFrom) -> dict[str, Any]:
+    """The facts of a teacher from elsewhere under the names of those of a saved model."""
+    return {
+        "path": settings.name,
+        "weights": open_foreign(settings).hash,
+        "network": facts_checksum(settings.model_dump(mode="json")),
+        "output_gain": 1.0,
+    }
 
 
 def _model_place(base: Path, named: str, prefix: str = "") -> Path:

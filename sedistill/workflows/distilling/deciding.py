@@ -6,7 +6,7 @@ from typing import Any
 
 from sedistill.common.devices import choose_device, usable_cores
 from sedistill.common.reading import shown
-from sedistill.teachers.source import open_teacher
+from sedistill.teachers.opening import open_teacher
 from sedistill.workflows.distilling import stages
 from sedistill.workflows.distilling.folder import Decided, ResultFolder
 from sedistill.workflows.distilling.listening import warn_of_other_sounds

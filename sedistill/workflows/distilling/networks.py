@@ -9,7 +9,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken
 from sedistill.models.complexity import parameters
 from sedistill.models.presets import PRESETS, build_model
-from sedistill.teachers.source import open_teacher
+from sedistill.teachers.opening import open_teacher
 from sedistill.training.inputs import build_student
 from sedistill.workflows.distilling.asked import LARGER
 

@@ -26,7 +26,7 @@ from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.inference.enhancing import enhance_files
 from sedistill.models.saving import CARD
 from sedistill.teachers.cached import OutputCache
-from sedistill.teachers.source import open_teacher
+from sedistill.teachers.opening import open_teacher
 from sedistill.training.jobs import Run, train_command
 from sedistill.training.recipe import Recipe
 from sedistill.workflows.distilling.folder import (

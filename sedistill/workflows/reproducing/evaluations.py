@@ -27,7 +27,7 @@ def evaluate_run(output: Path, run: Run, wanted: Mapping[str, Sequence[str]]) ->
     with atomic_folder(place, overwrite=True) as temporary:
         for name, metrics in wanted.items():
             pairs = FixedSet(output / "sets" / name)
-            system = systems_of([student], correct_level=True)
+            system = systems_of([student], True, pairs)
             scores = score_set(
                 f"{name}: {run}", pairs, system, metrics_named(list(metrics)), worker_count(None)
             )

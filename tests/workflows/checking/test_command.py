@@ -17,7 +17,7 @@ from sedistill.evaluation.evaluate import evaluate_models
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.teachers.cached import OutputCache
-from sedistill.teachers.source import open_teacher
+from sedistill.teachers.opening import open_teacher
 from sedistill.workflows.checking import check_paths
 from tests.data.from_before import without_hashes
 from tests.data.sounds import speech_and_noise

@@ -23,7 +23,7 @@ from sedistill.evaluation.evaluate import evaluate_models
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model, model_hash, save_model
 from sedistill.teachers.cached import OutputCache
-from sedistill.teachers.source import open_teacher
+from sedistill.teachers.opening import open_teacher
 from sedistill.training.run import train
 from sedistill.training.run_folder.checkpoints import load_checkpoint
 from sedistill.workflows.checking import check_paths
