@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from sedistill.cli import app
 
-COMMANDS = ("prepare", "mix", "train", "evaluate", "enhance", "models", "demo")
+COMMANDS = ("prepare", "mix", "train", "evaluate", "reproduce", "recipes", "enhance", "models", "demo")
 HEAVY = ("torch", "lightning", "pytorch_lightning", "matplotlib", "onnxruntime", "soundfile", "scipy", "pesq")
 
 

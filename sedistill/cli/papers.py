@@ -42,7 +42,7 @@ def reproduce(
     trust_code: TrustCode = False,
 ) -> None:
     """Train and score what a table of a paper needs, and write our numbers beside the paper's."""
-    from sedistill.workflows.reproducing import reproduce as run
+    from sedistill.workflows.reproducing.command import reproduce as run
 
     run(
         table, data=data, output=output, scale=scale, seeds=seeds, only=only, plan_only=plan, jobs=jobs,

@@ -43,7 +43,7 @@ def gather(session: Session) -> tuple[Document, dict[str, str]]:
         sections.append(Section(one.view.title, tables=[text_table(one, session.scale, missing)]))
         if lines:
             sections.append(Section(f"{one.view.title}, gains", tables=[gain_table(one, lines)]))
-    if session.table.trains:
+    if finished.runs:
         sections.append(Section("Runs", tables=[runs_table(finished)]))
     drawings = [*figures(finished), *charts(session.table, blocks), *pictures(finished, session.sources)]
     how_to_read = reading(session.table, session.scale_name, session.scale, blocks, finished.teachers)

@@ -7,9 +7,8 @@ from pathlib import Path
 from sedistill.common.errors import UserError, nearest
 from sedistill.common.writing import atomic_folder
 from sedistill.common.yaml_files import read_yaml
-from sedistill.workflows.reproducing.table import TABLE
 
-RECIPES = Path(__file__).parent / "recipes"
+RECIPES, TABLE = Path(__file__).parent / "recipes", "table.yaml"
 
 
 def shipped_tables(name: str | None = None) -> list[str]:

@@ -14,8 +14,8 @@ from sedistill.data.layouts import LAYOUTS
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.set_files import MOST_CLIPS
 from sedistill.evaluation.metrics import METRICS
+from sedistill.workflows.reproducing.shipped import TABLE
 
-TABLE = "table.yaml"
 NOISY_ROW = "noisy"
 """The row of this key is the unprocessed input."""
 CLEAN_PANEL = "clean"

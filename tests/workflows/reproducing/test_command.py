@@ -9,7 +9,7 @@ import yaml
 
 from sedistill.common.errors import UserError
 from sedistill.evaluation.scores import load_scores
-from sedistill.workflows.reproducing import reproduce
+from sedistill.workflows.reproducing.command import reproduce
 from sedistill.workflows.reproducing.session import LOCK
 
 for package in ("filelock", "jinja2", "matplotlib", "tensorboard"):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sedistill.cli import app
 from sedistill.common.errors import UserError
 from sedistill.workflows.reproducing.shipped import (
     RECIPES,
@@ -48,3 +49,19 @@ def test_a_copy_is_a_table_of_ones_own(tmp_path: Path) -> None:
     }
     with pytest.raises(UserError, match="exists already"):
         copy_recipes("dispatch", tmp_path)
+
+
+def test_the_command_lists_and_copies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*words: str) -> int:
+        with pytest.raises(SystemExit) as end:
+            app(["recipes", *words])
+        return int(str(end.value.code))
+
+    assert run("mv-at/table2") == 0
+    assert capsys.readouterr().out.startswith("mv-at/table2  Table 2")
+    assert run("mv-at", "-o", str(tmp_path)) == 0
+    assert f"sedistill reproduce {tmp_path / 'mv-at'}/TABLE" in capsys.readouterr().out
+    assert run("-o", str(tmp_path)) == 2
+    assert "say which paper's recipes" in capsys.readouterr().err
+    assert run("mv-at", "-o", str(tmp_path)) == 2
+    assert "exists already" in capsys.readouterr().err

@@ -12,7 +12,8 @@ from sedistill.analyzing.categories import CATEGORIES
 from sedistill.analyzing.command import THRESHOLD
 from sedistill.analyzing.trends import Sorting, read_runs
 from sedistill.common.settings import check_settings
-from sedistill.workflows.reproducing import reproduce, training_traces
+from sedistill.workflows.reproducing import training_traces
+from sedistill.workflows.reproducing.command import reproduce
 from sedistill.workflows.reproducing.table import Table
 
 from .conftest import TABLE
