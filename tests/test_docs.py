@@ -99,3 +99,18 @@ def test_the_site_is_built(tmp_path: Path) -> None:
     start = (tmp_path / "site" / "index.html").read_text("utf-8")
     assert 'href="first-hour.html"' in start
     assert not re.search(r'<(script|link|img)[^>]*(src|href)="(https?:)?//', start)  # it needs no network
+
+
+def test_the_files_that_the_architecture_names_are_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)+(?:\w+\.py)?)[`:]", text))
+    assert len(named) > 40
+    places = (
+        ROOT / "sedistill",
+        ROOT / "sedistill/training",
+        ROOT / "sedistill/models",
+        ROOT / "sedistill/workflows",
+    )
+    places += (ROOT / "sedistill/inference", ROOT / "sedistill/evaluation", ROOT / "sedistill/common", ROOT)
+    lost = {name for name in named if not any((place / name).exists() for place in places)}
+    assert not lost - {"teacher-outputs/"}
