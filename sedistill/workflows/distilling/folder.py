@@ -16,10 +16,10 @@ from sedistill.common.settings import Record, read_record
 from sedistill.common.writing import atomic_path, exclusive_lock, refuse_foreign_folder, refuse_if_taken
 from sedistill.common.yaml_files import yaml_text
 from sedistill.models.saving import CARD
-from sedistill.training.jobs import Run
 from sedistill.workflows.distilling.asked import LARGER, Asked
 from sedistill.workflows.distilling.recipes import SEED, TEACHER
 from sedistill.workflows.distilling.speed import Speeds
+from sedistill.workflows.jobs import Run
 
 MARKER, LOCK, COMMAND = "distil.yaml", ".distil.lock", "sedistill distil"
 CORPUS, SCORES, CHECKED, ENHANCED, STUDENT, RECIPES = (

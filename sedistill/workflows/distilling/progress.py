@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from sedistill.common.errors import UserError
 from sedistill.common.progress import ProgressBar
-from sedistill.training.jobs import Run, Trainings
 from sedistill.training.run_folder.logs import read_metrics
+from sedistill.workflows.jobs import Run, Trainings
 
 LOOK_EVERY_SECONDS = 2.0
 JUDGED_AFTER = 0.15

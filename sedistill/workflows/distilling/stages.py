@@ -27,7 +27,6 @@ from sedistill.inference.enhancing import enhance_files
 from sedistill.models.saving import CARD
 from sedistill.teachers.cached import OutputCache
 from sedistill.teachers.opening import open_teacher
-from sedistill.training.jobs import Run, train_command
 from sedistill.training.recipe import Recipe
 from sedistill.workflows.distilling.folder import (
     CHECKED,
@@ -41,6 +40,7 @@ from sedistill.workflows.distilling.folder import (
 from sedistill.workflows.distilling.plan import TEST_SECONDS, VALID_SECONDS
 from sedistill.workflows.distilling.progress import Watched
 from sedistill.workflows.distilling.recipes import CLIP_SECONDS, DISTILLED, SEED, recipe_text
+from sedistill.workflows.jobs import Run, train_command
 
 SPLIT_SECONDS = {"train": CLIP_SECONDS, "valid": VALID_SECONDS, "test": TEST_SECONDS}
 LOWEST_SNR_DB = -5.0

@@ -4,7 +4,6 @@ import math
 
 from sedistill.common.devices import usable_cores
 from sedistill.common.paths import as_is
-from sedistill.training.jobs import Run
 from sedistill.workflows.distilling import stages
 from sedistill.workflows.distilling.commands import write_commands
 from sedistill.workflows.distilling.folder import RECIPES, Decided, ResultFolder
@@ -28,6 +27,7 @@ from sedistill.workflows.distilling.recipes import (
     alone_recipe,
     student_recipe,
 )
+from sedistill.workflows.jobs import Run
 
 MOST_SLOWER = 10.0
 MOST_RECOUNTS = 2

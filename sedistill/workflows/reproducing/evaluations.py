@@ -10,7 +10,7 @@ from sedistill.evaluation.evaluate import NOISY_SYSTEM, is_current, score_set, s
 from sedistill.evaluation.metrics import metrics_named
 from sedistill.evaluation.score_files import write_scores
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
-from sedistill.training.jobs import Run
+from sedistill.workflows.jobs import Run
 
 EVALUATIONS = "evaluations"
 

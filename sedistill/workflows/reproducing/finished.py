@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sedistill.training.jobs import Run, is_finished
+from sedistill.workflows.jobs import Run, is_finished
 from sedistill.workflows.reproducing.runs import Work, needs, recipe_name, resolved
 from sedistill.workflows.reproducing.table import Row, Scale, Table
 

@@ -13,8 +13,8 @@ from sedistill.evaluation.scores import NOISY
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model
 from sedistill.models.saving import read_card
-from sedistill.training.jobs import is_finished
 from sedistill.training.run_folder.logs import read_metrics
+from sedistill.workflows.jobs import is_finished
 from sedistill.workflows.reproducing.cells import Block, Scores, block, numbers_csv
 from sedistill.workflows.reproducing.drawing import charts, pictures
 from sedistill.workflows.reproducing.evaluations import EVALUATIONS, evaluation_of, load_evaluation

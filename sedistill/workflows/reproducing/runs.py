@@ -9,7 +9,7 @@ from typing import Any
 
 from sedistill.common.errors import UserError, nearest
 from sedistill.common.settings import merged, read_with_base
-from sedistill.training.jobs import Run
+from sedistill.workflows.jobs import Run
 from sedistill.workflows.reproducing.table import NOISY_ROW, Row, Scale, Table
 
 _SAVED = re.compile(r"runs/(?P<name>.+)/seed-(?P<seed>\d+)/student")

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from sedistill.training.jobs import Run
 from sedistill.training.run_folder.logs import RunLog
 from sedistill.workflows.distilling.progress import JUDGED_AFTER, TooSlow, Watched
+from sedistill.workflows.jobs import Run
 
 
 def test_the_steps_of_all_runs_are_added(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from sedistill.common.errors import UserError
-from sedistill.training.jobs import Run
+from sedistill.workflows.jobs import Run
 from sedistill.workflows.reproducing.report_text import noisy_first
 from sedistill.workflows.reproducing.runs import merged, needs, plan_work, resolved
 from sedistill.workflows.reproducing.table import load_table

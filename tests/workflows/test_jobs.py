@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from sedistill.common import interruption
-from sedistill.training import jobs
-from sedistill.training.jobs import Run, Trainings, is_finished
+from sedistill.workflows import jobs
+from sedistill.workflows.jobs import Run, Trainings, is_finished
 
 TEACHER, A, B = Run("p/teacher", 0), Run("p/a", 0), Run("p/b", 1)
 CARD = {
@@ -147,8 +147,8 @@ def test_trainings_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     parent = f"""
 import sys
 from pathlib import Path
-from sedistill.training.jobs import Trainings
-from sedistill.training.jobs import Run
+from sedistill.workflows.jobs import Trainings
+from sedistill.workflows.jobs import Run
 command = [sys.executable, "-c", {STOPS!r}]
 Trainings(Path({str(tmp_path)!r}), 1, lambda run: command, lambda run: [], 1).train([Run("p/a", 0)])
 """
