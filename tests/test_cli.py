@@ -138,7 +138,7 @@ main()
     [
         ("sedistill.training.run", "train", ["train", "recipe.yaml"], "goes on where it stopped"),
         ("sedistill.workflows.demo", "make_demo", ["demo"], "goes on where it stopped"),
-        ("sedistill.data.fixed_sets", "mix", ["mix", "corpus", "-o", "set"], "starts afresh"),
+        ("sedistill.data.mixed_sets", "mix", ["mix", "corpus", "-o", "set"], "starts afresh"),
         (
             "sedistill.inference.enhancing",
             "enhance_files",
