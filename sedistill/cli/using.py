@@ -17,7 +17,7 @@ def enhance(
         str | None,
         typer.Option(
             "--model",
-            help="A saved model's folder, or the name of a ready-made one.",
+            help="A saved model's folder, the name of a ready-made one, or a file of `sedistill export`.",
             show_default="the ready-made fastenhancer-t",
         ),
     ] = None,
@@ -33,8 +33,14 @@ def enhance(
     from sedistill.inference.enhancing import enhance_files
     from sedistill.models.ready_made import default_model
 
-    model = model or default_model()
-    enhance_files(model, inputs, output, device=device, correct_level=not raw_level, overwrite=overwrite)
+    model, opened = model or default_model(), None
+    if model.endswith(".onnx") and not Path(model).is_dir():
+        from sedistill.inference.exporting.running import open_onnx
+
+        opened = open_onnx(model)
+    enhance_files(
+        model, inputs, output, device=device, correct_level=not raw_level, overwrite=overwrite, opened=opened
+    )
 
 
 def check(

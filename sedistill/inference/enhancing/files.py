@@ -55,6 +55,7 @@ def enhance_files(
     device: str = "auto",
     correct_level: bool = True,
     overwrite: bool = False,
+    opened: nn.Module | None = None,
 ) -> list[Path]:
     """Enhance audio files, and all audio files in folders, with a saved model.
 
@@ -69,6 +70,7 @@ def enhance_files(
         device: "cpu", "cuda" or "auto" (cuda where there is one).
         correct_level: multiply by the model's measured factor onto clean speech.
         overwrite: replace files that are there already.
+        opened: the network in `model`, where that is none of the above, such as an exported file.
 
     Returns the files written, and prints what was done, and of every other file in the folders why it is none
     to enhance. A file that cannot be read, or has NaN in it, is
@@ -81,7 +83,7 @@ def enhance_files(
     jobs, unread = plan([Path(path) for path in inputs], Path(output))
     refuse_targets(jobs, overwrite)
     limit_threads()
-    network = load_model(model, choose_device(device))
+    network = load_model(model, choose_device(device)) if opened is None else opened
     failures = Failures(len(jobs))
     infos = probe_all(jobs, failures)
     notes = Notes()

@@ -2,14 +2,20 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
+import soundfile
 
+import sedistill
 from sedistill.cli import shipping
 from sedistill.inference.exporting.export import Form
 from sedistill.inference.exporting.verifying import Findings
+from tests.inference.exporting.conftest import network
+from tests.inference.exporting.test_export import noise
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -19,6 +25,27 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_every_form_is_offered() -> None:
     assert tuple(form.value for form in shipping.Form) == get_args(Form)
+
+
+@pytest.mark.parametrize("form", ["stream", "sherpa"])
+def test_an_exported_file_enhances_as_the_network(
+    exported: Callable[[str, str], Path], tmp_path: Path, form: str
+) -> None:
+    noisy = noise(24_000)
+    soundfile.write(tmp_path / "noisy.wav", noisy, 48_000, subtype="FLOAT")
+    made = exported("two blocks", form)
+    result = run("enhance", tmp_path / "noisy.wav", "-o", tmp_path / "clean.wav", "--model", made)
+    assert result.returncode == 0, result.stderr
+    clean, _ = soundfile.read(tmp_path / "clean.wav", dtype="float32")
+    wanted = sedistill.enhance(network("two blocks"), noisy, 48_000)
+    assert np.abs(clean - wanted).max() < 1e-4
+    (tmp_path / "broken.onnx").write_bytes(b"none")
+    wrong = run(
+        "enhance", tmp_path / "noisy.wav", "-o", tmp_path / "b.wav", "--model", tmp_path / "broken.onnx"
+    )
+    assert wrong.returncode == 2
+    assert "broken.onnx is not a model that onnxruntime can run" in wrong.stderr
+    assert wrong.stderr.count("\n") == 1
 
 
 def test_a_ready_made_network_is_written_and_told(tmp_path: Path) -> None:
