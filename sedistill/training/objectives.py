@@ -236,7 +236,7 @@ def _or_of_another_package(given: Any, read: Callable[[Any], ObjectiveSettings])
         return read(given)
     rest = {key: value for key, value in given.items() if key != "class"}
     name = rest.setdefault("loss", given.get("class"))
-    if name in LOSSES or not isinstance(name, str) or not ("." in name or name in installed("losses")):
+    if not isinstance(name, str) or name in LOSSES or not ("." in name or name in installed("losses")):
         return read(rest)
     try:
         loss = find_part("losses", name, LOSSES, "loss", _is_loss)
