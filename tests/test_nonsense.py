@@ -79,5 +79,5 @@ def test_a_network_too_large_to_build_is_refused_at_once() -> None:
         {"blocks": 30},
         {"hidden": 60_000, "filters": 60_000, "bottleneck": 60_000},
     ):
-        with pytest.raises(UserError, match="from 1 to|make it smaller"):
+        with pytest.raises(UserError, match=r"from 1 to|make it smaller"):
             build_model({"class": "ConvTasNet", **change})
