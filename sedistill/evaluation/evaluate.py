@@ -61,7 +61,12 @@ class System:
     correct_level: bool = True
     teacher: TeacherSource | None = None
 
-    def __call__(self, noisy: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+    def __call__(
+        self, noisy: NDArray[np.float32], sample_rate: int, clip: tuple[FixedSet, int] | None = None
+    ) -> NDArray[np.float32]:
+        """The estimate for a waveform; `clip` is the set and clip whose noisy file it is, if it is one."""
+        if self.teacher is not None and clip is not None:
+            return self.teacher.on_clip(*clip)
         if self.teacher is not None:
             return self.teacher(torch.from_numpy(noisy)[None])[0].numpy()
         if self.network is None:
@@ -298,7 +303,7 @@ def score_clip(
             refuse_not_finite(samples[:, None], f"the {side} file")
         if np.isnan(snr_db):
             snr_db = levels.snr_db(clean, noisy - clean, pairs.sample_rate)
-        scores = _scores_of(system, noisy, clean, pairs.sample_rate, metrics, process)
+        scores = _scores_of(system, (pairs, index), noisy, clean, metrics, process)
     except UserError as error:
         scores = dict.fromkeys(metrics, str(error))
     return ClipScore(
@@ -316,19 +321,20 @@ def score_clip(
 
 def _scores_of(
     system: System,
+    clip: tuple[FixedSet, int],
     noisy: NDArray[np.float32],
     clean: NDArray[np.float32],
-    sample_rate: int,
     metrics: Sequence[str],
     process: ScoringProcess,
 ) -> dict[str, Score]:
     """Every metric of a pair; the system hears each input that one of them needs once."""
     scores: dict[str, Score] = {}
+    sample_rate = clip[0].sample_rate
     for given in dict.fromkeys(METRICS[name].given for name in metrics):
         names = [name for name in metrics if METRICS[name].given == given]
         heard, reference = given_and_reference(given, noisy, clean)
         try:
-            estimate = system(heard, sample_rate)
+            estimate = system(heard, sample_rate, clip if given == "noisy" else None)
         except UserError as error:
             scores |= dict.fromkeys(names, str(error))
         else:

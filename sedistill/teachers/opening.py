@@ -68,11 +68,26 @@ def measure_on(
 
 def open_foreign(settings: TeacherFrom) -> ForeignTeacher:
     """The teacher itself. Raises UserError."""
+    # Each is imported where it is asked for: they need packages that not everybody has.
     if settings.kind == DEEPFILTERNET:
         from sedistill.teachers.deepfilternet import DeepFilterNet
 
         return DeepFilterNet(settings)
-    raise UserError(f"teacher: {settings.kind} is not known.")
+    if settings.kind == "onnx":
+        from sedistill.teachers.onnx_graph import OnnxTeacher
+
+        return OnnxTeacher(settings)
+    from sedistill.teachers.files import Command, Folder
+    from sedistill.teachers.torch_programs import PythonFunction, TorchProgram
+
+    kinds: dict[str, type[Command | Folder | PythonFunction | TorchProgram]] = {
+        "torchscript": TorchProgram,
+        "exported": TorchProgram,
+        "python": PythonFunction,
+        "command": Command,
+        "folder": Folder,
+    }
+    return kinds[settings.kind](settings)
 
 
 def settings_of(spec: Path | str | Mapping[str, Any] | TeacherFrom) -> TeacherFrom | None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sedistill.common.errors import UserError
+from sedistill.data.fixed_sets import FixedSet
 from sedistill.teachers.foreign import InStep
 from sedistill.teachers.measuring import Measured
 
@@ -115,3 +116,9 @@ class TeacherSource:
 
     def __call__(self, noisy: Tensor) -> Tensor:
         return self.level_factor * self.raw(noisy)
+
+    def on_clip(self, dataset: FixedSet, index: int) -> np.ndarray:
+        """Its estimate (T,) for a clip of a set, which teachers that are files look up by its name."""
+        if isinstance(self.teacher, InStep):
+            return np.float32(self.level_factor) * self.teacher.of_clip(dataset, index)
+        return self(torch.from_numpy(dataset[index][0])[None])[0].numpy()

@@ -50,6 +50,6 @@ def weak_teacher_warning(teacher: TeacherSource, clips: FixedSet, device: torch.
 @torch.no_grad()
 def _estimate(teacher: TeacherSource, clips: FixedSet, index: int, device: torch.device) -> np.ndarray:
     if isinstance(teacher.teacher, InStep):
-        return teacher.level_factor * teacher.teacher.of_clip(clips, index)
+        return teacher.on_clip(clips, index)
     noisy = torch.from_numpy(clips[index][0])[None].to(device)
     return teacher.to(device)(noisy)[0].cpu().numpy()
