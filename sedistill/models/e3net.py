@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
 from sedistill.models.layers.fast_cpu import PReLU
+from sedistill.models.layers.memory import Memory, with_past
 
 
 class E3Net(SpeechEnhancer):
@@ -50,7 +51,7 @@ class E3Net(SpeechEnhancer):
     ) -> None:
         super().__init__()
         self.hop = window_length // 2
-        self.latency_samples = window_length
+        self.latency_samples, self.step_samples = window_length, self.hop
         self.encoder = nn.Conv1d(1, filters, window_length, self.hop)
         self.project = nn.Sequential(
             PReLU(),
@@ -60,18 +61,24 @@ class E3Net(SpeechEnhancer):
             nn.LayerNorm(projection),
         )
         widths = [projection] + [hidden] * (blocks - 1)
-        self.blocks = nn.Sequential(*(Block(width, inner, hidden) for width in widths))
+        self.blocks = nn.ModuleList(Block(width, inner, hidden) for width in widths)
         self.mask = nn.Linear(hidden, filters)
         self.decoder = nn.ConvTranspose1d(filters, 1, window_length, self.hop)
 
-    def forward(self, noisy: Tensor) -> Tensor:
-        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
-        length = noisy.shape[-1]
-        padded = F.pad(noisy, (self.hop, self.hop + -length % self.hop))
-        frames = self.encoder(padded[:, None])  # (B, N, K)
-        features = self.blocks(self.project(frames.transpose(1, 2)))
+    def piece(self, noisy: Tensor, memory: Memory) -> Tensor:
+        joined = with_past(noisy, self.hop, 1, memory)
+        frames = self.encoder(joined[:, None])  # (B, N, K)
+        features = self.project(frames.transpose(1, 2))
+        for block in self.blocks:
+            features = block(features, memory)
         mask = torch.sigmoid(self.mask(features)).transpose(1, 2)
-        return self.decoder(mask * frames)[:, 0, self.hop : self.hop + length]
+        whole, before = self.decoder(mask * frames)[:, 0], memory.take()  # (B, K hop + hop)
+        if before is not None:
+            whole = whole + F.pad(before, (0, noisy.shape[1]))
+        ready, later = whole.split([noisy.shape[1], self.hop], dim=1)
+        assert self.decoder.bias is not None
+        memory.leave(later - self.decoder.bias)  # which the next piece has, too
+        return ready
 
     def output_layer(self) -> nn.Module:
         return self.decoder
@@ -89,6 +96,10 @@ class Block(nn.Module):
         self.recurrent_norm = nn.LayerNorm(hidden)
         self.output_norm = nn.LayerNorm(hidden)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.linear(x)
-        return self.output_norm(x + self.recurrent_norm(self.recurrent(x)[0]))
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
+        x, hidden, cell = self.linear(x), memory.take(), memory.take()
+        states = None if hidden is None or cell is None else (hidden, cell)
+        outputs, (hidden, cell) = self.recurrent(x, states)
+        memory.leave(hidden)
+        memory.leave(cell)
+        return self.output_norm(x + self.recurrent_norm(outputs))

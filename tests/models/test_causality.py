@@ -73,7 +73,7 @@ def test_future_does_not_leak(name: str) -> None:
     assert model.lookahead_samples == 0 or not model.causal
 
 
-STREAMS = ["GTCRN", "FastEnhancer", "FastEnhancer, other hop"]
+STREAMS = ["GTCRN", "FastEnhancer", "FastEnhancer, other hop", "E3Net"]
 
 
 @pytest.fixture(scope="module", params=STREAMS)
