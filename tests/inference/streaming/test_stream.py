@@ -254,8 +254,8 @@ class TestWindows:
         class Passes(SpeechEnhancer):
             causal, latency_samples, se_loss = False, None, "si_snr"
 
-            def __init__(self) -> None:
-                super().__init__({"sample_rate": 16_000})
+            def __init__(self, sample_rate: int = 16_000) -> None:
+                super().__init__()
 
             def forward(self, noisy: torch.Tensor) -> torch.Tensor:
                 return noisy
