@@ -4,14 +4,14 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
@@ -75,7 +75,7 @@ class OutputCache:
                 raise NoPlaceError(f"{self.folder} cannot be written ({error.strerror})") from None
             with named_disk_errors(self.folder):
                 raise
-        with FileLock(self.folder / "lock"):  # two runs beside each other compute it once
+        with self._alone():  # two runs beside each other compute it once
             fault = self._fault()
             if fault is not None:
                 if fault:
@@ -83,6 +83,23 @@ class OutputCache:
                     self._forget()
                 self._compute(device, batch_size)
         return self._mapped()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else computes these outputs meanwhile; where somebody does, that is said and waited for."""
+        lock = FileLock(self.folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(
+                f"teacher outputs in {self.folder}: another command computes them; waiting for it.",
+                flush=True,
+            )
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _mapped(self) -> np.ndarray:
         shape = (len(self.dataset), self.samples)

@@ -16,6 +16,8 @@ from sedistill.common.errors import UserError
 from sedistill.common.extensions import trusting_code
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.evaluate import evaluate
+from sedistill.inference.exporting.export import export
+from sedistill.models.saving import load_model
 from sedistill.teachers.cached import OutputCache
 from sedistill.teachers.opening import open_teacher
 from sedistill.training.run import train
@@ -124,37 +126,36 @@ def test_a_folder_is_scored_beside_models(clips: FixedSet, tmp_path: Path) -> No
     assert all("fixed training sets" in reason for reason in reasons)
 
 
-def test_a_student_learns_from_a_folder_what_it_learns_from_the_model(
-    world: Path, write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture
+@pytest.mark.parametrize("kind", ["folder", "onnx"])
+def test_a_student_learns_from_elsewhere_what_it_learns_from_the_model(
+    world: Path, write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture, kind: str
 ) -> None:
-    """Within the rounding of the folder's floating-point files and of kept outputs."""
-    clips = FixedSet(world / "train")
-    model = open_teacher(world / "teacher", RATE, correct_level=False)
-
-    def by_model(noisy: np.ndarray) -> np.ndarray:
-        return model(torch.from_numpy(noisy)[None])[0].numpy()
-
-    (world / "cleaned").mkdir()
-    for index in range(len(clips)):
-        sf.write(world / "cleaned" / f"{index:03d}.wav", by_model(clips[index][0]), RATE, subtype="FLOAT")
+    """From files that the model cleaned, with kept outputs, and live from its export, within rounding."""
+    clips, place = FixedSet(world / "train"), world / "elsewhere"
+    if kind == "onnx":
+        pytest.importorskip("onnxscript")
+        place = world / "elsewhere.onnx"
+        export(world / "teacher", place, form="clip", correct_level=False)
+    else:
+        place.mkdir()
+        model = open_teacher(world / "teacher", RATE, correct_level=False)
+        for index in range(len(clips)):
+            sf.write(place / f"{index:03d}.wav", model.on_clip(clips, index), RATE, subtype="FLOAT")
     keys: dict[str, Any] = {
         "objectives": [{"loss": "l2"}],
-        "teacher_use": {"correct_level": False},
+        "teacher_use": {"correct_level": False, "cache": "never" if kind == "onnx" else "auto"},
         "optimiser": {"batch_size": 4, "max_epochs": 1},
     }
-    of_folder = {"folder": str(world / "cleaned"), "delay_ms": 0}
-    students = [
-        train(write_recipe(name, teacher=teacher, **keys), output=world / name)
-        for name, teacher in (("model", str(world / "teacher")), ("folder", of_folder))
-    ]
+    elsewhere = {kind: str(place), "delay_ms": 0}
+    of_model, of_other = (
+        load_model(train(write_recipe(name, teacher=teacher, **keys), output=world / name)).state_dict()
+        for name, teacher in (("model", str(world / "teacher")), ("other", elsewhere))
+    )
     told = capsys.readouterr().out
     assert "as stated" in told
     assert "worse than the noisy input" in told  # an untrained network
-    from sedistill.models.saving import load_model
-
-    one, two = (load_model(student).state_dict() for student in students)
-    for name, weight in one.items():
-        torch.testing.assert_close(weight, two[name], atol=1e-4, rtol=1e-3)
+    for name, weight in of_model.items():
+        torch.testing.assert_close(weight, of_other[name], atol=1e-4, rtol=1e-3)
 
 
 def test_files_teach_on_fixed_sets_alone(world: Path, write_recipe: Callable[..., Path]) -> None:

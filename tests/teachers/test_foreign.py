@@ -1,11 +1,14 @@
 """Teachers from elsewhere, whatever their kind: in step, at the level of the clean speech, measured once."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 import torch
+from filelock import FileLock
 from pydantic import TypeAdapter
 from torch import nn
 
@@ -182,3 +185,21 @@ def test_level_may_be_left_as_it_is(clips: FixedSet, monkeypatch: pytest.MonkeyP
     assert open_teacher(settings, RATE, on=clips, correct_level=False).level_factor == 1.0
     assert measure_on(open_teacher(settings, RATE), settings, clips).measured.delay == 10  # type: ignore[union-attr]
     assert measuring.CARD == "measured.yaml"
+
+
+def test_of_two_labellings_at_once_one_waits_and_says_so(
+    clips: FixedSet, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    teacher = Elsewhere()
+    caches = [OutputCache(tmp_path, clips, TeacherSource(InStep(teacher, RATE))) for _ in range(2)]
+    caches[0].folder.mkdir(parents=True)
+    lock = FileLock(caches[0].folder / "lock")
+    with lock, ThreadPoolExecutor(1) as pool:
+        second = pool.submit(caches[1].open)
+        while "another command computes them" not in capsys.readouterr().out:
+            assert not second.done()
+            time.sleep(0.01)
+        lock.release()
+        assert len(second.result()) == 4
+    caches[0].open()
+    assert teacher.asked == 4
