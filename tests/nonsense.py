@@ -163,7 +163,7 @@ def bad_recipes(folder: Path, good: dict[str, Any], count: int, seed: int) -> li
     With --plan all is opened, built and checked, and nothing trained. `hardware.compile` is left alone: true
     is no nonsense, but takes a minute.
     """
-    from sedistill.training.recipe import Recipe
+    from sedistill.training.recipe.schema import Recipe
 
     draw, known, found = random.Random(seed), known_keys(Recipe), []
     known.remove("hardware.compile")

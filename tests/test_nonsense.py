@@ -9,7 +9,7 @@ import pytest
 from sedistill.common.errors import UserError
 from sedistill.common.settings import load_settings
 from sedistill.models.presets import build_model
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from tests.nonsense import damaged, known_keys, recipe_text, spoiled
 
 GOOD: dict[str, Any] = {

@@ -13,7 +13,7 @@ import yaml
 
 from sedistill.cli import app
 from sedistill.common.settings import load_settings
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

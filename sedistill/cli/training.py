@@ -30,7 +30,7 @@ def train(
 ) -> None:
     """Train a network, plain or distilled. The same line again resumes an interrupted run."""
     if keys is not None:
-        from sedistill.training.keys import keys_about
+        from sedistill.training.recipe.keys import keys_about
 
         print("\n".join(key.text() for key in keys_about(keys)))
         return

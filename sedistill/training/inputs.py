@@ -25,9 +25,9 @@ from sedistill.models.saving import load_model
 from sedistill.teachers.opening import measure_on, open_teacher, settings_of
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.enhancement_losses import EnhancementLoss, enhancement_loss
-from sedistill.training.objectives import ObjectiveSettings, objective_names
-from sedistill.training.recipe import Recipe
-from sedistill.training.size_defaults import chosen_text, speech_text, with_batches, with_limits
+from sedistill.training.recipe.objectives import ObjectiveSettings, objective_names
+from sedistill.training.recipe.schema import Recipe
+from sedistill.training.recipe.size_defaults import chosen_text, speech_text, with_batches, with_limits
 from sedistill.training.tasks import TEACHER, FeatureTaps, Objective
 
 

@@ -22,7 +22,7 @@ from sedistill.data.workers import Batches, named_worker_faults
 from sedistill.training.not_finite import NotFiniteError, first_cause, refuse_state_not_finite
 from sedistill.training.optimiser import AveragedWeights
 from sedistill.training.polarity import Polarity
-from sedistill.training.recipe import LoggingSettings, OptimiserSettings
+from sedistill.training.recipe.schema import LoggingSettings, OptimiserSettings
 from sedistill.training.run_folder.checkpoints import (
     fitting,
     load_checkpoint,

@@ -15,8 +15,8 @@ from sedistill.teachers.level_factor import level_warning
 from sedistill.teachers.saved import SavedTeacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
-from sedistill.training.objectives import objective_names
-from sedistill.training.recipe import LOSS, OptimiserSettings, Recipe
+from sedistill.training.recipe.objectives import objective_names
+from sedistill.training.recipe.schema import LOSS, OptimiserSettings, Recipe
 
 if TYPE_CHECKING:
     from sedistill.training.inputs import PreparedRun

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sedistill.training.recipe import OptimiserSettings
+from sedistill.training.recipe.schema import OptimiserSettings
 
 LAST_SHARE = 0.01
 """Of the peak: to this a cosine falls, and the decay of wsd."""

@@ -23,7 +23,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.extensions import find_part, installed, trusting_code
 from sedistill.common.interpreters import python_environment
 from sedistill.common.settings import load_settings
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.logs import read_metrics
 from tests.training.conftest import world as world
 from tests.training.conftest import write_recipe as write_recipe
@@ -163,7 +163,7 @@ def test_what_is_no_teacher_is_told(name: str, words: str, on_path: Callable[[Pa
 def test_a_loss_is_named_by_either_key(name: str, on_path: Callable[[Path], None], world: Path) -> None:
     from pydantic import TypeAdapter
 
-    from sedistill.training.objectives import AnyObjective
+    from sedistill.training.recipe.objectives import AnyObjective
 
     on_path(EXAMPLE)
     with trusting_code():

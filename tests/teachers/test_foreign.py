@@ -23,7 +23,7 @@ from sedistill.teachers.measuring import Measured, agreed_delay, measure, measur
 from sedistill.teachers.opening import measure_on, open_teacher
 from sedistill.teachers.settings import TeacherFrom
 from sedistill.teachers.source import TeacherSource
-from sedistill.training.objectives import AnyObjective
+from sedistill.training.recipe.objectives import AnyObjective
 from sedistill.training.tasks import Task
 
 RATE = 16_000

@@ -11,7 +11,7 @@ import torch
 from sedistill.common.settings import load_settings
 from sedistill.training.build import build_loop
 from sedistill.training.inputs import prepare_run
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run import train
 from tests.training.runs import assert_resumes_exactly, same, weights
 

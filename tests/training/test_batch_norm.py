@@ -17,7 +17,7 @@ from sedistill.training.inputs import PreparedRun, prepare_run
 from sedistill.training.loop import Loop
 from sedistill.training.optimiser import AveragedWeights
 from sedistill.training.polarity import Polarity
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run import train
 from tests.training.conftest import write_pairs
 from tests.training.runs import assert_resumes_exactly

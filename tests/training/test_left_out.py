@@ -17,7 +17,7 @@ from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.training.build import build_loop
 from sedistill.training.inputs import prepare_run
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics
 from tests.training.conftest import TINY_NETWORK

@@ -16,7 +16,7 @@ from sedistill.teachers.level_factor import measure_level_factor
 from sedistill.training import polarity
 from sedistill.training.inputs import prepare_run
 from sedistill.training.polarity import Polarity
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run import train
 from tests.training.runs import assert_resumes_exactly, weights
 

@@ -15,7 +15,7 @@ import yaml
 from sedistill.common.errors import UserError
 from sedistill.common.settings import load_settings
 from sedistill.models.saving import load_model, model_hash
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics
 from tests.training.runs import assert_resumes_exactly, same, weights

@@ -17,11 +17,11 @@ from sedistill.common.writing import atomic_path
 from sedistill.common.yaml_files import commented_yaml
 from sedistill.models.presets import full_settings
 from sedistill.models.saving import read_card
-from sedistill.training.keys import meanings
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.keys import meanings
+from sedistill.training.recipe.schema import Recipe
+from sedistill.training.recipe.size_defaults import KEYS, filled
 from sedistill.training.run_folder.checkpoints import load_checkpoint
 from sedistill.training.run_folder.identity import FACTS as IDENTITY
-from sedistill.training.size_defaults import KEYS, filled
 
 CONFIG = "config.yaml"
 

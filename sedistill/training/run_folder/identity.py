@@ -31,7 +31,7 @@ from sedistill.models.saving import CARD, model_hash, read_card
 from sedistill.teachers.opening import open_foreign, settings_of
 from sedistill.teachers.packaged import is_packaged, packaged_teacher
 from sedistill.teachers.settings import TeacherFrom
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 
 FACTS, FILES = "identity.yaml", "identity.csv"
 FORMAT_VERSION = 1

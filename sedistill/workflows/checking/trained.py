@@ -13,7 +13,7 @@ from sedistill.evaluation.scores import load_scores
 from sedistill.models.saving import CARD, load_model, model_hash
 from sedistill.training.patch_record.record import NAME as PATCHES
 from sedistill.training.patch_record.record import read_patch_record
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.checkpoints import load_checkpoint
 from sedistill.training.run_folder.identity import Identity
 from sedistill.training.run_folder.logs import read_metrics

@@ -13,8 +13,8 @@ from sedistill.evaluation.metrics import METRICS as QUALITY
 from sedistill.evaluation.scores import NOISY, ClipScore, SetScores, load_scores
 from sedistill.inference.enhancing import enhance
 from sedistill.models.saving import load_model, read_card
-from sedistill.training.objectives import BinObjective
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.objectives import BinObjective
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.logs import read_metrics
 from sedistill.training.run_summary import clip_text
 from sedistill.training.tasks import level_gain

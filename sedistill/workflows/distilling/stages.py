@@ -27,7 +27,7 @@ from sedistill.inference.enhancing import enhance_files
 from sedistill.models.saving import CARD
 from sedistill.teachers.cached import OutputCache
 from sedistill.teachers.opening import open_teacher
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.workflows.distilling.folder import (
     CHECKED,
     CORPUS,

@@ -20,7 +20,7 @@ from sedistill.common.settings import check_settings
 from sedistill.models.eval_mode import evaluating
 from sedistill.training.build import build_step
 from sedistill.training.inputs import PreparedRun, TrainingData, build_objectives, build_student
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.tasks import TEACHER
 from sedistill.workflows.distilling.speed import seconds_of
 

@@ -13,7 +13,7 @@ from sedistill.common.settings import load_settings
 from sedistill.common.writing import atomic_path, exclusive_lock, refuse_impossible, refuse_inside
 from sedistill.common.yaml_files import yaml_text
 from sedistill.evaluation.metrics import metrics_named
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.config import refuse_another_recipe
 from sedistill.training.run_folder.identity import refuse_another_identity
 from sedistill.workflows.jobs import Run, Trainings, is_finished, train_command

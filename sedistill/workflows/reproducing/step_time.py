@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sedistill.common.devices import choose_device
 from sedistill.models.presets import build_model
 from sedistill.training.enhancement_losses import enhancement_loss
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.workflows.reproducing.timing import Timing, time_steps
 
 SHORT_SECONDS = 1.0

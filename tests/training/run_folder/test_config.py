@@ -10,8 +10,8 @@ import yaml
 from sedistill.common.errors import UserError
 from sedistill.common.settings import check_settings
 from sedistill.common.yaml_files import commented_yaml, parse_yaml
-from sedistill.training.keys import recipe_keys
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.keys import recipe_keys
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run import train
 
 Write = Callable[..., Path]

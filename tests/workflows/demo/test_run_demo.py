@@ -86,7 +86,7 @@ def check_page(page: str) -> None:
 
 def test_both_students_differ_in_nothing_but_the_teacher() -> None:
     from sedistill.common.settings import load_settings
-    from sedistill.training.recipe import Recipe
+    from sedistill.training.recipe.schema import Recipe
 
     paths = ["data.train=t", "data.valid=v"]
     alone = load_settings(Recipe, demo.RECIPES / "alone.yaml", paths)

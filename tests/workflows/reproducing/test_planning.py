@@ -8,7 +8,7 @@ import torch
 from sedistill.common.errors import UserError
 from sedistill.common.settings import check_settings
 from sedistill.data.preparation import prepare
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.workflows.jobs import Run
 from sedistill.workflows.reproducing import step_time, timing
 from sedistill.workflows.reproducing.command import reproduce

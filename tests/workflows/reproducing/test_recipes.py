@@ -14,7 +14,7 @@ from sedistill.common.settings import check_settings
 from sedistill.distill import layer_attention
 from sedistill.models.presets import build_model
 from sedistill.training.inputs import tap_names
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 from sedistill.workflows.reproducing import step_time, timing
 from sedistill.workflows.reproducing.runs import needs, plan_work, resolved
 from sedistill.workflows.reproducing.shipped import RECIPES

@@ -7,14 +7,14 @@ from typer.testing import CliRunner
 
 from sedistill.cli import app
 from sedistill.common.errors import UserError
-from sedistill.training.keys import keys_about, markdown, recipe_keys
+from sedistill.training.recipe.keys import keys_about, markdown, recipe_keys
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_page_is_as_it_would_be_made_now() -> None:
     written = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
-    assert written == markdown(), "make it anew: python -m sedistill.training.keys"
+    assert written == markdown(), "make it anew: python -m sedistill.training.recipe.keys"
 
 
 def test_every_key_says_what_it_means() -> None:

@@ -1,6 +1,6 @@
 """Every key of a recipe as a list that people read: docs/recipe.md, and `sedistill train --keys [WORD]`.
 
-python -m sedistill.training.keys        # writes docs/recipe.md anew
+python -m sedistill.training.recipe.keys        # writes docs/recipe.md anew
 """
 
 import re
@@ -14,8 +14,8 @@ from pydantic.fields import FieldInfo
 
 from sedistill.common.argument_checks import alternatives
 from sedistill.common.errors import UserError
-from sedistill.training.objectives import KINDS
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.objectives import KINDS
+from sedistill.training.recipe.schema import Recipe
 
 UNITS = {
     "db": "dB",
@@ -38,9 +38,9 @@ NAMES = {
 NO_MEANING = "–"
 HEADER = """# Every key of a recipe
 
-Made by `python -m sedistill.training.keys` from the settings themselves. `sedistill train --keys WORD` lists
-the keys in whose name or meaning a word stands; any of them can be given on the command line, as in
-`sedistill train recipe.yaml optimiser.max_steps=5000`. A run's `config.yaml` has them all.
+Made by `python -m sedistill.training.recipe.keys` from the settings. `sedistill train --keys WORD` lists the
+keys in whose name or meaning a word stands; any of them can be given on the command line, as in `sedistill train
+recipe.yaml optimiser.max_steps=5000`. A run's `config.yaml` has them all.
 """
 
 
@@ -153,4 +153,4 @@ def markdown() -> str:
 
 
 if __name__ == "__main__":
-    (Path(__file__).parents[2] / "docs" / "recipe.md").write_text(markdown(), encoding="utf-8")
+    (Path(__file__).parents[3] / "docs" / "recipe.md").write_text(markdown(), encoding="utf-8")

@@ -27,7 +27,7 @@ from sedistill.distill.subband import SubbandKD
 from sedistill.distill.taps import features_of
 from sedistill.distill.waveform import SISNRTarget, WaveformL1, WaveformL2
 from sedistill.models.presets import build_model
-from sedistill.training.objectives import (
+from sedistill.training.recipe.objectives import (
     KINDS,
     LOSSES,
     AnyObjective,

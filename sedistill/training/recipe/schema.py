@@ -13,8 +13,8 @@ from sedistill.evaluation.metrics import METRICS
 from sedistill.teachers.settings import TeacherFrom
 from sedistill.training.enhancement_losses import enhancement_loss
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
-from sedistill.training.objectives import AnyObjective
 from sedistill.training.patch_record.record_settings import PatchRecordSettings
+from sedistill.training.recipe.objectives import AnyObjective
 
 MOST_MIXTURES = 10_000_000  # an epoch: more would be more than a year of sound
 LOSS = "loss"

@@ -10,9 +10,9 @@ import yaml
 
 from sedistill.common.settings import load_settings
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
+from sedistill.training.recipe.size_defaults import size_of, with_batches, with_limits
 from sedistill.training.run import train
-from sedistill.training.size_defaults import size_of, with_batches, with_limits
 from sedistill.workflows.reproducing.shipped import RECIPES
 
 Write = Callable[..., Path]
@@ -99,7 +99,7 @@ def test_a_run_says_and_keeps_what_was_chosen(
     assert written["optimiser"]["max_epochs"] == 2
     assert written["data"]["valid_clips"] == 40
 
-    from sedistill.training import size_defaults
+    from sedistill.training.recipe import size_defaults
 
     other = size_defaults.Size(float("inf"), 2, 9, 77, 3)
     monkeypatch.setattr(size_defaults, "SIZES", (other,))

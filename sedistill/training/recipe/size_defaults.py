@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sedistill.common.progress import duration_text
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 
 KEYS = {"data": ("epoch_mixtures", "valid_clips"), "optimiser": ("batch_size", "max_steps", "max_epochs")}
 """What is chosen, where the recipe leaves it out."""

@@ -8,7 +8,7 @@ import yaml
 
 from sedistill.common.errors import UserError
 from sedistill.common.settings import load_settings
-from sedistill.training.recipe import Recipe
+from sedistill.training.recipe.schema import Recipe
 
 GOOD: dict[str, Any] = {"name": "r", "student": "convtasnet-tiny", "data": {"train": "a", "valid": "b"}}
 
