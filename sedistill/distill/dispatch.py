@@ -15,6 +15,7 @@ from sedistill.common.errors import UserError
 from sedistill.distill.bin_losses import BinLoss, squared_magnitude
 from sedistill.distill.explanation import Explanation
 from sedistill.distill.frequency_adapter import FrequencyAdapter
+from sedistill.distill.gates import RIVALS, Gate, gate_weight
 from sedistill.distill.patches import MultiScalePatches, Partition, UniformPatches, partition
 from sedistill.distill.selection import Criterion, keep_top
 from sedistill.distill.shapes import clips_of, spectra_of
@@ -48,7 +49,12 @@ class DISPatch(Declared):
         over those of the low band plus that over those of the high one, in each clip; a band without any
         counts 0. So DFKD (2025) prints its equation 10. Mind that its low band is a bin or two in most
         frames, which then carry as much as all others.
-    require_positive: also drop selected patches whose KGS is not above 0; a clip with none left gives 0.
+    gate: "teacher_over_student", "teacher_over_noisy" or "teacher_over_both": of the selected patches only
+        those count in which the teacher's error towards clean is below that of the student, of the noisy
+        input, or of both; means are over those, and a clip with none gives 0. None: all count.
+    gate_softness: 0, the hard gate, or the relative gap from which a patch counts in full; below it its loss
+        counts less, by the weight of `gates.gate_weight`, and its bins are in the mean all the same. So the
+        loss is at most that of the hard gate.
     per_band: rank the patches below and above the crossover separately (MultiScalePatches of two sizes only).
 
     The crossover is read from the target of distillation and used in all comparisons. Computed in float32 at
@@ -82,7 +88,21 @@ class DISPatch(Declared):
             "means, as its Eq. 10 prints it."
         ),
     ] = "bins"
-    require_positive: bool = False
+    gate: Annotated[
+        Gate | None,
+        Field(
+            description="DISPatch: distil only where the teacher is nearer to the clean speech than the "
+            "student, than the noisy input, or than both."
+        ),
+    ] = None
+    gate_softness: Annotated[
+        float,
+        Field(
+            ge=0, le=1,
+            description="0: patches count in full or not at all; else by the teacher's lead, in full from a "
+            "relative gap (E - E_teacher) / (E + E_teacher) of this, E the error of whom it beats.",
+        ),
+    ] = 0.0  # fmt: skip
     per_band: bool = False
     stft: Stft = field(default_factory=Stft)
 
@@ -99,8 +119,10 @@ class DISPatch(Declared):
             )
         if self.reduction == "bands" and self.normalizer != "bins":
             raise UserError(f"normalizer = '{self.normalizer}' goes with reduction = 'bins' alone.")
-        if self.require_positive and self.score != "kgs":
-            raise UserError(f"require_positive needs score = 'kgs', not '{self.score}'.")
+        if self.gate_softness > 0 and self.gate is None:
+            raise UserError(
+                f"gate_softness = {self.gate_softness:g} belongs to a gate; name one or take it out."
+            )
         if self.per_band and not self.patches.needs_crossover:
             raise UserError("per_band needs MultiScalePatches of two different sizes.")
         self._check_against_bins(self.stft.bins)
@@ -116,50 +138,78 @@ class DISPatch(Declared):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The signals that are used, of "student", "teacher" and "clean"; for the others None will do."""
-        teacher = self.target == "teacher" or (self._selects and self.score.startswith(("kgs", "teacher")))
-        clean = self.target == "clean" or (self._selects and self.score != "random")
-        return ("student", *["teacher"] * teacher, *["clean"] * clean)
+        """The signals used, of "student", "teacher", "clean" and "noisy"; for the others None will do."""
+        gated, noisy = self.gate is not None, "noisy" in self._rivals
+        by_teacher = gated or (self._selects and self.score.startswith(("kgs", "teacher")))
+        by_clean = gated or (self._selects and self.score != "random")
+        teacher, clean = by_teacher or self.target == "teacher", by_clean or self.target == "clean"
+        return ("student", *["teacher"] * teacher, *["clean"] * clean, *["noisy"] * noisy)
 
-    def __call__(self, student: Tensor, teacher: Tensor | None = None, clean: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        student: Tensor,
+        teacher: Tensor | None = None,
+        clean: Tensor | None = None,
+        noisy: Tensor | None = None,
+    ) -> Tensor:
         """Waveforms (B, T) -> scalar. Raises ValueError for a missing signal or shapes that differ."""
-        return self._distil(self._spectra(student, teacher, clean)).losses.mean()
+        return self._distil(self._spectra(student, teacher, clean, noisy)).losses.mean()
 
     def on_spectra(
-        self, student: Tensor, teacher: Tensor | None = None, clean: Tensor | None = None
+        self,
+        student: Tensor,
+        teacher: Tensor | None = None,
+        clean: Tensor | None = None,
+        noisy: Tensor | None = None,
     ) -> Tensor:
         """The same from complex spectrograms (B, F, K), or real ones (B, F, K, 2), of any number of bins."""
-        return self._distil(self._needed(student, teacher, clean, spectra_of)).losses.mean()
+        return self._distil(self._needed(student, teacher, clean, noisy, form=spectra_of)).losses.mean()
 
     def with_parts(
-        self, student: Tensor, teacher: Tensor | None = None, clean: Tensor | None = None
+        self,
+        student: Tensor,
+        teacher: Tensor | None = None,
+        clean: Tensor | None = None,
+        noisy: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and what to log of it by name: means over clips, 0-dim tensors without gradient.
 
         "loss"; "crossover_q25", "_q50", "_q75" (bins) where there is a crossover; "kept_share" (of all bins)
-        where patches are selected; "positive_gap_share" (of all patches) where the knowledge gap is computed.
+        where patches are selected; "positive_gap_share" (of all patches) where the knowledge gap is computed;
+        "gate_weight" (mean over all patches, so the share that is open where the gate is hard).
         """
-        outcome = self._distil(self._spectra(student, teacher, clean))
+        outcome = self._distil(self._spectra(student, teacher, clean, noisy))
         return outcome.losses.mean(), {name: values.mean() for name, values in outcome.parts().items()}
 
     @torch.no_grad()
-    def explain(self, student: Tensor, teacher: Tensor, clean: Tensor) -> Explanation:
-        """What the loss sees and selects in each clip, from all three waveforms (B, T)."""
-        outcome = self._distil(self._spectra(student, teacher, clean, explaining=True), explaining=True)
+    def explain(
+        self, student: Tensor, teacher: Tensor, clean: Tensor, noisy: Tensor | None = None
+    ) -> Explanation:
+        """What the loss sees and selects in each clip, from waveforms (B, T); noisy where it is needed."""
+        outcome = self._distil(
+            self._spectra(student, teacher, clean, noisy, explaining=True), explaining=True
+        )
         assert outcome.patches is not None
         assert outcome.gap is not None
         assert outcome.selected is not None
+        absent = ~outcome.patches.present
         return Explanation(
-            gap=outcome.gap.masked_fill(~outcome.patches.present, torch.nan),
+            gap=outcome.gap.masked_fill(absent, torch.nan),
             selected=outcome.selected,
             patch_ids=outcome.patches.ids,
             crossover=outcome.crossover,
             parts=outcome.parts(),
+            gate=None if outcome.gate is None else outcome.gate.masked_fill(absent, torch.nan),
         )
 
     @property
     def _selects(self) -> bool:
-        return self.keep < 1 or self.normalizer != "bins" or self.require_positive
+        return self.keep < 1 or self.normalizer != "bins" or self.gate is not None
+
+    @property
+    def _rivals(self) -> tuple[str, ...]:
+        """Whom the teacher has to beat."""
+        return () if self.gate is None else RIVALS[self.gate]
 
     @cached_property
     def _adapter(self) -> FrequencyAdapter | None:
@@ -169,19 +219,24 @@ class DISPatch(Declared):
         return own or of_loss or (FrequencyAdapter() if self.patches.needs_crossover else None)
 
     def _spectra(
-        self, student: Tensor, teacher: Tensor | None, clean: Tensor | None, explaining: bool = False
+        self,
+        student: Tensor,
+        teacher: Tensor | None,
+        clean: Tensor | None,
+        noisy: Tensor | None,
+        explaining: bool = False,
     ) -> dict[str, Tensor]:
-        waves = self._needed(student, teacher, clean, clips_of, explaining)
+        waves = self._needed(student, teacher, clean, noisy, form=clips_of, explaining=explaining)
         return {name: self.stft(wave) for name, wave in waves.items()}
 
     def _needed(
-        self, student: Tensor, teacher: Tensor | None, clean: Tensor | None,
+        self, student: Tensor, teacher: Tensor | None, clean: Tensor | None, noisy: Tensor | None,
         form: Callable[[Tensor], Tensor], explaining: bool = False,
     ) -> dict[str, Tensor]:  # fmt: skip
         """The signals that this loss uses, by name, in one form; all but the student's are constants."""
         signals = {"student": form(student)}
-        for name, signal in (("teacher", teacher), ("clean", clean)):
-            if name not in self.needs and not explaining:
+        for name, signal in (("teacher", teacher), ("clean", clean), ("noisy", noisy)):
+            if name not in self.needs and (name == "noisy" or not explaining):
                 continue
             if signal is None:
                 raise ValueError(f"this loss needs the {name} signal, but got None")
@@ -204,16 +259,21 @@ class DISPatch(Declared):
         sums = [patches.sums(bin_map if bins is None else bin_map * bins) for bins in averaged]
         del bin_map  # as large as a spectrogram, and all that follows is about patches
         with torch.no_grad():
-            gap, score = self._gap_and_score(views, low_band, patches, explaining)
-            selected = self._select(gap, score, patches)
+            errors = _Errors(views, low_band, patches, self.score_reduction)
+            gap, score = self._gap_and_score(errors, explaining)
+            selected, gate = self._select(score, patches), self._gate(errors)
             # A patch without a score is not selected by it, and NaN in the clean speech would go unseen.
-            unranked = (~score.isfinite() & patches.present).any(dim=(1, 2))[:, None, None]
+            unranked = ~score.isfinite()
+            if gate is not None:
+                unranked |= gate.isnan()
+                selected &= gate > 0
+            unranked = (unranked & patches.present).any(dim=(1, 2))[:, None, None]
             weights = [
-                self._weights(patches, bins, selected, sums[0].dtype).masked_fill(unranked, torch.nan)
+                self._weights(patches, bins, selected, gate, sums[0].dtype).masked_fill(unranked, torch.nan)
                 for bins in averaged
             ]
         losses = _sum((part * weight).sum(dim=(1, 2)) for part, weight in zip(sums, weights, strict=True))
-        return _Outcome(losses, crossover, patches, gap, selected)
+        return _Outcome(losses, crossover, patches, gap, selected, gate)
 
     def _bands(self, target: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Last low bin (B, K) and low band (B, F, K) of the target, where bands play a part."""
@@ -229,49 +289,46 @@ class DISPatch(Declared):
         assert low_band is not None
         return [low_band, ~low_band]
 
-    def _gap_and_score(
-        self, views: "_Views", low_band: Tensor | None, patches: Partition, explaining: bool
-    ) -> tuple[Tensor | None, Tensor]:
+    def _gap_and_score(self, errors: "_Errors", explaining: bool) -> tuple[Tensor | None, Tensor]:
         """Knowledge gap (only where it is used) and ranking of the patches, each (B, P, K)."""
-
-        def error(name: str) -> Tensor:
-            return views.loss.compare(views[name], views["clean"], low_band)
-
-        def per_patch(values: Tensor) -> Tensor:
-            sums = patches.sums(values)
-            return sums if self.score_reduction == "sum" else sums / patches.counts.clamp(min=1)
-
-        gap = per_patch(error("student") - error("teacher")) if self.score == "kgs" or explaining else None
+        gap = errors.gap() if self.score == "kgs" or explaining else None
         if self.score == "random":
-            return gap, torch.rand(patches.counts.shape, device=patches.counts.device)
+            counts = errors.patches.counts
+            return gap, torch.rand(counts.shape, device=counts.device)
         if self.score == "kgs":
             assert gap is not None
             return gap, gap
         whose, _, end = self.score.partition("_")
-        errors = per_patch(error(whose))
-        return gap, errors if end == "top" else -errors
+        return gap, errors[whose] if end == "top" else -errors[whose]
 
-    def _select(self, gap: Tensor | None, score: Tensor, patches: Partition) -> Tensor:
+    def _gate(self, errors: "_Errors") -> Tensor | None:
+        """By how much each patch may count, (B, P, K); None without a gate."""
+        if not self._rivals:
+            return None
+        rivals = torch.stack([errors[rival] for rival in self._rivals])
+        return gate_weight(rivals, errors["teacher"], self.gate_softness).amin(dim=0)
+
+    def _select(self, score: Tensor, patches: Partition) -> Tensor:
         if self.per_band:
             below = keep_top(score, patches.present & patches.low, self.keep)
-            selected = below | keep_top(score, patches.present & ~patches.low, self.keep)
-        else:
-            selected = keep_top(score, patches.present, self.keep)
-        return selected if gap is None or not self.require_positive else selected & (gap > 0)
+            return below | keep_top(score, patches.present & ~patches.low, self.keep)
+        return keep_top(score, patches.present, self.keep)
 
     def _weights(
-        self, patches: Partition, bins: Tensor | None, selected: Tensor, dtype: torch.dtype
-    ) -> Tensor:
+        self, patches: Partition, bins: Tensor | None, selected: Tensor, gate: Tensor | None,
+        dtype: torch.dtype,
+    ) -> Tensor:  # fmt: skip
         """By how much the sum of the loss over each patch, in `bins` of it, counts in its clip's loss."""
+        share = selected.to(dtype) if gate is None else gate.to(dtype).masked_fill(~selected, 0)
         if self.normalizer == "bins":
             counts = patches.counts if bins is None else patches.sums(bins.long())
             total = (selected * counts).sum(dim=(1, 2), keepdim=True)
-            return selected.to(dtype) / total.clamp(min=1)
+            return share / total.clamp(min=1)
         if self.normalizer == "patches":
             total = selected.sum(dim=(1, 2), keepdim=True).clamp(min=1)
         else:
             total = patches.present.sum(dim=(1, 2), keepdim=True).to(dtype) * self.keep
-        return selected.to(dtype) / patches.counts.clamp(min=1) / total
+        return share / patches.counts.clamp(min=1) / total
 
 
 @dataclass(frozen=True)
@@ -283,6 +340,7 @@ class _Outcome:
     patches: Partition | None = None
     gap: Tensor | None = None
     selected: Tensor | None = None
+    gate: Tensor | None = None
 
     @torch.no_grad()
     def parts(self) -> dict[str, Tensor]:
@@ -295,8 +353,11 @@ class _Outcome:
             return parts
         counts = self.patches.counts
         parts["kept_share"] = (self.selected * counts).sum(dim=(1, 2)) / counts.sum(dim=(1, 2))
+        present = self.patches.present
+        if self.gate is not None:
+            weights = self.gate.masked_fill(~present, 0).sum(dim=(1, 2))
+            parts["gate_weight"] = weights / present.sum(dim=(1, 2))
         if self.gap is not None:
-            present = self.patches.present
             parts["positive_gap_share"] = ((self.gap > 0) & present).sum(dim=(1, 2)) / present.sum(dim=(1, 2))
         return parts
 
@@ -316,6 +377,37 @@ class _Views:
         if name not in self._views:
             self._views[name] = self.loss.view(self._spectra.pop(name))
         return self._views[name]
+
+
+class _Errors:
+    """The error towards the clean speech of every patch (B, P, K), by whose it is, each computed once."""
+
+    def __init__(
+        self, views: _Views, low_band: Tensor | None, patches: Partition, reduction: Literal["mean", "sum"]
+    ) -> None:
+        self.patches = patches
+        self._views, self._low_band, self._reduction = views, low_band, reduction
+        self._maps: dict[str, Tensor] = {}
+        self._errors: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._errors:
+            self._errors[name] = self._per_patch(self._map(name))
+        return self._errors[name]
+
+    def gap(self) -> Tensor:
+        """The knowledge gap, from the difference of the maps: exactly 0 where student and teacher agree."""
+        return self._per_patch(self._map("student") - self._map("teacher"))
+
+    def _map(self, name: str) -> Tensor:
+        if name not in self._maps:
+            views = self._views
+            self._maps[name] = views.loss.compare(views[name], views["clean"], self._low_band)
+        return self._maps[name]
+
+    def _per_patch(self, values: Tensor) -> Tensor:
+        sums = self.patches.sums(values)
+        return sums if self._reduction == "sum" else sums / self.patches.counts.clamp(min=1)
 
 
 def _mean_within(bin_map: Tensor, bins: Tensor | None) -> Tensor:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 class Explanation:
     """What DISPatch saw in a batch of B clips, F bins, K frames, at most P patches a frame.
 
-    gap: knowledge gap of each patch, (B, P, K), NaN where a frame has fewer patches; selected: bool
-    (B, P, K); patch_ids: the patch of each bin, (B, F, K); crossover: last low bin (B, K), or None where
-    bands play no part; parts: the logged values by name, one a clip, (B,).
+    gap: knowledge gap of each patch, (B, P, K), NaN where a frame has fewer patches; selected: which patches
+    count, bool (B, P, K); patch_ids: the patch of each bin, (B, F, K); crossover: last low bin (B, K), or
+    None where bands play no part; parts: the logged values by name, one a clip, (B,); gate: the weight that
+    the gate leaves to each patch, selected or not, in [0, 1], (B, P, K), NaN as `gap`; None without a gate.
 
     Printed, it is a summary of a few lines.
     """
@@ -29,6 +30,7 @@ class Explanation:
     patch_ids: Tensor
     crossover: Tensor | None
     parts: dict[str, Tensor]
+    gate: Tensor | None = None
 
     @property
     def selected_bins(self) -> Tensor:
@@ -39,6 +41,14 @@ class Explanation:
     def gap_per_bin(self) -> Tensor:
         """The knowledge gap of the patch that each bin is in, (B, F, K)."""
         return self.gap.gather(1, self.patch_ids)
+
+    @property
+    def weight_per_bin(self) -> Tensor:
+        """By how much the loss in a bin counts, 0 (not selected, or the gate closed) to 1, (B, F, K)."""
+        weight = self.selected.to(self.gap.dtype)
+        if self.gate is not None:
+            weight = self.gate.masked_fill(~self.selected, 0)
+        return weight.gather(1, self.patch_ids)
 
     def __repr__(self) -> str:
         clips, bins, length = self.patch_ids.shape
@@ -51,6 +61,11 @@ class Explanation:
             f"gap        above 0, the teacher ahead, in {_share(self.gap > 0, present)} of the patches; "
             f"median {_number(self.gap.nanmedian())}",
         ]
+        if self.gate is not None:
+            lines.append(
+                f"gate       open in {_share(self.gate > 0, present)} of the patches; "
+                f"mean weight {_number(self.gate[present].mean())}"
+            )
         if self.crossover is not None:
             frames = self.crossover.double().flatten()
             low, middle, high = (frames.quantile(share).item() for share in (0.25, 0.5, 0.75))
@@ -58,7 +73,9 @@ class Explanation:
         return "\n".join(lines)
 
     def plot(self, clip: int = 0, axes: "Axes | None" = None) -> "Figure":
-        """Draw a clip's knowledge gap over frames and bins; pale where not selected, a line at the crossover.
+        """Draw a clip's knowledge gap over frames and bins, the paler the less a patch counts.
+
+        Patches whose gate is closed are hatched; a line is at the crossover.
 
         axes: where to draw; None makes a figure. Returns the figure; it is shown in a notebook, or written by
         `savefig`. Raises UserError where matplotlib is missing.
@@ -71,11 +88,14 @@ class Explanation:
         if axes is None:
             axes = Figure(figsize=(8, 4), layout="constrained").subplots()
         gap = self.gap_per_bin[clip].double().cpu().numpy()
-        selected = self.selected_bins[clip].double().cpu().numpy()
+        weight = self.weight_per_bin[clip].double().cpu().numpy()
         limit = np.quantile(np.abs(gap), 0.99) or None  # a few patches may be far above all others
         drawn = axes.pcolormesh(gap, cmap="RdBu_r", norm=CenteredNorm(halfrange=limit), rasterized=True)
         pale = axes.pcolormesh(np.ones_like(gap), cmap="gray", vmin=0, vmax=1, rasterized=True)
-        pale.set_alpha(0.8 * (1 - selected))  # type: ignore[arg-type]
+        pale.set_alpha(0.8 * (1 - weight))  # type: ignore[arg-type]
+        if self.gate is not None:
+            closed = (self.gate == 0).gather(1, self.patch_ids)[clip].cpu().numpy()
+            axes.pcolor(np.ma.masked_where(~closed, gap), hatch="////", alpha=0, rasterized=True)
         if self.crossover is not None:
             axes.step(
                 range(gap.shape[1]), self.crossover[clip].cpu() + 1, where="post", color="black", lw=0.8

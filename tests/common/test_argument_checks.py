@@ -85,7 +85,6 @@ SETTINGS: list[tuple[Callable[..., Any], str, list[Any]]] = [
     (_dispatch, "score_reduction", NO_NAMES),
     (_dispatch, "normalizer", NO_NAMES),
     (_dispatch, "reduction", NO_NAMES),
-    (_dispatch, "require_positive", NO_FLAGS),
     (_dispatch, "per_band", NO_FLAGS),
     (_dispatch, "stft", [*NO_OBJECTS, None]),
     (FrameKL, "distribution", NO_NAMES),

@@ -67,10 +67,17 @@ def dispatch(
     crossover_of: Callable[[list[float]], int] = ascending_crossover,
     normalizer: str = "bins",
     score: str = "kgs",
+    noisy: Tensor | None = None,
+    gate: str | None = None,
+    softness: float = 0.0,
 ) -> float:
     """The loss of complex spectrograms (B, F, K), mean over clips."""
-    clips = zip(student.tolist(), teacher.tolist(), clean.tolist(), strict=True)
-    losses = [_clip(bin_loss, patch_ids, keep, *clip, crossover_of, normalizer, score) for clip in clips]
+    noisy = torch.zeros_like(clean) if noisy is None else noisy
+    clips = zip(student.tolist(), teacher.tolist(), clean.tolist(), noisy.tolist(), strict=True)
+    losses = [
+        _clip(bin_loss, patch_ids, keep, *clip, crossover_of, normalizer, score, gate, softness)
+        for clip in clips
+    ]
     return sum(losses) / len(losses)
 
 
@@ -81,9 +88,12 @@ def _clip(
     student: Spectrum,
     teacher: Spectrum,
     clean: Spectrum,
+    noisy: Spectrum,
     crossover_of: Callable[[list[float]], int],
     normalizer: str,
     score: str,
+    gate: str | None,
+    softness: float,
 ) -> float:
     bins, frames = len(student), len(student[0])
     patches: dict[tuple[int, int], list[tuple[int, bool]]] = {}
@@ -107,13 +117,28 @@ def _clip(
         }
         return -values[score], key  # lowest index first among equals: patch-major, then frame
 
+    def weight(key: tuple[int, int]) -> float:
+        by_student, by_noisy = mean(student, clean, key), mean(noisy, clean, key)
+        beaten = {
+            None: math.inf,
+            "teacher_over_student": by_student,
+            "teacher_over_noisy": by_noisy,
+            "teacher_over_both": min(by_student, by_noisy),
+        }[gate]
+        by_teacher = mean(teacher, clean, key)
+        if gate is None or beaten <= by_teacher:
+            return float(gate is None)
+        return 1.0 if softness == 0 else min(1.0, (beaten - by_teacher) / (beaten + by_teacher) / softness)
+
     m = max(1, math.floor(keep * len(patches) + 1e-6))
-    chosen = sorted(patches, key=rank)[:m]
+    chosen = {key: weight(key) for key in sorted(patches, key=rank)[:m] if weight(key) > 0}
+    if not chosen:
+        return 0.0
     if normalizer == "bins":
-        total = sum(mean(student, teacher, key) * len(patches[key]) for key in chosen)
+        total = sum(w * mean(student, teacher, key) * len(patches[key]) for key, w in chosen.items())
         return total / sum(len(patches[key]) for key in chosen)
-    total = sum(mean(student, teacher, key) for key in chosen)
-    return total / (m if normalizer == "patches" else keep * len(patches))
+    total = sum(w * mean(student, teacher, key) for key, w in chosen.items())
+    return total / (len(chosen) if normalizer == "patches" else keep * len(patches))
 
 
 def random_spectra(seed: int, batch: int, bins: int, frames: int, dtype: torch.dtype) -> list[Tensor]:

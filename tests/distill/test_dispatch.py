@@ -43,7 +43,10 @@ EVERY_OBJECTIVE = [
     DISPatch(ComplexL2(), target="clean", keep=0.5),
     DISPatch(DFKDLoss(), MultiScalePatches(), keep=0.8, per_band=True, normalizer="patches"),
     DISPatch(
-        DFKDLoss(adapter=FrequencyAdapter("descending")), MultiScalePatches(), 0.8, require_positive=True
+        DFKDLoss(adapter=FrequencyAdapter("descending")),
+        MultiScalePatches(),
+        0.8,
+        gate="teacher_over_student",
     ),
     DISPatch(MagnitudeL2(power=0.3), keep=0.8, score_reduction="sum", normalizer="eq6"),
 ]
@@ -75,12 +78,12 @@ class TestByHand:
 
     def test_positive_gaps_only(self) -> None:
         # All four would be kept; the one with gap -1 (bin 2 of frame 0, error 1) is dropped: 10 over 5 bins.
-        kd = DISPatch(MagnitudeL2(), UniformPatches(2), 1.0, require_positive=True)
+        kd = DISPatch(MagnitudeL2(), UniformPatches(2), 1.0, gate="teacher_over_student")
         assert kd.on_spectra(STUDENT, TEACHER, CLEAN).item() == pytest.approx(2)
 
     def test_no_positive_gap_is_exactly_0_with_a_gradient(self) -> None:
         student = CLEAN.clone().requires_grad_()
-        kd = DISPatch(MagnitudeL2(), UniformPatches(2), 0.5, require_positive=True)
+        kd = DISPatch(MagnitudeL2(), UniformPatches(2), 0.5, gate="teacher_over_student")
         loss = kd.on_spectra(student, TEACHER, CLEAN)
         loss.backward()
         assert loss == 0
@@ -412,7 +415,8 @@ class TestRefusals:
             ({"score_reduction": "total"}, "known are mean, sum"),
             ({"loss": "l2"}, "must be a bin loss"),
             ({"loss": MagnitudeL2}, "must be a bin loss"),
-            ({"require_positive": True, "score": "random"}, "needs score = 'kgs'"),
+            ({"gate": "teacher_over_nosy"}, "did you mean teacher_over_noisy"),
+            ({"gate_softness": 0.5}, "gate_softness = 0.5 belongs to a gate"),
             ({"per_band": True}, "two different sizes"),
             ({"loss": DFKDLoss(), "adapter": FrequencyAdapter("descending")}, "different frequency adapters"),
         ],

@@ -45,6 +45,32 @@ def test_the_summary_by_hand() -> None:
     ]
 
 
+def test_a_gate_by_hand() -> None:
+    seen = Explanation(
+        gap=torch.tensor([[[1.0], [-3.0], [2.0]]]),
+        selected=torch.tensor([[[True], [False], [False]]]),
+        patch_ids=torch.tensor([[[0], [0], [1], [2]]]),
+        crossover=None,
+        parts={"loss": torch.tensor([0.25])},
+        gate=torch.tensor([[[0.5], [0.0], [1.0]]]),
+    )
+    assert str(seen).splitlines()[-1] == "gate       open in 67 % of the patches; mean weight 0.5"
+    assert seen.weight_per_bin.flatten().tolist() == [0.5, 0.5, 0, 0]
+
+
+def test_a_gate_is_drawn() -> None:
+    pytest.importorskip("matplotlib")
+    noisy = signals()[0].flip(0)
+    kd = DISPatch(MagnitudeL2(), keep=0.5, gate="teacher_over_noisy", gate_softness=0.5)
+    seen = kd.explain(*signals(), noisy)
+    _, veil, closed = seen.plot(clip=1).axes[0].collections
+    weight = seen.weight_per_bin[1].double()
+    torch.testing.assert_close(torch.tensor(veil.get_alpha()), 0.8 * (1 - weight))
+    hatched = ~torch.from_numpy(closed.get_array().mask).reshape(weight.shape)
+    assert torch.equal(hatched, (seen.gate == 0).gather(1, seen.patch_ids)[1])
+    seen.plot().savefig(io.StringIO(), format="svg")
+
+
 def test_without_bands_there_is_no_word_of_a_crossover() -> None:
     assert "crossover" not in str(DISPatch(MagnitudeL2(), keep=0.5).explain(*signals()))
 

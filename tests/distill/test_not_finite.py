@@ -58,7 +58,9 @@ def test_in_every_bin_loss_with_every_criterion(loss: str, score: str) -> None:
     "settings",
     [
         {"keep": 1.0}, {"keep": 1.0, "target": "clean"}, {"normalizer": "patches"}, {"normalizer": "eq6"},
-        {"require_positive": True}, {"score_reduction": "sum"},
+        {"gate": "teacher_over_student"}, {"gate": "teacher_over_noisy", "score": "random"},
+        {"gate": "teacher_over_noisy", "keep": 1.0, "target": "clean"},
+        {"gate": "teacher_over_both", "gate_softness": 0.5}, {"score_reduction": "sum"},
         {"patches": MultiScalePatches(), "per_band": True},
     ],
 )  # fmt: skip

@@ -132,8 +132,11 @@ def test_errors_are_those_of_the_estimate(tmp_path: Path, correct_level: bool) -
     assert first.trends.count == 3
 
 
-def test_what_is_counted_is_what_dispatch_selects(tmp_path: Path) -> None:
-    objective = DISPatch(MagnitudeL2(), keep=0.3)
+@pytest.mark.parametrize(
+    "objective", [DISPatch(MagnitudeL2(), keep=0.3), DISPatch(MagnitudeL2(), gate="teacher_over_noisy")],
+    ids=["top", "gate"],
+)  # fmt: skip
+def test_what_is_counted_is_what_dispatch_selects(tmp_path: Path, objective: DISPatch) -> None:
     student = Scaled(0.5)
     task = Task(student, lambda *_: None, 0.5, {"kd": (1.0, objective)}, 0.5,  # type: ignore[arg-type]
                 {"teacher": lambda noisy: 0.9 * noisy}, -15.0)  # fmt: skip
@@ -146,7 +149,7 @@ def test_what_is_counted_is_what_dispatch_selects(tmp_path: Path) -> None:
     for index, frames in enumerate(record.frame_slices):
         noisy, clean = (torch.from_numpy(side)[None] for side in clips[index])
         gain = 10 ** (-15 / 20) / clean.square().mean().sqrt()
-        seen = objective.explain(gain * 0.5 * noisy, gain * 0.9 * noisy, gain * clean)
+        seen = objective.explain(gain * 0.5 * noisy, gain * 0.9 * noisy, gain * clean, gain * noisy)
         np.testing.assert_array_equal(record.distilled[:, frames], 2 * seen.selected_bins[0].numpy())
 
 

@@ -53,6 +53,19 @@ def test_total_is_the_weighted_sum() -> None:
     torch.testing.assert_close(losses.total, 0.5 * losses.parts["se"] + 0.5 * 2.0 * expected)
 
 
+def test_a_gate_over_the_noisy_input_sees_it_at_the_level_of_all_others() -> None:
+    kd = DISPatch(MagnitudeL2(), keep=0.8, gate="teacher_over_noisy")
+    data = batch()
+    data["teacher"] = data["clean"] + torch.linspace(0, 0.05, 1000) * torch.randn(2, 1000)
+    student = 0.5 * data["noisy"]
+    for level in (None, -12.0):
+        losses = task(objectives={"gated": (1.0, kd)}, kd_level_db=level).losses(data)
+        gain = level_gain(data["clean"], level)
+        signals = [gain * one for one in (student, data["teacher"], data["clean"], data["noisy"])]
+        torch.testing.assert_close(losses.parts["kd/gated"], kd(*signals))
+        assert 0 < losses.parts["gated/gate_weight"] < 1
+
+
 def test_kept_outputs_and_live_teacher_are_the_same() -> None:
     data = batch()
     live = {name: value for name, value in data.items() if name != "teacher"}

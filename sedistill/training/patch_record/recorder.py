@@ -39,7 +39,7 @@ class Selection:
     def of(cls, task: Task) -> "Selection | None":
         """The selection of a task, if it selects."""
         for _, objective in task.objectives.values():
-            if isinstance(objective, DISPatch) and objective.keep < 1:
+            if isinstance(objective, DISPatch) and (objective.keep < 1 or objective.gate):
                 return cls(objective, task)
         return None
 
@@ -48,11 +48,13 @@ class Selection:
         """Whether the task distils at this moment."""
         return self.task.kd_weight > 0
 
-    def selected_bins(self, student: Tensor, teacher: Tensor, clean: Tensor) -> NDArray[np.bool_]:
+    def selected_bins(
+        self, student: Tensor, teacher: Tensor, clean: Tensor, noisy: Tensor
+    ) -> NDArray[np.bool_]:
         """The bins that are distilled, of one clip's waveforms (1, T) as they are: (F, K)."""
         gain = level_gain(clean, self.task.kd_level_db)
         with torch.random.fork_rng():  # a random score draws, and the training must not notice
-            seen = self.objective.explain(gain * student, gain * teacher, gain * clean)
+            seen = self.objective.explain(gain * student, gain * teacher, gain * clean, gain * noisy)
         return seen.selected_bins[0].numpy()
 
 
@@ -185,7 +187,7 @@ class PatchRecorder:
             return
         if self._teacher_estimates is None:
             self._teacher_estimates = self._ask_teacher(selection)
-        columns = zip(raw, self._teacher_estimates, self.clean, strict=True)
+        columns = zip(raw, self._teacher_estimates, self.clean, self.noisy, strict=True)
         selected = [selection.selected_bins(*waves) for waves in columns]
         self.distilled = self.distilled + np.concatenate(selected, axis=1, dtype=np.int32)
         self.selections += 1

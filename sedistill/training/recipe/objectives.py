@@ -26,7 +26,7 @@ from sedistill.training.tasks import Objective
 Keys = dict[str, tuple[Any, Any]]
 """Type with bounds and description, and default, by the name of a setting."""
 
-PATCH_KEYS = ("keep", "patches", "score", "patch_size")
+PATCH_KEYS = ("keep", "patches", "score", "patch_size", "gate")
 """What asks DISPatch to select."""
 
 
@@ -150,10 +150,12 @@ class BinObjective(ObjectiveSettings):
 
     @property
     def name(self) -> str:
-        """Such as "dfkd+dispatch+mssp" or "l2>clean"."""
+        """Such as "dfkd+dispatch+mssp", "l2+teacher_over_noisy" or "l2>clean"."""
         own, name = self._own, self.loss.rpartition(".")[2]
         if own["keep"] < 1:
             name += "+dispatch" if own["score"] == "kgs" else f"+{own['score']}"
+        if own["gate"] is not None:
+            name += f"+{own['gate']}"
         if own["patches"] == "multi-scale":
             name += "+mssp"
         if own["reduction"] == "bands":

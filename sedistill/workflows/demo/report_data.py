@@ -176,7 +176,8 @@ def _pictures(recipe: Recipe, waves: Waves) -> tuple[list[SpectrogramPanel], Gap
     bin_hz, frame_seconds = 16_000 / stft.window_length, stft.hop_length / 16_000
     batch = {name: torch.from_numpy(wave)[None] for name, wave in waves.items()}
     gain = level_gain(batch["clean"], recipe.kd_level_db)
-    seen = objective.explain(gain * batch["distilled"], gain * batch["teacher"], gain * batch["clean"])
+    signals = (gain * batch[name] for name in ("distilled", "teacher", "clean", "noisy"))
+    seen = objective.explain(*signals)
     taught = seen.selected_bins[0].numpy()
     crossover = None if seen.crossover is None else seen.crossover[0].numpy()
 

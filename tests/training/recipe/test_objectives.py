@@ -68,6 +68,27 @@ def test_scan_reaches_the_patches_of_a_loss_without_bands() -> None:
 
 
 @pytest.mark.parametrize("loss", BIN_LOSSES)
+def test_a_gate_arrives_with_every_bin_loss(loss: str) -> None:
+    built = build(loss=loss, patches="multi-scale", gate="teacher_over_both", gate_softness=0.5)
+    assert (built.gate, built.gate_softness, built.keep) == ("teacher_over_both", 0.5, 1.0)
+    assert built.needs == ("student", "teacher", "clean", "noisy")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"loss": "l2", "gate_softness": 0.5}, "gate_softness = 0.5 belongs to a gate"),
+        ({"loss": "l2", "gate": "noisy"}, "gate"),
+        ({"loss": "l2", "gate": "teacher_over_noisy", "gate_softness": 1.5}, "gate_softness"),
+        ({"loss": "si_snr", "gate": "teacher_over_noisy"}, "gate does not go with si_snr"),
+    ],
+)
+def test_gates_that_cannot_be(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        read(**settings)
+
+
+@pytest.mark.parametrize("loss", BIN_LOSSES)
 def test_defaults_are_plain_distillation_and_every_bin_loss_can_be_selected_from(loss: str) -> None:
     plain, selective = build(loss=loss), build(loss=loss, keep=0.8)
     assert (plain.keep, plain.patches, plain.target) == (1.0, UniformPatches(20), "teacher")
@@ -146,6 +167,7 @@ def test_features_need_a_teacher(loss: str) -> None:
         ({"loss": "dfkd", "keep": 0.8, "patches": "multi-scale"}, "dfkd+dispatch+mssp"),
         ({"loss": "complex_l2", "keep": 0.5, "score": "random"}, "complex_l2+random"),
         ({"loss": "l1", "target": "clean"}, "l1>clean"),
+        ({"loss": "l2", "keep": 0.8, "gate": "teacher_over_noisy"}, "l2+dispatch+teacher_over_noisy"),
         ({"loss": "kl", "distribution": "normalized"}, "kl_normalized"),
         ({"loss": "si_snr"}, "si_snr"),
         ({"loss": "subband", "target": "teacher"}, "subband>teacher"),
