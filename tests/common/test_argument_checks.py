@@ -86,6 +86,8 @@ SETTINGS: list[tuple[Callable[..., Any], str, list[Any]]] = [
     (_dispatch, "normalizer", NO_NAMES),
     (_dispatch, "reduction", NO_NAMES),
     (_dispatch, "per_band", NO_FLAGS),
+    (_dispatch, "gate", [one for one in NO_NAMES if one is not None]),
+    (_dispatch, "gate_softness", [*NO_NUMBERS, -0.1, 1.1]),
     (_dispatch, "stft", [*NO_OBJECTS, None]),
     (FrameKL, "distribution", NO_NAMES),
     (FrameKL, "temperature", [*(one for one in NO_NUMBERS if one is not None), 0, -1, 1e30]),
