@@ -39,8 +39,8 @@ NO_MEANING = "–"
 HEADER = """# Every key of a recipe
 
 Made by `python -m sedistill.training.recipe.keys` from the settings. `sedistill train --keys WORD` lists the
-keys in whose name or meaning a word stands; any of them can be given on the command line, as in `sedistill train
-recipe.yaml optimiser.max_steps=5000`. A run's `config.yaml` has them all.
+keys in whose name or meaning a word stands; any of them can be given on the command line, as in
+`sedistill train recipe.yaml optimiser.max_steps=5000`. A run's `config.yaml` has them all.
 """
 
 
