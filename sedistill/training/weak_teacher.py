@@ -35,7 +35,7 @@ def weak_teacher_warning(teacher: TeacherSource, clips: FixedSet, device: torch.
         if found:
             noisy_mean, mean = np.mean(found, axis=0)
             metric = METRICS[name]
-            if mean < noisy_mean:
+            if mean < noisy_mean - 10**-metric.digits:  # else it is rounding
                 unit = f" {metric.unit}" if metric.unit == "dB" else ""
                 digits = metric.digits
                 told.append(f"{metric.label} {mean:.{digits}f} (noisy {noisy_mean:.{digits}f}){unit}")
