@@ -75,7 +75,7 @@ class Explanation:
     def plot(self, clip: int = 0, axes: "Axes | None" = None) -> "Figure":
         """Draw a clip's knowledge gap over frames and bins, the paler the less a patch counts.
 
-        Patches whose gate is closed are hatched; a line is at the crossover.
+        Patches whose gate is closed are gray; a line is at the crossover.
 
         axes: where to draw; None makes a figure. Returns the figure; it is shown in a notebook, or written by
         `savefig`. Raises UserError where matplotlib is missing.
@@ -95,7 +95,8 @@ class Explanation:
         pale.set_alpha(0.8 * (1 - weight))  # type: ignore[arg-type]
         if self.gate is not None:
             closed = (self.gate == 0).gather(1, self.patch_ids)[clip].cpu().numpy()
-            axes.pcolor(np.ma.masked_where(~closed, gap), hatch="////", alpha=0, rasterized=True)
+            gray = axes.pcolormesh(np.zeros_like(gap), cmap="gray", vmin=0, vmax=1, rasterized=True)
+            gray.set_alpha(0.4 * closed)  # type: ignore[arg-type]
         if self.crossover is not None:
             axes.step(
                 range(gap.shape[1]), self.crossover[clip].cpu() + 1, where="post", color="black", lw=0.8

@@ -2,7 +2,9 @@
 
 import io
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -66,9 +68,15 @@ def test_a_gate_is_drawn() -> None:
     _, veil, closed = seen.plot(clip=1).axes[0].collections
     weight = seen.weight_per_bin[1].double()
     torch.testing.assert_close(torch.tensor(veil.get_alpha()), 0.8 * (1 - weight))
-    hatched = ~torch.from_numpy(closed.get_array().mask).reshape(weight.shape)
-    assert torch.equal(hatched, (seen.gate == 0).gather(1, seen.patch_ids)[1])
-    seen.plot().savefig(io.StringIO(), format="svg")
+    gray = torch.from_numpy(closed.get_alpha()) > 0
+    assert torch.equal(gray, (seen.gate == 0).gather(1, seen.patch_ids)[1])
+
+    def pixels(seen: Explanation) -> np.ndarray:
+        seen.plot(clip=1).savefig(image := io.BytesIO(), format="rgba")
+        return np.frombuffer(image.getvalue(), np.uint8)
+
+    nearly = replace(seen, gate=seen.gate.clamp(min=1e-6))  # as pale, and none closed
+    assert (pixels(seen) != pixels(nearly)).mean() > 0.05
 
 
 def test_without_bands_there_is_no_word_of_a_crossover() -> None:
