@@ -21,6 +21,14 @@ def enhance(
             show_default="the ready-made fastenhancer-t",
         ),
     ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DB",
+            help="By how much noise may be lowered at most; 0 changes nothing.",
+            show_default="no limit",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     raw_level: RawLevel = False,
     trust_code: TrustCode = False,
@@ -39,8 +47,9 @@ def enhance(
 
         opened = open_onnx(model)
     enhance_files(
-        model, inputs, output, device=device, correct_level=not raw_level, overwrite=overwrite, opened=opened
-    )
+        model, inputs, output, device=device, correct_level=not raw_level, overwrite=overwrite,
+        opened=opened, strength_db=strength,
+    )  # fmt: skip
 
 
 def check(

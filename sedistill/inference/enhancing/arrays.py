@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sedistill.audio.resampling import BLOCK_FRAMES, resampled
 from sedistill.common.errors import UserError
 from sedistill.inference.enhancing.chunks import Block, in_chunks, of_length
+from sedistill.inference.enhancing.strength import Mixture, remaining_share
 from sedistill.models.eval_mode import in_eval_mode
 from sedistill.models.saving import load_model
 
@@ -36,6 +37,7 @@ def enhance(
     sample_rate: int,
     correct_level: bool = True,
     chunk_seconds: float | None = CHUNK_SECONDS,
+    strength_db: float | None = None,
 ) -> Waveform:
     """Remove the noise from a waveform with a network or a saved model.
 
@@ -48,6 +50,8 @@ def enhance(
         correct_level: multiply by the model's `output_gain`, its measured factor onto clean speech.
         chunk_seconds: longer input is enhanced in chunks of this length that overlap by 1 s, so memory
             does not grow with it; None takes the whole input at once.
+        strength_db: by how much noise may be lowered at most: a noisy + (1 - a) enhanced, a = 10^(-dB/20).
+            0 is the input, bit for bit; None sets no limit.
 
     Returns the enhanced waveform: same kind, type, shape, rate and alignment. A network given by the caller
     runs where its weights are, in eval mode, and is left in the mode it was in.
@@ -62,13 +66,15 @@ def enhance(
     samples = _as_frames(waveform)
     stream = enhanced(
         network, _blocks_of(samples), sample_rate, samples.shape[1], len(samples),
-        correct_level, chunk_seconds,
+        correct_level, chunk_seconds, strength_db=strength_db,
     )  # fmt: skip
     result = np.empty_like(samples)
     done = 0
     for block in stream:
         result[done : done + len(block)] = block
         done += len(block)
+    if strength_db == 0:  # samples may have more bits than a network hears
+        return waveform.copy() if isinstance(waveform, np.ndarray) else waveform.detach().clone()
     return _as_given(result, waveform)
 
 
@@ -81,6 +87,7 @@ def enhanced(
     correct_level: bool = True,
     chunk_seconds: float | None = CHUNK_SECONDS,
     name: str = WAVEFORM,
+    strength_db: float | None = None,
 ) -> Iterator[Block]:
     """Enhance a stream of blocks (frames, channels) that has `frames` frames in all; yields as many.
 
@@ -96,10 +103,11 @@ def enhanced(
     chunk = None if chunk_seconds is None else max(round(chunk_seconds * model_rate), 2)
     overlap = min(round(OVERLAP_SECONDS * model_rate), (chunk or 0) // 2)
 
-    at_model_rate = resampled(blocks, sample_rate, model_rate, exact_length=False)
+    mixture = Mixture(remaining_share(strength_db, correct_level))
+    at_model_rate = resampled(mixture.hearing(blocks), sample_rate, model_rate, exact_length=False)
     clean = in_chunks(at_model_rate, lambda piece: _apply(network, piece, gain, name), chunk, overlap)
     back = resampled(clean, model_rate, sample_rate, exact_length=False)
-    yield from of_length(back, channels, frames)
+    yield from map(mixture.mixed, of_length(back, channels, frames))
 
 
 def rate_of(network: nn.Module) -> int:

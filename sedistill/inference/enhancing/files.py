@@ -1,5 +1,6 @@
 """Enhance files and folders of them: what goes in comes out, with the noise gone and nothing else changed."""
 
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from sedistill.common.devices import choose_device, keeping_torch_state, limit_t
 from sedistill.common.errors import UserError
 from sedistill.common.progress import ProgressBar
 from sedistill.common.reading import require_folder
-from sedistill.common.writing import refuse_existing, refuse_impossible, refuse_inside
+from sedistill.common.writing import atomic_path, refuse_existing, refuse_impossible, refuse_inside
 from sedistill.inference.enhancing.arrays import (
     UnusableSamples,
     enhanced,
@@ -31,6 +32,7 @@ from sedistill.inference.enhancing.arrays import (
     refuse_not_finite,
 )
 from sedistill.inference.enhancing.chunks import Block
+from sedistill.inference.enhancing.strength import remaining_share
 from sedistill.models.catalogue import read_catalogue
 from sedistill.models.ready_made import is_ready_made, ready_made_names, saved_folder
 from sedistill.models.saving import CARD, load_model
@@ -56,6 +58,7 @@ def enhance_files(
     correct_level: bool = True,
     overwrite: bool = False,
     opened: nn.Module | None = None,
+    strength_db: float | None = None,
 ) -> list[Path]:
     """Enhance audio files, and all audio files in folders, with a saved model.
 
@@ -71,12 +74,15 @@ def enhance_files(
         correct_level: multiply by the model's measured factor onto clean speech.
         overwrite: replace files that are there already.
         opened: the network in `model`, where that is none of the above, such as an exported file.
+        strength_db: by how much noise may be lowered at most, as in `sedistill.enhance`; at 0 a file is
+            copied, unless another format is asked for.
 
     Returns the files written, and prints what was done, and of every other file in the folders why it is none
     to enhance. A file that cannot be read, or has NaN in it, is
     reported and left out, and at the end UserError says so. Raises UserError at once, before anything is
     written, for a missing input, an output that exists or is the input, and a folder that is no saved model.
     """
+    remaining_share(strength_db, correct_level)
     refuse_impossible(Path(output))
     refuse_inside(Path(output), [saved_folder(model)], replaced=False)
     refuse_models_among([Path(path) for path in inputs])
@@ -92,11 +98,12 @@ def enhance_files(
         seconds = SecondsCounter(bar)
         for job, info in infos.items():
             try:
-                notes.add(job, info, enhance_file(network, job, info, correct_level, seconds, overwrite))
+                clipped = enhance_file(network, job, info, correct_level, seconds, overwrite, strength_db)
+                notes.add(job, info, clipped)
             except AudioFileError as error:
                 failures.add(error)
     if notes.files:
-        print(notes.text(network, Path(model), Path(output), correct_level))
+        print(notes.text(network, Path(model), Path(output), correct_level, strength_db))
     for line in told(unread):
         print(line)
     failures.raise_if_any()
@@ -220,20 +227,35 @@ def enhance_file(
     correct_level: bool,
     seconds: SecondsCounter,
     overwrite: bool,
+    strength_db: float | None = None,
 ) -> int:
     """Enhance one file as a stream; returns how many samples beyond full scale were limited to it."""
     noisy = _finite_blocks(job.source, info, seconds)
-    name = str(job.source)
-    clean = enhanced(
-        network, noisy, info.sample_rate, info.channels, info.frames, correct_level, name=name
-    )  # fmt: skip
     format_name, subtype = output_coding(job, info)
+    if strength_db == 0 and (format_name, subtype) == (info.format, info.subtype):
+        return _copied(job, noisy, overwrite)
+    clean = enhanced(
+        network, noisy, info.sample_rate, info.channels, info.frames, correct_level,
+        name=str(job.source), strength_db=strength_db,
+    )  # fmt: skip
     limited = _Limited(clean, subtype)
     try:
         write_blocks(job.target, limited, info.sample_rate, subtype, info.channels, format_name, overwrite)
     except UnusableSamples as error:
         raise AudioFileError(job.source, error.reason) from None
     return limited.clipped
+
+
+def _copied(job: Job, noisy: Iterator[Block], overwrite: bool) -> int:
+    """The file as it is: written anew it might lose bits. Unusable samples are told as ever."""
+    try:
+        for _ in noisy:
+            pass
+    except UnusableSamples as error:
+        raise AudioFileError(job.source, error.reason) from None
+    with atomic_path(job.target, overwrite) as temporary:
+        shutil.copyfile(job.source, temporary)
+    return 0
 
 
 class _Limited:
@@ -287,13 +309,17 @@ class Notes:
         if clipped:
             self.clipped[str(job.target)] = clipped
 
-    def text(self, network: nn.Module, model: Path, output: Path, correct_level: bool) -> str:
+    def text(
+        self, network: nn.Module, model: Path, output: Path, correct_level: bool, strength_db: float | None
+    ) -> str:
         files = "1 file" if self.files == 1 else f"{self.files} files"
         lines = [f"{files}, {self.seconds:.1f} s of audio, enhanced by {model} into {output}."]
         lines.append(level_text(network, correct_level))
+        if strength_db is not None:
+            lines.append(f"Noise was lowered by {strength_db:g} dB at most.")
         model_rate = rate_of(network)
         higher = sorted(rate for rate in self.rates if rate > model_rate)
-        if higher:
+        if higher and not remaining_share(strength_db):
             rates = ", ".join(f"{rate} Hz" for rate in higher)
             lines.append(
                 f"Of files at {rates} nothing above {model_rate // 2} Hz is kept: such is the model's rate."

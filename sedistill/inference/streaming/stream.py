@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sedistill.common.errors import UserError
 from sedistill.inference.enhancing.arrays import HIGHEST_RATE, LOWEST_RATE
+from sedistill.inference.enhancing.strength import Mixture, remaining_share
 from sedistill.inference.streaming.forms import Chunk, Form, as_given, samples_of
 from sedistill.inference.streaming.passing import Passing, Samples, passing
 from sedistill.inference.streaming.rates import QUALITIES, Rate, latency_seconds
@@ -42,6 +43,8 @@ class Stream:
             ones clean better, and wait longer.
         resampling: quality of soxr, "VHQ", "HQ", "MQ" or "LQ". At VHQ the output is that of
             `sedistill.enhance`; HQ waits half as long.
+        strength_db: by how much noise may be lowered at most, as in `sedistill.enhance`; 0 gives the input
+            back (in single precision), as late as ever.
 
     Attributes
         latency_ms: how long the enhanced form of a sample waits at most, the chunk's own length not counted.
@@ -59,6 +62,7 @@ class Stream:
         unusable: str = "given",
         window_seconds: float = 2.0,
         resampling: str = "VHQ",
+        strength_db: float | None = None,
     ) -> None:
         network = load_model(model) if isinstance(model, Path | str) else model
         self._network = folded(network)
@@ -72,6 +76,7 @@ class Stream:
         self.in_windows = network.step_samples is None
         probe = passing(self._network, 1, window_seconds)
         self.latency_ms = 1000 * latency_seconds(self.sample_rate, network.sample_rate, probe, resampling)
+        self._share = remaining_share(strength_db, correct_level)
         self._unusable = Unusable(self._keep)
         self._way: Way | None = None
         self._form: Form | None = None
@@ -110,14 +115,14 @@ class Stream:
                 "first, or open another Stream."
             )
         self._form = form
-        enhanced = self._finished(self._way.take(self._unusable.heard(samples)))
+        enhanced = self._finished(self._way, self._way.take(self._unusable.heard(samples)))
         return cast(Chunk, as_given(enhanced, form))
 
     def flush(self) -> NDArray | Tensor:
         """Return what is still to come, in the form of the last chunk, and begin anew with the next."""
         if self._way is None or self._form is None:
             return np.zeros(0, np.float32)
-        rest = as_given(self._finished(self._way.finish()), self._form)
+        rest = as_given(self._finished(self._way, self._way.finish()), self._form)
         self._way = self._form = None
         return rest
 
@@ -128,23 +133,26 @@ class Stream:
             passing(self._network, channels, self._window_seconds),
             Rate(own, rate, channels, self._resampling),
             channels,
+            Mixture(self._share),
         )
 
-    def _finished(self, enhanced: Samples) -> Samples:
+    def _finished(self, way: "Way", enhanced: Samples) -> Samples:
         if not np.isfinite(enhanced).all():
             raise UserError("the model gave NaN: some of its weights are NaN or infinite; take another one.")
-        return self._unusable.filled(enhanced * self._gain)
+        return self._unusable.filled(way.mixture.mixed((enhanced * self._gain).T).T)
 
 
 class Way:
     """There to the network's rate, through it, and back: as many samples out as in, once it is finished."""
 
-    def __init__(self, there: Rate, network: Passing, back: Rate, channels: int) -> None:
+    def __init__(self, there: Rate, network: Passing, back: Rate, channels: int, mixture: Mixture) -> None:
         self.there, self.network, self.back, self.channels = there, network, back, channels
+        self.mixture = mixture
         self.missing = 0
 
     def take(self, samples: Samples) -> Samples:
         self.missing += samples.shape[1]
+        self.mixture.heard(samples.T)
         return self._given(self.back.take(self.network.take(self.there.take(samples))))
 
     def finish(self) -> Samples:

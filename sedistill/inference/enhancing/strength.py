@@ -1,0 +1,61 @@
+"""How much noise may be taken away at most: the enhanced signal mixed with the noisy one it was made of."""
+
+from collections.abc import Iterable, Iterator
+from numbers import Real
+
+import numpy as np
+
+from sedistill.common.errors import UserError
+from sedistill.inference.enhancing.chunks import Block
+
+STRENGTH_WITHOUT_LEVEL = (
+    "a strength mixes the enhanced signal with the noisy one, which needs both at one level and sign; "
+    "leave the level correction on."
+)
+
+
+def remaining_share(strength_db: float | None, correct_level: bool = True) -> float:
+    """a = 10^(-strength_db / 20), what is left of the noise; 0 for None, which is no limit.
+
+    Raises UserError for what is no number of dB from 0 up, and for a limit without level correction.
+
+    >>> remaining_share(20)
+    0.1
+    """
+    if strength_db is None:
+        return 0.0
+    if not isinstance(strength_db, Real) or isinstance(strength_db, bool) or not strength_db >= 0:
+        raise UserError(f"strength_db = {strength_db}: give dB from 0 up, by which noise may be lowered.")
+    if not correct_level:
+        raise UserError(STRENGTH_WITHOUT_LEVEL)
+    return float(10 ** (-float(strength_db) / 20))
+
+
+class Mixture:
+    """Enhanced blocks (frames, channels) mixed with the noisy ones that came some time before.
+
+    output = a noisy + (1 - a) enhanced: where the network leaves the speech as it was and takes all noise
+    away, the noise is lowered by exactly the strength and the speech is untouched. What is kept is as long
+    as the network's delay.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share = np.float32(share)
+        self._noisy: list[Block] = []
+
+    def heard(self, noisy: Block) -> Block:
+        """The same block, remembered."""
+        if self.share:
+            self._noisy.append(noisy)
+        return noisy
+
+    def hearing(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        return map(self.heard, blocks)
+
+    def mixed(self, enhanced: Block) -> Block:
+        """The next enhanced samples with as many of the noisy ones."""
+        if not self.share or not len(enhanced):
+            return enhanced
+        waiting = np.concatenate(self._noisy)
+        noisy, self._noisy = waiting[: len(enhanced)], [waiting[len(enhanced) :]]
+        return noisy if self.share == 1 else self.share * noisy + (1 - self.share) * enhanced
