@@ -23,7 +23,7 @@ from results_csv import RESULTS, write_results
 
 from sedistill.audio.files import write
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.evaluation.evaluate import NOISY_SYSTEM, System, score_set, systems_of
+from sedistill.evaluation.command import NOISY_SYSTEM, System, score_set, systems_of
 from sedistill.evaluation.metrics import DEFAULT_METRICS, metrics_named
 from sedistill.models.presets import build_model
 

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from results_csv import RESULTS, write_results
 
 from sedistill.inference.exporting import export, open_onnx
-from sedistill.inference.exporting.check_clip import check_clip
 from sedistill.inference.exporting.running import OnnxSteps
+from sedistill.inference.exporting.verification_clip import check_clip
 from sedistill.inference.streaming import Stream
 from sedistill.models.presets import build_model
 from sedistill.models.ready_made import ready_made_names

@@ -16,7 +16,7 @@ from sedistill.audio import levels
 from sedistill.audio.combine import mix_at_snr
 from sedistill.common.report.figures import standing_alone
 from sedistill.common.report.side_by_side import ClipPanel, side_by_side_svg
-from sedistill.workflows.demo.noise import noise
+from sedistill.workflows.demo.noises import noise
 from sedistill.workflows.demo.speech import Utterance, speak
 
 RATE, SNR_DB = 16_000, 5.0

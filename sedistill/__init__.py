@@ -59,11 +59,11 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.distill.waveform import SISNRTarget as SISNRTarget
     from sedistill.distill.waveform import WaveformL1 as WaveformL1
     from sedistill.distill.waveform import WaveformL2 as WaveformL2
+    from sedistill.evaluation.command import evaluate as evaluate
     from sedistill.evaluation.comparing.command import compare as compare
-    from sedistill.evaluation.evaluate import evaluate as evaluate
     from sedistill.evaluation.scores import load_scores as load_scores
     from sedistill.inference.enhancing.arrays import enhance as enhance
-    from sedistill.inference.enhancing.files import enhance_files as enhance_files
+    from sedistill.inference.enhancing.file_jobs import enhance_files as enhance_files
     from sedistill.inference.streaming.stream import Stream as Stream
     from sedistill.models.base import SpeechEnhancer as SpeechEnhancer
     from sedistill.models.presets import build_model as build_model
@@ -73,7 +73,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.teachers.source import Teacher as Teacher
     from sedistill.teachers.source import TeacherSource as TeacherSource
     from sedistill.training.run import train as train
-    from sedistill.workflows.distilling.distil import distil as distil
+    from sedistill.workflows.distilling.command import distil as distil
 
 __version__ = "0.1.0"
 
@@ -117,12 +117,12 @@ _HOMES = {
     "MixingSettings": "data.mixing",
     "train": "training.run",
     "enhance": "inference.enhancing.arrays",
-    "enhance_files": "inference.enhancing.files",
+    "enhance_files": "inference.enhancing.file_jobs",
     "Stream": "inference.streaming.stream",
-    "evaluate": "evaluation.evaluate",
+    "evaluate": "evaluation.command",
     "load_scores": "evaluation.scores",
     "compare": "evaluation.comparing.command",
-    "distil": "workflows.distilling.distil",
+    "distil": "workflows.distilling.command",
 }
 """Public name -> its module."""
 

@@ -91,3 +91,16 @@ def test_the_check_can_fail(tmp_path: Path) -> None:
     file = tmp_path / "x.py"
     file.write_text("def f():\n    from sedistill.training.loop import Loop\n    import sedistill.cli\n")
     assert list(imports(file)) == ["training", "cli"]
+
+
+SHARED_NAMES = {"__init__", "command", "report_text", "csv_rows"}
+"""A room's command, its text for people and its rows for programs are the same thing in every room."""
+
+
+def test_names_stand_for_one_thing() -> None:
+    places: dict[str, list[Path]] = {}
+    for path in ROOT.rglob("*.py"):
+        places.setdefault(path.stem, []).append(path)
+        defined = {getattr(node, "name", None) for node in ast.parse(path.read_text(encoding="utf-8")).body}
+        assert path.stem not in defined, f"{path} is a module and what it defines"
+    assert not {name: files for name, files in places.items() if len(files) > 1 and name not in SHARED_NAMES}

@@ -60,7 +60,7 @@ print([name for name in {HEAVY} if name in sys.modules])
 
 @pytest.mark.parametrize("text", ["si_sdr,stoi", "si_sdr, stoi", " si_sdr ,stoi,", "\tsi_sdr,\nstoi"])
 def test_spaces_around_commas_do_not_matter(text: str) -> None:
-    from sedistill.cli.options import listed
+    from sedistill.cli.shared_options import listed
 
     assert listed("--metrics", text) == ["si_sdr", "stoi"]
     assert listed("--metrics", None) is None

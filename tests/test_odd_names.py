@@ -15,8 +15,8 @@ from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
 from sedistill.data.preparation import prepare
+from sedistill.evaluation.command import evaluate_models
 from sedistill.evaluation.comparing import compare
-from sedistill.evaluation.evaluate import evaluate_models
 from sedistill.evaluation.scores import load_scores
 from sedistill.inference.enhancing import enhance_files
 from sedistill.models.presets import build_model

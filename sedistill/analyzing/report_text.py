@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sedistill.analyzing.categories import CATEGORIES
-from sedistill.analyzing.figures import (
+from sedistill.analyzing.gaps import KEEP, Gap, distilled_shares, mean_over_bins, over_bins, stft_of
+from sedistill.analyzing.patch_figures import (
     CategoryCurve,
     CategoryCurves,
     CategoryMap,
@@ -15,7 +16,6 @@ from sedistill.analyzing.figures import (
     share_map_svg,
     share_text,
 )
-from sedistill.analyzing.gaps import KEEP, Gap, distilled_shares, mean_over_bins, over_bins, stft_of
 from sedistill.analyzing.trends import RunTrends
 from sedistill.common.report.document import Document, Figure, Section, TextTable
 from sedistill.common.report.figures import GapPanel, gap_svg

@@ -4,7 +4,7 @@ import os
 
 from sedistill.cli import data, judging, papers, shipping, training, using
 from sedistill.cli.ending import ends_in_words, flush_output
-from sedistill.cli.options import app
+from sedistill.cli.shared_options import app
 from sedistill.common.console import prepare_streams
 
 __all__ = ["app", "main"]

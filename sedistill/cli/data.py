@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sedistill.cli.options import Align, Output, Overwrite, TrustPairs, Workers, listed
+from sedistill.cli.shared_options import Align, Output, Overwrite, TrustPairs, Workers, listed
 
 
 def prepare(

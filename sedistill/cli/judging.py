@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from sedistill.cli.options import Align, Output, Overwrite, RawLevel, TrustCode, TrustPairs, Workers, listed
+from sedistill.cli.shared_options import (
+    Align,
+    Output,
+    Overwrite,
+    RawLevel,
+    TrustCode,
+    TrustPairs,
+    Workers,
+    listed,
+)
 
 
 def evaluate(
@@ -37,7 +46,7 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """Score saved models (and the noisy input) on sets of noisy/clean pairs."""
-    from sedistill.evaluation.evaluate import evaluate_models
+    from sedistill.evaluation.command import evaluate_models
 
     evaluate_models(
         models, on, output, metrics=listed("--metrics", metrics) or (), workers=workers,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sedistill.cli.options import TrustCode
+from sedistill.cli.shared_options import TrustCode
 from sedistill.common.errors import UserError
 
 

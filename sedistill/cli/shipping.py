@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from sedistill.cli.options import Overwrite, RawLevel
+from sedistill.cli.shared_options import Overwrite, RawLevel
 
 
 class Form(str, Enum):
-    """As in `sedistill.inference.exporting.export`."""
+    """As in `sedistill.inference.exporting.command`."""
 
     stream = "stream"
     spectrum = "spectrum"
@@ -33,7 +33,7 @@ def export(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a network as ONNX, compared with PyTorch in onnxruntime before the file appears."""
-    from sedistill.inference.exporting.export import export as write
+    from sedistill.inference.exporting.command import export as write
 
     findings = write(model, output, form.value, opset, not raw_level, overwrite)
     typer.echo(f"{output}: {findings.text()}")

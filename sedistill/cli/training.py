@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sedistill.cli.options import Output, TrustCode
+from sedistill.cli.shared_options import Output, TrustCode
 from sedistill.common.errors import UserError
 
 
@@ -93,7 +93,7 @@ def distil(
     with them and once without, measures both, and writes student/, report.html, and the same by hand:
     recipes/ and commands.sh. The same line again goes on after an interruption.
     """
-    from sedistill.workflows.distilling.distil import distil as run
+    from sedistill.workflows.distilling.command import distil as run
 
     run(
         output, clean=clean, noise=noise, noisy=noisy, start=start, teacher=teacher, student=student,

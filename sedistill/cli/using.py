@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sedistill.cli.options import Overwrite, RawLevel, TrustCode
+from sedistill.cli.shared_options import Overwrite, RawLevel, TrustCode
 
 
 def enhance(

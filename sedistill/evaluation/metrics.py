@@ -25,7 +25,7 @@ from sedistill.common.errors import UserError, nearest
 from sedistill.evaluation import composite
 from sedistill.evaluation.checks import MetricUndefined, checked, checked_pair, finite, optional
 from sedistill.evaluation.composite import frame_distances, peaks_matched_segmental_snr
-from sedistill.evaluation.dnsmos import dnsmos
+from sedistill.evaluation.dnsmos_scores import dnsmos
 from sedistill.evaluation.pesq_mos import pesq_nb, pesq_nb_rate, pesq_wb
 
 SI_SDR_ROUNDING = 1e-28

@@ -16,7 +16,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.integrity import facts_checksum, file_hash
 from sedistill.common.reading import require_file
 from sedistill.teachers.foreign import ForeignTeacher, Wave
-from sedistill.teachers.settings import BUNDLED, TeacherFrom
+from sedistill.teachers.teacher_settings import BUNDLED, TeacherFrom
 
 SAMPLE_RATE = 48_000
 LEAD_IN = SAMPLE_RATE // 2

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import facts_checksum, file_hash
 from sedistill.teachers.foreign import ForeignTeacher, Wave
-from sedistill.teachers.settings import StftSettings, TeacherFrom
+from sedistill.teachers.teacher_settings import StftSettings, TeacherFrom
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from sedistill.teachers.foreign import ForeignTeacher, InStep
 from sedistill.teachers.measuring import measured
 from sedistill.teachers.packaged import is_packaged, packaged_teacher
 from sedistill.teachers.saved import SavedTeacher
-from sedistill.teachers.settings import BUNDLED, TeacherFrom, teacher_from
 from sedistill.teachers.source import TeacherSource
+from sedistill.teachers.teacher_settings import BUNDLED, TeacherFrom, teacher_from
 
 DEEPFILTERNET = "deepfilternet"
 
@@ -77,7 +77,7 @@ def open_foreign(settings: TeacherFrom) -> ForeignTeacher:
         from sedistill.teachers.onnx_graph import OnnxTeacher
 
         return OnnxTeacher(settings)
-    from sedistill.teachers.files import Command, Folder
+    from sedistill.teachers.file_teachers import Command, Folder
     from sedistill.teachers.torch_programs import PythonFunction, TorchProgram
 
     kinds: dict[str, type[Command | Folder | PythonFunction | TorchProgram]] = {

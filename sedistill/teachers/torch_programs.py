@@ -13,7 +13,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.extensions import find_part, package_of
 from sedistill.common.integrity import facts_checksum, file_hash
 from sedistill.teachers.foreign import ForeignTeacher, Wave
-from sedistill.teachers.settings import TeacherFrom
+from sedistill.teachers.teacher_settings import TeacherFrom
 
 
 class TorchProgram(ForeignTeacher):

@@ -13,7 +13,7 @@ from sedistill.common.errors import UserError
 from sedistill.data.batches import FixedDataset, fixed_loader, train_loader
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.workers import Batches
-from sedistill.evaluation.evaluate import worker_count
+from sedistill.evaluation.command import worker_count
 from sedistill.models.eval_mode import evaluating
 from sedistill.teachers.cached import CachedOutputsDataset, NoPlaceError, OutputCache
 from sedistill.teachers.source import CachedOutputs

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sedistill.common.errors import UserError
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.workers import Batches
-from sedistill.evaluation.evaluate import NOISY_SYSTEM, System, in_parallel, score_clip
+from sedistill.evaluation.command import NOISY_SYSTEM, System, in_parallel, score_clip
 from sedistill.evaluation.metric_process import ScoringProcess
 from sedistill.evaluation.metrics import metrics_named
 from sedistill.evaluation.scores import ClipScore

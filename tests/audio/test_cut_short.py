@@ -9,7 +9,7 @@ import soundfile as sf
 from sedistill.audio.files import AudioFileError, probe, read
 from sedistill.common.errors import UserError
 from sedistill.data.preparation import prepare
-from sedistill.inference.enhancing.files import enhance_files
+from sedistill.inference.enhancing.file_jobs import enhance_files
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 

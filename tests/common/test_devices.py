@@ -8,7 +8,7 @@ import torch
 
 from sedistill.common import devices, parallel
 from sedistill.common.devices import hardware, limit_threads, usable_cores
-from sedistill.evaluation.evaluate import worker_count
+from sedistill.evaluation.command import worker_count
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.pair_alignment import check_all, check_some
 from sedistill.data.preparation import prepare
-from sedistill.evaluation.evaluate import evaluate_models
+from sedistill.evaluation.command import evaluate_models
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.training.run import train

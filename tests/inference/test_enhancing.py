@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from sedistill.audio.files import probe, read
 from sedistill.common.errors import UserError
-from sedistill.inference.enhancing import arrays, enhance, enhance_files, files
+from sedistill.inference.enhancing import arrays, enhance, enhance_files
+from sedistill.inference.enhancing import file_jobs as files
 from sedistill.inference.enhancing.chunks import in_chunks, of_length
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model

@@ -111,7 +111,7 @@ def clips() -> list[tuple[np.ndarray, np.ndarray]]:
     pytest.importorskip("espeakng_loader")
     from sedistill.audio import levels
     from sedistill.audio.combine import mix_at_snr
-    from sedistill.workflows.demo.noise import noise
+    from sedistill.workflows.demo.noises import noise
     from sedistill.workflows.demo.speech import Utterance, speak
 
     sentence = "We counted forty geese on the frozen lake this morning."

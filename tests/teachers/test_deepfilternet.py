@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from sedistill.common.errors import UserError
-from sedistill.evaluation.evaluate import evaluate
+from sedistill.evaluation.command import evaluate
 from sedistill.teachers.deepfilternet import DeepFilterNet
 from sedistill.teachers.opening import open_teacher, settings_of
-from sedistill.teachers.settings import TeacherFrom
+from sedistill.teachers.teacher_settings import TeacherFrom
 
 BY_HAND = 2.970
 """Its library in a loop of its own: one state, mirrored lead-in, soxr, 30 ms cut off (without the

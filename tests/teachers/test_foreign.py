@@ -21,8 +21,8 @@ from sedistill.teachers.cached import CachedOutputs, OutputCache
 from sedistill.teachers.foreign import ForeignTeacher, InStep, Wave
 from sedistill.teachers.measuring import Measured, agreed_delay, measure, measured
 from sedistill.teachers.opening import measure_on, open_teacher
-from sedistill.teachers.settings import TeacherFrom
 from sedistill.teachers.source import TeacherSource
+from sedistill.teachers.teacher_settings import TeacherFrom
 from sedistill.training.recipe.objectives import AnyObjective
 from sedistill.training.tasks import Task
 

@@ -12,7 +12,7 @@ import torch
 
 from sedistill.common.errors import UserError
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.evaluation.evaluate import evaluate
+from sedistill.evaluation.command import evaluate
 from sedistill.models.presets import build_model
 from sedistill.models.saving import read_card
 from sedistill.training.run import train

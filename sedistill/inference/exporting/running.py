@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sedistill.common.errors import UserError
 from sedistill.common.reading import require_file
-from sedistill.inference.exporting.facts import FORM, SLOT_STATES, read
+from sedistill.inference.exporting.metadata import FORM, SLOT_STATES, read
 from sedistill.inference.exporting.packages import package
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.frames import FrameEnhancer

@@ -13,8 +13,8 @@ from sedistill.audio.resampling import resample
 from sedistill.common.errors import UserError
 from sedistill.evaluation.checks import MetricUndefined
 from sedistill.evaluation.metrics import METRICS
-from sedistill.inference.exporting.check_clip import check_clip
 from sedistill.inference.exporting.running import open_onnx
+from sedistill.inference.exporting.verification_clip import check_clip
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.eval_mode import evaluating
 from sedistill.models.frames import FrameEnhancer

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sedistill.inference.streaming.passing import Samples
+from sedistill.inference.streaming.pass_through import Samples
 
 Chunk = TypeVar("Chunk", NDArray, Tensor)
 MOST_CHANNELS = 64

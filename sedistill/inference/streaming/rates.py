@@ -3,7 +3,7 @@
 import numpy as np
 import soxr
 
-from sedistill.inference.streaming.passing import Passing, Samples
+from sedistill.inference.streaming.pass_through import Passing, Samples
 
 QUALITIES = ("VHQ", "HQ", "MQ", "LQ")
 

@@ -11,7 +11,7 @@ from sedistill.common.errors import UserError
 from sedistill.inference.enhancing.arrays import HIGHEST_RATE, LOWEST_RATE
 from sedistill.inference.enhancing.strength import Mixture, remaining_share
 from sedistill.inference.streaming.forms import Chunk, Form, as_given, samples_of
-from sedistill.inference.streaming.passing import Passing, Samples, passing
+from sedistill.inference.streaming.pass_through import Passing, Samples, passing
 from sedistill.inference.streaming.rates import QUALITIES, Rate, latency_seconds
 from sedistill.inference.streaming.unusable import Unusable
 from sedistill.models.base import SpeechEnhancer

@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 
 from sedistill.inference.enhancing.arrays import LOUDEST
-from sedistill.inference.streaming.passing import Samples
+from sedistill.inference.streaming.pass_through import Samples
 
 
 class Unusable:

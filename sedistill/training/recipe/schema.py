@@ -10,7 +10,7 @@ from sedistill.common.paths import Name, UserPath, written_out
 from sedistill.common.settings import Count, Settings
 from sedistill.data.mixing import MixingSettings
 from sedistill.evaluation.metrics import METRICS
-from sedistill.teachers.settings import TeacherFrom
+from sedistill.teachers.teacher_settings import TeacherFrom
 from sedistill.training.enhancement_losses import enhancement_loss
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.patch_record.record_settings import PatchRecordSettings

@@ -30,7 +30,7 @@ from sedistill.models.ready_made import PREFIX, is_ready_made, saved_folder
 from sedistill.models.saving import CARD, model_hash, read_card
 from sedistill.teachers.opening import open_foreign, settings_of
 from sedistill.teachers.packaged import is_packaged, packaged_teacher
-from sedistill.teachers.settings import TeacherFrom
+from sedistill.teachers.teacher_settings import TeacherFrom
 from sedistill.training.recipe.schema import Recipe
 
 FACTS, FILES = "identity.yaml", "identity.csv"

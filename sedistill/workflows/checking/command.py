@@ -6,7 +6,7 @@ from pathlib import Path
 from sedistill.common.errors import UserError
 from sedistill.common.interruption import safe_moment
 from sedistill.common.reading import shown
-from sedistill.workflows.checking.data import check_corpus, check_set
+from sedistill.workflows.checking.data_checks import check_corpus, check_set
 from sedistill.workflows.checking.trained import (
     check_checkpoint,
     check_comparison,

@@ -18,8 +18,8 @@ from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.logs import read_metrics
 from sedistill.training.run_summary import clip_text
 from sedistill.training.tasks import level_gain
-from sedistill.workflows.demo.folder import SEED, SETS, SNR_DB, STUDENTS, TEACHER, Demo
-from sedistill.workflows.demo.verdict import verdict
+from sedistill.workflows.demo.conclusion import verdict
+from sedistill.workflows.demo.demo_folder import SEED, SETS, SNR_DB, STUDENTS, TEACHER, Demo
 
 NAMES: dict[Role, str] = {"alone": "student alone", "distilled": "distilled student", "teacher": "teacher"}
 HINTS = {

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from sedistill.common.errors import UserError
-from sedistill.workflows.demo.folder import METRICS, RECIPES, SEED, SETS, SNR_DB, Demo
+from sedistill.workflows.demo.demo_folder import METRICS, RECIPES, SEED, SETS, SNR_DB, Demo
 
 
 def make_demo(output: Path | str = "demo", overwrite: bool = False) -> Path:
@@ -41,7 +41,7 @@ def require_packages() -> None:
 
 def make_corpus(demo: Demo) -> None:
     from sedistill.data.preparation import prepare
-    from sedistill.workflows.demo.corpus import make_demo_corpus
+    from sedistill.workflows.demo.demo_corpus import make_demo_corpus
 
     recordings, corpus = demo.place("recordings"), demo.place("corpus")
     with demo.station("Speech and noise, made on the spot"):
@@ -84,7 +84,7 @@ def train_networks(demo: Demo) -> None:
 
 def evaluate(demo: Demo) -> None:
     from sedistill.data.fixed_sets import FixedSet
-    from sedistill.evaluation.evaluate import evaluate_models, is_current
+    from sedistill.evaluation.command import evaluate_models, is_current
     from sedistill.evaluation.scores import load_scores
 
     with demo.station("All of them on mixtures they never met"):

@@ -8,7 +8,6 @@ from sedistill.common.devices import choose_device, usable_cores
 from sedistill.common.reading import shown
 from sedistill.teachers.opening import open_teacher
 from sedistill.workflows.distilling import stages
-from sedistill.workflows.distilling.folder import Decided, ResultFolder
 from sedistill.workflows.distilling.listening import warn_of_other_sounds
 from sedistill.workflows.distilling.networks import Networks
 from sedistill.workflows.distilling.plan import PASSES, Task, make_plan, students
@@ -22,6 +21,7 @@ from sedistill.workflows.distilling.recipes import (
     teacher_recipe,
 )
 from sedistill.workflows.distilling.recordings import Recordings, look_through
+from sedistill.workflows.distilling.result_folder import Decided, ResultFolder
 from sedistill.workflows.distilling.speed import (
     Speeds,
     checking_seconds,

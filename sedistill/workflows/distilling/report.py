@@ -33,10 +33,10 @@ from sedistill.inference.enhancing import enhance
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.saving import load_model
 from sedistill.training.run_folder.logs import read_metrics
-from sedistill.workflows.distilling.folder import STUDENT, ResultFolder
+from sedistill.workflows.distilling.conclusions import NAMES, of_mixtures, verdicts
 from sedistill.workflows.distilling.recipes import DISTILLED, TEACHER
+from sedistill.workflows.distilling.result_folder import STUDENT, ResultFolder
 from sedistill.workflows.distilling.told import TITLES
-from sedistill.workflows.distilling.verdicts import NAMES, of_mixtures, verdicts
 
 ORDER: tuple[Role, ...] = ("noisy", "alone", "distilled", "teacher")
 HINTS = {

@@ -20,7 +20,7 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
-from sedistill.evaluation.evaluate import evaluate_models, is_current
+from sedistill.evaluation.command import evaluate_models, is_current
 from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.inference.enhancing import enhance_files
@@ -28,7 +28,9 @@ from sedistill.models.saving import CARD
 from sedistill.teachers.cached import OutputCache
 from sedistill.teachers.opening import open_teacher
 from sedistill.training.recipe.schema import Recipe
-from sedistill.workflows.distilling.folder import (
+from sedistill.workflows.distilling.plan import TEST_SECONDS, VALID_SECONDS
+from sedistill.workflows.distilling.recipes import CLIP_SECONDS, DISTILLED, SEED, recipe_text
+from sedistill.workflows.distilling.result_folder import (
     CHECKED,
     CORPUS,
     ENHANCED,
@@ -37,9 +39,7 @@ from sedistill.workflows.distilling.folder import (
     STUDENT,
     ResultFolder,
 )
-from sedistill.workflows.distilling.plan import TEST_SECONDS, VALID_SECONDS
-from sedistill.workflows.distilling.progress import Watched
-from sedistill.workflows.distilling.recipes import CLIP_SECONDS, DISTILLED, SEED, recipe_text
+from sedistill.workflows.distilling.watched_trainings import Watched
 from sedistill.workflows.jobs import Run, train_command
 
 SPLIT_SECONDS = {"train": CLIP_SECONDS, "valid": VALID_SECONDS, "test": TEST_SECONDS}

@@ -5,8 +5,7 @@ import math
 from sedistill.common.devices import usable_cores
 from sedistill.common.paths import as_is
 from sedistill.workflows.distilling import stages
-from sedistill.workflows.distilling.commands import write_commands
-from sedistill.workflows.distilling.folder import RECIPES, Decided, ResultFolder
+from sedistill.workflows.distilling.by_hand import write_commands
 from sedistill.workflows.distilling.networks import Networks
 from sedistill.workflows.distilling.plan import (
     CHECK,
@@ -18,7 +17,6 @@ from sedistill.workflows.distilling.plan import (
     students,
     time_for_training,
 )
-from sedistill.workflows.distilling.progress import TooSlow
 from sedistill.workflows.distilling.recipes import (
     ALONE,
     DISTILLED,
@@ -27,6 +25,8 @@ from sedistill.workflows.distilling.recipes import (
     alone_recipe,
     student_recipe,
 )
+from sedistill.workflows.distilling.result_folder import RECIPES, Decided, ResultFolder
+from sedistill.workflows.distilling.watched_trainings import TooSlow
 from sedistill.workflows.jobs import Run
 
 MOST_SLOWER = 10.0

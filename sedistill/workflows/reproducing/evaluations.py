@@ -6,7 +6,7 @@ from pathlib import Path
 from sedistill.common.errors import UserError
 from sedistill.common.writing import atomic_folder
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.evaluation.evaluate import NOISY_SYSTEM, is_current, score_set, systems_of, worker_count
+from sedistill.evaluation.command import NOISY_SYSTEM, is_current, score_set, systems_of, worker_count
 from sedistill.evaluation.metrics import metrics_named
 from sedistill.evaluation.score_files import write_scores
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores

@@ -8,7 +8,7 @@ import numpy as np
 from sedistill.analyzing import analyze
 from sedistill.analyzing.categories import CATEGORIES
 from sedistill.analyzing.command import PAGE, THRESHOLD
-from sedistill.analyzing.figures import category_curves_svg
+from sedistill.analyzing.patch_figures import category_curves_svg
 from sedistill.analyzing.report_text import category_curves
 from sedistill.analyzing.trends import RunTrends, Sorting, read_runs
 from sedistill.common.report.document import Figure

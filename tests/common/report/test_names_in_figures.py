@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sedistill.analyzing.crossover_figure import CrossoverFigure, crossover_svg
-from sedistill.analyzing.figures import ShareMap, share_map_svg
+from sedistill.analyzing.patch_figures import ShareMap, share_map_svg
 from sedistill.common.reading import shown
 from sedistill.common.report.figures import Curve, CurveFigure, curves_svg
 from sedistill.common.report.ratios import RatioFigure, ratios_svg

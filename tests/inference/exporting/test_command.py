@@ -12,7 +12,7 @@ import soundfile
 
 import sedistill
 from sedistill.cli import shipping
-from sedistill.inference.exporting.export import Form
+from sedistill.inference.exporting.command import Form
 from sedistill.inference.exporting.verifying import Findings
 from tests.inference.exporting.conftest import network
 from tests.inference.exporting.test_export import noise

@@ -27,7 +27,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
-export_module = sys.modules["sedistill.inference.exporting.export"]  # of that name the function is seen first
+export_module = sys.modules["sedistill.inference.exporting.command"]  # the function hides it
 Exported = Callable[[str, str], Path]
 FILES = [
     ("two blocks", "stream"),

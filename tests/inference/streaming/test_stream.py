@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import sedistill
 from sedistill import Stream
 from sedistill.common.errors import UserError
-from sedistill.inference.streaming.passing import InSteps
+from sedistill.inference.streaming.pass_through import InSteps
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model

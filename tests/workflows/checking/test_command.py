@@ -13,7 +13,7 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
-from sedistill.evaluation.evaluate import evaluate_models
+from sedistill.evaluation.command import evaluate_models
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.teachers.cached import OutputCache

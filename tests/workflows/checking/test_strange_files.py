@@ -18,8 +18,8 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
+from sedistill.evaluation.command import evaluate_models
 from sedistill.evaluation.comparing import compare
-from sedistill.evaluation.evaluate import evaluate_models
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model, model_hash, save_model
 from sedistill.teachers.cached import OutputCache

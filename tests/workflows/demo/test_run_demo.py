@@ -10,7 +10,8 @@ import yaml
 from sedistill.common.errors import UserError
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
-from sedistill.workflows.demo import folder, report_data
+from sedistill.workflows.demo import demo_folder as folder
+from sedistill.workflows.demo import report_data
 from sedistill.workflows.demo import run_demo as demo
 
 TINY = {"class": "FastEnhancer", "channels": 4, "convolutions": 1, "blocks": 1, "units": 4, "bands": 4}

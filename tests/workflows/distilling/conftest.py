@@ -12,8 +12,8 @@ from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
 from sedistill.training.run import train
 from sedistill.workflows.distilling import deciding, plan, stages, student_training
-from sedistill.workflows.distilling.progress import Watched
 from sedistill.workflows.distilling.speed import Speeds
+from sedistill.workflows.distilling.watched_trainings import Watched
 from sedistill.workflows.jobs import Run
 from tests.data.sounds import speech_and_noise
 

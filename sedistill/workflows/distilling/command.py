@@ -16,7 +16,6 @@ from sedistill.evaluation.scores import SetScores
 from sedistill.workflows.distilling import stages
 from sedistill.workflows.distilling.asked import DEFAULT_STUDENT, DEFAULT_TEACHER, Asked
 from sedistill.workflows.distilling.deciding import decide, recipe_of_teacher
-from sedistill.workflows.distilling.folder import Decided, EarlierResult, ResultFolder
 from sedistill.workflows.distilling.networks import Networks, choose_networks
 from sedistill.workflows.distilling.plan import (
     CHECK,
@@ -33,6 +32,7 @@ from sedistill.workflows.distilling.recipes import (
     TEACHER,
 )  # fmt: skip
 from sedistill.workflows.distilling.report import write_report
+from sedistill.workflows.distilling.result_folder import Decided, EarlierResult, ResultFolder
 from sedistill.workflows.distilling.student_training import train_students
 from sedistill.workflows.distilling.told import Way
 

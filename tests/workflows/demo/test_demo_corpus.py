@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from sedistill.common.errors import UserError
-from sedistill.workflows.demo import noise as noises
-from sedistill.workflows.demo.corpus import NOISES, VOICES, DemoCorpus, make_demo_corpus
+from sedistill.workflows.demo import noises
+from sedistill.workflows.demo.demo_corpus import NOISES, VOICES, DemoCorpus, make_demo_corpus
 from sedistill.workflows.demo.speech import Utterance, speak
 
 RATE = 16_000

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 
 from sedistill.analyzing.categories import CATEGORIES
-from sedistill.analyzing.figures import (
+from sedistill.analyzing.patch_figures import (
     CATEGORY_COLOURS,
     CategoryCurve,
     CategoryCurves,

@@ -10,7 +10,7 @@ from sedistill.evaluation.comparing.comparison import Difference, compare_method
 from sedistill.evaluation.comparing.report_text import interval_text
 from sedistill.evaluation.metrics import METRICS as QUALITY
 from sedistill.training.run_folder.logs import read_metrics
-from sedistill.workflows.demo.folder import METRICS, STUDENTS, Demo
+from sedistill.workflows.demo.demo_folder import METRICS, STUDENTS, Demo
 
 
 def verdict(systems: Sequence[System], demo: Demo) -> list[str]:

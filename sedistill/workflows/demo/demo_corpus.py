@@ -17,7 +17,7 @@ from sedistill.audio.files import write
 from sedistill.audio.resampling import resample
 from sedistill.common.progress import ProgressBar
 from sedistill.common.writing import atomic_folder
-from sedistill.workflows.demo.noise import levelled, noise
+from sedistill.workflows.demo.noises import levelled, noise
 from sedistill.workflows.demo.speech import SAMPLE_RATE as SPEECH_RATE
 from sedistill.workflows.demo.speech import Utterance, require_espeak, speak
 

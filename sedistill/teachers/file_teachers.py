@@ -17,7 +17,7 @@ from sedistill.common.reading import require_folder
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.partners import find_partners
 from sedistill.teachers.foreign import ForeignTeacher, Wave
-from sedistill.teachers.settings import TeacherFrom
+from sedistill.teachers.teacher_settings import TeacherFrom
 
 
 class Command(ForeignTeacher):

@@ -15,8 +15,8 @@ import torch
 from sedistill.common.errors import UserError
 from sedistill.common.extensions import trusting_code
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.evaluation.evaluate import evaluate
-from sedistill.inference.exporting.export import export
+from sedistill.evaluation.command import evaluate
+from sedistill.inference.exporting.command import export
 from sedistill.models.saving import load_model
 from sedistill.teachers.cached import OutputCache
 from sedistill.teachers.opening import open_teacher

@@ -47,8 +47,8 @@ from sedistill.inference.enhancing.arrays import enhance, level_factor, rate_of,
 from sedistill.models.ready_made import saved_folder
 from sedistill.models.saving import load_model, model_hash, read_card
 from sedistill.teachers.opening import open_teacher, settings_of
-from sedistill.teachers.settings import TeacherFrom
 from sedistill.teachers.source import TeacherSource
+from sedistill.teachers.teacher_settings import TeacherFrom
 
 
 @dataclass(frozen=True)

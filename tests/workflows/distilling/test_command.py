@@ -20,9 +20,9 @@ from sedistill.evaluation.scores import load_scores
 from sedistill.models.saving import load_model, model_hash
 from sedistill.training.loop import Loop
 from sedistill.workflows.distilling import deciding, stages, student_training
-from sedistill.workflows.distilling.distil import Distilled, distil
-from sedistill.workflows.distilling.progress import TooSlow
+from sedistill.workflows.distilling.command import Distilled, distil
 from sedistill.workflows.distilling.speed import Speeds
+from sedistill.workflows.distilling.watched_trainings import TooSlow
 from tests.data.sounds import noise, save
 
 HOURS = 0.02

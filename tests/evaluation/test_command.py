@@ -13,8 +13,8 @@ from torch import nn
 
 from sedistill.audio.files import write
 from sedistill.common.errors import UserError
-from sedistill.evaluation import evaluate as module
-from sedistill.evaluation.evaluate import evaluate, evaluate_models
+from sedistill.evaluation import command as module
+from sedistill.evaluation.command import evaluate, evaluate_models
 from sedistill.evaluation.labels import distinct_labels, file_names
 from sedistill.evaluation.metric_process import ScoringProcess
 from sedistill.evaluation.metrics import DEFAULT_METRICS, METRICS

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from sedistill.training.run_folder.logs import RunLog
-from sedistill.workflows.distilling.progress import JUDGED_AFTER, TooSlow, Watched
+from sedistill.workflows.distilling.watched_trainings import JUDGED_AFTER, TooSlow, Watched
 from sedistill.workflows.jobs import Run
 
 

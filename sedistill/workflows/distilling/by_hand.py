@@ -8,10 +8,17 @@ from sedistill.common.reading import NAMES
 from sedistill.common.writing import atomic_path
 from sedistill.data.mixing import MixingSettings
 from sedistill.workflows.distilling import stages
-from sedistill.workflows.distilling.folder import CHECKED, CORPUS, ENHANCED, RECIPES, SCORES, ResultFolder
 from sedistill.workflows.distilling.networks import Networks
 from sedistill.workflows.distilling.plan import students
 from sedistill.workflows.distilling.recipes import DISTILLED, SEED, TEACHER
+from sedistill.workflows.distilling.result_folder import (
+    CHECKED,
+    CORPUS,
+    ENHANCED,
+    RECIPES,
+    SCORES,
+    ResultFolder,
+)
 from sedistill.workflows.jobs import Run
 
 HEADER = """\

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sedistill.evaluation.checks import MetricUndefined
-from sedistill.evaluation.dnsmos import dnsmos
+from sedistill.evaluation.dnsmos_scores import dnsmos
 from sedistill.evaluation.metrics import METRICS
 from tests.evaluation.signals import RATE, noise, speech_like
 
