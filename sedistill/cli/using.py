@@ -6,13 +6,19 @@ from typing import Annotated
 import typer
 
 from sedistill.cli.shared_options import Overwrite, RawLevel, TrustCode
+from sedistill.common.errors import UserError
+
+PIPE = Path("-")
 
 
 def enhance(
-    inputs: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them; - is a pipe.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The file to write for one input file, else the folder.")
-    ],
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The file to write for one input file, else the folder; none for a pipe."
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -29,7 +35,14 @@ def enhance(
             show_default="no limit",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    raw: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RATE[,CHANNELS[,FORMAT]]",
+            help="What a pipe holds that is no WAV; formats as ffmpeg names them, s16le to f64le.",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda; a pipe takes cpu.")] = "auto",
     raw_level: RawLevel = False,
     trust_code: TrustCode = False,
     overwrite: Overwrite = False,
@@ -40,12 +53,26 @@ def enhance(
     """
     from sedistill.inference.enhancing import enhance_files
     from sedistill.models.ready_made import default_model
+    from sedistill.models.saving import load_model
 
     model, opened = model or default_model(), None
     if model.endswith(".onnx") and not Path(model).is_dir():
         from sedistill.inference.exporting.running import open_onnx
 
         opened = open_onnx(model)
+    if PIPE in inputs:
+        if len(inputs) > 1 or output not in (None, PIPE) or device == "cuda":
+            raise UserError("`-` stands alone: from standard input to standard output, on the CPU.")
+        from sedistill.inference.streaming import Stream
+        from sedistill.inference.streaming.pipes import enhance_pipe, raw_sound
+
+        network, sound = opened or load_model(model), None if raw is None else raw_sound(raw)
+        enhance_pipe(
+            lambda rate: Stream(network, rate, correct_level=not raw_level, strength_db=strength), sound
+        )
+        return
+    if output is None or raw is not None:
+        raise UserError("--raw is for a pipe, `-`." if output else "say where to write, with -o.")
     enhance_files(
         model, inputs, output, device=device, correct_level=not raw_level, overwrite=overwrite,
         opened=opened, strength_db=strength,
