@@ -25,7 +25,7 @@ SENTENCE = "We counted forty geese on the frozen lake this morning."
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--model", default="fastenhancer-t")
+    parser.add_argument("--model", default="fastenhancer-b")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent.parent / "docs/before-after.svg")
     options = parser.parse_args()
     noisy, clean = mixture()

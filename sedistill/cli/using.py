@@ -24,7 +24,7 @@ def enhance(
         typer.Option(
             "--model",
             help="A saved model's folder, the name of a ready-made one, or a file of `sedistill export`.",
-            show_default="the ready-made fastenhancer-t",
+            show_default="the ready-made fastenhancer-b",
         ),
     ] = None,
     strength: Annotated[

@@ -20,7 +20,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 NARROW = 100  # columns of a terminal under which the network's column goes: the presets' names begin with it
 SCORES = {"pesq_wb": ("WB-PESQ", 2), "stoi": ("STOI", 3), "si_sdr": ("SI-SDR", 1)}  # and digits
 ADVICE = (
-    ("to clean files now", "fastenhancer-t, ready-made: what `sedistill enhance` uses"),
+    ("to clean files now", "fastenhancer-b, ready-made: what `sedistill enhance` uses"),
     (
         "to train for a phone or an earbud",
         "fastenhancer-t: 22 k parameters, causal, 32 ms; -b where 93 k fit",

@@ -13,8 +13,8 @@ from sedistill.common.errors import UserError, nearest
 FOLDER = Path(__file__).parent
 PREFIX = "ready-made:"
 CARD = "card.yaml"
-DEFAULT = "fastenhancer-t"
-"""The one with the best scores: the smaller, which was trained for more steps (docs/ready-made.md)."""
+DEFAULT = "fastenhancer-b"
+"""The one with the best scores (docs/ready-made.md)."""
 
 
 def ready_made_names() -> list[str]:
