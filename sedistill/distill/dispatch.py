@@ -79,8 +79,17 @@ class DISPatch(Declared):
     score: Annotated[Criterion, Field(description="DISPatch: what ranks the patches.")] = "kgs"
     target: Target = "teacher"
     adapter: FrequencyAdapter | None = None
-    score_reduction: Literal["mean", "sum"] = "mean"
-    normalizer: Literal["bins", "patches", "eq6"] = "bins"
+    score_reduction: Annotated[
+        Literal["mean", "sum"],
+        Field(description="DISPatch: how the bins of a patch are scored; sum as its Eq. 1 prints it."),
+    ] = "mean"
+    normalizer: Annotated[
+        Literal["bins", "patches", "eq6"],
+        Field(
+            description="DISPatch: what counts alike, each selected bin or each selected patch; eq6 divides "
+            "the sum of patch means by P * keep, as printed."
+        ),
+    ] = "bins"
     reduction: Annotated[
         Literal["bins", "bands"],
         Field(
@@ -103,7 +112,10 @@ class DISPatch(Declared):
             "relative gap (E - E_teacher) / (E + E_teacher) of this, E the error of whom it beats.",
         ),
     ] = 0.0  # fmt: skip
-    per_band: bool = False
+    per_band: Annotated[
+        bool,
+        Field(description="DISPatch: rank patches below and above the crossover apart (MSSP of two sizes)."),
+    ] = False
     stft: Stft = field(default_factory=Stft)
 
     def __post_init__(self) -> None:
