@@ -24,7 +24,7 @@ from sedistill.common.reading import is_taken, why_no_file
 from sedistill.common.settings import Record, read_record
 from sedistill.common.writing import atomic_path, flush, named_disk_errors
 from sedistill.common.yaml_files import yaml_text
-from sedistill.data.batches import FixedDataset
+from sedistill.data.examples import FixedDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.eval_mode import on_device
 from sedistill.teachers.foreign import InStep

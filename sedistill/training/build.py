@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from sedistill.common.errors import UserError
-from sedistill.data.batches import FixedDataset, fixed_loader, train_loader
+from sedistill.data.batches import fixed_loader, train_loader
+from sedistill.data.examples import FixedDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.workers import Batches
 from sedistill.evaluation.command import worker_count

@@ -12,9 +12,9 @@ from torch.utils.data import Dataset
 from sedistill.common.devices import choose_device, limit_threads
 from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken
-from sedistill.data.batches import CropDataset, FixedDataset, MixtureDataset
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Pairs
+from sedistill.data.examples import CropDataset, FixedDataset, MixtureDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_alignment import check_some
 from sedistill.distill.taps import Taps

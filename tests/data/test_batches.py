@@ -12,16 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.common.errors import UserError
-from sedistill.data.batches import (
-    CropDataset,
-    EpochBatches,
-    EqualLengthBatches,
-    FixedDataset,
-    MixtureDataset,
-    fixed_loader,
-    train_loader,
-)
+from sedistill.data.batches import EpochBatches, EqualLengthBatches, fixed_loader, train_loader
 from sedistill.data.crops import Pairs, segments_of
+from sedistill.data.examples import CropDataset, FixedDataset, MixtureDataset
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 

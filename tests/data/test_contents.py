@@ -10,9 +10,9 @@ import yaml
 
 from sedistill.common.errors import UserError
 from sedistill.data import contents
-from sedistill.data.batches import MixtureDataset
 from sedistill.data.contents import FILES, look, read_contents, write_contents
 from sedistill.data.corpus import Corpus
+from sedistill.data.examples import MixtureDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings

@@ -13,7 +13,7 @@ import soundfile
 from sedistill.audio import levels
 from sedistill.audio.files import read_mono
 from sedistill.common.errors import UserError
-from sedistill.data.batches import MixtureDataset
+from sedistill.data.examples import MixtureDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings

@@ -10,7 +10,7 @@ import soundfile as sf
 import torch
 
 from sedistill.common.errors import UserError
-from sedistill.data.batches import FixedDataset
+from sedistill.data.examples import FixedDataset
 from sedistill.training import loop as loop_module
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.not_finite import NotFiniteError, refuse_state_not_finite

@@ -10,7 +10,7 @@ import torch
 
 from sedistill.audio.spectrum import Stft
 from sedistill.common.errors import UserError
-from sedistill.data.batches import CropDataset, FixedDataset, MixtureDataset
+from sedistill.data.examples import CropDataset, FixedDataset, MixtureDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare

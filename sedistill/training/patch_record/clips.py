@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from sedistill.common.errors import UserError
-from sedistill.data.batches import CropDataset, FixedDataset
+from sedistill.data.examples import CropDataset, FixedDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.training.patch_record.record_settings import PatchRecordSettings
 

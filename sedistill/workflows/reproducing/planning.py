@@ -11,8 +11,8 @@ import torch
 from rich.table import Table as RichTable
 
 from sedistill.common.report.printing import console_for
-from sedistill.data.batches import MixtureDataset
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
+from sedistill.data.examples import MixtureDataset
 from sedistill.models.complexity import parameters
 from sedistill.models.presets import build_model
 from sedistill.training.recipe.schema import LOSS, Recipe
