@@ -23,8 +23,9 @@ from results_csv import RESULTS, write_results
 
 from sedistill.audio.files import write
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.evaluation.command import NOISY_SYSTEM, System, score_set, systems_of
+from sedistill.evaluation.clip_scoring import score_set
 from sedistill.evaluation.metrics import DEFAULT_METRICS, metrics_named
+from sedistill.evaluation.systems import NOISY_SYSTEM, System, systems_of
 from sedistill.models.presets import build_model
 
 RATE = 16_000

@@ -87,7 +87,7 @@ def draw_crossover(
         crossovers={SCANS[scan]: crossover for scan, crossover in found.items()},
         start_seconds=start,
     )
-    with atomic_path(output) as temporary:
+    with atomic_path(output, overwrite) as temporary:
         temporary.write_text(standing_alone(crossover_svg(figure)), encoding="utf-8")
     return Crossovers(found, figure.bin_hz)
 

@@ -28,7 +28,7 @@ def evaluate(
     on: Annotated[list[Path], typer.Option("--on", help="A folder with noisy/ and clean/; repeat for more.")],
     output: Output,
     metrics: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Of pesq_wb, pesq_nb, stoi, estoi, si_sdr, csig, cbak, covl, seg_snr; cbak_peaks_matched "
             "(the CBAK of the port that MANNER and MV-AT use); with the extra dnsmos also dnsmos_sig, "
@@ -37,7 +37,7 @@ def evaluate(
             "Commas between.",
             show_default="the first nine",
         ),
-    ] = "pesq_wb,pesq_nb,stoi,estoi,si_sdr,csig,cbak,covl,seg_snr",
+    ] = None,
     workers: Workers = None,
     raw_level: RawLevel = False,
     align: Align = False,
@@ -47,11 +47,11 @@ def evaluate(
 ) -> None:
     """Score saved models (and the noisy input) on sets of noisy/clean pairs."""
     from sedistill.evaluation.command import evaluate_models
+    from sedistill.evaluation.metrics import DEFAULT_METRICS
 
     evaluate_models(
-        models, on, output, metrics=listed("--metrics", metrics) or (), workers=workers,
-        correct_level=not raw_level, overwrite=overwrite, show=True, align=align,
-        trust_pairs=trust_pairs,
+        models, on, output, metrics=listed("--metrics", metrics) or DEFAULT_METRICS, workers=workers,
+        correct_level=not raw_level, overwrite=overwrite, show=True, align=align, trust_pairs=trust_pairs,
     )  # fmt: skip
 
 

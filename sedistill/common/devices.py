@@ -70,6 +70,13 @@ def usable_cores() -> int:
     return max(1, min([allowed, *quotas]))
 
 
+def worker_count(workers: int | None) -> int:
+    """The number asked for, or one a core this process may use. Raises UserError."""
+    if workers is not None and workers < 1:
+        raise UserError(f"workers = {workers}: it must be at least 1.")
+    return usable_cores() if workers is None else workers
+
+
 def limit_threads() -> None:
     """Let torch take no more threads than there are usable cores; it knows of affinity, not of quotas."""
     import torch

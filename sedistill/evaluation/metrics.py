@@ -165,15 +165,8 @@ METRICS: dict[str, Metric] = {
         Metric("csig", "CSIG", "MOS", True, 3, (pesq_wb, frame_distances), composite.csig, PESQ),
         Metric("cbak", "CBAK", "MOS", True, 3, (pesq_wb, frame_distances), composite.cbak, PESQ),
         Metric(
-            "cbak_peaks_matched",
-            "CBAK (peaks matched)",
-            "MOS",
-            True,
-            3,
-            MATCHED_PARTS,
-            formula=composite.cbak_peaks_matched,
-            packages=PESQ,
-            by_default=False,
+            "cbak_peaks_matched", "CBAK (peaks matched)", "MOS", True, 3, MATCHED_PARTS,
+            composite.cbak_peaks_matched, PESQ, by_default=False,
         ),
         Metric("covl", "COVL", "MOS", True, 3, (pesq_wb, frame_distances), composite.covl, PESQ),
         Metric("seg_snr", "SSNR", "dB", True, 2, (frame_distances,), attrgetter("segmental_snr_db")),
@@ -184,18 +177,11 @@ METRICS: dict[str, Metric] = {
             "noise_only_db", "Noise alone", "dB", False, 1, (residue_db,), by_default=False, given="noise"
         ),
         Metric(
-            "do_no_harm",
-            "PESQ-WB of clean",
-            "MOS",
-            True,
-            3,
-            (pesq_wb,),
-            packages=PESQ,
-            by_default=False,
+            "do_no_harm", "PESQ-WB of clean", "MOS", True, 3, (pesq_wb,), packages=PESQ, by_default=False,
             given="clean",
         ),
     )
-}
+}  # fmt: skip
 
 DEFAULT_METRICS = tuple(name for name, metric in METRICS.items() if metric.by_default)
 """All but those for which one more extra has to be installed, CBAK's other variant, and those for which a

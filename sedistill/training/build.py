@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from sedistill.common.devices import worker_count
 from sedistill.common.errors import UserError
 from sedistill.data.batches import fixed_loader, train_loader
 from sedistill.data.examples import FixedDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.workers import Batches
-from sedistill.evaluation.command import worker_count
 from sedistill.models.eval_mode import evaluating
 from sedistill.teachers.cached import CachedOutputsDataset, NoPlaceError, OutputCache
 from sedistill.teachers.source import CachedOutputs

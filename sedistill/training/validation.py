@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from sedistill.common.errors import UserError
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.workers import Batches
-from sedistill.evaluation.command import NOISY_SYSTEM, System, in_parallel, score_clip
+from sedistill.evaluation.clip_scoring import in_parallel, score_clip
 from sedistill.evaluation.metric_process import ScoringProcess
 from sedistill.evaluation.metrics import metrics_named
-from sedistill.evaluation.scores import ClipScore
+from sedistill.evaluation.scores import ClipScore, Statistic
+from sedistill.evaluation.systems import NOISY_SYSTEM, System
 from sedistill.training.enhancement_losses import loss_text
 from sedistill.training.not_finite import NotFiniteError, broken_clips
 
@@ -150,6 +151,4 @@ class ValidationMetric:
             return score_clip(system, self.pairs, index, [self.name], process)
 
         rows = in_parallel(score, len(self.pairs), self.workers, f"validation: {self.name}")
-        values = np.array([row.values[self.name] for row in rows])
-        defined = values[np.isfinite(values)]
-        return float(defined.mean()) if len(defined) else math.nan
+        return Statistic.over([row.values[self.name] for row in rows]).mean

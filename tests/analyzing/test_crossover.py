@@ -9,7 +9,7 @@ import soundfile as sf
 import torch
 from typer.testing import CliRunner
 
-from sedistill.analyzing import draw_crossover
+from sedistill.analyzing import crossover, draw_crossover
 from sedistill.audio.files import read_mono
 from sedistill.audio.spectrum import Stft
 from sedistill.cli import app
@@ -72,3 +72,18 @@ def test_the_command_and_its_refusals(clip: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=words):
             draw_crossover(**given)
     assert not (tmp_path / "b.svg").exists()
+
+
+def test_what_appears_meanwhile_at_the_output_stays(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "figure.svg"
+
+    def drawn_too_late(_: object) -> str:
+        output.write_text("of another command")
+        return "<svg/>"
+
+    monkeypatch.setattr(crossover, "crossover_svg", drawn_too_late)
+    with pytest.raises(UserError, match="appeared while the command was at work"):
+        draw_crossover(clip, output)
+    assert output.read_text() == "of another command"

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from sedistill.common import devices, parallel
-from sedistill.common.devices import hardware, limit_threads, usable_cores
-from sedistill.evaluation.command import worker_count
+from sedistill.common.devices import hardware, limit_threads, usable_cores, worker_count
 
 
 @pytest.fixture

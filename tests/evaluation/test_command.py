@@ -13,6 +13,7 @@ from torch import nn
 
 from sedistill.audio.files import write
 from sedistill.common.errors import UserError
+from sedistill.evaluation import clip_scoring
 from sedistill.evaluation import command as module
 from sedistill.evaluation.command import evaluate, evaluate_models
 from sedistill.evaluation.labels import distinct_labels, file_names
@@ -337,7 +338,7 @@ def test_interruption_leaves_no_file_and_no_process(
             raise error
 
     monkeypatch.setattr(ScoringProcess, "_start", noted_start)
-    monkeypatch.setattr(module.ProgressBar, "advance", interrupted)
+    monkeypatch.setattr(clip_scoring.ProgressBar, "advance", interrupted)
     threads = torch.get_num_threads()
     with pytest.raises(error):
         evaluate_models([student], [pairs], tmp_path / "out", ["si_sdr"], workers=2)

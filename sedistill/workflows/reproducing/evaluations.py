@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sedistill.common.devices import usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.writing import atomic_folder
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.evaluation.command import NOISY_SYSTEM, is_current, score_set, systems_of, worker_count
+from sedistill.evaluation.clip_scoring import score_set
+from sedistill.evaluation.command import is_current
 from sedistill.evaluation.metrics import metrics_named
 from sedistill.evaluation.score_files import write_scores
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
+from sedistill.evaluation.systems import NOISY_SYSTEM, systems_of
 from sedistill.workflows.jobs import Run
 
 EVALUATIONS = "evaluations"
@@ -28,9 +31,7 @@ def evaluate_run(output: Path, run: Run, wanted: Mapping[str, Sequence[str]]) ->
         for name, metrics in wanted.items():
             pairs = FixedSet(output / "sets" / name)
             system = systems_of([student], True, pairs)
-            scores = score_set(
-                f"{name}: {run}", pairs, system, metrics_named(list(metrics)), worker_count(None)
-            )
+            scores = score_set(f"{name}: {run}", pairs, system, metrics_named(list(metrics)), usable_cores())
             rows = [row for row in noisy[name].clips if row.model == NOISY]
             for row in rows:
                 row.values = {metric: row.values[metric] for metric in metrics}
@@ -50,7 +51,7 @@ def evaluate_noisy(output: Path, wanted: Mapping[str, Sequence[str]]) -> dict[st
     with atomic_folder(place, overwrite=True) as temporary:
         for name, metrics in together.items():
             pairs = FixedSet(output / "sets" / name)
-            scores = score_set(name, pairs, [NOISY_SYSTEM], metrics_named(metrics), worker_count(None))
+            scores = score_set(name, pairs, [NOISY_SYSTEM], metrics_named(metrics), usable_cores())
             _write(temporary / name, scores)
     return load_evaluation(place)
 

@@ -1,0 +1,99 @@
+"""What is scored: the noisy input itself, saved networks, other teachers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.evaluation.labels import distinct_labels
+from sedistill.evaluation.scores import NOISY
+from sedistill.inference.enhancing.arrays import enhance, level_factor, rate_of
+from sedistill.models.ready_made import saved_folder
+from sedistill.models.saving import load_model, model_hash
+from sedistill.teachers.opening import open_teacher, settings_of
+from sedistill.teachers.source import TeacherSource
+from sedistill.teachers.teacher_settings import TeacherFrom
+
+
+@dataclass(frozen=True)
+class System:
+    """Something to score: the noisy input itself, a network, or another teacher, applied to it."""
+
+    label: str
+    network: nn.Module | None
+    facts: dict[str, Any]
+    correct_level: bool = True
+    teacher: TeacherSource | None = None
+
+    def __call__(
+        self, noisy: NDArray[np.float32], sample_rate: int, clip: tuple[FixedSet, int] | None = None
+    ) -> NDArray[np.float32]:
+        """The estimate for a waveform; `clip` is the set and clip whose noisy file it is, if it is one."""
+        if self.teacher is not None and clip is not None:
+            return self.teacher.on_clip(*clip)
+        if self.teacher is not None:
+            return self.teacher(torch.from_numpy(noisy)[None])[0].numpy()
+        if self.network is None:
+            return noisy
+        return enhance(self.network, noisy, sample_rate, self.correct_level, chunk_seconds=None)
+
+
+NOISY_SYSTEM = System(NOISY, None, {})
+
+
+def systems_of(
+    models: Sequence[nn.Module | Path | str | Mapping[str, Any]], correct_level: bool, pairs: FixedSet
+) -> list[System]:
+    """Load every model; the labels are the folders' names, or what tells their paths apart.
+
+    pairs: on which a teacher that is no saved model is measured.
+    """
+    settings = [None if isinstance(model, nn.Module) else settings_of(model) for model in models]
+    labels = distinct_labels([*map(_place_of, models, settings)], what="model", taken=NOISY)
+    return [
+        _network_system(label, model, correct_level)
+        if one is None
+        else _teacher_system(label, one, correct_level, pairs)
+        for label, model, one in zip(labels, models, settings, strict=True)
+    ]
+
+
+def _place_of(model: Any, settings: TeacherFrom | None) -> Path:
+    """What a label is made of."""
+    if settings is not None:
+        return Path(settings.name.replace("/", "-"))
+    if isinstance(model, nn.Module):
+        return Path(str(getattr(model, "preset", None) or type(model).__name__))
+    return saved_folder(model)
+
+
+def _network_system(label: str, model: Any, correct_level: bool) -> System:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = model if isinstance(model, nn.Module) else load_model(saved_folder(model), device)
+    gain = level_factor(network)
+    training = getattr(network, "card", {}).get("training", {})
+    facts = {
+        "folder": None if isinstance(model, nn.Module) else str(saved_folder(model)),
+        "hash": model_hash(network),  # type: ignore[arg-type]
+        "sample_rate": rate_of(network),
+        "recipe": training.get("recipe"),
+        "seed": training.get("seed"),
+        "output_gain": gain,
+        "output_multiplied_by": gain if correct_level else 1.0,
+    }
+    return System(label, network, facts, correct_level)
+
+
+def _teacher_system(label: str, settings: TeacherFrom, correct_level: bool, pairs: FixedSet) -> System:
+    source = open_teacher(settings, pairs.sample_rate, correct_level, on=pairs)
+    facts = {
+        "folder": None, "hash": source.hash, "recipe": None, "seed": None, **source.facts(),
+        "output_multiplied_by": source.level_factor,
+    }  # fmt: skip
+    return System(label, None, facts, correct_level, source)
