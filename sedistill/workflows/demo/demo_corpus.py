@@ -24,17 +24,17 @@ from sedistill.workflows.demo.speech import Utterance, require_espeak, speak
 SAMPLE_RATE = 16_000
 TRAINING_SENTENCES = 7  # of each language; the rest are heard in valid and test only
 NOISE_SECONDS = 8.0
-BABBLE_VOICES = 5
+BABBLE_VOICES = 12
 
 # Language and accent + variant (the timbre). No variant is heard in two splits.
 VOICES = {
     "train": """
-        en-us+m1 en+f1 en-gb-scotland+Alex en-us+belinda en-us+robert de+Gene de+Storm de+Andy fr+m3 fr+linda
-        fr+anika es+m4 es-419+grandma es+antonio it+m6 it+steph2 it+benjamin pt-br+boris pt+aunty nl+caleb
-        nl+david nl+edward sv+gustave sv+ian pl+john pl+max fi+miguel fi+norbert
+        en-us+m6 en+f1 en-gb-scotland+miguel en-us+belinda en-us+michel de+m2 de+klatt6 de+Hugo fr+f2 fr+linda
+        fr+fast es+f4 es-419+aunty es+adam it+Henrique it+steph2 it+klatt4 pt-br+benjamin pt+Alicia nl+edward2
+        nl+klatt3 nl+Diogo sv+announcer sv+croak pl+Gene pl+Marco fi+grandpa fi+f5
     """,
-    "valid": "en-us+m5 en+Annie de+Michael fr+quincy es+pablo nl+steph pl+travis",
-    "test": "en+m7 en-us+steph3 de+rob de+m8 fr+paul es-419+Andrea it+shelby pt-br+Denis sv+victor fi+zac",
+    "valid": "en-us+m8 en+Annie de+Mike fr+sandro es+caleb nl+Lee pl+david",
+    "test": "en+klatt5 en-us+steph3 de+f3 de+edward fr+steph es-419+Reed it+shelby pt-br+mike2 sv+m5 fi+anika",
 }
 
 # How many recordings of each class; some classes are heard in test only.
