@@ -97,7 +97,8 @@ def fast_enhancer_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor
     Ahn et al., "FastEnhancer" (2026). Its authors compare complex spectra twice, as the network gives them
     (0.2) and as they are of the resynthesized waveform (0.3, "consistency"). Here everything is of the
     waveform, which is what is heard, so both weights fall together. Their PESQ term (0.001) is left out: the
-    package that has one, torch-pesq, rests on torchtyping, which nobody keeps, and on a torchaudio of older torch.
+    package that has one, torch-pesq, rests on torchtyping, which nobody keeps, and on torchaudio, which has
+    no release for today's torch.
     """
     with torch.autocast(estimate.device.type, enabled=False):
         parts, magnitudes = _compressed_distances(estimate, clean)

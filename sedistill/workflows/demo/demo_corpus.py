@@ -26,8 +26,8 @@ TRAINING_SENTENCES = 7  # of each language; the rest are heard in valid and test
 NOISE_SECONDS = 8.0
 BABBLE_VOICES = 12
 
-# Language and accent + variant (the timbre). No variant is heard in two splits. All are voices that an enhancer
-# trained on people takes for speech: of the clean sentences fastenhancer-b leaves a STOI of 0.89 to 1.0.
+# Language and accent + variant (the timbre). No variant is heard in two splits. All are voices that an
+# enhancer trained on people takes for speech: of clean sentences fastenhancer-b leaves a STOI of 0.89 to 1.0.
 VOICES = {
     "train": """
         en-us+m6 en+f1 en-gb-scotland+miguel en-us+belinda en-us+michel de+m2 de+klatt6 de+Hugo fr+f2 fr+linda
@@ -35,7 +35,9 @@ VOICES = {
         nl+klatt3 nl+Diogo sv+announcer sv+croak pl+Gene pl+Marco fi+grandpa fi+f5
     """,
     "valid": "en-us+m8 en+Annie de+Mike fr+sandro es+caleb nl+Jacky pl+david",
-    "test": "en+klatt5 en-us+steph3 de+f3 de+edward fr+steph es-419+Reed it+shelby pt-br+mike2 sv+m5 fi+anika",
+    "test": """
+        en+klatt5 en-us+steph3 de+f3 de+edward fr+steph es-419+Reed it+shelby pt-br+mike2 sv+m5 fi+anika
+    """,
 }
 
 # How many recordings of each class; some classes are heard in test only.
