@@ -15,9 +15,9 @@ import torch
 
 from sedistill.common.settings import load_settings
 from sedistill.training.build import build_task, build_train_batches
+from sedistill.training.gradients import gradient_balance, gradients
 from sedistill.training.inputs import prepare_run
 from sedistill.training.recipe.schema import Recipe
-from sedistill.training.tasks import gradient_balance, gradients
 
 BATCHES = 16
 WANTED = 0.5

@@ -1,9 +1,9 @@
 """DISPatch: a loss over bins, counted only in the patches from which the student has most to learn."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -12,12 +12,15 @@ from torch import Tensor
 from sedistill.audio.spectrum import Stft
 from sedistill.common.argument_checks import Declared, as_given
 from sedistill.common.errors import UserError
+from sedistill.distill.averaging import Normalizer, mean_within, patch_weights, total_of
 from sedistill.distill.bin_losses import BinLoss, squared_magnitude
-from sedistill.distill.explanation import Explanation
+from sedistill.distill.explanation import Explanation, Outcome
 from sedistill.distill.frequency_adapter import FrequencyAdapter
 from sedistill.distill.gates import RIVALS, Gate, gate_weight
+from sedistill.distill.knowledge_gap import PatchErrors, Views
 from sedistill.distill.patches import MultiScalePatches, Partition, UniformPatches, partition
-from sedistill.distill.selection import Criterion, keep_top
+from sedistill.distill.ranking import Criterion, rank_patches
+from sedistill.distill.selection import keep_top
 from sedistill.distill.shapes import clips_of, spectra_of
 from sedistill.distill.signal_objective import Target
 
@@ -84,7 +87,7 @@ class DISPatch(Declared):
         Field(description="DISPatch: how the bins of a patch are scored; sum as its Eq. 1 prints it."),
     ] = "mean"
     normalizer: Annotated[
-        Literal["bins", "patches", "eq6"],
+        Normalizer,
         Field(
             description="DISPatch: what counts alike, each selected bin or each selected patch; eq6 divides "
             "the sum of patch means by P * keep, as printed."
@@ -260,19 +263,20 @@ class DISPatch(Declared):
             signals[name] = formed
         return signals
 
-    def _distil(self, spectra: dict[str, Tensor], explaining: bool = False) -> "_Outcome":
+    def _distil(self, spectra: dict[str, Tensor], explaining: bool = False) -> Outcome:
         crossover, low_band = self._bands(spectra[self.target])
-        views = _Views(self.loss, spectra)
+        views = Views(self.loss, spectra)
         bin_map = self.loss.compare(views["student"], views[self.target], low_band)
         averaged = self._averaged(low_band)
         if not (self._selects or explaining):
-            return _Outcome(_sum(_mean_within(bin_map, bins) for bins in averaged), crossover)
+            return Outcome(total_of(mean_within(bin_map, bins) for bins in averaged), crossover)
         patches = partition(self.patches, bin_map, crossover)
         sums = [patches.sums(bin_map if bins is None else bin_map * bins) for bins in averaged]
         del bin_map  # as large as a spectrogram, and all that follows is about patches
         with torch.no_grad():
-            errors = _Errors(views, low_band, patches, self.score_reduction)
-            gap, score = self._gap_and_score(errors, explaining)
+            errors = PatchErrors(views, low_band, patches, self.score_reduction)
+            gap = errors.gap if self.score == "kgs" or explaining else None
+            score = rank_patches(self.score, errors)
             selected, gate = self._select(score, patches), self._gate(errors)
             # A patch without a score is not selected by it, and NaN in the clean speech would go unseen.
             unranked = ~score.isfinite()
@@ -281,11 +285,13 @@ class DISPatch(Declared):
                 selected &= gate > 0
             unranked = (unranked & patches.present).any(dim=(1, 2))[:, None, None]
             weights = [
-                self._weights(patches, bins, selected, gate, sums[0].dtype).masked_fill(unranked, torch.nan)
+                patch_weights(
+                    self.normalizer, self.keep, patches, bins, selected, gate, sums[0].dtype
+                ).masked_fill(unranked, torch.nan)
                 for bins in averaged
             ]
-        losses = _sum((part * weight).sum(dim=(1, 2)) for part, weight in zip(sums, weights, strict=True))
-        return _Outcome(losses, crossover, patches, gap, selected, gate)
+        losses = total_of((part * weight).sum(dim=(1, 2)) for part, weight in zip(sums, weights, strict=True))
+        return Outcome(losses, crossover, patches, gap, selected, gate)
 
     def _bands(self, target: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Last low bin (B, K) and low band (B, F, K) of the target, where bands play a part."""
@@ -301,19 +307,7 @@ class DISPatch(Declared):
         assert low_band is not None
         return [low_band, ~low_band]
 
-    def _gap_and_score(self, errors: "_Errors", explaining: bool) -> tuple[Tensor | None, Tensor]:
-        """Knowledge gap (only where it is used) and ranking of the patches, each (B, P, K)."""
-        gap = errors.gap() if self.score == "kgs" or explaining else None
-        if self.score == "random":
-            counts = errors.patches.counts
-            return gap, torch.rand(counts.shape, device=counts.device)
-        if self.score == "kgs":
-            assert gap is not None
-            return gap, gap
-        whose, _, end = self.score.partition("_")
-        return gap, errors[whose] if end == "top" else -errors[whose]
-
-    def _gate(self, errors: "_Errors") -> Tensor | None:
+    def _gate(self, errors: PatchErrors) -> Tensor | None:
         """By how much each patch may count, (B, P, K); None without a gate."""
         if not self._rivals:
             return None
@@ -325,109 +319,3 @@ class DISPatch(Declared):
             below = keep_top(score, patches.present & patches.low, self.keep)
             return below | keep_top(score, patches.present & ~patches.low, self.keep)
         return keep_top(score, patches.present, self.keep)
-
-    def _weights(
-        self, patches: Partition, bins: Tensor | None, selected: Tensor, gate: Tensor | None,
-        dtype: torch.dtype,
-    ) -> Tensor:  # fmt: skip
-        """By how much the sum of the loss over each patch, in `bins` of it, counts in its clip's loss."""
-        share = selected.to(dtype) if gate is None else gate.to(dtype).masked_fill(~selected, 0)
-        if self.normalizer == "bins":
-            counts = patches.counts if bins is None else patches.sums(bins.long())
-            total = (selected * counts).sum(dim=(1, 2), keepdim=True)
-            return share / total.clamp(min=1)
-        if self.normalizer == "patches":
-            total = selected.sum(dim=(1, 2), keepdim=True).clamp(min=1)
-        else:
-            total = patches.present.sum(dim=(1, 2), keepdim=True).to(dtype) * self.keep
-        return share / patches.counts.clamp(min=1) / total
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """The losses of a batch (B,), with gradient, and on what they rest."""
-
-    losses: Tensor
-    crossover: Tensor | None
-    patches: Partition | None = None
-    gap: Tensor | None = None
-    selected: Tensor | None = None
-    gate: Tensor | None = None
-
-    @torch.no_grad()
-    def parts(self) -> dict[str, Tensor]:
-        parts = {"loss": self.losses.detach()}
-        if self.crossover is not None:
-            crossover = self.crossover.to(self.losses.dtype)
-            for percent in (25, 50, 75):
-                parts[f"crossover_q{percent}"] = crossover.quantile(percent / 100, dim=1)
-        if self.patches is None or self.selected is None:
-            return parts
-        counts = self.patches.counts
-        parts["kept_share"] = (self.selected * counts).sum(dim=(1, 2)) / counts.sum(dim=(1, 2))
-        present = self.patches.present
-        if self.gate is not None:
-            weights = self.gate.masked_fill(~present, 0).sum(dim=(1, 2))
-            parts["gate_weight"] = weights / present.sum(dim=(1, 2))
-        if self.gap is not None:
-            parts["positive_gap_share"] = ((self.gap > 0) & present).sum(dim=(1, 2)) / present.sum(dim=(1, 2))
-        return parts
-
-
-class _Views:
-    """The view that a bin loss takes of each spectrogram, taken once.
-
-    A spectrogram is let go once seen: in a large batch memory costs more time than arithmetic.
-    """
-
-    def __init__(self, loss: BinLoss, spectra: dict[str, Tensor]) -> None:
-        self.loss = loss
-        self._spectra = spectra
-        self._views: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._views:
-            self._views[name] = self.loss.view(self._spectra.pop(name))
-        return self._views[name]
-
-
-class _Errors:
-    """The error towards the clean speech of every patch (B, P, K), by whose it is, each computed once."""
-
-    def __init__(
-        self, views: _Views, low_band: Tensor | None, patches: Partition, reduction: Literal["mean", "sum"]
-    ) -> None:
-        self.patches = patches
-        self._views, self._low_band, self._reduction = views, low_band, reduction
-        self._maps: dict[str, Tensor] = {}
-        self._errors: dict[str, Tensor] = {}
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self._errors:
-            self._errors[name] = self._per_patch(self._map(name))
-        return self._errors[name]
-
-    def gap(self) -> Tensor:
-        """The knowledge gap, from the difference of the maps: exactly 0 where student and teacher agree."""
-        return self._per_patch(self._map("student") - self._map("teacher"))
-
-    def _map(self, name: str) -> Tensor:
-        if name not in self._maps:
-            views = self._views
-            self._maps[name] = views.loss.compare(views[name], views["clean"], self._low_band)
-        return self._maps[name]
-
-    def _per_patch(self, values: Tensor) -> Tensor:
-        sums = self.patches.sums(values)
-        return sums if self._reduction == "sum" else sums / self.patches.counts.clamp(min=1)
-
-
-def _mean_within(bin_map: Tensor, bins: Tensor | None) -> Tensor:
-    """Mean of a map (B, F, K) over all bins of each clip, or over some; 0 where there are none: (B,)."""
-    if bins is None:
-        return bin_map.mean(dim=(1, 2))
-    return (bin_map * bins).sum(dim=(1, 2)) / bins.sum(dim=(1, 2)).clamp(min=1)
-
-
-def _sum(parts: Iterable[Tensor]) -> Tensor:
-    return torch.stack(list(parts)).sum(dim=0)

@@ -1,16 +1,49 @@
-"""What DISPatch saw and selected, to read and to look at."""
+"""What DISPatch saw and selected: to log, to read and to look at."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sedistill.common.errors import UserError
+from sedistill.distill.patches import Partition
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The losses of a batch (B,), with gradient, and on what they rest."""
+
+    losses: Tensor
+    crossover: Tensor | None
+    patches: Partition | None = None
+    gap: Tensor | None = None
+    selected: Tensor | None = None
+    gate: Tensor | None = None
+
+    @torch.no_grad()
+    def parts(self) -> dict[str, Tensor]:
+        parts = {"loss": self.losses.detach()}
+        if self.crossover is not None:
+            crossover = self.crossover.to(self.losses.dtype)
+            for percent in (25, 50, 75):
+                parts[f"crossover_q{percent}"] = crossover.quantile(percent / 100, dim=1)
+        if self.patches is None or self.selected is None:
+            return parts
+        counts = self.patches.counts
+        parts["kept_share"] = (self.selected * counts).sum(dim=(1, 2)) / counts.sum(dim=(1, 2))
+        present = self.patches.present
+        if self.gate is not None:
+            weights = self.gate.masked_fill(~present, 0).sum(dim=(1, 2))
+            parts["gate_weight"] = weights / present.sum(dim=(1, 2))
+        if self.gap is not None:
+            parts["positive_gap_share"] = ((self.gap > 0) & present).sum(dim=(1, 2)) / present.sum(dim=(1, 2))
+        return parts
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,13 +1,9 @@
-"""Which patches count: criteria that rank them, and the rule that keeps the top share of each clip."""
+"""Which patches count: the rule that keeps the top share of each clip."""
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
-
-# How the patches of a clip are ranked (DISPatch 2025, equation 5 and table 3); "random" is a control.
-Criterion = Literal["kgs", "teacher_top", "teacher_bottom", "student_top", "student_bottom", "random"]
 
 # Keeps shares such as 0.29 of 100 patches from losing one to rounding.
 ROUNDING = 1e-6

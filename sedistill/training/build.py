@@ -26,7 +26,8 @@ from sedistill.training.optimiser import AveragedWeights, build_optimiser
 from sedistill.training.patch_record.clips import clips_to_watch
 from sedistill.training.patch_record.recorder import PatchRecorder, Selection
 from sedistill.training.polarity import Polarity
-from sedistill.training.recipe.schema import LOSS, Recipe
+from sedistill.training.recipe.optimiser_settings import LOSS
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.schedule import Stage, one_stage, two_stages
 from sedistill.training.steps import PlainStep, Step
 from sedistill.training.tasks import Task, clip_losses

@@ -4,12 +4,11 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from sedistill.common.devices import peak_memory_mb
@@ -22,15 +21,12 @@ from sedistill.data.workers import Batches, named_worker_faults
 from sedistill.training.not_finite import NotFiniteError, first_cause, refuse_state_not_finite
 from sedistill.training.optimiser import AveragedWeights
 from sedistill.training.polarity import Polarity
-from sedistill.training.recipe.schema import LoggingSettings, OptimiserSettings
-from sedistill.training.run_folder.checkpoints import (
-    fitting,
-    load_checkpoint,
-    restore_random_states,
-    save_checkpoint,
-)
+from sedistill.training.recipe.optimiser_settings import OptimiserSettings
+from sedistill.training.recipe.schema import LoggingSettings
+from sedistill.training.run_folder.checkpoints import save_checkpoint
 from sedistill.training.run_folder.logs import Means, RunLog
-from sedistill.training.schedule import Stage, adam_beta1, learning_rate, stage_of
+from sedistill.training.run_folder.run_state import Progress, restore_run, save_run
+from sedistill.training.schedule import LearningRate, Stage, stage_of
 from sedistill.training.steps import Step
 from sedistill.training.time_left import TimeLeft
 from sedistill.training.validation import Score, Validation
@@ -42,25 +38,6 @@ REMEDY = (
     "start anew under another name with a lower optimiser.learning_rate or weight of that term, or without "
     "that clip"
 )
-
-
-@dataclass
-class Progress:
-    """How far a run is. `batch` counts the batches of the current epoch that are done.
-
-    best_loss, best_metric: of the best weights; best_metric is None where the loss alone decides.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    stage: int = 0
-    best_loss: float = float("inf")
-    best_metric: float | None = None
-    best_epoch: int = -1
-    best_step: int = 0
-    seconds: float = 0.0
-    finished: bool = False
 
 
 class Callback(Protocol):
@@ -121,7 +98,7 @@ class Loop:
         self.saved_step = 0
         self.last_path = self.folder / "checkpoints" / "last.ckpt"
         self.best_path = self.folder / "checkpoints" / "best.ckpt"
-        self._start_rate()
+        self.rate = LearningRate(self.optimiser, self.settings, self.batches_an_epoch)
         self.step.enter(self.stages[0])
 
     def run(self) -> Progress:
@@ -188,7 +165,7 @@ class Loop:
         self.progress.step += 1
         self.progress.batch += 1
         self._enter_stage_if_new()
-        self._set_learning_rate()
+        self.rate.set(self.progress.step, self.stages[self.progress.stage])
         measure_balance = (self.progress.step - 1) % self.logging.gradients_every_steps == 0
         on_device = to_device(batch, self.device)
         try:
@@ -223,15 +200,9 @@ class Loop:
             self.optimiser.state.clear()
         if self.averaged is not None:
             self.averaged.restart()
-        self._start_rate()
+        self.rate.start()
         self.step.enter(self.stages[number])
         print(f"step {self.progress.step}: stage {number + 1} of {len(self.stages)} begins", flush=True)
-
-    def _start_rate(self) -> None:
-        self.peak_rate = self.settings.learning_rate
-        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            self.optimiser, factor=0.5, patience=self.settings.halve_after - 1, threshold=0.0
-        )
 
     def _log_means(self) -> str:
         values = self.means.take()
@@ -241,18 +212,6 @@ class Loop:
         values["learning_rate"] = self.optimiser.param_groups[0]["lr"]
         self.log.write(self.progress.step, self.progress.epoch, values)
         return "  ".join(f"{k} {v:.3g}" for k, v in values.items() if k == "se" or k.startswith("kd/"))
-
-    def _set_learning_rate(self) -> None:
-        """As the schedule has it; in each stage it begins afresh."""
-        settings, stage = self.settings, self.stages[self.progress.stage]
-        step = self.progress.step - stage.start
-        length = stage.length(settings.planned_steps(self.batches_an_epoch))
-        rate = learning_rate(settings, self.peak_rate, step, length)
-        beta1 = adam_beta1(settings, step, length)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-            if beta1 is not None:
-                group["betas"] = (beta1, group["betas"][1])
 
     def _validate(self) -> None:
         progress, settings = self.progress, self.settings
@@ -269,10 +228,7 @@ class Loop:
                 progress.best_epoch, progress.best_step = progress.epoch, progress.step
                 save_checkpoint(self.best_path, best)
         if settings.schedule == "plateau":
-            for group in self.optimiser.param_groups:
-                group["lr"] = self.peak_rate
-            self.plateau.step(score.loss if score.metric is None else -score.metric)
-            self.peak_rate = self.optimiser.param_groups[0]["lr"]
+            self.rate.after_validation(score.loss if score.metric is None else -score.metric)
         self.log.write(
             progress.step,
             progress.epoch,
@@ -316,61 +272,18 @@ class Loop:
 
     def _save_last(self) -> None:
         self.refuse_changed_data()
-        state: dict[str, Any] = {
-            "student": self._trained_weights(),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step.state_dict(),
-            "plateau": self.plateau.state_dict(),
-            "peak_rate": self.peak_rate,
-            "means": self.means.state_dict(),
-            "progress": asdict(self.progress),
-            "watchers": [callback.state_dict() for callback in self.callbacks],
-        }
-        if self.averaged is not None:
-            state["averaged"] = self.averaged.state_dict()
         self.log.flush()
-        refuse_state_not_finite(state)
-        save_checkpoint(self.last_path, state)
+        save_run(self)
         self.saved_step = self.progress.step
         self.last_saved = time.monotonic()
 
-    def _trained_weights(self) -> Mapping[str, Tensor]:
-        return self.network.state_dict() if self.averaged is None else self.averaged.trained_weights()
-
     def _restore(self) -> None:
-        state = load_checkpoint(self.last_path)
-        with fitting(self.last_path):
-            _refuse_failed(state, self.last_path)
-            if state["progress"]["best_loss"] < float("inf"):
-                load_checkpoint(self.best_path)  # a damaged one had better be known now than after a night
-            self.network.load_state_dict(state["student"])
-            if self.averaged is not None:
-                self.averaged.load_state_dict(state["averaged"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.step.load_state_dict(state["step"])
-            self.plateau.load_state_dict(state["plateau"])
-            self.peak_rate = state["peak_rate"]
-            self.means.load_state_dict(state["means"], self.device)
-            self.progress = TypeAdapter(Progress).validate_python(state["progress"])
-            if self.progress.finished:
-                self.progress.finished = self._is_over()  # not where it was given more steps
-            for callback, seen in zip(self.callbacks, state.get("watchers", []), strict=True):
-                callback.load_state_dict(seen)
-            self.step.enter(self.stages[self.progress.stage])
-            restore_random_states(state)
+        restore_run(self)
+        if self.progress.finished:
+            self.progress.finished = self._is_over()  # not where it was given more steps
         self.saved_step = self.progress.step
         if not self.progress.finished:
             print(f"resuming at step {self.progress.step} (epoch {self.progress.epoch + 1}) of {self.folder}")
-
-
-def _refuse_failed(state: Mapping[str, Any], path: Path) -> None:
-    """Raise UserError for a checkpoint with NaN, as earlier versions saved them."""
-    try:
-        refuse_state_not_finite(state)
-    except NotFiniteError as fault:
-        raise UserError(
-            f"{path} holds a training that failed: {fault} is not finite; delete it to start this run afresh."
-        ) from None
 
 
 def to_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

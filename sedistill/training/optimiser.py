@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from sedistill.training.recipe.schema import OptimiserSettings
+from sedistill.training.recipe.optimiser_settings import OptimiserSettings
 
 
 def build_optimiser(parameters: Iterable[nn.Parameter], settings: OptimiserSettings) -> torch.optim.Optimizer:

@@ -17,11 +17,13 @@ from sedistill.training.build import build_loop
 from sedistill.training.enhancement_losses import loss_text
 from sedistill.training.inputs import PreparedRun, prepare_run
 from sedistill.training.kdrl.ratio_log import read_ratios
-from sedistill.training.loop import Loop, Progress
-from sedistill.training.recipe.schema import LOSS, Recipe
+from sedistill.training.loop import Loop
+from sedistill.training.recipe.optimiser_settings import LOSS
+from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.checkpoints import fitting, load_checkpoint
 from sedistill.training.run_folder.config import as_begun, make_longer, makes_longer, write_config
 from sedistill.training.run_folder.identity import hold_to_identity, refuse_another_identity, unchanged_since
+from sedistill.training.run_folder.run_state import Progress
 from sedistill.training.run_summary import print_summary, word_for
 from sedistill.training.weak_teacher import weak_teacher_warning
 

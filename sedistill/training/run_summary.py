@@ -16,7 +16,8 @@ from sedistill.teachers.saved import SavedTeacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.recipe.objectives import objective_names
-from sedistill.training.recipe.schema import LOSS, OptimiserSettings, Recipe
+from sedistill.training.recipe.optimiser_settings import LOSS, OptimiserSettings
+from sedistill.training.recipe.schema import Recipe
 
 if TYPE_CHECKING:
     from sedistill.training.inputs import PreparedRun

@@ -1,13 +1,16 @@
 """The schedule of a run: its stages, and the learning rate and Adam's beta1 of every step.
 
-All of it follows from the step's number alone: there is no state to save.
+All of it follows from the step's number alone, except what the plateau rule has made of the peak.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sedistill.training.recipe.schema import OptimiserSettings
+import torch
+
+from sedistill.training.recipe.optimiser_settings import OptimiserSettings
 
 LAST_SHARE = 0.01
 """Of the peak: to this a cosine falls, and the decay of wsd."""
@@ -60,6 +63,48 @@ def _one_cycle(step: int, length: int, start: float, middle: float, end: float) 
 
 def _half_cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+
+
+class LearningRate:
+    """The rates of an optimiser, set before each step; in each stage they begin afresh."""
+
+    def __init__(
+        self, optimiser: torch.optim.Optimizer, settings: OptimiserSettings, batches_an_epoch: int
+    ) -> None:
+        self.optimiser, self.settings = optimiser, settings
+        self.planned_steps = settings.planned_steps(batches_an_epoch)
+        self.start()
+
+    def start(self) -> None:
+        """Begin a stage."""
+        self.peak = self.settings.learning_rate
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimiser, factor=0.5, patience=self.settings.halve_after - 1, threshold=0.0
+        )
+
+    def set(self, step: int, stage: "Stage") -> None:
+        """As the schedule has it for a step of the run, counted from 1."""
+        step, length = step - stage.start, stage.length(self.planned_steps)
+        rate = learning_rate(self.settings, self.peak, step, length)
+        beta1 = adam_beta1(self.settings, step, length)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+            if beta1 is not None:
+                group["betas"] = (beta1, group["betas"][1])
+
+    def after_validation(self, value: float) -> None:
+        """The plateau rule, by a value of which less is better."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.peak
+        self.plateau.step(value)
+        self.peak = self.optimiser.param_groups[0]["lr"]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"plateau": self.plateau.state_dict(), "peak_rate": self.peak}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.plateau.load_state_dict(state["plateau"])
+        self.peak = state["peak_rate"]
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """One update of the student, which the loop repeats: losses, gradients, clip, optimiser."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from sedistill.models.eval_mode import evaluating
+from sedistill.training.gradients import clip_gradients, gradient_balance, gradients_of
 from sedistill.training.not_finite import refuse_not_finite
 from sedistill.training.schedule import Stage
-from sedistill.training.tasks import Task, gradient_balance, gradients
+from sedistill.training.tasks import Task
 
 
 class Step(Protocol):
@@ -41,17 +42,6 @@ class Step(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-
-
-def clip_gradients(parameters: Sequence[nn.Parameter], clip_norm: float | None) -> dict[str, Tensor]:
-    """Scale the gradients down to a common L2 norm of `clip_norm`; None leaves them as they are.
-
-    Returns what to log: their norm before, and, where there is a limit, whether it was passed (1 or 0).
-    """
-    if clip_norm is None:
-        return {"gradient/norm": nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])}
-    norm = nn.utils.clip_grad_norm_(parameters, clip_norm)
-    return {"gradient/norm": norm, "gradient/clipped_share": (norm > clip_norm).float()}
 
 
 class PlainStep:
@@ -91,8 +81,8 @@ class PlainStep:
 
     def _backward_apart(self, se: Tensor, kd: Tensor) -> dict[str, Tensor]:
         """The gradients of both terms on their own: their balance is returned, their sum goes to the step."""
-        se_grads = gradients(se, self.parameters, retain_graph=True)
-        kd_grads = gradients(kd, self.parameters)
+        se_grads = gradients_of(se, self.parameters, retain_graph=True)
+        kd_grads = gradients_of(kd, self.parameters)
         for parameter, a, b in zip(self.parameters, se_grads, kd_grads, strict=True):
             parameter.grad = a + b
         students = len(self.student_parameters)  # maps of an objective have no say in the balance

@@ -179,28 +179,3 @@ def level_gain(clean: Tensor, level_db: float | None) -> Tensor:
     rms = clean.float().std(dim=1, keepdim=True, unbiased=False)
     gain = (10 ** (level_db / 20) / rms.clamp(min=1e-9)).clamp(max=MAX_LEVEL_GAIN)
     return gain.masked_fill(rms == 0, 1.0).masked_fill(~rms.isfinite(), torch.nan)
-
-
-def gradients(loss: Tensor, parameters: Sequence[nn.Parameter], retain_graph: bool = False) -> list[Tensor]:
-    """The gradient of `loss` for every parameter; zeros where it does not reach.
-
-    Each lies in memory as its parameter does, which `backward()` sees to, `autograd.grad` does not, and fused
-    optimisers take for granted: they would pair values with the wrong weights.
-    """
-    grads = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
-    return [
-        torch.zeros_like(parameter) if grad is None else torch.empty_like(parameter).copy_(grad)
-        for parameter, grad in zip(parameters, grads, strict=True)
-    ]
-
-
-def gradient_balance(se_grads: Sequence[Tensor], kd_grads: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Norm ratio KD/SE and cosine of the two gradients over all parameters."""
-    se_norm = torch.nn.utils.get_total_norm(list(se_grads))
-    kd_norm = torch.nn.utils.get_total_norm(list(kd_grads))
-    inner = torch.stack([(a * b).sum() for a, b in zip(se_grads, kd_grads, strict=True)]).sum()
-    tiny = torch.finfo(se_norm.dtype).tiny
-    return {
-        "gradient/kd_over_se": (kd_norm / se_norm.clamp(min=tiny)).clamp(max=torch.finfo(se_norm.dtype).max),
-        "gradient/cosine": inner / (se_norm * kd_norm).clamp(min=tiny),
-    }

@@ -23,7 +23,7 @@ from sedistill import (
 from sedistill.common.errors import UserError
 from sedistill.distill import BIN_LOSSES
 from sedistill.distill.bin_losses import BinLoss
-from sedistill.distill.selection import Criterion
+from sedistill.distill.ranking import Criterion
 
 from . import reference
 

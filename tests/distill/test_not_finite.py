@@ -13,7 +13,8 @@ from sedistill.distill import BIN_LOSSES
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.kdrl import PolicyNetwork, bounded_target, loss_weights, policy_loss, reward
 from sedistill.distill.patches import MultiScalePatches, UniformPatches
-from sedistill.distill.selection import Criterion, keep_top
+from sedistill.distill.ranking import Criterion
+from sedistill.distill.selection import keep_top
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 from sedistill.training.patch_record.patch_trends import PatchTrends, patch_errors
 from sedistill.training.tasks import level_gain

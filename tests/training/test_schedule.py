@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sedistill.common.errors import UserError
 from sedistill.common.settings import check_settings
-from sedistill.training.recipe.schema import OptimiserSettings
+from sedistill.training.recipe.optimiser_settings import OptimiserSettings
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics
 from sedistill.training.schedule import adam_beta1, learning_rate

@@ -10,7 +10,7 @@ from torch import nn
 from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
-from sedistill.training.tasks import Task, gradient_balance, gradients, level_gain
+from sedistill.training.tasks import Task, level_gain
 
 
 class Gain(nn.Module):
@@ -135,14 +135,3 @@ def test_loss_does_not_depend_on_the_level_of_the_files() -> None:
     torch.testing.assert_close(
         levelled.losses(batch()).total, levelled.losses(quiet).total, rtol=1e-3, atol=1e-4
     )
-
-
-def test_gradients_and_their_balance_by_hand() -> None:
-    a = nn.Parameter(torch.tensor([3.0, 4.0]))
-    unused = nn.Parameter(torch.tensor(1.0))
-    se = gradients((a * torch.tensor([3.0, 4.0])).sum(), [a, unused])
-    kd = gradients((a * torch.tensor([4.0, 3.0])).sum() * 2, [a, unused])
-    assert se[1] == 0
-    balance = gradient_balance(se, kd)
-    assert math.isclose(float(balance["gradient/kd_over_se"]), 2.0)
-    assert math.isclose(float(balance["gradient/cosine"]), 24 / 25, rel_tol=1e-6)

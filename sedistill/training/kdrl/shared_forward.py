@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sedistill.training.tasks import gradients
+from sedistill.training.gradients import gradients_of
 
 # (estimate, target: (B, T)) -> one value a clip, (B,); lower is better.
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -75,7 +75,7 @@ class SharedForward:
         total = torch.cat(
             [self._mixed(number, hard_weight, soft_weight) for number in range(len(self.pieces))]
         )
-        return gradients(total.sum() / self.batch, self.parameters)
+        return gradients_of(total.sum() / self.batch, self.parameters)
 
     def gradients(self, hard_weight: Tensor, soft_weight: Tensor) -> ThreeGradients:
         """That gradient, and those of the means of soft and of hard."""
@@ -102,7 +102,7 @@ class SharedForward:
         return hard_weight[piece] * self.to_clean[number] + soft_weight[piece] * self.to_teacher[number]
 
     def _gradient(self, distances: Tensor, keep: bool) -> list[Tensor]:
-        return gradients(distances.sum() / self.batch, self.parameters, retain_graph=keep)
+        return gradients_of(distances.sum() / self.batch, self.parameters, retain_graph=keep)
 
 
 def clips_do_not_meet(network: nn.Module) -> bool:

@@ -12,6 +12,7 @@ from sedistill.distill.kdrl import loss_weights, reward
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.eval_mode import evaluating
 from sedistill.training.enhancement_losses import mean_squared_error
+from sedistill.training.gradients import clip_gradients, gradient_balance
 from sedistill.training.kdrl.kdrl_settings import DistanceName, KDRLSettings
 from sedistill.training.kdrl.policy import Policy
 from sedistill.training.kdrl.ratio_log import RatioLog
@@ -19,8 +20,6 @@ from sedistill.training.kdrl.reference import Reference
 from sedistill.training.kdrl.shared_forward import Distance, SharedForward, ThreeGradients, clips_do_not_meet
 from sedistill.training.not_finite import refuse_not_finite
 from sedistill.training.schedule import Stage
-from sedistill.training.steps import clip_gradients
-from sedistill.training.tasks import gradient_balance
 
 DISTANCES: dict[DistanceName, Distance] = {
     "mse": lambda estimate, target: mean_squared_error(estimate, target, target),

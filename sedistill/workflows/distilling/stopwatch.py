@@ -22,9 +22,10 @@ from sedistill.common.settings import check_settings
 from sedistill.models.eval_mode import evaluating
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.build import build_step
-from sedistill.training.inputs import PreparedRun, TrainingData, build_objectives, build_student
+from sedistill.training.inputs import PreparedRun, build_objectives, build_student
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.tasks import TEACHER
+from sedistill.training.training_data import TrainingData
 from sedistill.workflows.distilling.speed import seconds_of
 
 

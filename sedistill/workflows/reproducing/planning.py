@@ -15,7 +15,8 @@ from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.data.examples import MixtureDataset
 from sedistill.models.complexity import parameters
 from sedistill.models.presets import build_model
-from sedistill.training.recipe.schema import LOSS, Recipe
+from sedistill.training.recipe.optimiser_settings import LOSS
+from sedistill.training.recipe.schema import Recipe
 from sedistill.workflows.jobs import Run, is_finished
 from sedistill.workflows.reproducing.runs import Work, needs
 from sedistill.workflows.reproducing.sources import CORPORA, SETS, Sources

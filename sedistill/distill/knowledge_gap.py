@@ -1,0 +1,58 @@
+"""The knowledge gap of patches, and the errors it is the difference of."""
+
+from functools import cached_property
+from typing import Any, Literal
+
+from torch import Tensor
+
+from sedistill.distill.bin_losses import BinLoss
+from sedistill.distill.patches import Partition
+
+
+class Views:
+    """The view that a bin loss takes of each spectrogram, taken once.
+
+    A spectrogram is let go once seen: in a large batch memory costs more time than arithmetic.
+    """
+
+    def __init__(self, loss: BinLoss, spectra: dict[str, Tensor]) -> None:
+        self.loss = loss
+        self._spectra = spectra
+        self._views: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._views:
+            self._views[name] = self.loss.view(self._spectra.pop(name))
+        return self._views[name]
+
+
+class PatchErrors:
+    """The error towards the clean speech of every patch (B, P, K), by whose it is, each computed once."""
+
+    def __init__(
+        self, views: Views, low_band: Tensor | None, patches: Partition, reduction: Literal["mean", "sum"]
+    ) -> None:
+        self.patches = patches
+        self._views, self._low_band, self._reduction = views, low_band, reduction
+        self._maps: dict[str, Tensor] = {}
+        self._errors: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._errors:
+            self._errors[name] = self._per_patch(self._map(name))
+        return self._errors[name]
+
+    @cached_property
+    def gap(self) -> Tensor:
+        """The knowledge gap, from the difference of the maps: exactly 0 where student and teacher agree."""
+        return self._per_patch(self._map("student") - self._map("teacher"))
+
+    def _map(self, name: str) -> Tensor:
+        if name not in self._maps:
+            views = self._views
+            self._maps[name] = views.loss.compare(views[name], views["clean"], self._low_band)
+        return self._maps[name]
+
+    def _per_patch(self, values: Tensor) -> Tensor:
+        sums = self.patches.sums(values)
+        return sums if self._reduction == "sum" else sums / self.patches.counts.clamp(min=1)

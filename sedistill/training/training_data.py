@@ -1,0 +1,123 @@
+"""The sound that a recipe names, opened and checked: what is trained on, and what is validated on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch.utils.data import Dataset
+
+from sedistill.common.errors import UserError
+from sedistill.common.reading import is_taken
+from sedistill.data.corpus import Corpus
+from sedistill.data.crops import Pairs
+from sedistill.data.examples import CropDataset, FixedDataset, MixtureDataset
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.pair_alignment import check_some
+from sedistill.training.recipe.schema import Recipe
+from sedistill.training.recipe.size_defaults import chosen_text, speech_text, with_batches, with_limits
+
+
+@dataclass
+class TrainingData:
+    """What is trained on. fixed_set is None for mixtures made on the fly; hash is of the recordings."""
+
+    dataset: Dataset
+    kind: str
+    clip_seconds: float
+    hash: str
+    fixed_set: FixedSet | None = None
+
+
+def open_data(asked: Recipe, sample_rate: int) -> tuple[Recipe, TrainingData, FixedSet, str]:
+    """What is trained and validated on; the recipe with what it left out, chosen by size; that in words."""
+    source = open_source(asked, sample_rate)
+    files, seconds = speech_in(source)
+    recipe = with_batches(asked, seconds, on_the_fly=isinstance(source, Corpus))
+    data = open_training_data(recipe, source)
+    batches = len(data.dataset) // recipe.optimiser.batch_size  # type: ignore[arg-type]
+    recipe = with_limits(recipe, seconds, batches)
+    valid_set = open_fixed_set(recipe.data.valid, sample_rate, "data.valid", recipe.data.trust_pairs)
+    if recipe.data.valid_clips is not None:
+        valid_set = valid_set.evenly(recipe.data.valid_clips)
+    valid = f"{len(valid_set)} clips ({valid_set.seconds / 60:.1f} min)"
+    told = chosen_text(asked, recipe, speech_text(files, seconds), batches, valid)
+    return recipe, data, valid_set, told
+
+
+def open_source(recipe: Recipe, sample_rate: int) -> Corpus | FixedSet:
+    """A prepared corpus or a fixed set: told apart by what the folder holds. Raises UserError."""
+    path, data = recipe.data.train, recipe.data
+    if not is_taken(path / "corpus.yaml"):
+        return open_fixed_set(path, sample_rate, "data.train", data.trust_pairs)
+    if data.crop_seconds is not None:
+        raise UserError(
+            f"data.crop_seconds is for a fixed set but {path} is a corpus; use data.mixing.clip_seconds."
+        )
+    corpus = Corpus.load(path)
+    refuse_other_rate(path, corpus.sample_rate, sample_rate, "data.train")
+    return corpus
+
+
+def speech_in(source: Corpus | FixedSet) -> tuple[int, float]:
+    """Files of speech to train on, and their seconds."""
+    if isinstance(source, FixedSet):
+        return len(source), source.seconds
+    speech = source.split("train").kind("clean")
+    return len(speech), speech.seconds
+
+
+def open_training_data(recipe: Recipe, source: Corpus | FixedSet) -> TrainingData:
+    """Mixtures of a corpus made on the fly, or the clips of a fixed set. Raises UserError."""
+    path, data = recipe.data.train, recipe.data
+    if isinstance(source, Corpus):
+        dataset = MixtureDataset(
+            source, "train", data.mixing, recipe.seed, data.epoch_mixtures, data.segment_stride_seconds
+        )
+        refuse_too_few(len(dataset), recipe, path)
+        check_some(source, trust=data.trust_pairs)
+        kind = "mixtures made on the fly"
+        if isinstance(dataset.source, Pairs):
+            kind = "crops of ready pairs" if dataset.segments is None else "segments of ready pairs"
+        return TrainingData(dataset, kind, data.mixing.clip_seconds or 0.0, source.hash)
+    fixed = source
+    refuse_too_few(len(fixed), recipe, path)
+    if data.crop_seconds is not None:
+        crops = CropDataset(fixed, data.crop_seconds, recipe.seed, data.segment_stride_seconds)
+        kind = "crops of a fixed set" if crops.segments is None else "segments of a fixed set"
+        return TrainingData(crops, kind, data.crop_seconds, fixed.hash)
+    if data.segment_stride_seconds is not None:
+        raise UserError(
+            f"data.segment_stride_seconds is for clips to be cut, but {path} is a fixed set used as it is; "
+            "give data.crop_seconds too, or take it out."
+        )
+    seconds = float(fixed.lengths.mean()) / fixed.sample_rate
+    return TrainingData(FixedDataset(fixed), "a fixed set", seconds, fixed.hash, fixed)
+
+
+def open_fixed_set(path: Path, sample_rate: int, key: str, trust_pairs: bool = False) -> FixedSet:
+    """The set at `path`, at the student's rate, of pairs that fit or are trusted. Raises UserError."""
+    if not path.exists():
+        raise UserError(f"{key}: {path} does not exist; make it with `sedistill prepare` or `sedistill mix`.")
+    if is_taken(path / "corpus.yaml"):
+        raise UserError(
+            f"{key}: {path} is a corpus; a fixed set is needed here: make one with `sedistill mix`."
+        )
+    fixed = FixedSet(path)
+    refuse_other_rate(path, fixed.sample_rate, sample_rate, key)
+    check_some(fixed, trust=trust_pairs)
+    return fixed
+
+
+def refuse_other_rate(path: Path, rate: int, wanted: int, key: str) -> None:
+    if rate != wanted:
+        raise UserError(
+            f"{key}: {path} has {rate} Hz but the student works at {wanted} Hz; "
+            f"prepare the data with --sample-rate {wanted}."
+        )
+
+
+def refuse_too_few(clips: int, recipe: Recipe, path: Path) -> None:
+    if clips < recipe.optimiser.batch_size:
+        raise UserError(
+            f"data.train: {path} gives {clips} clips an epoch, fewer than one batch of "
+            f"{recipe.optimiser.batch_size}; lower optimiser.batch_size or add data."
+        )
