@@ -1,6 +1,6 @@
 """DISPatch: a loss over bins, counted only in the patches from which the student has most to learn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Literal
@@ -21,8 +21,14 @@ from sedistill.distill.knowledge_gap import PatchErrors, Views
 from sedistill.distill.patches import MultiScalePatches, Partition, UniformPatches, partition
 from sedistill.distill.ranking import Criterion, rank_patches
 from sedistill.distill.selection import keep_top
+from sedistill.distill.several import least, pick
 from sedistill.distill.shapes import clips_of, spectra_of
 from sedistill.distill.signal_objective import Target
+
+Teachers = Tensor | Mapping[str, Tensor]
+"""One signal, or those of several teachers by their names."""
+_ONE_OF = "teacher "
+"""Before the name of one of several."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,10 @@ class DISPatch(Declared):
         counts less, by the weight of `gates.gate_weight`, and its bins are in the mean all the same. So the
         loss is at most that of the hard gate.
     per_band: rank the patches below and above the crossover separately (MultiScalePatches of two sizes only).
+
+    Several teachers may be given by name, `teacher={"a": wave, "b": wave}`: in every patch (in every bin
+    where no patches are selected) the teacher is then the one of least error towards the clean speech, of
+    equals the first. The crossover is that of their mean magnitudes.
 
     The crossover is read from the target of distillation and used in all comparisons. Computed in float32 at
     least, also under autocast; finite on silence, not finite where one of the signals in `needs` is not, be
@@ -163,7 +173,7 @@ class DISPatch(Declared):
     def __call__(
         self,
         student: Tensor,
-        teacher: Tensor | None = None,
+        teacher: Teachers | None = None,
         clean: Tensor | None = None,
         noisy: Tensor | None = None,
     ) -> Tensor:
@@ -173,7 +183,7 @@ class DISPatch(Declared):
     def on_spectra(
         self,
         student: Tensor,
-        teacher: Tensor | None = None,
+        teacher: Teachers | None = None,
         clean: Tensor | None = None,
         noisy: Tensor | None = None,
     ) -> Tensor:
@@ -183,7 +193,7 @@ class DISPatch(Declared):
     def with_parts(
         self,
         student: Tensor,
-        teacher: Tensor | None = None,
+        teacher: Teachers | None = None,
         clean: Tensor | None = None,
         noisy: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -191,14 +201,15 @@ class DISPatch(Declared):
 
         "loss"; "crossover_q25", "_q50", "_q75" (bins) where there is a crossover; "kept_share" (of all bins)
         where patches are selected; "positive_gap_share" (of all patches) where the knowledge gap is computed;
-        "gate_weight" (mean over all patches, so the share that is open where the gate is hard).
+        "gate_weight" (mean over all patches, so the share that is open where the gate is hard);
+        "chosen_NAME", for each of several teachers the share of the bins in which it is the teacher.
         """
         outcome = self._distil(self._spectra(student, teacher, clean, noisy))
         return outcome.losses.mean(), {name: values.mean() for name, values in outcome.parts().items()}
 
     @torch.no_grad()
     def explain(
-        self, student: Tensor, teacher: Tensor, clean: Tensor, noisy: Tensor | None = None
+        self, student: Tensor, teacher: Teachers, clean: Tensor, noisy: Tensor | None = None
     ) -> Explanation:
         """What the loss sees and selects in each clip, from waveforms (B, T); noisy where it is needed."""
         outcome = self._distil(
@@ -215,6 +226,8 @@ class DISPatch(Declared):
             crossover=outcome.crossover,
             parts=outcome.parts(),
             gate=None if outcome.gate is None else outcome.gate.masked_fill(absent, torch.nan),
+            teachers=outcome.teachers,
+            chosen=outcome.chosen,
         )
 
     @property
@@ -236,7 +249,7 @@ class DISPatch(Declared):
     def _spectra(
         self,
         student: Tensor,
-        teacher: Tensor | None,
+        teacher: Teachers | None,
         clean: Tensor | None,
         noisy: Tensor | None,
         explaining: bool = False,
@@ -245,13 +258,21 @@ class DISPatch(Declared):
         return {name: self.stft(wave) for name, wave in waves.items()}
 
     def _needed(
-        self, student: Tensor, teacher: Tensor | None, clean: Tensor | None, noisy: Tensor | None,
+        self, student: Tensor, teacher: Teachers | None, clean: Tensor | None, noisy: Tensor | None,
         form: Callable[[Tensor], Tensor], explaining: bool = False,
     ) -> dict[str, Tensor]:  # fmt: skip
         """The signals that this loss uses, by name, in one form; all but the student's are constants."""
         signals = {"student": form(student)}
-        for name, signal in (("teacher", teacher), ("clean", clean), ("noisy", noisy)):
-            if name not in self.needs and (name == "noisy" or not explaining):
+        given: dict[str, Tensor | None]
+        if isinstance(teacher, Mapping):
+            given = {_ONE_OF + name: one for name, one in teacher.items()}
+        else:
+            given = {"teacher": teacher}
+        chooses = isinstance(teacher, Mapping) and "teacher" in self.needs
+        for name, signal in (given | {"clean": clean, "noisy": noisy}).items():
+            need = "teacher" if name.startswith(_ONE_OF) else name
+            needed = need in self.needs or (explaining and name != "noisy") or (chooses and name == "clean")
+            if not needed:
                 continue
             if signal is None:
                 raise ValueError(f"this loss needs the {name} signal, but got None")
@@ -264,12 +285,20 @@ class DISPatch(Declared):
         return signals
 
     def _distil(self, spectra: dict[str, Tensor], explaining: bool = False) -> Outcome:
-        crossover, low_band = self._bands(spectra[self.target])
+        several = [name for name in spectra if name.startswith(_ONE_OF)]
+        seen = several if several and self.target == "teacher" else [self.target]
+        crossover, low_band = self._bands([spectra[name] for name in seen])
+        chosen = None
+        if several:
+            chosen = self._chosen(several, spectra, crossover, low_band)
+            spectra["teacher"] = pick([spectra.pop(name) for name in several], chosen)
+        teachers = [name.removeprefix(_ONE_OF) for name in several]
         views = Views(self.loss, spectra)
         bin_map = self.loss.compare(views["student"], views[self.target], low_band)
         averaged = self._averaged(low_band)
         if not (self._selects or explaining):
-            return Outcome(total_of(mean_within(bin_map, bins) for bins in averaged), crossover)
+            losses = total_of(mean_within(bin_map, bins) for bins in averaged)
+            return Outcome(losses, crossover, teachers=teachers, chosen=chosen)
         patches = partition(self.patches, bin_map, crossover)
         sums = [patches.sums(bin_map if bins is None else bin_map * bins) for bins in averaged]
         del bin_map  # as large as a spectrogram, and all that follows is about patches
@@ -291,14 +320,30 @@ class DISPatch(Declared):
                 for bins in averaged
             ]
         losses = total_of((part * weight).sum(dim=(1, 2)) for part, weight in zip(sums, weights, strict=True))
-        return Outcome(losses, crossover, patches, gap, selected, gate)
+        return Outcome(losses, crossover, patches, gap, selected, gate, teachers, chosen)
 
-    def _bands(self, target: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def _bands(self, targets: list[Tensor]) -> tuple[Tensor | None, Tensor | None]:
         """Last low bin (B, K) and low band (B, F, K) of the target, where bands play a part."""
         if self._adapter is None:
             return None, None
-        crossover = self._adapter(squared_magnitude(target).sqrt())
-        return crossover, self._adapter.low_band(crossover, target.shape[1])
+        magnitude = squared_magnitude(targets[0]).sqrt()
+        if len(targets) > 1:
+            magnitude = torch.stack([squared_magnitude(one).sqrt() for one in targets]).mean(dim=0)
+        crossover = self._adapter(magnitude)
+        return crossover, self._adapter.low_band(crossover, magnitude.shape[1])
+
+    @torch.no_grad()
+    def _chosen(
+        self, several: list[str], spectra: dict[str, Tensor], crossover: Tensor | None,
+        low_band: Tensor | None,
+    ) -> Tensor:  # fmt: skip
+        """In every bin, which of several teachers is nearest to the clean speech in its patch, (B, F, K)."""
+        clean = self.loss.view(spectra["clean"])
+        maps = [self.loss.compare(self.loss.view(spectra[name]), clean, low_band) for name in several]
+        if not self._selects:
+            return least(torch.stack(maps))
+        patches = partition(self.patches, maps[0], crossover)
+        return least(torch.stack([patches.sums(one) for one in maps])).gather(1, patches.ids)
 
     def _averaged(self, low_band: Tensor | None) -> list[Tensor | None]:
         """The bins (B, F, K) over which means are taken, to be added: all of them (None), or either band."""

@@ -1,5 +1,6 @@
 """What DISPatch saw and selected: to log, to read and to look at."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from sedistill.common.errors import UserError
 from sedistill.distill.patches import Partition
+from sedistill.distill.several import shares_chosen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,10 +27,14 @@ class Outcome:
     gap: Tensor | None = None
     selected: Tensor | None = None
     gate: Tensor | None = None
+    teachers: Sequence[str] = ()
+    chosen: Tensor | None = None
 
     @torch.no_grad()
     def parts(self) -> dict[str, Tensor]:
         parts = {"loss": self.losses.detach()}
+        if self.chosen is not None:
+            parts |= shares_chosen(self.chosen, self.teachers)
         if self.crossover is not None:
             crossover = self.crossover.to(self.losses.dtype)
             for percent in (25, 50, 75):
@@ -53,7 +59,9 @@ class Explanation:
     gap: knowledge gap of each patch, (B, P, K), NaN where a frame has fewer patches; selected: which patches
     count, bool (B, P, K); patch_ids: the patch of each bin, (B, F, K); crossover: last low bin (B, K), or
     None where bands play no part; parts: the logged values by name, one a clip, (B,); gate: the weight that
-    the gate leaves to each patch, selected or not, in [0, 1], (B, P, K), NaN as `gap`; None without a gate.
+    the gate leaves to each patch, selected or not, in [0, 1], (B, P, K), NaN as `gap`; None without a gate;
+    teachers: the names of several; chosen: which of them is the teacher in each bin, int64 (B, F, K); None
+    where there is one.
 
     Printed, it is a summary of a few lines.
     """
@@ -64,6 +72,8 @@ class Explanation:
     crossover: Tensor | None
     parts: dict[str, Tensor]
     gate: Tensor | None = None
+    teachers: Sequence[str] = ()
+    chosen: Tensor | None = None
 
     @property
     def selected_bins(self) -> Tensor:
@@ -99,6 +109,9 @@ class Explanation:
                 f"gate       open in {_share(self.gate > 0, present)} of the patches; "
                 f"mean weight {_number(self.gate[present].mean())}"
             )
+        if self.chosen is not None:
+            shares = [f"{name} in {_share(self.chosen == n)}" for n, name in enumerate(self.teachers)]
+            lines.append(f"teacher    {', '.join(shares)} of the bins")
         if self.crossover is not None:
             frames = self.crossover.double().flatten()
             low, middle, high = (frames.quantile(share).item() for share in (0.25, 0.5, 0.75))
@@ -113,13 +126,9 @@ class Explanation:
         axes: where to draw; None makes a figure. Returns the figure; it is shown in a notebook, or written by
         `savefig`. Raises UserError where matplotlib is missing.
         """
-        try:
-            from matplotlib.colors import CenteredNorm
-            from matplotlib.figure import Figure
-        except ImportError:
-            raise UserError("plotting needs matplotlib; type pip install 'sedistill[report]'.") from None
-        if axes is None:
-            axes = Figure(figsize=(8, 4), layout="constrained").subplots()
+        axes = axes or _new_axes()
+        from matplotlib.colors import CenteredNorm
+
         gap = self.gap_per_bin[clip].double().cpu().numpy()
         weight = self.weight_per_bin[clip].double().cpu().numpy()
         limit = np.quantile(np.abs(gap), 0.99) or None  # a few patches may be far above all others
@@ -138,6 +147,33 @@ class Explanation:
         figure = axes.figure
         figure.colorbar(drawn, ax=axes, label="knowledge gap (above 0: the teacher is ahead)")
         return figure  # type: ignore[return-value]
+
+    def plot_teachers(self, clip: int = 0, axes: "Axes | None" = None) -> "Figure":
+        """Draw which of several teachers is the teacher in each bin of a clip, each in its own colour.
+
+        axes, returns, raises: as for `plot`; UserError also where there is one teacher.
+        """
+        if self.chosen is None:
+            raise UserError("there is one teacher, so nothing is chosen; give several by their names.")
+        axes = axes or _new_axes()
+        from matplotlib.colors import ListedColormap
+
+        colours = [f"C{n}" for n in range(len(self.teachers))]
+        chosen = self.chosen[clip].cpu().numpy()
+        axes.pcolormesh(chosen, cmap=ListedColormap(colours), vmin=0, vmax=len(colours), rasterized=True)
+        for name, colour in zip(self.teachers, colours, strict=True):
+            axes.plot([], [], "s", color=colour, label=name)
+        axes.legend(loc="upper right")
+        axes.set(xlabel="frame", ylabel="bin")
+        return axes.figure  # type: ignore[return-value]
+
+
+def _new_axes() -> "Axes":
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("plotting needs matplotlib; type pip install 'sedistill[report]'.") from None
+    return Figure(figsize=(8, 4), layout="constrained").subplots()
 
 
 def _share(what: Tensor, among: Tensor | None = None) -> str:

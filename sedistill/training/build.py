@@ -85,7 +85,8 @@ def build_task(run: PreparedRun, forward: nn.Module) -> Task:
         kd_level_db=recipe.kd_level_db,
         band_teachers=run.band_teachers,
         taps=run.taps,
-        bandwidth=run.teacher.bandwidth if run.teacher else 1.0,
+        bandwidth=run.bandwidth,
+        several=run.several,
     )
     task.auxiliary.to(run.device)
     return task

@@ -12,14 +12,16 @@ from sedistill.common.devices import choose_device, limit_threads
 from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.distill.several import Several
 from sedistill.distill.taps import Taps
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import build_model
 from sedistill.models.ready_made import PREFIX
 from sedistill.models.saving import load_model
-from sedistill.teachers.opening import measure_on, open_teacher, settings_of
+from sedistill.teachers.opening import open_teacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.enhancement_losses import EnhancementLoss, enhancement_loss
+from sedistill.training.own_teachers import bandwidth, measured_teacher, several_of
 from sedistill.training.recipe.objectives import ObjectiveSettings, objective_names
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.tasks import TEACHER, FeatureTaps, Objective
@@ -30,7 +32,9 @@ from sedistill.training.training_data import TrainingData, open_data
 class PreparedRun:
     """What a recipe names, opened and checked.
 
-    teachers: by name, `TEACHER` the run's own; band_teachers: the names of an objective's teachers for bands.
+    teachers: by name, `TEACHER` the run's own, or its own by the recipe's keys `teachers.NAME`;
+    band_teachers: the names of an objective's teachers for bands.
+    several: what several of its own say together; None where there is one, or none.
     taps: where features are seen, if any objective compares them.
     recipe: with what it left out, chosen by the size of the data; by_size: what that was, in words.
     """
@@ -45,6 +49,17 @@ class PreparedRun:
     valid_set: FixedSet
     device: torch.device
     by_size: str = ""
+    several: Several | None = None
+
+    @property
+    def own_teachers(self) -> dict[str, TeacherSource]:
+        """Those that teach in the whole band, one or several, by name."""
+        return {name: self.teachers[name] for name in self.recipe.own_teachers if name in self.teachers}
+
+    @property
+    def bandwidth(self) -> float:
+        """Of half the data's rate, the share that the run's own teachers can know."""
+        return bandwidth(self.several, self.own_teachers)
 
     @property
     def teacher(self) -> TeacherSource | None:
@@ -86,11 +101,13 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
     sample_rate, correct_level = student.sample_rate, recipe.teacher_use.correct_level
     in_force = objectives_in_force(recipe)
     teachers: dict[str, TeacherSource] = {}
-    if recipe.teacher is not None and looks_at_teacher(recipe, student, in_force.values()):
-        teachers[TEACHER] = open_teacher(recipe.teacher, sample_rate, correct_level)
+    several = several_of(recipe, sample_rate)
+    if recipe.own_teachers and looks_at_teacher(recipe, student, in_force.values()):
+        for name, spec in recipe.own_teachers.items():
+            teachers[name] = open_teacher(spec, sample_rate, correct_level)
     teacher = teachers.get(TEACHER)
     objectives = build_objectives(recipe, student, teacher)
-    if teacher is None and any("teacher" in objective.needs for _, objective in objectives.values()):
+    if not teachers and any("teacher" in objective.needs for _, objective in objectives.values()):
         raise UserError(
             f"{recipe.name}: an objective needs a teacher but `teacher` is missing; name a saved model."
         )
@@ -99,34 +116,13 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
         teachers[f"{TEACHER} {place}"] = open_teacher(place, sample_rate, correct_level)
     band_teachers = {name: [f"{TEACHER} {place}" for place in places] for name, places in of_bands.items()}
     recipe, data, valid_set, by_size = open_data(recipe, sample_rate)
-    if teacher is not None:
-        teachers[TEACHER] = teacher = measured_teacher(recipe, teacher, data, valid_set)
-    taps = build_taps(student, teacher, objectives)
+    for name, spec in recipe.own_teachers.items():
+        if name in teachers:
+            teachers[name] = measured_teacher(recipe, spec, teachers[name], data.fixed_set, valid_set)
+    taps = build_taps(student, teachers.get(TEACHER), objectives)
     return PreparedRun(
-        recipe, student, teachers, objectives, band_teachers, taps, data, valid_set, device, by_size
+        recipe, student, teachers, objectives, band_teachers, taps, data, valid_set, device, by_size, several
     )
-
-
-def measured_teacher(
-    recipe: Recipe, teacher: TeacherSource, data: TrainingData, valid_set: FixedSet
-) -> TeacherSource:
-    """A teacher from elsewhere with its delay, level and bandwidth; a saved model as it is.
-
-    They are measured on the validation set, or, where it knows nothing but the training set, on that.
-    """
-    settings = settings_of(recipe.teacher or "")
-    if settings is None:
-        return teacher
-    use, on = recipe.teacher_use, valid_set
-    if not teacher.answers_live:
-        if data.fixed_set is None or use.cache == "never":
-            raise UserError(
-                f"{recipe.name}: the teacher {teacher.name} is for fixed training sets, whose outputs are "
-                "kept; make one with `sedistill mix`, and leave out data.crop_seconds and teacher_use.cache."
-            )
-        on = data.fixed_set
-    place = use.cache_folder or on.folder / "teacher-outputs"
-    return measure_on(teacher, settings, on, use.correct_level, place)
 
 
 def objectives_in_force(recipe: Recipe) -> dict[str, ObjectiveSettings]:

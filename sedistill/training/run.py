@@ -18,6 +18,7 @@ from sedistill.training.enhancement_losses import loss_text
 from sedistill.training.inputs import PreparedRun, prepare_run
 from sedistill.training.kdrl.ratio_log import read_ratios
 from sedistill.training.loop import Loop
+from sedistill.training.own_teachers import teacher_facts
 from sedistill.training.recipe.optimiser_settings import LOSS
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.checkpoints import fitting, load_checkpoint
@@ -73,10 +74,10 @@ def train(
 
 
 def warn_of_weak_teacher(run: PreparedRun) -> None:
-    """Print a warning where the run's own teacher is worse than the noisy input."""
-    if run.teacher is not None:
-        clips = run.valid_set if run.teacher.answers_live else run.data.fixed_set or run.valid_set
-        if warning := weak_teacher_warning(run.teacher, clips, run.device):
+    """Print a warning where one of the run's own teachers is worse than the noisy input."""
+    for teacher in run.own_teachers.values():
+        clips = run.valid_set if teacher.answers_live else run.data.fixed_set or run.valid_set
+        if warning := weak_teacher_warning(teacher, clips, run.device):
             print(f"Warning: {warning}", flush=True)
 
 
@@ -128,8 +129,7 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
             "steps": progress.step,
             "minutes": round(progress.seconds / 60, 2),
             "data_hash": run.data.hash,
-            "teacher_hash": run.teacher.hash if run.teacher else None,
-            **({"teacher": run.teacher.facts()} if run.teacher and run.teacher.measured else {}),
+            **teacher_facts(run.several, run.own_teachers),
         },
     }
     if (folder / "ratios.csv").exists():

@@ -15,9 +15,11 @@ from sedistill.teachers.level_factor import level_warning
 from sedistill.teachers.saved import SavedTeacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
+from sedistill.training.own_teachers import several_text
 from sedistill.training.recipe.objectives import objective_names
 from sedistill.training.recipe.optimiser_settings import LOSS, OptimiserSettings
 from sedistill.training.recipe.schema import Recipe
+from sedistill.training.tasks import ONE_OF
 
 if TYPE_CHECKING:
     from sedistill.training.inputs import PreparedRun
@@ -31,11 +33,10 @@ def print_summary(run: PreparedRun, folder: Path) -> None:
     for name, text in facts(run, folder):
         table.add_row(name, text)
     Console().print(table)
-    if run.teacher is None:
-        return
-    if run.teacher.measured is None and (warning := level_warning(run.teacher.level_factor)):
-        print(f"note on the teacher: {warning}")
-    if run.teacher.bandwidth < 1 and run.recipe.kdrl is not None:
+    for name, teacher in run.own_teachers.items():
+        if teacher.measured is None and (warning := level_warning(teacher.level_factor)):
+            print(f"note on {'the teacher' if teacher is run.teacher else name}: {warning}")
+    if run.bandwidth < 1 and run.recipe.kdrl is not None:
         print("note on the teacher: kdrl compares whole waveforms, what lies above its bandwidth included.")
 
 
@@ -48,13 +49,16 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
     lines = [("run", f"{recipe.name}, seed {recipe.seed}, in {folder}")]
     lines.append((word_for(run), f"{student_name}: {_size(run.student)}"))
     use = "kept outputs" if run.keeps_outputs else "live"
-    if of_bands := [teacher.name for teacher in run.teachers.values() if teacher is not run.teacher]:
+    own = run.own_teachers
+    if of_bands := [teacher.name for name, teacher in run.teachers.items() if name not in own]:
         lines.append(("band teachers", f"{', '.join(of_bands)}; frozen, eval mode, {use}"))
-    if recipe.teacher is not None and not run.teachers:
+    if recipe.own_teachers and not run.teachers:
         lines.append(("teacher", "none (no term looks at one)"))
-    if run.teacher is not None:
-        use += ", features tapped" if run.taps else ""
-        lines += _teacher_lines(run.teacher, use)
+    use += ", features tapped" if run.taps else ""
+    for name, teacher in own.items():
+        lines += _teacher_lines(name.removeprefix(ONE_OF), teacher, use)
+    if run.several is not None:
+        lines.append(("together", several_text(run.several, list(recipe.teachers))))
     lines += _data_lines(run)
     lines.append(("loss", formula(recipe)))
     if recipe.distils:
@@ -72,15 +76,15 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
     return lines
 
 
-def _teacher_lines(teacher: TeacherSource, use: str) -> list[tuple[str, str]]:
+def _teacher_lines(word: str, teacher: TeacherSource, use: str) -> list[tuple[str, str]]:
     """What teaches: a saved model in one line, another with all that was measured of it."""
     known, factor = teacher.measured, f"output times {teacher.level_factor:.3f}"
     if known is None:
         size = _teacher_size(teacher)
-        return [("teacher", f"{teacher.name}: {size}; frozen, eval mode, {use}, {factor}")]
+        return [(word, f"{teacher.name}: {size}; frozen, eval mode, {use}, {factor}")]
     resampled = "" if known.own_rate == known.rate else f", resampled from and to {known.rate} Hz"
     return [
-        ("teacher", f"{teacher.name}; frozen, {use}"),
+        (word, f"{teacher.name}; frozen, {use}"),
         ("  rate", f"{known.own_rate} Hz{resampled}"),
         ("  delay", known.delay_text()),
         ("  level", f"{factor} ({known.level.low:.3f} to {known.level.high:.3f} over {known.clips} clips)"),

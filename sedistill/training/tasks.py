@@ -8,12 +8,16 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from sedistill.distill.dispatch import DISPatch
+from sedistill.distill.several import Several
 from sedistill.distill.taps import Taps
 from sedistill.teachers.bandwidth import below
 from sedistill.training.enhancement_losses import EnhancementLoss
 
 TEACHER = "teacher"
 """The name of the run's own teacher among all that it has."""
+ONE_OF = "teachers."
+"""Before the name of each of several of its own."""
 MAX_LEVEL_GAIN = 1e3  # silence is not blown up without bound when clips are brought to one level
 
 
@@ -57,6 +61,7 @@ class Task:
     teachers: noisy (B, T) -> estimate (B, T), by name; never asked for what a batch brings under that name.
     band_teachers: the names of those that an objective has for its bands, by the objective's name.
     taps: where features are seen; None where no objective compares any.
+    several: what the teachers whose names begin with `ONE_OF` say together, as `TEACHER`.
     bandwidth: of half the data's rate, the share that the teachers can know; objectives hear nothing above.
     objectives: name -> (weight, objective). A weight of 0 leaves a term out altogether: neither its value
     nor, where no other term asks for it, the teacher's estimate is computed, and no features are kept.
@@ -74,8 +79,9 @@ class Task:
         band_teachers: Mapping[str, Sequence[str]] | None = None,
         taps: FeatureTaps | None = None,
         bandwidth: float = 1.0,
+        several: Several | None = None,
     ) -> None:
-        self.bandwidth = bandwidth
+        self.bandwidth, self.several = bandwidth, several
         self.student, self.se_loss, self.se_weight = student, se_loss, se_weight
         self.objectives, self.kd_weight, self.kd_level_db = dict(objectives), kd_weight, kd_level_db
         self.teachers, self.band_teachers, self.taps = teachers, band_teachers or {}, taps
@@ -101,7 +107,11 @@ class Task:
         if not distils:
             return StepLosses(weighted_se, None, parts)
 
-        signals = self._signals(batch, estimate, self._teacher_estimates(batch))
+        signals = self.signals(batch, estimate, self._teacher_estimates(batch))
+        together: dict[str, Tensor] = {}
+        if self.several is not None and self._needs_together:
+            signals[TEACHER], together = self.several(self.own_of(signals), signals["clean"])
+        parts |= {f"{TEACHER}/{key}": value for key, value in together.items()}
         kd = estimate.new_zeros((), dtype=torch.float32)
         for name, (weight, objective) in self.objectives.items():
             if weight == 0:
@@ -110,7 +120,7 @@ class Task:
                 signals["band_teachers"] = torch.stack(
                     [signals[one] for one in self.band_teachers[name]], dim=1
                 )
-            loss, details = objective.with_parts(**{need: signals[need] for need in objective.needs})
+            loss, details = objective.with_parts(**self.given(objective, signals))
             kd = kd + weight * loss
             parts[f"kd/{name}"] = details.pop("loss")
             parts |= {f"{name}/{key}": value for key, value in details.items()}
@@ -125,13 +135,40 @@ class Task:
                     estimates[name] = teacher(batch["noisy"])
         return estimates
 
-    def _signals(
+    @property
+    def _needs_together(self) -> bool:
+        """Whether an objective hears several teachers as one waveform."""
+        return any(
+            weight > 0 and TEACHER in one.needs and not self.chooses(one)
+            for weight, one in self.objectives.values()
+        )
+
+    def chooses(self, objective: Objective) -> bool:
+        """Whether an objective itself chooses among several teachers, in its own patches."""
+        best = self.several is not None and self.several.rule == "best"
+        return best and isinstance(objective, DISPatch)
+
+    def own_of(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The signals of the run's several teachers by the names that the recipe gives them."""
+        named = {name: wave for name, wave in signals.items() if name.startswith(ONE_OF)}
+        return {name.removeprefix(ONE_OF): wave for name, wave in named.items()}
+
+    def given(self, objective: Objective, signals: Mapping[str, Any]) -> dict[str, Any]:
+        """Of the signals those that an objective needs."""
+        if not (TEACHER in objective.needs and self.chooses(objective)):
+            return {need: signals[need] for need in objective.needs}
+        others = {need: signals[need] for need in (*objective.needs, "clean") if need != TEACHER}
+        return {**others, TEACHER: self.own_of(signals)}
+
+    def signals(
         self, batch: Mapping[str, Tensor], estimate: Tensor, teachers: Mapping[str, Tensor]
     ) -> dict[str, Any]:
         """What the objectives need, by name; waveforms at the level at which they are compared."""
         waves = {"student": estimate.float(), "clean": batch["clean"], "noisy": batch["noisy"], **teachers}
         gain = level_gain(batch["clean"], self.kd_level_db)
         needed = self.needs.union(*self.band_teachers.values())
+        if self.several is not None and TEACHER in needed:
+            needed |= {"clean", *(name for name in waves if name.startswith(ONE_OF))}
         signals: dict[str, Any] = {name: gain * waves[name] for name in needed & waves.keys()}
         if self.bandwidth < 1:
             signals = {name: below(wave, self.bandwidth) for name, wave in signals.items()}

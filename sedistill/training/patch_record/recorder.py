@@ -25,7 +25,7 @@ from sedistill.training.patch_record.patch_trends import (
 )
 from sedistill.training.patch_record.record import PatchRecord, write_patch_record
 from sedistill.training.patch_record.record_settings import PatchRecordSettings
-from sedistill.training.tasks import TEACHER, Task, level_gain
+from sedistill.training.tasks import ONE_OF, TEACHER, Task, level_gain
 
 
 @dataclass
@@ -49,13 +49,21 @@ class Selection:
         return self.task.kd_weight > 0
 
     def selected_bins(
-        self, student: Tensor, teacher: Tensor, clean: Tensor, noisy: Tensor
+        self, student: Tensor, teachers: dict[str, Tensor], clean: Tensor, noisy: Tensor
     ) -> NDArray[np.bool_]:
         """The bins that are distilled, of one clip's waveforms (1, T) as they are: (F, K)."""
         gain = level_gain(clean, self.task.kd_level_db)
+        teacher = self._teacher({name: gain * wave for name, wave in teachers.items()}, gain * clean)
         with torch.random.fork_rng():  # a random score draws, and the training must not notice
-            seen = self.objective.explain(gain * student, gain * teacher, gain * clean, gain * noisy)
+            seen = self.objective.explain(gain * student, teacher, gain * clean, gain * noisy)
         return seen.selected_bins[0].numpy()
+
+    def _teacher(self, waves: dict[str, Tensor], clean: Tensor) -> Tensor | dict[str, Tensor]:
+        task = self.task
+        if task.several is None:
+            return waves.get(TEACHER, clean)  # without one, nothing that is selected by is a teacher's
+        several = task.own_of(waves)
+        return several if task.chooses(self.objective) else task.several(several, clean)[0]
 
 
 class PatchRecorder:
@@ -88,7 +96,7 @@ class PatchRecorder:
         self.stft = Stft()
         self.frames = np.array([self.stft(clean).shape[2] for clean in self.clean], dtype=np.int64)
         self.facts = facts | self._own_facts(clips.sample_rate)
-        self._teacher_estimates: list[Tensor] | None = None
+        self._teacher_estimates: list[dict[str, Tensor]] | None = None
 
         shape = (len(bins_of_patches(self.stft.bins, settings.patch_size)), int(self.frames.sum()))
         self.step, self.selections = -1, 0
@@ -192,12 +200,13 @@ class PatchRecorder:
         self.distilled = self.distilled + np.concatenate(selected, axis=1, dtype=np.int32)
         self.selections += 1
 
-    def _ask_teacher(self, selection: Selection) -> list[Tensor]:
-        teacher = selection.task.teachers.get(TEACHER)
-        if teacher is None:
-            return self.clean  # nothing that this objective selects by is the teacher's
+    def _ask_teacher(self, selection: Selection) -> list[dict[str, Tensor]]:
+        own = {n: one for n, one in selection.task.teachers.items() if n == TEACHER or n.startswith(ONE_OF)}
         with torch.no_grad(), self.precision:
-            return [teacher(noisy.to(self.device)).float().cpu() for noisy in self.noisy]
+            return [
+                {name: teacher(noisy.to(self.device)).float().cpu() for name, teacher in own.items()}
+                for noisy in self.noisy
+            ]
 
     def _record(self, estimates: list[Tensor]) -> PatchRecord:
         def side_by_side(waves: list[Tensor]) -> NDArray[np.float32]:

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from sedistill.common.errors import UserError
-from sedistill.common.paths import Name, UserPath, written_out
+from sedistill.common.paths import Name, PlainName, UserPath, written_out
 from sedistill.common.settings import Count, Settings
 from sedistill.data.mixing import MixingSettings
+from sedistill.distill.several import Rule
 from sedistill.teachers.teacher_settings import TeacherFrom
 from sedistill.training.enhancement_losses import enhancement_loss
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
@@ -147,6 +148,20 @@ class Recipe(Settings):
         description="The folder of a saved model, the name of a ready-made one, deepfilternet, a teacher of "
         "another package, or where one comes from otherwise (docs/teachers.md); none = plain training.",
     )
+    teachers: dict[PlainName, AnyTeacher] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="Instead of `teacher`, several: each as `teacher` takes it, by a name of your own.",
+    )
+    several: Rule = Field(
+        "best",
+        description="Of several teachers: best, in every patch (every bin where no patches are selected) the "
+        "one nearest to the clean speech; mean, their average; bands, each in a band of its own.",
+    )
+    several_edges_hz: list[float] = Field(
+        default_factory=list,
+        description="several: bands: the rising frequencies between them, in the order of `teachers`.",
+    )
     data: DataSettings
     se_loss: str | None = Field(
         None,
@@ -207,7 +222,24 @@ class Recipe(Settings):
             raise ValueError("every weight is 0, so nothing would be learnt; raise se_weight or kd_weight.")
         if self.two_step is not None:
             self._two_steps_have_work()
+        self._several_make_sense()
         return self
+
+    def _several_make_sense(self) -> None:
+        count, edges = len(self.teachers), len(self.several_edges_hz)
+        if count == 0 and {"several", "several_edges_hz"} & self.model_fields_set:
+            raise ValueError(
+                "several and several_edges_hz are about `teachers`; name those, or take them out."
+            )
+        if count and self.teacher is not None:
+            raise ValueError("teacher and teachers are both given; take one out.")
+        if self.several == "bands" and count and edges != count - 1:
+            raise ValueError(f"several: bands with {count} teachers needs {count - 1} edges, not {edges}.")
+        if self.several != "bands" and edges:
+            raise ValueError(f"several_edges_hz belongs to several: bands, not to {self.several}.")
+        looking = [one.loss for one in self.objectives if one.weight > 0 and one.compares_features]
+        if count and looking:
+            raise ValueError(f"{looking[0]} looks into one teacher; name it as `teacher`, not in `teachers`.")
 
     def _kdrl_stands_alone(self) -> None:
         if self.se_loss is not None:
@@ -221,7 +253,7 @@ class Recipe(Settings):
                 "switch it off."
             )
         if self.teacher is None:
-            raise ValueError("kdrl needs a teacher; name a saved model under `teacher`.")
+            raise ValueError("kdrl needs a teacher; name one under `teacher`.")
 
     def _two_steps_have_work(self) -> None:
         assert self.two_step is not None
@@ -237,6 +269,12 @@ class Recipe(Settings):
                 f"two_step.kd_steps = {self.two_step.kd_steps} leaves nothing of max_steps = {end} for the "
                 "second stage; lower it."
             )
+
+    @property
+    def own_teachers(self) -> dict[str, Any]:
+        """What teaches in the whole band, by its key: `teacher`, or `teachers.NAME` of each of several."""
+        one = {} if self.teacher is None else {"teacher": self.teacher}
+        return one | {f"teachers.{name}": named for name, named in self.teachers.items()}
 
     @property
     def distils(self) -> bool:

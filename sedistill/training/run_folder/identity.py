@@ -45,8 +45,8 @@ class Identity:
     Attributes:
         data: for `data.train` and `data.valid`: path, number of files, hash of the files and, for a corpus,
             of the rows of its manifest.
-        models: for `teacher`, `student` where it is a saved model, and the teachers of bands: path, weights,
-            settings, output_gain.
+        models: for `teacher` or `teachers.NAME`, `student` where it is a saved model, and the teachers of
+            bands: path, weights, settings, output_gain.
         contents: every file of the data, by KEY/NAME.
     """
 
@@ -69,12 +69,13 @@ class Identity:
         models = {
             key: {"path": path, **_of_model(base, path)}
             for key, path in _models(recipe, base)
-            if key != "teacher"
+            if key not in recipe.own_teachers
             or is_packaged(path)
             or is_taken(_model_place(base, path) / CARD)  # terms may all look at the clean speech
         }
-        if _may_look_at_teacher(recipe) and (elsewhere := settings_of(recipe.teacher or "")):
-            models["teacher"] = _of_teacher(elsewhere)
+        for key, spec in recipe.own_teachers.items():
+            if _may_look_at_teacher(recipe) and (elsewhere := settings_of(spec)):
+                models[key] = _of_teacher(elsewhere)
         return cls(data, models, contents)
 
     @property
@@ -213,8 +214,8 @@ def _of_data(key: str, path: Path, known: Mapping[str, Any]) -> tuple[dict[str, 
 def _models(recipe: Recipe, base: Path) -> list[tuple[str, str]]:
     """The saved models that a recipe names and may look at, by its keys."""
     named: list[tuple[str, Any]] = []
-    if _may_look_at_teacher(recipe) and not settings_of(recipe.teacher or ""):
-        named.append(("teacher", recipe.teacher))
+    if _may_look_at_teacher(recipe):
+        named += [(key, spec) for key, spec in recipe.own_teachers.items() if not settings_of(spec)]
     for number, objective in enumerate(recipe.objectives):
         if recipe.distils and objective.weight > 0:
             teachers = getattr(objective, "teachers", None) or ()
