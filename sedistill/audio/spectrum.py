@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -67,6 +69,11 @@ class Stft:
             spectrum = at_least_float32(spectrum)
             window = self._window(spectrum.real)
             return torch.istft(spectrum, self.window_length, self.hop_length, window=window, length=length)
+
+    def level_db(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Levels in dB (F, K) of samples (T,), for pictures; none is below -120."""
+        magnitudes = self(torch.from_numpy(samples)[None])[0].abs()
+        return (20 * magnitudes.clamp(min=1e-6).log10()).numpy()
 
     def _window(self, like: Tensor) -> Tensor:
         return torch.hann_window(self.window_length, dtype=like.dtype, device=like.device)

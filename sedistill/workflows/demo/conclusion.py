@@ -1,24 +1,26 @@
 """What came out of the demo, in sentences that claim no more than its scores bear out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from sedistill.common.report.page import System
+from sedistill.common.report.figures import Role
 from sedistill.evaluation.comparing.alignment import align
 from sedistill.evaluation.comparing.comparison import Difference, compare_methods
 from sedistill.evaluation.comparing.report_text import interval_text
 from sedistill.evaluation.metrics import METRICS as QUALITY
+from sedistill.evaluation.scores import SetScores
 from sedistill.training.run_folder.logs import read_metrics
 from sedistill.workflows.demo.demo_folder import METRICS, STUDENTS, Demo
+from sedistill.workflows.training_page import NAMES
 
 
-def verdict(systems: Sequence[System], demo: Demo) -> list[str]:
+def verdict(scores: SetScores, labels: Mapping[Role, str], demo: Demo) -> list[str]:
     """What the scores say and what they do not, one paragraph each."""
     balance = read_metrics(demo.place("runs/distilled")).get("gradient/kd_over_se", [])
     ratio = float(np.median([value for _, value in balance])) if balance else float("nan")
     return [
-        _against_noisy(systems),
+        _against_noisy(scores, labels),
         _of_distillation(demo),
         "One run of each, one seed, a few minutes of training and synthetic speech say little about a "
         "method: another seed can turn such differences round. To find out, train until nothing improves "
@@ -29,14 +31,13 @@ def verdict(systems: Sequence[System], demo: Demo) -> list[str]:
     ]
 
 
-def _against_noisy(systems: Sequence[System]) -> str:
+def _against_noisy(scores: SetScores, labels: Mapping[Role, str]) -> str:
     """Whether the students are worth using at all."""
     below = [
-        f"{system.name} in {QUALITY[key].label}"
-        for system in systems
-        if system.role in STUDENTS
-        for key, score in system.scores.items()
-        if score.improvement is not None and score.improvement <= 0
+        f"{NAMES[role]} in {QUALITY[metric].label}"
+        for role in STUDENTS
+        for metric in scores.metrics
+        if scores.improvement_statistic(labels[role], metric).mean <= 0
     ]
     if below:
         return f"Not above the noisy input: {', '.join(below)}. There the network does more harm than good."

@@ -22,6 +22,7 @@ from sedistill.common.yaml_files import yaml_text
 
 RECIPES = Path(__file__).parent / "recipes"
 STUDENTS: tuple[Role, ...] = ("alone", "distilled")
+NETWORKS: tuple[Role, ...] = (*STUDENTS, "teacher")  # in the order in which they are evaluated
 TEACHER = "fastenhancer-b"  # ready-made: it comes with the package
 EXPECTED_MINUTES = {
     "Speech and noise, made on the spot": 0.6,

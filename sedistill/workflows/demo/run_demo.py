@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from sedistill.common.errors import UserError
-from sedistill.workflows.demo.demo_folder import METRICS, RECIPES, SEED, SETS, SNR_DB, Demo
+from sedistill.workflows.demo.demo_folder import METRICS, NETWORKS, RECIPES, SEED, SETS, SNR_DB, Demo
 
 
 def make_demo(output: Path | str = "demo", overwrite: bool = False) -> Path:
@@ -88,7 +88,7 @@ def evaluate(demo: Demo) -> None:
     from sedistill.evaluation.scores import load_scores
 
     with demo.station("All of them on mixtures they never met"):
-        models = [demo.network(run) for run in ("alone", "distilled", "teacher")]
+        models = [demo.network(run) for run in NETWORKS]
         test, place = demo.place("sets/test"), demo.place("evaluation")
         if not place.exists() or not is_current(load_scores(place)["test"], FixedSet(test), METRICS, models):
             evaluate_models(models, [test], place, metrics=METRICS, overwrite=True)
@@ -106,13 +106,10 @@ def enhance_one(demo: Demo) -> None:
 
 
 def write_report(demo: Demo) -> Path:
-    from sedistill.common.report.page import write_page
-    from sedistill.workflows.demo.report_data import demo_report, spoken_summary
+    from sedistill.workflows.demo.report_data import demo_page
 
     path = demo.place("report.html")
-    report = demo_report(demo)
-    write_page(report, path)
-    print(
-        f"\n{spoken_summary(report)}\n\nThe page with tables, curves, pictures and sound: {path.absolute()}"
-    )
+    page = demo_page(demo)
+    page.write(path)
+    print(f"\n{page.for_terminal()}\n\nThe page with tables, curves, pictures and sound: {path.absolute()}")
     return path

@@ -10,10 +10,8 @@ from sedistill.evaluation.comparing.significance import PairedTest, paired_test
 from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores
 from sedistill.workflows.distilling.recipes import ALONE, DISTILLED, TEACHER
+from sedistill.workflows.training_page import NAMES
 
-NAMES = {
-    NOISY: "noisy input", TEACHER: "teacher", ALONE: "student alone", DISTILLED: "distilled student",
-}  # fmt: skip
 FEW_RECORDINGS = 6
 SEED_SPREAD = (
     "One run of each with one seed: elsewhere, two seeds of one small network lay about 0.06 WB-PESQ apart, "

@@ -10,10 +10,9 @@ import pytest
 
 from sedistill.common.report.document import Document, Figure, Section, TextTable
 from sedistill.common.report.figures import GapPanel, gap_svg
-from sedistill.common.report.page import render
 from sedistill.common.report.ratios import RatioFigure, ratios_svg
 from sedistill.evaluation.comparing.forest import ForestFigure, ForestRow, forest_svg
-from tests.common.report.example import example_report
+from tests.workflows.page_example import example_page
 
 pytest.importorskip("selenium", reason="pages are tested in a browser by selenium, which is not installed")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -67,7 +66,7 @@ def reproduced_page() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "demo": lambda: render(example_report()),
+    "demo": lambda: example_page().render(),
     "comparison": comparison_page,
     "analysis": analysis_page,
     "reproduced": reproduced_page,

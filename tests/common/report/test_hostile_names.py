@@ -13,13 +13,12 @@ import pytest
 from sedistill.analyzing import analyze
 from sedistill.common.report.document import Document, Figure, Section, TextTable
 from sedistill.common.report.figures import Curve, CurveFigure, SpectrogramPanel
-from sedistill.common.report.page import render
 from sedistill.common.report.ratios import RatioFigure, ratios_svg
 from sedistill.evaluation.comparing import compare
 from sedistill.workflows.reproducing.command import write_result
 from tests.analyzing.test_command import run  # noqa: F401  # a fixture
-from tests.common.report.example import example_report
 from tests.evaluation.evaluations import scores_around, write_evaluation
+from tests.workflows.page_example import example_page
 
 MARKUP, FORMULA, BAR = "<img src=x onerror=alert(1)>", "=1+1", "a|b"
 NAMES = (MARKUP, FORMULA, BAR)
@@ -93,22 +92,22 @@ def test_reproduce(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*NAMES, SCRIPT])
-def test_the_demos_page(name: str) -> None:
-    data = example_report()
+def test_the_page_about_a_training(name: str) -> None:
+    data = example_page()
     steps = np.arange(3)
-    page = render(
-        replace(
-            data,
-            title=name,
-            summary=name,
-            systems=[replace(system, name=name) for system in data.systems],
-            metrics=[replace(metric, label=name, hint=name) for metric in data.metrics],
-            curves=[CurveFigure(name, name, [Curve(name, "alone", steps, steps * 1.0)], name)],
-            spectrograms=[SpectrogramPanel(name, np.zeros((3, 3)), bin_hz=1.0, frame_seconds=1.0)],
-            players=[replace(player, title=name) for player in data.players],
-            reading=[name],
-            commands=[(name, name)],
-            facts=[(name, name)],
-        )
+    data.scores.facts["metrics"] = dict.fromkeys(data.scores.metrics, name)
+    page = replace(
+        data,
+        title=name,
+        summary=name,
+        curves=[CurveFigure(name, name, [Curve(name, "alone", steps, steps * 1.0)], name)],
+        spectrograms=[SpectrogramPanel(name, np.zeros((3, 3)), bin_hz=1.0, frame_seconds=1.0)],
+        players=[
+            replace(player, title=name, tracks=[replace(track, scores=name) for track in player.tracks])
+            for player in data.players
+        ],
+        reading=[name],
+        commands=[(name, name)],
+        facts=[(name, name)],
     )
-    assert_escaped(page, ".html")
+    assert_escaped(page.render(), ".html")

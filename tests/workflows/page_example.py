@@ -3,26 +3,28 @@
 import numpy as np
 
 from sedistill.common.report.figures import Curve, CurveFigure, GapPanel, SpectrogramPanel
-from sedistill.common.report.page import Metric, Player, ReportData, Score, System, Track
+from sedistill.evaluation.scores import NOISY, ClipScore, SetScores
+from sedistill.workflows.training_page import Player, System, Track, TrainingPage
 
 RATE, BINS, FRAMES = 16_000, 257, 250
 
 
-def example_report() -> ReportData:
+def example_page() -> TrainingPage:
     rng = np.random.default_rng(0)
     taught = np.repeat(rng.random((13, FRAMES)) > 0.2, 20, axis=0)[:BINS]
     crossover = np.clip(8 + 5 * rng.standard_normal(FRAMES), 0, 255).astype(int)
     where = {"bin_hz": 31.25, "frame_seconds": 0.008}
     names = ("noisy", "clean", "teacher", "student alone", "distilled student")
-    return ReportData(
+    return TrainingPage(
         title="A small network learns from a large one",
         summary="A teacher of 517 k parameters showed a student of 36 k how to clean speech. Beside it "
         "stands the same student trained alone: same data, same steps, same first weights.",
-        systems=_systems(),
-        metrics=[
-            Metric("si_sdr", "SI-SDR", "dB", 2),
-            Metric("pesq_wb", "PESQ", "wide band, 16 kHz, 1 to 4.6", 2),
-            Metric("stoi", "STOI", "intelligibility, 0 to 1", 3),
+        scores=_scores(rng),
+        systems=[
+            System("noisy", NOISY),
+            System("alone", "alone", 36_412, 26.3e6),
+            System("distilled", "distilled", 36_412, 26.3e6),
+            System("teacher", "teacher", 517_003, 401e6),
         ],
         curves=[_learning(rng), _terms(rng)],
         spectrograms=[
@@ -35,11 +37,8 @@ def example_report() -> ReportData:
                 f"Clip {n}: rain at {n} dB",
                 RATE,
                 [
-                    Track("noisy", "noisy", _tone(rng), "5.10 · 1.34 · 0.766"),
-                    Track("student alone", "alone", _tone(rng)),
-                    Track("distilled student", "distilled", _tone(rng)),
-                    Track("teacher", "teacher", _tone(rng)),
-                    Track("clean", "clean", _tone(rng)),
+                    Track("noisy", _tone(rng), "5.10 · 1.34 · 0.766"),
+                    *(Track(role, _tone(rng)) for role in ("alone", "distilled", "teacher", "clean")),
                 ],
             )
             for n in (1, 2)
@@ -49,25 +48,34 @@ def example_report() -> ReportData:
         ],
         commands=[("check the recordings", "sedistill prepare --clean speech/ --noise noise/ -o corpus")],
         legend=[("#8a8f98", "Veiled: not distilled."), ("#35cfb4", "The crossover.")],
-        clip_scores="SI-SDR, PESQ, STOI",
         facts=[("seed", "0"), ("minutes", "7.4"), ("hardware", "2 cores of a kind")],
     )
 
 
-def _systems() -> list[System]:
-    def scores(si_sdr: float, pesq: float, stoi: float, noisy: bool = False) -> dict[str, Score]:
-        return {
-            "si_sdr": Score(si_sdr, 2.1, 60, 60, None if noisy else si_sdr - 5.07),
-            "pesq_wb": Score(pesq, 0.2, 58, 60, None if noisy else pesq - 1.335),
-            "stoi": Score(stoi, 0.05, 60, 60, None if noisy else stoi - 0.766),
-        }
+MEANS = {
+    NOISY: (5.07, 1.335, 0.766), "alone": (7.2, 1.267, 0.752), "distilled": (7.03, 1.27, 0.751),
+    "teacher": (9.95, 1.505, 0.794),
+}  # fmt: skip
+SPREADS, KNOWN = {"si_sdr": 2.1, "pesq_wb": 0.2, "stoi": 0.05}, {"si_sdr": 60, "pesq_wb": 58, "stoi": 60}
 
-    return [
-        System("noisy input", "noisy", scores(5.07, 1.335, 0.766, noisy=True)),
-        System("student alone", "alone", scores(7.2, 1.267, 0.752), 36_412, 26.3e6),
-        System("distilled student", "distilled", scores(7.03, 1.27, 0.751), 36_412, 26.3e6),
-        System("teacher", "teacher", scores(9.95, 1.505, 0.794), 517_003, 401e6),
+
+def _scores(rng: np.random.Generator) -> SetScores:
+    """60 clips with these means and spreads; on two of them PESQ is undefined."""
+    around = {metric: rng.standard_normal(known) for metric, known in KNOWN.items()}
+    values = {
+        model: {
+            metric: np.pad(mean + SPREADS[metric] * (one - one.mean()) / one.std(ddof=1), (0, 60 - len(one)),
+                           constant_values=np.nan)
+            for (metric, one), mean in zip(around.items(), means, strict=True)
+        }
+        for model, means in MEANS.items()
+    }  # fmt: skip
+    clips = [
+        ClipScore(model, f"clip{i}", 2.0, 5.0, "rain", {metric: float(one[i]) for metric, one in of.items()})
+        for model, of in values.items()
+        for i in range(60)
     ]
+    return SetScores("test", list(KNOWN), clips, {})
 
 
 def _learning(rng: np.random.Generator) -> CurveFigure:
