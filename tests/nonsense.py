@@ -152,7 +152,7 @@ def recipe_text(recipe: dict[str, Any]) -> str:
 
 def known_keys(kind: Any) -> list[str]:
     """Every key of a Settings class, with dots."""
-    from sedistill.common.settings import key_paths
+    from sedistill.common.setting_faults import key_paths
 
     return list(key_paths(kind))
 

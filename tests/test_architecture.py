@@ -12,7 +12,7 @@ import sedistill
 ROOT = Path(sedistill.__file__).parent
 # From the ground up; a module may import its own storey's folder and anything below, never beside or above.
 STOREYS = [
-    ["common.errors"],
+    ["common.errors", "common.wording"],
     ["common.extensions"],
     ["common.extensions"],
     ["common.reading", "common.interruption", "common.console", "common.interpreters"],
@@ -24,7 +24,8 @@ STOREYS = [
         "common.progress",
         "common.devices",
     ],
-    ["common.settings", "common.parallel"],
+    ["common.overrides", "common.setting_faults", "common.parallel"],
+    ["common.settings"],
     ["common.csv_files", "common.argument_checks", "common.provenance", "common.report"],
     ["audio"],
     ["data", "models", "distill"],

@@ -19,6 +19,7 @@ from sedistill.analyzing.patch_figures import (
 from sedistill.analyzing.trends import RunTrends
 from sedistill.common.report.document import Document, Figure, Section, TextTable
 from sedistill.common.report.figures import GapPanel, gap_svg
+from sedistill.common.wording import counted
 
 WIDER = (1, 2, 3)  # the paper names thresholds of 0.01, 0.02 and 0.03
 FEW_RECORDS = 10
@@ -131,11 +132,11 @@ def reading(runs: Sequence[RunTrends], gaps: Sequence[Gap]) -> list[str]:
 
 def _summary(runs: Sequence[RunTrends]) -> str:
     told = [f"{run.name} ({run.trends.count} observations to step {run.record.step:,})" for run in runs]
-    facts, clips = runs[0].record.facts, len(runs[0].record.clips)
+    facts, clips = runs[0].record.facts, counted(len(runs[0].record.clips), "clip")
     seconds = len(runs[0].record.clean) / facts["sample_rate"]
     return (
         f"Errors of patches of {facts['patch_size']} bins and one frame, followed through the training of "
-        f"{' and '.join(told)}, on {clips} clip{'s' if clips > 1 else ''} of together {seconds:.1f} s."
+        f"{' and '.join(told)}, on {clips} of together {seconds:.1f} s."
     )
 
 

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import numpy as np
 
 from sedistill.common.errors import UserError, nearest
-from sedistill.common.settings import value_text
+from sedistill.common.setting_faults import value_text
 
 
 class Declared:

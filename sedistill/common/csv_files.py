@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from sedistill.common.errors import UserError
 from sedistill.common.reading import read_text, shown
-from sedistill.common.settings import plain_fault, value_text
+from sedistill.common.setting_faults import plain_fault, value_text
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)")
@@ -54,11 +54,6 @@ class CsvWriter:
     def writerows(self, rows: Iterable[Iterable[Any]]) -> None:
         for row in rows:
             self.writerow(row)
-
-
-def csv_writer(file: TextIO) -> CsvWriter:
-    """A writer of rows, as above."""
-    return CsvWriter(file)
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:

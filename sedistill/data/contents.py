@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sedistill.common.csv_files import csv_writer, read_cells
+from sedistill.common.csv_files import CsvWriter, read_cells
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import file_hash, joint_hash
 from sedistill.common.parallel import parallel_map
@@ -116,7 +116,7 @@ def write_contents(path: Path, contents: Mapping[str, Content]) -> None:
         atomic_path(path) as temporary,
         temporary.open("w", newline="", **NAMES) as file,
     ):
-        writer = csv_writer(file)
+        writer = CsvWriter(file)
         writer.writerow(_COLUMNS)
         writer.writerows((name, *content.stamp, content.sha256) for name, content in contents.items())
 

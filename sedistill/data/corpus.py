@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from sedistill.audio.files import read_blocks, read_mono, to_mono
-from sedistill.common.csv_files import csv_writer, read_csv
+from sedistill.common.csv_files import CsvWriter, read_csv
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import CHECKSUM, bytes_hash, facts_checksum, file_hash
 from sedistill.common.paths import PathInside
@@ -142,7 +142,7 @@ class Corpus:
         """Write corpus.csv, corpus.yaml and what the files hold (files.csv) into an existing folder."""
         folder = Path(folder)
         with atomic_path(folder / MANIFEST) as path, path.open("w", newline="", **NAMES) as file:
-            writer = csv_writer(file)
+            writer = CsvWriter(file)
             writer.writerow(_COLUMNS)
             for row in self.table:
                 writer.writerow(_to_text(value) for value in row)

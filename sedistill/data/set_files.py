@@ -18,7 +18,7 @@ from pydantic import Field
 from sedistill.audio.files import read, to_mono, write
 from sedistill.audio.listing import audio_below
 from sedistill.audio.resampling import resample
-from sedistill.common.csv_files import Number, csv_writer
+from sedistill.common.csv_files import CsvWriter, Number
 from sedistill.common.integrity import file_hash, with_checksum
 from sedistill.common.parallel import parallel_map
 from sedistill.common.paths import PathInside
@@ -200,7 +200,7 @@ def _write_numbered(
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:
     with path.open("w", newline="", **NAMES) as file:
-        writer = csv_writer(file)
+        writer = CsvWriter(file)
         writer.writerow(asdict(rows[0]))
         writer.writerows(asdict(row).values() for row in rows)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from sedistill.common.wording import counted
 from sedistill.data.corpus import Clip
 from sedistill.data.layouts.split_names import split_named
 
@@ -53,9 +54,8 @@ def assign_splits(
             done += [replace(clip, split=split_of[unit]) for clip, unit in zip(of_kind, units, strict=True)]
             continue
         if kind not in in_time:
-            count = len(set(units))
             warnings.append(
-                f"{kind}: only {count} group{'s' if count > 1 else ''} (speakers, classes or "
+                f"{kind}: only {counted(len(set(units)), 'group')} (speakers, classes or "
                 "files), so each recording is split in time; its parts are not independent"
             )
         for clip in of_kind:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sedistill.audio.listing import NO_AUDIO, OTHER_FORMAT, Unread, told_by_suffix
 from sedistill.audio.resampling import RESAMPLER
-from sedistill.common.csv_files import csv_writer
+from sedistill.common.csv_files import CsvWriter
 from sedistill.common.reading import NAMES, shown
 from sedistill.data.corpus import Clip, Corpus
 from sedistill.data.file_checks import MISFITS, Finding
@@ -154,6 +154,6 @@ def missing_splits(clips: Iterable[Clip], noise_only: Iterable[str]) -> list[str
 
 def write_excluded(path: Path, excluded: Iterable[Excluded]) -> None:
     with path.open("w", newline="", **NAMES) as file:
-        writer = csv_writer(file)
+        writer = CsvWriter(file)
         writer.writerow(["path", "reason", "detail"])
         writer.writerows((one.path, one.reason, one.detail) for one in excluded)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from sedistill.common.argument_checks import check_declared, check_kind, check_whole
 from sedistill.common.errors import UserError
-from sedistill.common.settings import value_text
+from sedistill.common.setting_faults import value_text
 from sedistill.distill.feature_objective import (
     NO_PATCHES,
     Features,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sedistill.common.argument_checks import check_choice
 from sedistill.common.errors import UserError
-from sedistill.common.settings import value_text
+from sedistill.common.setting_faults import value_text
 from sedistill.distill.attention import AttentionTransfer
 from sedistill.distill.feature_objective import Features, checked_pairs, distinct
 from sedistill.distill.taps import near_names

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from sedistill.common.wording import counted
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.teachers.level_factor import level_warning
 from sedistill.teachers.saved import SavedTeacher
@@ -69,8 +70,7 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
         lines.append(
             ("patch record", f"{record.clips} clips of data.{record.split} every {record.every_steps} steps")
         )
-    count = torch.get_num_threads()
-    threads = f", {count} thread{'s' if count > 1 else ''}" if run.device.type == "cpu" else ""
+    threads = f", {counted(torch.get_num_threads(), 'thread')}" if run.device.type == "cpu" else ""
     compiled = ", compiled" if recipe.hardware.compile else ""
     lines.append(("device", f"{run.device}, {recipe.hardware.precision}{threads}{compiled}"))
     return lines

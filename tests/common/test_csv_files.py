@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from sedistill.common.csv_files import csv_text, csv_writer, read_cells, read_csv
+from sedistill.common.csv_files import CsvWriter, csv_text, read_cells, read_csv
 from sedistill.common.errors import UserError
 from sedistill.common.reading import NAMES
 
@@ -21,14 +21,14 @@ CELLS = st.binary(max_size=12).filter(lambda name: b"\0" not in name).map(os.fsd
 def test_every_name_survives(tmp_path_factory, rows: list[list[str]]) -> None:
     path = tmp_path_factory.getbasetemp() / "rows.csv"
     with path.open("w", newline="", **NAMES) as file:
-        csv_writer(file).writerows([["a", "b"], *rows])
+        CsvWriter(file).writerows([["a", "b"], *rows])
     header, read = read_cells(path, "mend it")
     assert (header, [row for _, row in read]) == (["a", "b"], rows)
 
 
 def test_plain_rows_are_lines_that_end_in_newline(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open("w", newline="", encoding="utf-8") as file:
-        csv_writer(file).writerows([["a", "b"], ["1\r2", "3"]])
+        CsvWriter(file).writerows([["a", "b"], ["1\r2", "3"]])
     assert (tmp_path / "a.csv").read_bytes() == b'a,b\n"1\r2",3\n'
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.common.errors import UserError
-from sedistill.common.settings import apply_override
+from sedistill.common.overrides import apply_override
 from sedistill.common.yaml_files import MOST_VALUES, parse_yaml, read_yaml, yaml_text
 from sedistill.data.mixing import mixing_settings
 

@@ -21,8 +21,8 @@ PATIENCE_SECONDS = 0.5
 class Lock:
     """A file that this process holds locked."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self.path, self.descriptor = path, descriptor
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
 
     def let_go(self) -> None:
         os.close(self.descriptor)
@@ -42,7 +42,7 @@ def take(path: Path, patience: float = 0.0) -> Lock | None:
                 return None
             time.sleep(0.02)
         elif _is_still(path, descriptor):
-            return Lock(path, descriptor)
+            return Lock(descriptor)
         else:
             os.close(descriptor)  # whoever held it has removed the file meanwhile
 

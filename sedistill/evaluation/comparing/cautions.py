@@ -1,5 +1,6 @@
 """What a comparison must say before anybody believes it: below noisy, few recordings, unknown recordings."""
 
+from sedistill.common.wording import counted
 from sedistill.evaluation.comparing.alignment import AlignedSet
 from sedistill.evaluation.comparing.comparison import Comparison
 from sedistill.evaluation.comparing.significance import t_quantile
@@ -74,8 +75,3 @@ def _of_one_set(scores: AlignedSet) -> list[str]:
         "errors to each side. There is no Wilcoxon test of such clips.",
         *single,
     ]
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """1 clip, 2 clips."""
-    return f"{count} {one if count == 1 else many or one + 's'}"

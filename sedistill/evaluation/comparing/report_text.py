@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 
 from sedistill.common.report.document import Document, Figure, Section, TextTable
+from sedistill.common.wording import counted
 from sedistill.evaluation.comparing.alignment import AlignedSet
-from sedistill.evaluation.comparing.cautions import below_noisy, cluster_sentences, counted, counted_clips
+from sedistill.evaluation.comparing.cautions import below_noisy, cluster_sentences, counted_clips
 from sedistill.evaluation.comparing.comparison import Comparison, Difference
 from sedistill.evaluation.comparing.forest import ForestFigure, ForestRow, forest_svg, shown_range
-from sedistill.evaluation.comparing.significance import t_quantile
+from sedistill.evaluation.comparing.significance import PairedTest, t_quantile
 from sedistill.evaluation.labels import file_names
 from sedistill.evaluation.metrics import METRICS
 
@@ -28,8 +29,10 @@ def comparison_document(comparison: Comparison, facts: Sequence[tuple[str, str]]
     keys = dict(zip(names, file_names(names), strict=True))
     shown = [(scores, metric) for scores in comparison.sets for metric in scores.metrics]
     figures = [_figure(comparison, one, metric, f"{keys[one.name]}-{metric}") for one, metric in shown]
+    tested = comparison.methods
+    methods = tested[0] if len(tested) == 1 else f"{len(tested)} methods"
     return Document(
-        title=f"{_title_methods(comparison)} against {comparison.baseline}",
+        title=f"{methods} against {comparison.baseline}",
         summary=_summary(comparison),
         sections=[
             Section(sentences=reading(comparison)),
@@ -50,10 +53,6 @@ def summary_tables(comparison: Comparison) -> list[tuple[str, TextTable]]:
         )
         for scores in comparison.sets
     ]
-
-
-def _title_methods(comparison: Comparison) -> str:
-    return comparison.methods[0] if len(comparison.methods) == 1 else f"{len(comparison.methods)} methods"
 
 
 def summary_table(comparison: Comparison, scores: AlignedSet) -> TextTable:
@@ -110,9 +109,9 @@ def clips_table(comparison: Comparison, metric: str, rows: Sequence[Difference])
             str(row.of) if row.clips == row.of else f"{row.clips} of {row.of}",
             _number(row.method_mean, digits),
             _number(row.baseline_mean, digits),
-            interval_text(row.over_clips.mean, row.over_clips.low, row.over_clips.high, digits),
-            f"{p_text(row.over_clips.p_t)}{_bracketed(row.corrected.clips_t)}",
-            f"{p_text(row.over_clips.p_wilcoxon)}{_bracketed(row.corrected.clips_wilcoxon)}",
+            interval_text(row.over_clips, digits),
+            _both(row.over_clips.p_t, row.corrected.clips_t),
+            _both(row.over_clips.p_wilcoxon, row.corrected.clips_wilcoxon),
             _signed(row.over_clips.d_z, 2),
             _gap_text(row, comparison),
         ]
@@ -139,9 +138,9 @@ def seeds_table(comparison: Comparison, metric: str, rows: Sequence[Difference])
             row.method,
             ", ".join(map(str, row.seeds)) or UNKNOWN,
             ", ".join(_signed(value, digits) for value in row.by_seed) or UNKNOWN,
-            interval_text(row.over_seeds.mean, row.over_seeds.low, row.over_seeds.high, digits),
-            f"{p_text(row.over_seeds.p_t)}{_bracketed(row.corrected.seeds_t)}",
-            f"{p_text(row.over_seeds.p_wilcoxon)}{_bracketed(row.corrected.seeds_wilcoxon)}",
+            interval_text(row.over_seeds, digits),
+            _both(row.over_seeds.p_t, row.corrected.seeds_t),
+            _both(row.over_seeds.p_wilcoxon, row.corrected.seeds_wilcoxon),
             _signed(row.over_seeds.d_z, 2),
         ]
         for row in rows
@@ -261,11 +260,10 @@ def _gap_text(row: Difference, comparison: Comparison) -> str:
     return f"{100 * closed.value:.0f} % [{100 * closed.low:.0f}, {100 * closed.high:.0f}]"
 
 
-def interval_text(mean: float, low: float, high: float, digits: int) -> str:
+def interval_text(test: PairedTest, digits: int) -> str:
     """+0.050 [+0.040, +0.060], without the brackets where there is no interval."""
-    if math.isnan(low):
-        return _signed(mean, digits)
-    return f"{_signed(mean, digits)} [{_signed(low, digits)}, {_signed(high, digits)}]"
+    mean = _signed(test.mean, digits)
+    return mean if math.isnan(test.low) else f"{mean} [{test.low:+.{digits}f}, {test.high:+.{digits}f}]"
 
 
 def p_text(p: float) -> str:
@@ -275,8 +273,8 @@ def p_text(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def _bracketed(p: float) -> str:
-    return "" if math.isnan(p) else f" ({p_text(p)})"
+def _both(p: float, corrected: float) -> str:
+    return p_text(p) if math.isnan(corrected) else f"{p_text(p)} ({p_text(corrected)})"
 
 
 def _number(value: float, digits: int) -> str:

@@ -23,6 +23,7 @@ from sedistill.common.devices import choose_device, keeping_torch_state, limit_t
 from sedistill.common.errors import UserError
 from sedistill.common.progress import ProgressBar
 from sedistill.common.reading import require_folder
+from sedistill.common.wording import counted
 from sedistill.common.writing import atomic_path, refuse_existing, refuse_impossible, refuse_inside
 from sedistill.inference.enhancing.arrays import (
     UnusableSamples,
@@ -312,7 +313,7 @@ class Notes:
     def text(
         self, network: nn.Module, model: Path, output: Path, correct_level: bool, strength_db: float | None
     ) -> str:
-        files = "1 file" if self.files == 1 else f"{self.files} files"
+        files = counted(self.files, "file")
         lines = [f"{files}, {self.seconds:.1f} s of audio, enhanced by {model} into {output}."]
         lines.append(level_text(network, correct_level))
         if strength_db is not None:

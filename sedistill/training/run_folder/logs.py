@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sedistill.common.csv_files import as_written, csv_writer, read_columns
+from sedistill.common.csv_files import CsvWriter, as_written, read_columns
 from sedistill.common.reading import is_taken, require_file
 from sedistill.common.writing import atomic_path, named_disk_errors
 
@@ -32,7 +32,7 @@ class GrowingTable:
         self.path = path
         rows = complete_rows(path, columns) if first_step > 0 else []
         with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv_writer(file)
+            writer = CsvWriter(file)
             writer.writerow(columns)
             writer.writerows(row for row in rows if int(row[0]) <= first_step)
         with named_disk_errors(path):
@@ -41,7 +41,7 @@ class GrowingTable:
     def append(self, rows: Iterable[Sequence[object]]) -> None:
         """Add rows; a kill loses none of them."""
         with named_disk_errors(self.path):
-            csv_writer(self.file).writerows(rows)
+            CsvWriter(self.file).writerows(rows)
             self.file.flush()
 
     def flush(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from sedistill.common.errors import UserError
 from sedistill.common.interruption import safe_moment
 from sedistill.common.reading import shown
+from sedistill.common.wording import counted
 from sedistill.workflows.checking.data_checks import check_corpus, check_set
 from sedistill.workflows.checking.trained import (
     check_checkpoint,
@@ -45,7 +46,8 @@ def check_paths(paths: Sequence[Path]) -> bool:
             faults = check(path)
         except UserError as error:
             faults = [str(error)]
-        print(f"{shown(path)}: {kind}, {'as it was written' if not faults else _count(faults)}", flush=True)
+        found_of_it = f"{counted(len(faults), 'fault')}:" if faults else "as it was written"
+        print(f"{shown(path)}: {kind}, {found_of_it}", flush=True)
         for fault in faults:
             print(f"  {fault.rstrip('.')}")
         sound = sound and not faults
@@ -64,7 +66,3 @@ def kind_of(path: Path) -> tuple[str, Check]:
         f"{shown(path)} {fault}; give a corpus, a set, a run, a saved model, a checkpoint, an evaluation or "
         "a folder of teacher outputs."
     )
-
-
-def _count(faults: Sequence[str]) -> str:
-    return f"{len(faults)} fault{'' if len(faults) == 1 else 's'}:"

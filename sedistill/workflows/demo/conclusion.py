@@ -6,7 +6,7 @@ import numpy as np
 
 from sedistill.common.report.figures import Role
 from sedistill.evaluation.comparing.alignment import align
-from sedistill.evaluation.comparing.comparison import Difference, compare_methods
+from sedistill.evaluation.comparing.comparison import compare_methods
 from sedistill.evaluation.comparing.report_text import interval_text
 from sedistill.evaluation.metrics import METRICS as QUALITY
 from sedistill.evaluation.scores import SetScores
@@ -49,7 +49,10 @@ def _of_distillation(demo: Demo) -> str:
     sets = align([demo.place("evaluation")], list(METRICS))
     comparison = compare_methods(sets, baseline="alone", methods=["distilled"])
     rows = [row for row in comparison.differences if row.method == "distilled"]
-    told = [f"{QUALITY[row.metric].label} {_interval(row)}" for row in rows]
+    told = [
+        f"{QUALITY[row.metric].label} {interval_text(row.over_clips, QUALITY[row.metric].digits)}"
+        for row in rows
+    ]
     signs = [np.sign(row.over_clips.mean) for row in rows if row.over_clips.p_t < 0.05]
     if not signs:
         verdict = "nothing that can be told from chance"
@@ -61,8 +64,3 @@ def _of_distillation(demo: Demo) -> str:
         f"What distillation added: {verdict}. Distilled minus alone, with 95 % intervals over clips: "
         f"{'; '.join(told)}."
     )
-
-
-def _interval(row: Difference) -> str:
-    test = row.over_clips
-    return interval_text(test.mean, test.low, test.high, QUALITY[row.metric].digits)

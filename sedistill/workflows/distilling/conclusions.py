@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sedistill.common.wording import listed
 from sedistill.evaluation.comparing.clusters import Clusters
 from sedistill.evaluation.comparing.significance import PairedTest, paired_test
 from sedistill.evaluation.metrics import METRICS
@@ -108,11 +109,11 @@ def _added(scores: SetScores, labels: Mapping[str, str]) -> str:
     better = [METRICS[metric].label for metric, side in sides.items() if side is True]
     worse = [METRICS[metric].label for metric, side in sides.items() if side is False]
     if better and worse:
-        verdict = f"The teacher helped by {_listed(better)} and did harm by {_listed(worse)}"
+        verdict = f"The teacher helped by {listed(better)} and did harm by {listed(worse)}"
     elif better:
-        verdict = f"The teacher helped, by {_listed(better)}"
+        verdict = f"The teacher helped, by {listed(better)}"
     elif worse:
-        verdict = f"The teacher did harm, by {_listed(worse)}"
+        verdict = f"The teacher did harm, by {listed(worse)}"
     else:
         verdict = "The teacher added nothing that these clips can tell from chance"
     told = ", ".join(difference_text(test, metric) for metric, test in tests.items())
@@ -127,9 +128,5 @@ def _above_noisy(scores: SetScores, label: str, name: str) -> str:
         if (test.mean < 0) == METRICS[metric].higher_is_better and test.mean != 0
     ]
     told = ", ".join(difference_text(test, metric) for metric, test in tests.items())
-    warning = f" It is worse than the noisy input by {_listed(worse)}: train longer." if worse else ""
+    warning = f" It is worse than the noisy input by {listed(worse)}: train longer." if worse else ""
     return f"The {name} against the noisy input: {told}.{warning}"
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.table import Table as RichTable
 
-from sedistill.common.report.printing import console_for
+from sedistill.common.report.document import TextTable
+from sedistill.common.report.printing import print_tables
+from sedistill.common.wording import counted
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.data.examples import MixtureDataset
 from sedistill.models.complexity import parameters
@@ -182,39 +183,31 @@ def _disk(work: Work, recipes: Mapping[str, Recipe], sources: Sources, sets: Ite
 
 def print_plan(plan: Plan, output: Path) -> None:
     """Print runs, hours and disk."""
-    table = RichTable(box=None, pad_edge=False, header_style="bold")
-    for number, name in enumerate(("run", "steps at most", "s a step", "hours", "")):
-        table.add_column(name, justify="right" if number in (1, 2, 3) else "left", no_wrap=not number)
-    for cost in plan.costs:
-        measured = "" if cost.finished else range_text(cost.step_seconds)
-        hours = "" if cost.finished else range_text(cost.hours)
-        table.add_row(str(cost.run), f"{cost.steps:,}", measured, hours, "finished" if cost.finished else "")
-    console_for(table).print(table, highlight=False)
-    unit = "GPU-hours" if torch.cuda.is_available() else f"hours on {_threads(plan.threads)} each"
+    rows = [
+        [str(cost.run), f"{cost.steps:,}",
+         *(("", "finished") if cost.finished else (range_text(cost.step_seconds), range_text(cost.hours)))]
+        for cost in plan.costs
+    ]  # fmt: skip
+    unit = "GPU-hours" if torch.cuda.is_available() else f"hours on {counted(plan.threads, 'thread')} each"
     free = shutil.disk_usage(_existing(output)).free
     to_do = sum(not cost.finished for cost in plan.costs)
-    print(
+    note = (
         f"{to_do} of {len(plan.costs)} runs to train: {range_text(plan.training_hours)} {unit}; with --jobs "
         f"{plan.jobs} and scoring (assumed, {SECONDS_TO_SCORE} s a clip) about {range_text(plan.hours)} h by "
         "the clock. Medians of the steps that were timed here, and in brackets where 80 % of them lie; what "
         "else this machine does meanwhile comes on top. Large steps are in proportion to one of 1 s."
     )
+    print_tables([("", TextTable(["run", "steps at most", "s a step", "hours"], rows, note))], [])
     short = " That is too little." if free < plan.disk_bytes else ""
     print(f"Disk: about {_size(plan.disk_bytes)} in {output}, where {_size(free)} are free.{short}")
 
 
 def range_text(time: Timing) -> str:
-    """4.69 (4.5 to 5.2): the median and the range."""
-    return f"{number_text(time.median)} ({number_text(time.low)} to {number_text(time.high)})"
-
-
-def number_text(value: float) -> str:
-    """0.0332, 4.69 or 91,400."""
-    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' if count > 1 else ''}"
+    """4.69 (4.5 to 5.2), or 0.0332, or 91,400: the median and the range."""
+    texts = [
+        f"{value:.3g}" if value < 100 else f"{value:,.0f}" for value in (time.median, time.low, time.high)
+    ]
+    return f"{texts[0]} ({texts[1]} to {texts[2]})"
 
 
 def _size(count: int) -> str:

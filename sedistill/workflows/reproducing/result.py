@@ -7,6 +7,7 @@ import torch
 
 from sedistill.common.provenance import Provenance
 from sedistill.common.report.document import Document, Section, TextTable
+from sedistill.common.wording import counted
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.scores import NOISY
@@ -131,9 +132,8 @@ def summary(session: Session) -> str:
     if not session.table.trains:
         return "Sizes of the networks, ours and the paper's."
     runs = session.finished.runs
-    methods, seeds = len({run.name for run in runs}), len({run.seed for run in runs})
-    counted = [f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in ((methods, "recipe"), (seeds, "seed"))]
-    return f"{', '.join(counted)}, {session.scale_name} scale."
+    recipes, seeds = {run.name for run in runs}, {run.seed for run in runs}
+    return f"{counted(len(recipes), 'recipe')}, {counted(len(seeds), 'seed')}, {session.scale_name} scale."
 
 
 def facts(session: Session) -> list[tuple[str, str]]:

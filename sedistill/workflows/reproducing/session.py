@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from sedistill.common.devices import usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.settings import load_settings
+from sedistill.common.wording import counted
 from sedistill.common.writing import atomic_path, exclusive_lock, refuse_impossible, refuse_inside
 from sedistill.common.yaml_files import yaml_text
 from sedistill.evaluation.metrics import metrics_named
@@ -76,8 +77,9 @@ class Session:
     def headline(self) -> str:
         """What is being done, in one line."""
         rows = "" if self.only is None else f", rows {', '.join(self.only)}"
-        seeds = f"{self.seeds} seed{'s' if self.seeds > 1 else ''}"
-        return f"{self.name} at {self.scale_name} scale, {seeds}{rows}, in {self.output}"
+        return (
+            f"{self.name} at {self.scale_name} scale, {counted(self.seeds, 'seed')}{rows}, in {self.output}"
+        )
 
     @cached_property
     def scored_sets(self) -> dict[str, list[str]]:

@@ -10,7 +10,8 @@ import numpy as np
 from pydantic import model_validator
 
 from sedistill.common.errors import UserError
-from sedistill.common.settings import Record, read_record, value_text
+from sedistill.common.setting_faults import value_text
+from sedistill.common.settings import Record, read_record
 from sedistill.common.writing import atomic_path
 from sedistill.common.yaml_files import yaml_text
 from sedistill.data.corpus import FACTS as CORPUS_FACTS

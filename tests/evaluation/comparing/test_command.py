@@ -10,6 +10,7 @@ import yaml
 from sedistill.common.errors import UserError
 from sedistill.evaluation.comparing import compare
 from sedistill.evaluation.comparing.report_text import interval_text, p_text
+from sedistill.evaluation.comparing.significance import paired_test
 from tests.evaluation.evaluations import CLIPS, scores_around, write_evaluation
 
 METRICS = ("si_sdr", "stoi")
@@ -203,5 +204,5 @@ def test_numbers_as_text() -> None:
         "1.00",
         "–",
     ]
-    assert interval_text(0.05, 0.04, 0.06, 2) == "+0.05 [+0.04, +0.06]"
-    assert interval_text(0.05, math.nan, math.nan, 2) == "+0.05"
+    assert interval_text(paired_test([1.0, 2.0, 3.0]), 2) == "+2.00 [-0.48, +4.48]"  # 2 ± 4.303 / sqrt 3
+    assert interval_text(paired_test([0.05]), 2) == "+0.05"

@@ -1,0 +1,13 @@
+"""Words that sentences of every room need."""
+
+from collections.abc import Sequence
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """1 clip, 2 clips."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join([*filter(None, [", ".join(names[:-1])]), *names[-1:]])
