@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sedistill.cli.shared_options import Overwrite, RawLevel, TrustCode
+from sedistill.cli.shared_options import Overwrite, RawLevel, TrustCode, Workers
 from sedistill.common.errors import UserError
 
 PIPE = Path("-")
@@ -42,14 +42,23 @@ def enhance(
             help="What a pipe holds that is no WAV; formats as ffmpeg names them, s16le to f64le.",
         ),
     ] = None,
+    whole_band: Annotated[
+        bool,
+        typer.Option(
+            "--whole-band",
+            help="Keep what lies above the network's band, lowered as the octave below it; files only.",
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; a pipe takes cpu.")] = "auto",
+    workers: Workers = None,
     raw_level: RawLevel = False,
     trust_code: TrustCode = False,
+    dry: Annotated[bool, typer.Option("--dry", help="Say what would be done, and write nothing.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Denoise files: any rate, channels and length in; the same out.
 
-    A network for 16 kHz, as the ready-made ones are, leaves nothing above 8 kHz.
+    A network for 16 kHz, as the ready-made ones are, leaves nothing above 8 kHz without --whole-band.
     """
     from sedistill.inference.enhancing import enhance_files
     from sedistill.models.ready_made import default_model
@@ -63,6 +72,8 @@ def enhance(
     if PIPE in inputs:
         if len(inputs) > 1 or output not in (None, PIPE) or device == "cuda":
             raise UserError("`-` stands alone: from standard input to standard output, on the CPU.")
+        if whole_band or dry:
+            raise UserError("--whole-band and --dry are for files; a pipe, `-`, has neither.")
         from sedistill.inference.streaming import Stream
         from sedistill.inference.streaming.pipes import enhance_pipe, raw_sound
 
@@ -75,7 +86,7 @@ def enhance(
         raise UserError("--raw is for a pipe, `-`." if output else "say where to write, with -o.")
     enhance_files(
         model, inputs, output, device=device, correct_level=not raw_level, overwrite=overwrite,
-        opened=opened, strength_db=strength,
+        opened=opened, strength_db=strength, whole_band=whole_band, workers=workers, dry=dry,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from sedistill.common.writing.outputs import (
     refuse_impossible,
     refuse_inside,
 )
+from sedistill.common.writing.unfinished import make_folders
 
 __all__ = [
     "atomic_folder",
@@ -18,6 +19,7 @@ __all__ = [
     "exclusive_lock",
     "flush",
     "is_empty_folder",
+    "make_folders",
     "named_disk_errors",
     "refuse_existing",
     "refuse_foreign_folder",

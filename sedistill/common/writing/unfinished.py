@@ -41,7 +41,7 @@ def workplace(path: Path) -> Iterator[Path]:
     Missing folders above are made, and removed again when they stay empty.
     Raises UserError when another command is at work on `path`, OSError where nothing can be written.
     """
-    made = _make_folders(path.parent)
+    made = make_folders(path.parent)
     try:
         _clear_beside(path.parent)
         place = place_of(path)
@@ -129,7 +129,7 @@ def _remove(place: Path, held: Lock) -> None:
     held.let_go()
 
 
-def _make_folders(folder: Path) -> list[Path]:
+def make_folders(folder: Path) -> list[Path]:
     """Make what is missing; returns what was made, outermost first."""
     missing = []
     while not folder.exists():

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from sedistill.audio.resampling import BLOCK_FRAMES, resampled
 from sedistill.common.errors import UserError
 from sedistill.inference.enhancing.chunks import Block, in_chunks, of_length
-from sedistill.inference.enhancing.strength import Mixture, remaining_share
+from sedistill.inference.enhancing.enhancement_settings import Settings
+from sedistill.inference.enhancing.strength import Mixture
+from sedistill.inference.enhancing.whole_band import WholeBand
 from sedistill.models.eval_mode import in_eval_mode
 from sedistill.models.saving import load_model
 
@@ -38,6 +40,7 @@ def enhance(
     correct_level: bool = True,
     chunk_seconds: float | None = CHUNK_SECONDS,
     strength_db: float | None = None,
+    whole_band: bool = False,
 ) -> Waveform:
     """Remove the noise from a waveform with a network or a saved model.
 
@@ -46,12 +49,14 @@ def enhance(
         waveform: noisy speech, NumPy or torch floating point, shape (samples,) or (channels, samples), any
             length; each channel is enhanced by itself. Full scale is 1.0.
         sample_rate: its rate in Hz. Other rates than the model's are resampled to it and back, which keeps
-            nothing above half the model's rate.
+            nothing above half the model's rate (but see `whole_band`).
         correct_level: multiply by the model's `output_gain`, its measured factor onto clean speech.
         chunk_seconds: longer input is enhanced in chunks of this length that overlap by 1 s, so memory
             does not grow with it; None takes the whole input at once.
         strength_db: by how much noise may be lowered at most: a noisy + (1 - a) enhanced, a = 10^(-dB/20).
             0 is the input, bit for bit; None sets no limit.
+        whole_band: keep what lies above half the model's rate, lowered at each time by as much as the network
+            lowered the octave below.
 
     Returns the enhanced waveform: same kind, type, shape, rate and alignment. A network given by the caller
     runs where its weights are, in eval mode, and is left in the mode it was in.
@@ -64,10 +69,10 @@ def enhance(
     """
     network = model if isinstance(model, nn.Module) else load_model(model)
     samples = _as_frames(waveform)
+    settings = Settings(correct_level, strength_db, whole_band)
     stream = enhanced(
-        network, _blocks_of(samples), sample_rate, samples.shape[1], len(samples),
-        correct_level, chunk_seconds, strength_db=strength_db,
-    )  # fmt: skip
+        network, _blocks_of(samples), sample_rate, samples.shape[1], len(samples), settings, chunk_seconds
+    )
     result = np.empty_like(samples)
     done = 0
     for block in stream:
@@ -84,10 +89,9 @@ def enhanced(
     sample_rate: int,
     channels: int,
     frames: int,
-    correct_level: bool = True,
+    settings: Settings,
     chunk_seconds: float | None = CHUNK_SECONDS,
     name: str = WAVEFORM,
-    strength_db: float | None = None,
 ) -> Iterator[Block]:
     """Enhance a stream of blocks (frames, channels) that has `frames` frames in all; yields as many.
 
@@ -99,14 +103,22 @@ def enhanced(
             f"sample_rate = {sample_rate}: give the recording's rate in Hz, {LOWEST_RATE} to {HIGHEST_RATE}."
         )
     model_rate = rate_of(network)
-    gain = level_factor(network) if correct_level else 1.0
+    gain = level_factor(network) if settings.correct_level else 1.0
     chunk = None if chunk_seconds is None else max(round(chunk_seconds * model_rate), 2)
     overlap = min(round(OVERLAP_SECONDS * model_rate), (chunk or 0) // 2)
+    above = WholeBand(sample_rate, model_rate) if settings.whole_band and sample_rate > model_rate else None
+    mixture = Mixture(settings.noisy_share)
 
-    mixture = Mixture(remaining_share(strength_db, correct_level))
-    at_model_rate = resampled(mixture.hearing(blocks), sample_rate, model_rate, exact_length=False)
-    clean = in_chunks(at_model_rate, lambda piece: _apply(network, piece, gain, name), chunk, overlap)
+    def applied(piece: Block) -> Block:
+        clean = _apply(network, piece, gain, name)
+        return clean if above is None else np.concatenate([clean, piece], axis=1)
+
+    noisy = mixture.hearing(blocks) if above is None else above.hearing(mixture.hearing(blocks))
+    at_model_rate = resampled(noisy, sample_rate, model_rate, exact_length=False)
+    clean = in_chunks(at_model_rate, applied, chunk, overlap)
     back = resampled(clean, model_rate, sample_rate, exact_length=False)
+    if above is not None:
+        back = above.filled(of_length(back, 2 * channels, frames))
     yield from map(mixture.mixed, of_length(back, channels, frames))
 
 

@@ -31,6 +31,24 @@ def remaining_share(strength_db: float | None, correct_level: bool = True) -> fl
     return float(10 ** (-float(strength_db) / 20))
 
 
+class Remembered:
+    """Blocks (frames, channels) that came, kept until what was made of them follows."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Block] = []
+
+    def heard(self, block: Block) -> Block:
+        """The same block, remembered."""
+        self._blocks.append(block)
+        return block
+
+    def next(self, count: int) -> Block:
+        """The next frames."""
+        waiting = np.concatenate(self._blocks)
+        self._blocks = [waiting[count:]]
+        return waiting[:count]
+
+
 class Mixture:
     """Enhanced blocks (frames, channels) mixed with the noisy ones that came some time before.
 
@@ -41,13 +59,11 @@ class Mixture:
 
     def __init__(self, share: float) -> None:
         self.share = np.float32(share)
-        self._noisy: list[Block] = []
+        self._noisy = Remembered()
 
     def heard(self, noisy: Block) -> Block:
         """The same block, remembered."""
-        if self.share:
-            self._noisy.append(noisy)
-        return noisy
+        return self._noisy.heard(noisy) if self.share else noisy
 
     def hearing(self, blocks: Iterable[Block]) -> Iterator[Block]:
         return map(self.heard, blocks)
@@ -56,6 +72,5 @@ class Mixture:
         """The next enhanced samples with as many of the noisy ones."""
         if not self.share or not len(enhanced):
             return enhanced
-        waiting = np.concatenate(self._noisy)
-        noisy, self._noisy = waiting[: len(enhanced)], [waiting[len(enhanced) :]]
+        noisy = self._noisy.next(len(enhanced))
         return noisy if self.share == 1 else self.share * noisy + (1 - self.share) * enhanced

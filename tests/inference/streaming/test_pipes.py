@@ -14,7 +14,7 @@ from sedistill.common.errors import UserError
 from sedistill.inference.enhancing import enhance_files
 from sedistill.inference.streaming import Stream
 from sedistill.inference.streaming.pipes import CODINGS, Sound, enhance_pipe, raw_sound
-from tests.inference.test_enhancing import music
+from tests.inference.enhancing.conftest import music
 
 COMMAND = [sys.executable, "-m", "sedistill", "enhance", "-"]
 

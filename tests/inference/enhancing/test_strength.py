@@ -12,7 +12,7 @@ from sedistill.common.errors import UserError
 from sedistill.inference.enhancing import enhance_files
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.saving import load_model
-from tests.inference.test_enhancing import RATE, Unchanged, music
+from tests.inference.enhancing.conftest import RATE, Unchanged, music
 
 RATES = (16_000, 44_100)
 

@@ -1,0 +1,149 @@
+"""What cannot be read, used or written is named, and leaves nothing behind."""
+
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from torch import Tensor
+
+from sedistill.audio.files import probe
+from sedistill.common.errors import UserError
+from sedistill.inference.enhancing import enhance_files, file_jobs
+from tests.inference.enhancing.conftest import RATE, Powers, Unchanged, music
+
+
+def test_a_file_that_is_too_loud_is_left_out_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(file_jobs, "load_model", lambda *_: Powers())
+    for name, gain in (("a.wav", 1.0), ("b.wav", 1e38)):
+        soundfile.write(tmp_path / name, gain * music(2000) / 0.5, RATE, subtype="FLOAT")
+    with pytest.raises(UserError, match=r"1 of 2 files could not be enhanced.*b\.wav: its samples reach"):
+        enhance_files("model", [tmp_path / "a.wav", tmp_path / "b.wav"], tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.wav"]
+
+
+def write_bad_files(folder: Path) -> None:
+    (folder / "text.wav").write_text("this is no sound")
+    (folder / "nothing.wav").write_bytes(b"")
+    sound = music(3 * RATE)
+    soundfile.write(folder / "cut.flac", sound, RATE)
+    whole = (folder / "cut.flac").read_bytes()
+    (folder / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    sound[40_000] = np.nan
+    soundfile.write(folder / "nan.wav", sound, RATE, subtype="FLOAT")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("text.wav", "is not audio"),
+        ("nothing.wav", "is empty"),
+        ("cut.flac", "damaged or cut short"),
+        ("nan.wav", "sample 40000 of channel 1 is nan"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_reason(
+    name: str, reason: str, tmp_path: Path, unchanged: Unchanged
+) -> None:
+    write_bad_files(tmp_path)
+    with pytest.raises(UserError, match=f"{name}: .*{reason}"):
+        enhance_files("model", [tmp_path / name], tmp_path / "out" / name)
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_broken_files_among_many_do_not_stop_the_others(
+    tmp_path: Path, unchanged: Unchanged, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    write_bad_files(source)
+    for name in ("a.wav", "z.wav"):
+        soundfile.write(source / name, music(100), RATE)
+    with pytest.raises(UserError, match="4 of 6 files could not be enhanced; the first is") as error:
+        enhance_files("model", [source], tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.wav", "z.wav"]
+    printed = capsys.readouterr()
+    assert printed.err.count("left out: ") == 4
+    assert "2 files, 0.0 s of audio" in printed.out
+
+
+def test_refused_before_anything_is_written(tmp_path: Path, model: Path) -> None:
+    source = tmp_path / "in"
+    (source / "sub").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    for path in (source / "a.wav", source / "sub" / "b.wav", tmp_path / "a.wav"):
+        soundfile.write(path, music(100), RATE)
+    before = sorted(tmp_path.rglob("*"))
+
+    def refused(match: str, inputs: list[Path], output: Path, **options: object) -> None:
+        with pytest.raises(UserError, match=match):
+            enhance_files(model, inputs, output, **options)  # type: ignore[arg-type]
+
+    refused("nothing to enhance", [], tmp_path / "out")
+    refused("missing.wav does not exist", [tmp_path / "missing.wav", source], tmp_path / "out")
+    refused("holds no audio files", [tmp_path / "empty"], tmp_path / "out")
+    refused("is an input; choose another place", [source / "a.wav"], source / "a.wav", overwrite=True)
+    refused("is an input; choose another place", [source / "a.wav"], source, overwrite=True)
+    refused("lies inside the input", [source], source, overwrite=True)
+    refused("lies inside the input", [source], source / "out")
+    refused("exists already", [source / "a.wav"], tmp_path / "a.wav")
+    refused("would both become", [source / "a.wav", tmp_path / "a.wav"], tmp_path / "out")
+    refused("no audio format is called '.xyz'", [source / "a.wav"], tmp_path / "out.xyz")
+    refused("device = tpu: choose auto, cpu or cuda", [source], tmp_path / "out", device="tpu")
+    with pytest.raises(UserError, match="is not a saved model"):
+        enhance_files(tmp_path / "nowhere", [source], tmp_path / "out")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_outputs_are_replaced_only_when_told(tmp_path: Path, unchanged: Unchanged) -> None:
+    soundfile.write(tmp_path / "in.wav", music(100), RATE)
+    soundfile.write(tmp_path / "out.wav", music(7), RATE)
+    with pytest.raises(UserError, match=r"exists already; .* say --overwrite"):
+        enhance_files("model", [tmp_path / "in.wav"], tmp_path / "out.wav")
+    assert probe(tmp_path / "out.wav").frames == 7
+    enhance_files("model", [tmp_path / "in.wav"], tmp_path / "out.wav", overwrite=True)
+    assert probe(tmp_path / "out.wav").frames == 100
+
+
+@pytest.mark.parametrize("name", ["out.wav", "out.flac", "out.ogg", "out.mp3"])
+def test_a_file_that_finds_no_room_is_named_and_leaves_nothing(
+    name: str, tmp_path: Path, unchanged: Unchanged
+) -> None:
+    soundfile.write(tmp_path / "in.wav", music(60_000), RATE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, hard))
+    try:
+        with pytest.raises(UserError, match=f"cannot write .*{name}: it is larger than"):
+            enhance_files("model", [tmp_path / "in.wav"], tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
+
+
+def test_channels_a_format_cannot_hold_are_named(tmp_path: Path, unchanged: Unchanged) -> None:
+    soundfile.write(tmp_path / "in.wav", music(100, 3), RATE)
+    with pytest.raises(
+        UserError, match=r"out\.mp3: MP3 with MPEG_LAYER_III cannot hold 3 channels of 16000 Hz"
+    ):
+        enhance_files("model", [tmp_path / "in.wav"], tmp_path / "out.mp3")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
+
+
+def test_ctrl_c_leaves_whole_files_only(tmp_path: Path, unchanged: Unchanged) -> None:
+    for name in ("1.wav", "2.wav"):
+        soundfile.write(tmp_path / name, music(RATE), RATE)
+
+    class Interrupted(Unchanged):
+        def forward(self, noisy: Tensor) -> Tensor:
+            if self.lengths:
+                raise KeyboardInterrupt
+            return super().forward(noisy)
+
+    unchanged.forward = Interrupted().forward  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        enhance_files("model", [tmp_path / "1.wav", tmp_path / "2.wav"], tmp_path / "out", workers=1)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["1.wav"]
