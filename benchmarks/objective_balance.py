@@ -15,7 +15,7 @@ import torch
 
 from sedistill.common.settings import load_settings
 from sedistill.training.build import build_task, build_train_batches
-from sedistill.training.gradients import gradient_balance, gradients
+from sedistill.training.gradients import gradient_balance, gradients_of
 from sedistill.training.inputs import prepare_run
 from sedistill.training.recipe.schema import Recipe
 
@@ -35,8 +35,8 @@ def ratio(path: str, student: str) -> float:
         losses = task.losses(batch)
         assert losses.se is not None
         assert losses.kd is not None
-        se = gradients(losses.se, parameters, retain_graph=True)
-        kd = gradients(losses.kd, parameters)
+        se = gradients_of(losses.se, parameters, retain_graph=True)
+        kd = gradients_of(losses.kd, parameters)
         ratios.append(float(gradient_balance(se, kd)["gradient/kd_over_se"]))
     return statistics.median(ratios)
 

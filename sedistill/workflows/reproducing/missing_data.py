@@ -13,6 +13,7 @@ from sedistill.workflows.reproducing.table import CorpusSettings
 def missing(sources: Sources, corpora: Iterable[str], sets: Iterable[str]) -> list[str]:
     """A phrase for each corpus and folder of pairs that is not there, or in which a part is missing.
 
+    `corpora` need training data, others the parts that `sets` are mixed from.
     Corpora that are prepared are taken as they are, of others every file is listed and none is opened.
     """
     splits: dict[str, set[str]] = {name: {"train"} for name in corpora}

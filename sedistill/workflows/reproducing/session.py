@@ -109,9 +109,13 @@ class Session:
 
     def sources_needed(self) -> tuple[list[str], list[str]]:
         """(corpora, sets) to train, validate and score on."""
-        corpora, sets = sources_of(self.work.recipes.values(), self.scale)
-        sets = list(dict.fromkeys([*sets, *self.scored_sets]))
+        corpora, sets = self._learnt_from()
         return sorted({*corpora, *corpora_of(sets, self.scale)}), sets
+
+    def _learnt_from(self) -> tuple[list[str], list[str]]:
+        """(corpora that mixtures are made of on the fly, all sets)."""
+        corpora, sets = sources_of(self.work.recipes.values(), self.scale)
+        return corpora, list(dict.fromkeys([*sets, *self.scored_sets]))
 
     def print_plan(self) -> None:
         """Print what is to be done, what it takes and what is missing. Raises UserError where data is."""
@@ -126,7 +130,7 @@ class Session:
 
     def refuse_lacking(self, way_on: str = "") -> None:
         """Raise UserError where data is missing, naming all of it."""
-        lacking = missing(self.sources, *self.sources_needed()) if self.work.runs else []
+        lacking = missing(self.sources, *self._learnt_from()) if self.work.runs else []
         if lacking:
             raise UserError(
                 f"{self.data} lacks what {self.name} needs at {self.scale_name} scale: {'; '.join(lacking)}. "

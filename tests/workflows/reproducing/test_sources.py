@@ -11,6 +11,7 @@ from sedistill.common.settings import check_settings
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.preparation import prepare
+from sedistill.workflows.reproducing.missing_data import missing
 from sedistill.workflows.reproducing.sources import (
     Sources,
     corpora_of,
@@ -29,6 +30,18 @@ def scale(paper: Path) -> Scale:
 def changed(scale: Scale, **sets: object) -> Scale:
     plain = scale.model_dump(mode="json")
     return check_settings(Scale, {**plain, "sets": {**plain["sets"], **sets}}, "scale")
+
+
+def test_a_corpus_that_is_only_scored_on_needs_no_training_data(
+    recordings: Path, scale: Scale, tmp_path: Path
+) -> None:
+    for kind in ("clean", "noise"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        (tmp_path / "data" / kind / "test").symlink_to(recordings / kind / "test")
+    sources = Sources(tmp_path / "data", tmp_path / "out", scale)
+    assert missing(sources, [], ["test"]) == []
+    (phrase,) = missing(sources, ["speech"], ["test"])
+    assert phrase.endswith("has no part for train")
 
 
 def test_what_is_missing_is_made_once(recordings: Path, scale: Scale, tmp_path: Path) -> None:
