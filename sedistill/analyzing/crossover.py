@@ -23,7 +23,6 @@ SCANS: dict[Scan, str] = {
     "descending": "descending scan",
 }
 PLAIN_RATE = 16_000  # Hz, of the papers; a network has its own
-QUIETEST = 1e-8  # magnitude that stands for silence in dB
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def draw_crossover(
     found = {scan: FrequencyAdapter(scan=scan, min_bin=min_bin)(magnitudes)[0].numpy() for scan in SCANS}
     figure = CrossoverFigure(
         title=title,
-        level_db=20 * np.log10(magnitudes[0].numpy().clip(min=QUIETEST)),
+        level_db=stft.level_db(seen),
         bin_hz=rate / stft.window_length,
         frame_seconds=stft.hop_length / rate,
         crossovers={SCANS[scan]: crossover for scan, crossover in found.items()},

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedistill.common.report.figures import DYNAMIC_RANGE_DB, INK, POINTS, as_svg, blank_axes, drawn
+from sedistill.common.report.figures import (
+    DYNAMIC_RANGE_DB,
+    INK,
+    POINTS,
+    as_svg,
+    bins_image,
+    blank_axes,
+    drawn,
+)
 
 # Bright on a dark spectrogram, distinct under color blindness. Dots, since the crossover jumps a lot.
 DOTS = (("o", "#7df9e0"), ("s", "#ffd166"))
@@ -25,22 +33,14 @@ class CrossoverFigure:
 
 def crossover_svg(figure: CrossoverFigure) -> str:
     """The spectrogram, and the upper edge of the low band as dots for each of the (at most two) names."""
-    bins, frames = figure.level_db.shape
-    left = figure.start_seconds - figure.frame_seconds / 2
-    right, top = left + frames * figure.frame_seconds, bins * figure.bin_hz / 1000
     canvas, axes = blank_axes(3.2)
     loudest = float(figure.level_db.max())
-    axes.imshow(
-        figure.level_db, origin="lower", aspect="auto", interpolation="nearest", cmap="magma",
-        extent=(left, right, 0, top), vmin=loudest - DYNAMIC_RANGE_DB, vmax=loudest,
-    )  # fmt: skip
-    middles = figure.start_seconds + np.arange(frames) * figure.frame_seconds
+    colours = {"cmap": "magma", "vmin": loudest - DYNAMIC_RANGE_DB, "vmax": loudest}
+    bins_image(axes, figure.level_db, figure.bin_hz, figure.frame_seconds, figure.start_seconds, **colours)
+    middles = figure.start_seconds + np.arange(figure.level_db.shape[1]) * figure.frame_seconds
     for (name, crossover), (shape, colour) in zip(figure.crossovers.items(), DOTS, strict=False):
-        edge = (np.asarray(crossover) + 1) * figure.bin_hz / 1000
+        edge = (np.asarray(crossover) + 0.5) * figure.bin_hz / 1000
         axes.plot(middles, edge, shape, color=colour, markersize=1.8, markeredgewidth=0, label=drawn(name))
-    axes.set(xlim=(left, right), ylim=(0, top), xlabel="seconds", ylabel="kHz")
-    axes.locator_params(nbins=5)
-    axes.xaxis.set_major_formatter("{x:g}")
     legend = axes.legend(
         labelcolor="#f4f1ea", facecolor="#16181d", edgecolor="none", framealpha=0.75, fontsize=0.9 * POINTS,
         loc="upper right", markerscale=3, handlelength=0.8,

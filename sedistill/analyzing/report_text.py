@@ -18,7 +18,7 @@ from sedistill.analyzing.patch_figures import (
 )
 from sedistill.analyzing.trends import RunTrends
 from sedistill.common.report.document import Document, Figure, Section, TextTable
-from sedistill.common.report.figures import GapPanel, gap_svg
+from sedistill.common.report.figures import BinsPanel, gap_svg
 from sedistill.common.wording import counted
 
 WIDER = (1, 2, 3)  # the paper names thresholds of 0.01, 0.02 and 0.03
@@ -197,7 +197,7 @@ def _category_figure(run: RunTrends, number: int, place: int) -> Figure:
     picture = CategoryMap(
         f"categories of {run.name} in clip {place + 1}",
         over_bins(run.categories, record)[:, frames],
-        _noisy_level_db(run, place),
+        stft_of(record).level_db(record.noisy[record.sample_slices[place]]),
         *_scales(run),
     )
     shares = zip(CATEGORIES, run.shares(frames), strict=True)
@@ -211,7 +211,7 @@ def _category_figure(run: RunTrends, number: int, place: int) -> Figure:
 def _gap_figure(gap: Gap, number: int, place: int) -> Figure:
     frames = gap.student.record.frame_slices[place]
     title = f"knowledge gap of {gap.student.name} in clip {place + 1}"
-    picture = GapPanel(title, over_bins(gap.gap, gap.student.record)[:, frames], *_scales(gap.student))
+    picture = BinsPanel(title, over_bins(gap.gap, gap.student.record)[:, frames], *_scales(gap.student))
     ahead = share_text((gap.gap[:, frames] > 0).mean())
     return Figure(
         f"clip-{place + 1}-gap-{number}", gap_svg(picture),
@@ -234,13 +234,6 @@ def _distilled_figure(run: RunTrends, number: int, place: int) -> list[Figure]:
             f"clip-{place + 1}-distilled-{number}", share_map_svg(picture), f"Distilled: {run.name}", caption
         )
     ]
-
-
-def _noisy_level_db(run: RunTrends, place: int) -> np.ndarray:
-    import torch
-
-    noisy = torch.from_numpy(run.record.noisy[run.record.sample_slices[place]])[None]
-    return (20 * stft_of(run.record)(noisy)[0].abs().clamp(min=1e-6).log10()).numpy()
 
 
 def _scales(run: RunTrends) -> tuple[float, float]:

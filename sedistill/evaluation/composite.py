@@ -111,12 +111,7 @@ def frame_distances(clean: ArrayLike, estimate: ArrayLike, sample_rate: int) -> 
     Higher rates are resampled to 16 kHz. Raises MetricUndefined below that, on silence, on clips under 38 ms
     and where clean reference and estimate never sound at the same time.
     """
-    frames = _frames(*_at_16k(clean, estimate, sample_rate))
-    count = len(frames[0])
-    blocks = [
-        _compare(*(side[start : start + FRAMES_AT_ONCE] for side in frames))
-        for start in range(0, count, FRAMES_AT_ONCE)
-    ]
+    blocks = map(_compare, *_frame_blocks(*_at_16k(clean, estimate, sample_rate)))
     llr, wss, snr_db = (np.concatenate(values) for values in zip(*blocks, strict=True))
     if not len(llr):
         raise MetricUndefined("clean reference and estimate never sound at the same time: no LLR")
@@ -132,16 +127,9 @@ def peaks_matched_segmental_snr(clean: ArrayLike, estimate: ArrayLike, sample_ra
     sides = _at_16k(clean, estimate, sample_rate)
     reference, enhanced = (side - side.mean() for side in sides)
     enhanced *= np.abs(reference).max() / np.abs(enhanced).max()
-    of_clean, of_estimate = _frames(reference, enhanced)
-    blocks = [
-        segment_snr_db(
-            of_clean[start : start + FRAMES_AT_ONCE] * WINDOW,
-            of_estimate[start : start + FRAMES_AT_ONCE] * WINDOW,
-            PORT_EPSILON,
-        )
-        for start in range(0, len(of_clean), FRAMES_AT_ONCE)
-    ]
-    return float(np.concatenate(blocks).mean())
+    blocks = zip(*_frame_blocks(reference, enhanced), strict=True)
+    snr_db = [segment_snr_db(one * WINDOW, other * WINDOW, PORT_EPSILON) for one, other in blocks]
+    return float(np.concatenate(snr_db).mean())
 
 
 def _at_16k(clean: ArrayLike, estimate: ArrayLike, sample_rate: int) -> tuple[Array, Array]:
@@ -151,13 +139,14 @@ def _at_16k(clean: ArrayLike, estimate: ArrayLike, sample_rate: int) -> tuple[Ar
     return at_rate(reference, sample_rate, RATE), at_rate(enhanced, sample_rate, RATE)
 
 
-def _frames(clean: Array, estimate: Array) -> tuple[Array, Array]:
-    """Views (frames, samples) of both."""
+def _frame_blocks(clean: Array, estimate: Array) -> list[list[Array]]:
+    """Views (frames, samples) of both, some frames at a time."""
     count = len(clean) // HOP - FRAME // HOP  # the last whole frame is left out, as in composite.m
     if count < 1:
         raise MetricUndefined("the clip is shorter than 38 ms, too short for LLR, WSS and segmental SNR")
-    of_clean, of_estimate = (sliding_window_view(side, FRAME)[::HOP][:count] for side in (clean, estimate))
-    return of_clean, of_estimate
+    sides = (sliding_window_view(side, FRAME)[::HOP][:count] for side in (clean, estimate))
+    starts = range(0, count, FRAMES_AT_ONCE)
+    return [[side[start : start + FRAMES_AT_ONCE] for start in starts] for side in sides]
 
 
 def _compare(clean_frames: Array, estimate_frames: Array) -> tuple[Array, Array, Array]:

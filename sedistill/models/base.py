@@ -73,13 +73,16 @@ class SpeechEnhancer(nn.Module):
 
     @property
     def latency_ms(self) -> float | None:
-        """How long an output sample waits for input behind it; None: for the whole clip."""
-        return None if self.latency_samples is None else 1000 * self.latency_samples / self.sample_rate
+        """How long an output sample waits for input behind it, to 1 µs; None: for the whole clip."""
+        return None if self.latency_samples is None else self._ms(self.latency_samples)
 
     @property
     def lookahead_ms(self) -> float | None:
         """Of `latency_ms`, what lies beyond a sample's own frame or window; None: the whole clip."""
-        return None if self.latency_samples is None else 1000 * self.lookahead_samples / self.sample_rate
+        return None if self.latency_samples is None else self._ms(self.lookahead_samples)
+
+    def _ms(self, samples: int) -> float:
+        return round(1000 * samples / self.sample_rate, 3)
 
     @property
     def delay_samples(self) -> int:

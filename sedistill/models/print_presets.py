@@ -19,14 +19,13 @@ def entries() -> Iterator[dict[str, Any]]:
     for name, preset in PRESETS.items():
         with torch.device("meta"):
             model = build_model(name)
-        latency = model.latency_samples
         yield {
             "preset": name,
             "network": preset.network,
             "parameters": parameters(model),
             "macs_per_second": macs_per_second(model),
             "causal": model.causal,
-            "latency_ms": None if latency is None else round(1000 * latency / model.sample_rate, 3),
+            "latency_ms": model.latency_ms,
             "paper": preset.paper,
             "printed_parameters": preset.printed_parameters,
             "printed_macs": preset.printed_macs,

@@ -175,7 +175,7 @@ def _card(model: SpeechEnhancer, given: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(f"a card takes no field '{unknown[0]}'; it takes {', '.join(GIVEN_FIELDS)}.")
     class_name = network_name(type(model))
     of_package = {"package": package_of(class_name)} if "." in class_name else {}
-    latency, training = model.latency_samples, given.get("training", {})
+    training = given.get("training", {})
     seeds = [training["seed"]] if "seed" in training else []
     hashes = {name: training.get(f"{name}_hash") for name in ("data", "teacher")}
     card = {
@@ -185,7 +185,7 @@ def _card(model: SpeechEnhancer, given: Mapping[str, Any]) -> dict[str, Any]:
         "preset": model.preset,
         "sample_rate": model.sample_rate,
         "causal": model.causal,
-        "latency_ms": None if latency is None else round(1000 * latency / model.sample_rate, 3),
+        "latency_ms": model.latency_ms,
         "parameters": parameters(model),
         "macs_per_second": macs_per_second(model),
         "output_gain": float(given.get("output_gain", model.output_gain)),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedistill.audio.spectrum import Stft
-from sedistill.common.report.figures import Curve, CurveFigure, Role, SpectrogramPanel
+from sedistill.common.report.figures import BinsPanel, Curve, CurveFigure, Role
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.scores import NOISY, ClipScore, SetScores
 from sedistill.inference.enhancing import enhance
@@ -64,11 +64,11 @@ def clip_player(
     return Player(f"{clip.noise_class.capitalize()}, {clip.snr_db:.0f} dB", rate, tracks)
 
 
-def spectrograms(waves: Waves, rate: int) -> list[SpectrogramPanel]:
+def spectrograms(waves: Waves, rate: int) -> list[BinsPanel]:
     """Of every version of a clip."""
     stft = Stft()
     scales = rate / stft.window_length, stft.hop_length / rate
-    return [SpectrogramPanel(NAMES[role], stft.level_db(wave), *scales) for role, wave in waves.items()]
+    return [BinsPanel(NAMES[role], stft.level_db(wave), *scales) for role, wave in waves.items()]
 
 
 def learning_curves(logs: Mapping[Role, Mapping[str, Sequence[tuple[int, float]]]]) -> list[CurveFigure]:

@@ -13,10 +13,9 @@ from sedistill.common.reading import TO_BE_READ
 from sedistill.common.report.document import render as render_template
 from sedistill.common.report.figures import (
     DYNAMIC_RANGE_DB,
+    BinsPanel,
     CurveFigure,
-    GapPanel,
     Role,
-    SpectrogramPanel,
     curves_svg,
     gap_svg,
     require_drawing,
@@ -77,12 +76,12 @@ class TrainingPage:
     scores: SetScores
     systems: Sequence[System]
     curves: Sequence[CurveFigure]
-    spectrograms: Sequence[SpectrogramPanel]
+    spectrograms: Sequence[BinsPanel]
     players: Sequence[Player]
     reading: Sequence[str]
     commands: Sequence[tuple[str, str]]
     facts: Sequence[tuple[str, str]]
-    gap: GapPanel | None = None
+    gap: BinsPanel | None = None
     legend: Sequence[tuple[str, str]] = ()
 
     def for_terminal(self) -> str:

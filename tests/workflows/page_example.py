@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sedistill.common.report.figures import Curve, CurveFigure, GapPanel, SpectrogramPanel
+from sedistill.common.report.figures import BinsPanel, Curve, CurveFigure
 from sedistill.evaluation.scores import NOISY, ClipScore, SetScores
 from sedistill.workflows.training_page import Player, System, Track, TrainingPage
 
@@ -28,10 +28,10 @@ def example_page() -> TrainingPage:
         ],
         curves=[_learning(rng), _terms(rng)],
         spectrograms=[
-            *(SpectrogramPanel(name, _level(rng), **where) for name in names),
-            SpectrogramPanel("what was distilled", _level(rng), **where, taught=taught, crossover=crossover),
+            *(BinsPanel(name, _level(rng), **where) for name in names),
+            BinsPanel("what was distilled", _level(rng), **where, taught=taught, crossover=crossover),
         ],
-        gap=GapPanel("Knowledge gap", rng.standard_normal((BINS, FRAMES)) ** 3, **where, taught=taught),
+        gap=BinsPanel("Knowledge gap", rng.standard_normal((BINS, FRAMES)) ** 3, **where, taught=taught),
         players=[
             Player(
                 f"Clip {n}: rain at {n} dB",

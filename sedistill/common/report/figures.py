@@ -59,27 +59,15 @@ class CurveFigure:
 
 
 @dataclass(frozen=True)
-class SpectrogramPanel:
-    """Levels in dB (bins, frames); where given, what was distilled and the crossover line.
+class BinsPanel:
+    """Levels in dB (bins, frames), or the knowledge gap: positive where the teacher is closer to the clean.
 
     `taught`: bool (bins, frames), True where a patch is distilled; the rest is veiled.
     `crossover`: last bin of the low band in every frame (frames,).
     """
 
     title: str
-    level_db: np.ndarray
-    bin_hz: float
-    frame_seconds: float
-    taught: np.ndarray | None = None
-    crossover: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class GapPanel:
-    """The knowledge gap (bins, frames): positive where the teacher is closer to the clean speech."""
-
-    title: str
-    gap: np.ndarray
+    values: np.ndarray
     bin_hz: float
     frame_seconds: float
     taught: np.ndarray | None = None
@@ -115,13 +103,13 @@ def curves_svg(figure: CurveFigure) -> str:
     return as_svg(canvas, figure.title)
 
 
-def spectrograms_svg(panels: Sequence[SpectrogramPanel]) -> list[str]:
+def spectrograms_svg(panels: Sequence[BinsPanel]) -> list[str]:
     """One picture a panel, all on the colour scale of the loudest."""
-    loudest = max((float(panel.level_db.max()) for panel in panels), default=0.0)
+    loudest = max((float(panel.values.max()) for panel in panels), default=0.0)
     return [_spectrogram(panel, loudest) for panel in panels]
 
 
-def gap_svg(panel: GapPanel) -> str:
+def gap_svg(panel: BinsPanel) -> str:
     """The gap in two colours on a logarithmic scale: the teacher's where it is ahead, else the student's.
 
     It has no numbers: gaps span many powers of ten, and only their order and sign decide what is distilled.
@@ -130,10 +118,10 @@ def gap_svg(panel: GapPanel) -> str:
 
     canvas, axes = blank_axes(3.2)
     colours = [COLOURS["alone"], "#f4f1ea", COLOURS["teacher"]]
-    shown = signed_log(panel.gap)
+    shown = signed_log(panel.values)
     limit = max(float(np.nanquantile(np.abs(shown), 0.995)), 1e-12)
     colour_map = LinearSegmentedColormap.from_list("gap", colours)
-    scale = {"cmap": colour_map, "vmin": -limit, "vmax": limit}
+    scale: dict[str, Any] = {"cmap": colour_map, "vmin": -limit, "vmax": limit}
     bins_image(axes, shown, panel.bin_hz, panel.frame_seconds, **scale)
     _marks(axes, panel, line="#111111")
     return as_svg(canvas, panel.title)
@@ -147,15 +135,15 @@ def signed_log(gap: np.ndarray) -> np.ndarray:
     return np.sign(gap) * np.log1p(size / scale)
 
 
-def _spectrogram(panel: SpectrogramPanel, loudest_db: float) -> str:
+def _spectrogram(panel: BinsPanel, loudest_db: float) -> str:
     canvas, axes = blank_axes(3.2)
-    scale = {"cmap": "magma", "vmin": loudest_db - DYNAMIC_RANGE_DB, "vmax": loudest_db}
-    bins_image(axes, panel.level_db, panel.bin_hz, panel.frame_seconds, **scale)
+    scale: dict[str, Any] = {"cmap": "magma", "vmin": loudest_db - DYNAMIC_RANGE_DB, "vmax": loudest_db}
+    bins_image(axes, panel.values, panel.bin_hz, panel.frame_seconds, **scale)
     _marks(axes, panel, line="#7df9e0")
     return as_svg(canvas, panel.title)
 
 
-def _marks(axes: "Axes", panel: SpectrogramPanel | GapPanel, line: str) -> None:
+def _marks(axes: "Axes", panel: BinsPanel, line: str) -> None:
     """Veil what is not distilled, draw the crossover."""
     if panel.taught is not None:
         veil = np.zeros((*panel.taught.shape, 4))
@@ -168,13 +156,13 @@ def _marks(axes: "Axes", panel: SpectrogramPanel | GapPanel, line: str) -> None:
 
 
 def bins_image(
-    axes: "Axes", values: np.ndarray, bin_hz: float, frame_seconds: float, **colours: Any
-) -> "AxesImage":
+    axes: "Axes", values: np.ndarray, bin_hz: float, frame_seconds: float, start_seconds: float = 0.0,
+    **colours: Any,
+) -> "AxesImage":  # fmt: skip
     """An image with a field for every bin and frame (bins, frames), over seconds and kHz."""
     bins, frames = values.shape[:2]
-    half_frame, half_bin = frame_seconds / 2, bin_hz / 2000
-    right, top = frames * frame_seconds - half_frame, bins * bin_hz / 1000 - half_bin
-    extent = (-half_frame, right, -half_bin, top)
+    left, bottom = start_seconds - frame_seconds / 2, -bin_hz / 2000
+    extent = (left, left + frames * frame_seconds, bottom, bottom + bins * bin_hz / 1000)
     image = axes.imshow(
         values, origin="lower", aspect="auto", interpolation="nearest", extent=extent, **colours
     )

@@ -119,22 +119,17 @@ def compare_methods(
         _difference(one, metric, method, baseline, teacher)
         for one in sets
         for metric in one.metrics
-        for method in _beside(baseline, teacher) + others
+        for method in [*(name for name in (NOISY, teacher) if name not in (None, baseline)), *others]
     ]
     return Comparison(baseline, teacher, others, list(sets), _corrected(rows, others))
 
 
-def _beside(baseline: str, teacher: str | None) -> list[str]:
-    """What is shown beside the methods under test."""
-    return [name for name in (NOISY, teacher) if name is not None and name != baseline]
-
-
 def _baseline(wanted: str | None, known: Sequence[str]) -> str:
-    if wanted is not None:
-        return method_named(wanted, [*known, NOISY], "baseline")
     try:
-        return method_named(DEFAULT_BASELINE, known, "baseline")
+        return method_named(wanted or DEFAULT_BASELINE, [*known, NOISY], "baseline")
     except UserError:
+        if wanted is not None:
+            raise
         raise UserError(
             f"no method is called {DEFAULT_BASELINE}; say which is the baseline: {', '.join(known)}."
         ) from None
@@ -238,14 +233,11 @@ def _corrected(rows: Sequence[Difference], methods: Sequence[str]) -> list[Diffe
     corrected = list(rows)
     for metric in dict.fromkeys(row.metric for row in rows):
         family = [i for i, row in enumerate(rows) if row.metric == metric and row.method in methods]
-        p_values = {
-            "clips_t": [rows[i].over_clips.p_t for i in family],
-            "clips_wilcoxon": [rows[i].over_clips.p_wilcoxon for i in family],
-            "seeds_t": [rows[i].over_seeds.p_t for i in family],
-            "seeds_wilcoxon": [rows[i].over_seeds.p_wilcoxon for i in family],
-        }
-        by_test = {test: holm(values) for test, values in p_values.items()}
-        for place, i in enumerate(family):
-            found = Corrected(**{test: values[place] for test, values in by_test.items()})
-            corrected[i] = replace(rows[i], corrected=found)
+        p_values = [
+            (clips.p_t, clips.p_wilcoxon, seeds.p_t, seeds.p_wilcoxon)
+            for clips, seeds in ((rows[i].over_clips, rows[i].over_seeds) for i in family)
+        ]
+        by_test = map(holm, zip(*p_values, strict=True))
+        for i, found in zip(family, zip(*by_test, strict=True), strict=True):
+            corrected[i] = replace(rows[i], corrected=Corrected(*found))
     return corrected

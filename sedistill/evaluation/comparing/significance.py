@@ -76,7 +76,7 @@ def paired_test(differences: ArrayLike, clusters: Clusters | None = None) -> Pai
     if n < 2:
         return PairedTest(n, mean, *[np.nan] * 7)
     sd = float(values.std(ddof=1))
-    p_wilcoxon = wilcoxon(values) if _are_independent(clusters) else np.nan
+    p_wilcoxon = wilcoxon(values) if clusters is None or clusters.independent else np.nan
     if sd <= ROUNDING * np.abs(values).max():
         t, p_t, d_z = (0.0, 1.0, 0.0) if mean == 0 else (np.nan, np.nan, np.nan)
         return PairedTest(n, mean, 0.0, mean, mean, t, p_t, p_wilcoxon, d_z)
@@ -95,10 +95,6 @@ def standard_error(values: NDArray[np.float64], clusters: Clusters | None = None
     covariances, freedom = _covariances(values[None], clusters)
     variances = [float(covariance[0, 0]) for covariance in covariances]
     return float(np.sqrt(max(variances))) if variances else np.nan, freedom
-
-
-def _are_independent(clusters: Clusters | None) -> bool:
-    return clusters is None or clusters.independent
 
 
 def _covariances(

@@ -19,7 +19,6 @@ def facts(
     network: SpeechEnhancer, form: str, gain: float, state_shapes: Sequence[Sequence[int]]
 ) -> dict[str, str]:
     """Everything a program has to know that runs the file, and where it comes from."""
-    latency = network.latency_samples
     known: dict[str, Any] = {
         FORM: form,
         "sedistill_version": __version__,
@@ -29,7 +28,7 @@ def facts(
         "licences": network.card.get("licences", {"weights": "not stated", "data": "not stated"}),
         "sample_rate": network.sample_rate,
         "causal": network.causal,
-        "latency_samples": latency,
+        "latency_samples": network.latency_samples,
         "latency_ms": network.latency_ms,
         "lookahead_ms": network.lookahead_ms,
         "output_gain_applied": gain,

@@ -3,7 +3,7 @@
 import torch
 
 from sedistill.common.provenance import Provenance
-from sedistill.common.report.figures import GapPanel, Role, SpectrogramPanel
+from sedistill.common.report.figures import BinsPanel, Role
 from sedistill.common.settings import load_settings
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.scores import load_scores
@@ -61,7 +61,7 @@ def demo_page(demo: Demo) -> TrainingPage:
     )
 
 
-def _lesson(recipe: Recipe, waves: Waves) -> tuple[SpectrogramPanel, GapPanel]:
+def _lesson(recipe: Recipe, waves: Waves) -> tuple[BinsPanel, BinsPanel]:
     """What the objective sees and selects in one clip."""
     settings = recipe.objectives[0]
     assert isinstance(settings, BinObjective)
@@ -72,8 +72,8 @@ def _lesson(recipe: Recipe, waves: Waves) -> tuple[SpectrogramPanel, GapPanel]:
     gain = level_gain(batch["clean"], recipe.kd_level_db)
     seen = objective.explain(*(gain * batch[name] for name in ("distilled", "teacher", "clean", "noisy")))
     marks = seen.selected_bins[0].numpy(), None if seen.crossover is None else seen.crossover[0].numpy()
-    lesson = SpectrogramPanel("what the teacher teaches", stft.level_db(waves["teacher"]), *scales, *marks)
-    return lesson, GapPanel("knowledge gap", seen.gap_per_bin[0].numpy(), *scales, *marks)
+    lesson = BinsPanel("what the teacher teaches", stft.level_db(waves["teacher"]), *scales, *marks)
+    return lesson, BinsPanel("knowledge gap", seen.gap_per_bin[0].numpy(), *scales, *marks)
 
 
 COMMANDS = (

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 
 from sedistill.audio.spectrum import Stft
 from sedistill.common.report.document import Figure
@@ -19,7 +18,6 @@ from sedistill.workflows.reproducing.table import CLEAN_PANEL, NOISY_ROW, Chart,
 
 ROLES: tuple[Role, ...] = ("alone", "clean", "distilled", "teacher")
 """The colours of a chart's lines, in their order."""
-QUIETEST = 1e-6
 
 
 def charts(table: Table, blocks: Sequence[Block]) -> Iterator[Figure]:
@@ -68,8 +66,7 @@ def _picture(finished: Finished, pairs: FixedSet, picture: Picture, number: int)
                 continue
             samples = np.asarray(enhance(finished.output / runs[0].student, noisy, pairs.sample_rate))
             title = rows[key].label
-        magnitudes = stft(torch.as_tensor(samples)[None])[0].abs().clamp(min=QUIETEST)
-        panels.append(ClipPanel(title, samples, (20 * magnitudes.log10()).numpy()))
+        panels.append(ClipPanel(title, samples, stft.level_db(samples)))
     noise = pairs.noise_classes[clip].decode() or "noise of a kind that is not known"
     caption = f"{picture.title}. {pairs.name(clip)}: {noise}, SNR {pairs.snr_db[clip]:.1f} dB"
     return Figure(f"picture-{number}", side_by_side_svg(caption, panels, pairs.sample_rate), caption=caption)

@@ -21,7 +21,7 @@ from sedistill.training.recipe.schema import Recipe
 from sedistill.workflows.jobs import Run, is_finished
 from sedistill.workflows.reproducing.runs import Work, needs
 from sedistill.workflows.reproducing.sources import CORPORA, SETS, Sources
-from sedistill.workflows.reproducing.step_time import Stopwatch
+from sedistill.workflows.reproducing.step_time import Stopwatch, compares_features
 from sedistill.workflows.reproducing.timing import Timing
 
 SECONDS_TO_SCORE = 0.4
@@ -126,13 +126,8 @@ def network_of(recipe: Recipe, recipes: Mapping[str, Recipe]) -> Any:
 
 def _keeps_outputs(recipe: Recipe) -> bool:
     """Whether a teacher runs once over the training set instead of along."""
-    sees_features = any(
-        name in type(objective).model_fields
-        for objective in recipe.objectives
-        for name in ("pairs", "student_layers", "views")
-    )
     fixed = recipe.data.train.parts[0] == SETS and recipe.data.crop_seconds is None
-    return fixed and recipe.teacher_use.cache == "auto" and not sees_features
+    return fixed and recipe.teacher_use.cache == "auto" and not any(map(compares_features, recipe.objectives))
 
 
 def epoch_of(recipe: Recipe, sources: Sources) -> tuple[int, float]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sedistill.common.devices import choose_device
+from sedistill.common.devices import choose_device, keeping_torch_state
 from sedistill.models.presets import build_model
 from sedistill.training.enhancement_losses import enhancement_loss
 from sedistill.training.recipe.schema import Recipe
@@ -37,20 +37,16 @@ class Stopwatch:
         """
         batch = recipe.optimiser.batch_size
         device = choose_device(recipe.hardware.device)
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
-            with torch.random.fork_rng():
-                seconds = self._network(student, batch, clip_seconds, device, training=True)
-                if recipe.kdrl is not None and recipe.kdrl.fixed_ratio is None:
-                    seconds = seconds * KDRL_STEPS
-                if teacher is not None and live:
-                    one = self._network(teacher, batch, clip_seconds, device, training=False)
-                    seconds = seconds + one * max(1, band_teachers)
-                if recipe.distils:
-                    seconds = seconds + self._objectives(recipe, batch, clip_seconds, device)
-        finally:
-            torch.set_num_threads(before)
+        with keeping_torch_state():
+            torch.set_num_threads(self.threads)
+            seconds = self._network(student, batch, clip_seconds, device, training=True)
+            if recipe.kdrl is not None and recipe.kdrl.fixed_ratio is None:
+                seconds = seconds * KDRL_STEPS
+            if teacher is not None and live:
+                one = self._network(teacher, batch, clip_seconds, device, training=False)
+                seconds = seconds + one * max(1, band_teachers)
+            if recipe.distils:
+                seconds = seconds + self._objectives(recipe, batch, clip_seconds, device)
         return seconds
 
     def _network(
@@ -73,15 +69,18 @@ class Stopwatch:
         described = [objective.model_dump(mode="json") for objective in recipe.objectives]
         key = json.dumps([described, batch, clip_seconds], sort_keys=True)
         if key not in self.known:
-            total = Timing()
-            for objective in recipe.objectives:
-                total = total + _objective_seconds(objective, batch, clip_seconds, device)
-            self.known[key] = total
+            each = (_objective_seconds(one, batch, clip_seconds, device) for one in recipe.objectives)
+            self.known[key] = sum(each, start=Timing())
         return self.known[key]
 
 
+def compares_features(objective: Any) -> bool:
+    """Whether the settings are of an objective that looks inside of the networks."""
+    return any(name in type(objective).model_fields for name in ("pairs", "student_layers", "views"))
+
+
 def _objective_seconds(objective: Any, batch: int, clip_seconds: float, device: torch.device) -> Timing:
-    if any(name in type(objective).model_fields for name in ("pairs", "student_layers", "views")):
+    if compares_features(objective):
         return Timing()
     loss = objective.build(_AnyStudent(), None)
     bands = len(getattr(objective, "teachers", ()))

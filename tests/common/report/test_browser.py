@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sedistill.common.report.document import Document, Figure, Section, TextTable
-from sedistill.common.report.figures import GapPanel, gap_svg
+from sedistill.common.report.figures import BinsPanel, gap_svg
 from sedistill.common.report.ratios import RatioFigure, ratios_svg
 from sedistill.evaluation.comparing.forest import ForestFigure, ForestRow, forest_svg
 from tests.workflows.page_example import example_page
@@ -54,7 +54,7 @@ def comparison_page() -> str:
 
 
 def analysis_page() -> str:
-    gap = GapPanel("gap", np.random.default_rng(0).standard_normal((20, 30)), 31.25, 0.008)
+    gap = BinsPanel("gap", np.random.default_rng(0).standard_normal((20, 30)), 31.25, 0.008)
     section = Section("Clip", "A note.", ["One."], [Figure("g", gap_svg(gap), "Gap", "A caption.")], [TABLE])
     return Document("Patches", "In short.", [section], FACTS).page()
 

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from sedistill.common.report.figures import (
     COLOURS,
     INK,
+    BinsPanel,
     Curve,
     CurveFigure,
-    GapPanel,
-    SpectrogramPanel,
     curves_svg,
     gap_svg,
     signed_log,
@@ -31,8 +30,8 @@ def images_in(svg: str) -> list[np.ndarray]:
     return [matplotlib.image.imread(io.BytesIO(base64.b64decode(text)), format="png") for text in found]
 
 
-def panel(level_db: np.ndarray, **named: object) -> SpectrogramPanel:
-    return SpectrogramPanel("a panel", level_db, bin_hz=31.25, frame_seconds=0.008, **named)  # type: ignore[arg-type]
+def panel(level_db: np.ndarray, **named: object) -> BinsPanel:
+    return BinsPanel("a panel", level_db, bin_hz=31.25, frame_seconds=0.008, **named)  # type: ignore[arg-type]
 
 
 def test_a_curve_figure_is_svg_in_the_pages_ink() -> None:
@@ -104,7 +103,7 @@ def test_no_panels_give_no_pictures() -> None:
 
 def test_a_gap_is_shown_in_the_colour_of_who_is_ahead() -> None:
     gap = np.concatenate([np.full((50, 40), 1.0), np.full((50, 40), -1.0)])
-    svg = gap_svg(GapPanel("gap", gap, 31.25, 0.008))
+    svg = gap_svg(BinsPanel("gap", gap, 31.25, 0.008))
     image = images_in(svg)[0][..., :3]
     seen = {tuple(np.round(255 * image[row, image.shape[1] // 2]).astype(int)) for row in (1, -2)}
     assert seen == {_rgb(COLOURS["teacher"]), _rgb(COLOURS["alone"])}
@@ -117,7 +116,7 @@ def _rgb(colour: str) -> tuple[int, ...]:
 def test_a_gap_of_zero_and_patches_without_a_gap_are_drawn() -> None:
     gap = np.zeros((100, 40))
     gap[0, 0] = np.nan
-    ElementTree.fromstring(gap_svg(GapPanel("gap", gap, 31.25, 0.008)))
+    ElementTree.fromstring(gap_svg(BinsPanel("gap", gap, 31.25, 0.008)))
 
 
 def test_signed_log_by_hand() -> None:

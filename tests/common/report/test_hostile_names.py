@@ -12,7 +12,7 @@ import pytest
 
 from sedistill.analyzing import analyze
 from sedistill.common.report.document import Document, Figure, Section, TextTable
-from sedistill.common.report.figures import Curve, CurveFigure, SpectrogramPanel
+from sedistill.common.report.figures import BinsPanel, Curve, CurveFigure
 from sedistill.common.report.ratios import RatioFigure, ratios_svg
 from sedistill.evaluation.comparing import compare
 from sedistill.workflows.reproducing.command import write_result
@@ -101,7 +101,7 @@ def test_the_page_about_a_training(name: str) -> None:
         title=name,
         summary=name,
         curves=[CurveFigure(name, name, [Curve(name, "alone", steps, steps * 1.0)], name)],
-        spectrograms=[SpectrogramPanel(name, np.zeros((3, 3)), bin_hz=1.0, frame_seconds=1.0)],
+        spectrograms=[BinsPanel(name, np.zeros((3, 3)), bin_hz=1.0, frame_seconds=1.0)],
         players=[
             replace(player, title=name, tracks=[replace(track, scores=name) for track in player.tracks])
             for player in data.players
