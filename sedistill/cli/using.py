@@ -93,7 +93,7 @@ def enhance(
 def check(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Corpora, sets, runs, saved models, checkpoints, evaluations, teacher outputs."),
+        typer.Argument(help="Corpora, sets, runs, saved models, checkpoints, evaluations, kept outputs."),
     ],
     trust_code: TrustCode = False,
 ) -> None:

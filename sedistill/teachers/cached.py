@@ -79,7 +79,7 @@ class OutputCache:
             fault = self._fault()
             if fault is not None:
                 if fault:
-                    print(f"teacher outputs in {self.folder}: {fault}; computing them again.")
+                    print(f"kept outputs in {self.folder}: {fault}; computing them again.")
                     self._forget()
                 self._compute(device, batch_size)
         return self._mapped()
@@ -92,7 +92,7 @@ class OutputCache:
             lock.acquire(timeout=0)
         except Timeout:
             print(
-                f"teacher outputs in {self.folder}: another command computes them; waiting for it.",
+                f"kept outputs in {self.folder}: another command computes them; waiting for it.",
                 flush=True,
             )
             lock.acquire()
@@ -164,7 +164,7 @@ class OutputCache:
             self._on(device),
             named_disk_errors(self._unfinished),
             self._unfinished.open("ab") as file,
-            ProgressBar("teacher outputs", len(self.dataset), "clips", done) as bar,
+            ProgressBar("teacher's outputs", len(self.dataset), "clips", done) as bar,
         ):
             stop = done
             for outputs in self._outputs(done, device, batch_size):

@@ -165,7 +165,7 @@ def build_metric(run: PreparedRun) -> ValidationMetric | None:
 
 def build_polarity(run: PreparedRun, step: Step) -> Polarity | None:
     """What gives a new student's output the sign of the speech, if the recipe says so."""
-    if not run.recipe.upright or is_saved_model(run.recipe.student):
+    if not run.recipe.correct_sign or is_saved_model(run.recipe.student):
         return None
     return Polarity(run.student, step.optimiser, run.valid_set, run.device)
 

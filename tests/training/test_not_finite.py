@@ -158,7 +158,7 @@ def test_patches_of_nan_are_not_recorded(
         look_on(loop)
 
     monkeypatch.setattr(loop_module.Loop, "_after_step", spoiling)
-    recipe = write_recipe(upright=False, patch_record={"clips": 2, "every_steps": 2})
+    recipe = write_recipe(correct_sign=False, patch_record={"clips": 2, "every_steps": 2})
     with pytest.raises(UserError, match=rf"step {step}: the student's output for 000\.flac"):
         train(recipe, output=world / "out")
 

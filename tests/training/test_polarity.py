@@ -1,4 +1,4 @@
-"""A new student is kept upright, and a loss that is blind to polarity does not notice."""
+"""A new student gets the sign of the speech, and a loss that is blind to polarity does not notice."""
 
 import copy
 from collections.abc import Callable
@@ -41,10 +41,10 @@ def test_a_student_that_is_turned_learns_the_same(
     look: int, seed: int, write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(polarity, "LOOKS", (look,))
-    upright = train(write_recipe("upright", seed=seed), output=world / "upright")
-    left = train(write_recipe("left", seed=seed, upright=False), output=world / "left")
+    corrected = train(write_recipe("corrected", seed=seed), output=world / "corrected")
+    left = train(write_recipe("left", seed=seed, correct_sign=False), output=world / "left")
     # An SI-SNR loss does not see the polarity: the same run, with the last layer negated.
-    turned, kept = weights(upright), weights(left)
+    turned, kept = weights(corrected), weights(left)
     assert [name for name, value in turned.items() if not torch.equal(value, kept[name])] == [LAST]
     assert torch.equal(turned[LAST], -kept[LAST])
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AliasChoices, Discriminator, Field, Tag, field_validator, model_validator
 
 from sedistill.common.errors import UserError
 from sedistill.common.paths import Name, PlainName, UserPath, written_out
@@ -105,7 +105,7 @@ class TeacherSettings(Settings):
         "auto", description="auto: with a fixed training set its outputs are computed once and kept."
     )
     cache_folder: UserPath | None = Field(
-        None, description="Default: teacher-outputs/ inside the set's folder."
+        None, description="Where outputs are kept; default: teacher-outputs/ inside the set's folder."
     )
 
 
@@ -138,8 +138,9 @@ class Recipe(Settings):
         description="A preset's name (fresh weights), `class:` with settings, or what to go on from: the "
         "folder of a saved model or `ready-made:NAME`."
     )
-    upright: bool = Field(
+    correct_sign: bool = Field(
         True,
+        validation_alias=AliasChoices("correct_sign", "upright"),  # as recipes before 2027 call it
         description="Give a new student's output the sign of the speech, early in training. SI-SNR ignores "
         "the sign of the waveform; losses that depend on it drive an inverted student to silence.",
     )

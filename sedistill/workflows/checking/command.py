@@ -64,5 +64,5 @@ def kind_of(path: Path) -> tuple[str, Check]:
     fault = "is nothing that can be checked" if path.exists() else "does not exist"
     raise UserError(
         f"{shown(path)} {fault}; give a corpus, a set, a run, a saved model, a checkpoint, an evaluation or "
-        "a folder of teacher outputs."
+        "a teacher's kept outputs."
     )

@@ -28,6 +28,14 @@ def test_defaults_are_the_papers(tmp_path: Path) -> None:
     assert not recipe.distils
 
 
+def test_the_sign_s_earlier_name_is_read(tmp_path: Path) -> None:
+    assert read(tmp_path).correct_sign
+    assert not read(tmp_path, upright=False).correct_sign
+    assert not read(tmp_path, ("upright=false",)).correct_sign
+    with pytest.raises(UserError, match="unknown key upright"):
+        read(tmp_path, upright=False, correct_sign=True)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
