@@ -140,7 +140,7 @@ class Recipe(Settings):
     )
     correct_sign: bool = Field(
         True,
-        validation_alias=AliasChoices("correct_sign", "upright"),  # as recipes before 2027 call it
+        validation_alias=AliasChoices("correct_sign", "upright"),  # its earlier name
         description="Give a new student's output the sign of the speech, early in training. SI-SNR ignores "
         "the sign of the waveform; losses that depend on it drive an inverted student to silence.",
     )
