@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from plain import PlainConvTasNet, plain_twin
+from plain import NOT_OF_PLAIN, PlainConvTasNet, plain_twin
 from results_csv import RESULTS, write_results
 from torch import nn
 
@@ -213,7 +213,7 @@ def true_macs(preset: str, samples: int) -> int:
 def plain_network(model: SpeechEnhancer, published: bool) -> nn.Module:
     if not published:
         return plain_twin(model).eval()
-    settings = {name: value for name, value in model.settings.items() if name != "sample_rate"}
+    settings = {k: value for k, value in model.settings.items() if k not in NOT_OF_PLAIN}
     return PlainConvTasNet(**settings, as_published=True).eval()
 
 

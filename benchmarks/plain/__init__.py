@@ -27,9 +27,12 @@ PLAIN = {
 }
 
 
+NOT_OF_PLAIN = ("sample_rate", "causal")  # only Conv-TasNet's own form that looks ahead is here
+
+
 def plain_twin(model: SpeechEnhancer) -> nn.Module:
     """The plain network with the settings, the weights and the mode of `model`."""
-    settings = {name: value for name, value in model.settings.items() if name != "sample_rate"}
+    settings = {k: value for k, value in model.settings.items() if k not in NOT_OF_PLAIN}
     twin = PLAIN[type(model).__name__](**settings)
     twin.load_state_dict(model.state_dict())
     return twin.train(model.training)

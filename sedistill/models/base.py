@@ -95,9 +95,12 @@ class SpeechEnhancer(nn.Module):
         """The next steps of a clip, (B, n step_samples), to as many samples, `delay_samples` late."""
         raise NotImplementedError
 
-    def step(self, noisy: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """`piece` as a pure function of the input and the states after the step before."""
-        memory = Memory(states)
+    def step(self, noisy: Tensor, states: Sequence[Tensor], beyond: int = 0) -> tuple[Tensor, list[Tensor]]:
+        """`piece` as a pure function of the input and the states after the step before.
+
+        `beyond`: how many samples at the end of the input lie behind the clip's end.
+        """
+        memory = Memory(states, beyond)
         return self.piece(noisy, memory), memory.left
 
     def first_states(self, batch: int) -> list[Tensor]:

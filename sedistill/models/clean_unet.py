@@ -12,15 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.common.errors import UserError
-from sedistill.models.base import SampleRate, Size, SpeechEnhancer
-from sedistill.models.layers.self_attention import SelfAttention
-from sedistill.models.layers.waveform_layers import DecoderLayer, EncoderLayer, fitting_length, rescale
+from sedistill.models.base import WIDEST, SampleRate, Size
+from sedistill.models.layers.memory import Memory
+from sedistill.models.layers.self_attention import SelfAttention, steps_seen
+from sedistill.models.layers.waveform_layers import rescale
+from sedistill.models.strided_u_net import FLOOR, StridedUNet
 
 KERNEL, STRIDE = 4, 2
-FLOOR = 1e-3  # added to the clip's deviation
 
 
-class CleanUNet(SpeechEnhancer):
+class CleanUNet(StridedUNet):
     """CleanUNet; its layers down and up are those of DEMUCS with shorter kernels.
 
     Arguments (the paper's symbols in brackets)
@@ -33,14 +34,13 @@ class CleanUNet(SpeechEnhancer):
         hidden: channels between the two linear layers of a block.
         normalize: divide the clip by its deviation and multiply the output by it, as the paper does; every
             sample then waits for the whole clip.
+        reach: frames that attention looks back at, its own among them, 16 ms each in a network of 8 layers;
+            None: to the clip's beginning, as in the paper, which no stream can keep.
         sample_rate: Hz.
 
     Without `normalize` the network is causal, with the latency of one frame of the deepest layer: 766
-    samples, 48 ms, in a network of 8 layers. The attention reaches back to the clip's beginning and has no
-    positional encoding.
-
-    Layers are named by their depth, 1 nearest to the waveform, in `encoder` and `decoder`; between them are
-    `attention.0`, `attention.1`, ...
+    samples, 48 ms, in a network of 8 layers; with a `reach` it then streams in steps. The attention has no
+    positional encoding. Between `encoder` and `decoder` are `attention.0`, `attention.1`, ...
 
     Differs from the authors' code in that the caller's clip is left as it was, and in that the deviation is
     defined for a clip of one sample too (0).
@@ -49,6 +49,7 @@ class CleanUNet(SpeechEnhancer):
     """
 
     se_loss = "clean_unet"
+    level_floor = FLOOR
 
     def __init__(
         self,
@@ -60,50 +61,37 @@ class CleanUNet(SpeechEnhancer):
         heads: Size = 8,
         hidden: Size = 2048,
         normalize: bool = True,
+        reach: Annotated[int | None, Field(ge=1, le=WIDEST)] = None,
         sample_rate: SampleRate = 16_000,
     ) -> None:
         super().__init__()
         if width % heads:
             raise UserError(f"width = {width}: it must be a multiple of heads = {heads}.")
-        self.normalize = normalize
-        self.causal = not normalize
-        self.latency_samples = None if normalize else fitting_length(1, depth, KERNEL, STRIDE)
-        self.encoder, self.decoder = nn.ModuleDict(), nn.ModuleDict()
+        self.normalize, self.reach = normalize, reach
         widths = [1, *(min(channels * 2**layer, max_channels) for layer in range(depth))]
-        for layer in range(1, depth + 1):
-            outer, inner = widths[layer - 1], widths[layer]
-            self.encoder[str(layer)] = EncoderLayer(outer, inner, KERNEL, STRIDE)
-            self.decoder[str(layer)] = DecoderLayer(inner, outer, KERNEL, STRIDE, last=layer == 1)
+        self.add_layers(widths, KERNEL, STRIDE)
+        self.causal = not normalize
+        self.latency_samples = self.late + self.hop if self.causal else None
+        self.step_samples = self.hop if self.causal and (reach or not blocks) else None
         self.before = nn.Conv1d(widths[depth], width, 1)
         self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.attention = nn.Sequential(*(AttentionBlock(width, heads, hidden) for _ in range(blocks)))
+        self.attention = nn.ModuleList(AttentionBlock(width, heads, hidden) for _ in range(blocks))
         self.after = nn.Conv1d(width, widths[depth], 1)
         rescale(self)
 
-    def forward(self, noisy: Tensor) -> Tensor:
-        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
-        if not self.normalize:
-            return self._enhanced(noisy)
-        level = noisy.std(dim=-1, keepdim=True, correction=0) + FLOOR
-        return level * self._enhanced(noisy / level)
-
-    def output_layer(self) -> nn.Module:
-        first = self.decoder["1"]
-        assert isinstance(first, DecoderLayer)
-        return first.up
-
-    def _enhanced(self, noisy: Tensor) -> Tensor:
+    def whole(self, noisy: Tensor) -> Tensor:
         length = noisy.shape[-1]
-        x = F.pad(noisy, (0, fitting_length(length, len(self.encoder), KERNEL, STRIDE) - length))[:, None]
-        skips = []
-        for encode in self.encoder.values():
-            x = encode(x)
-            skips.append(x)
+        return self.through(F.pad(noisy, (0, self.fitting(length) - length)))[:, :length]
+
+    def piece(self, noisy: Tensor, memory: Memory) -> Tensor:
+        return self.through(noisy, memory)
+
+    def middle(self, x: Tensor, memory: Memory | None) -> Tensor:
         frames = self.norm(self.before(x).transpose(1, 2))
-        x = self.after(self.attention(frames).transpose(1, 2))
-        for decode in reversed(list(self.decoder.values())):
-            x = decode(x + skips.pop())
-        return x[:, 0, :length]
+        seen = None if self.reach is None else steps_seen(frames, self.reach, memory or Memory())
+        for block in self.attention:
+            frames = block(frames, seen, memory)
+        return self.after(frames.transpose(1, 2))
 
 
 class AttentionBlock(nn.Module):
@@ -120,6 +108,6 @@ class AttentionBlock(nn.Module):
         self.contract = nn.Linear(hidden, width)
         self.linear_norm = nn.LayerNorm(width, eps=1e-6)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.attention_norm(x + self.attention(x))
+    def forward(self, x: Tensor, seen: Tensor | None, memory: Memory | None) -> Tensor:
+        x = self.attention_norm(x + self.attention(x, seen, memory))
         return self.linear_norm(x + self.contract(torch.relu(self.expand(x))))

@@ -1,4 +1,4 @@
-"""Conv-TasNet: a mask over learned frames, estimated by dilated convolutions. Not causal.
+"""Conv-TasNet: a mask over learned frames, estimated by dilated convolutions; causal where that is asked.
 
 Sources: Y. Luo and N. Mesgarani, "Conv-TasNet: Surpassing Ideal Time-Frequency Magnitude Masking for Speech
 Separation" (2019); the deep encoder and decoder with PReLU: B. Kadioglu et al., "An empirical study of
@@ -15,7 +15,8 @@ from sedistill.models.base import WIDEST, EvenSize, SampleRate, Size, SpeechEnha
 from sedistill.models.layers.fast_cpu import Conv1d, PReLU, runs_own_kernels
 from sedistill.models.layers.fused_block import fast_block
 from sedistill.models.layers.learned_frames import Decoder, Encoder
-from sedistill.models.layers.norms import global_norm
+from sedistill.models.layers.memory import Memory, with_past
+from sedistill.models.layers.norms import CumulativeNorm, global_norm
 
 
 class ConvTasNet(SpeechEnhancer):
@@ -38,6 +39,9 @@ class ConvTasNet(SpeechEnhancer):
         encoder_relu: ReLU behind the first encoder layer.
         last_residual: with a skip path in the shallow network, let the last block have its residual output
             too and add it to the skip outputs. In the other networks this is so in any case.
+        causal: no convolution looks ahead, and where a norm sees the whole clip, it sees what came so far
+            (cumulative layer norm). The parameters are as many; the latency is one filter, and a stream
+            advances by half of it.
         sample_rate: Hz.
 
     What the mask sees: with a skip path the sum of all skip outputs (shallow: the last block then has no
@@ -48,8 +52,6 @@ class ConvTasNet(SpeechEnhancer):
     Raises UserError on impossible settings.
     """
 
-    causal = False  # the norms see the whole clip
-    latency_samples = None
     se_loss = "si_snr"
 
     def __init__(
@@ -66,6 +68,7 @@ class ConvTasNet(SpeechEnhancer):
         mask: Literal["relu", "sigmoid"] = "relu",
         encoder_relu: bool = False,
         last_residual: bool = False,
+        causal: bool = False,
         sample_rate: SampleRate = 16_000,
     ) -> None:
         super().__init__()
@@ -74,20 +77,30 @@ class ConvTasNet(SpeechEnhancer):
         deep = deep_layers > 0
         adds_residual = deep or last_residual or skip == 0
         _check_together(bottleneck, skip, adds_residual)
-        self.encoder = Encoder(filters, filter_length, deep_layers, relu=encoder_relu)
-        self.frame_norm = FrameNorm(filters) if deep else global_norm(filters, eps=1e-8)
+        self.causal = causal
+        self.latency_samples = filter_length if causal else None  # else norms see the whole clip
+        self.step_samples = filter_length // 2 if causal else None
+        self.encoder = Encoder(filters, filter_length, deep_layers, encoder_relu, causal)
+        self.frame_norm = FrameNorm(filters) if deep else norm_over_time(filters, 1e-8, causal)
         self.separator = Separator(
             filters, bottleneck, hidden, skip, kernel, blocks, repeats,
-            adds_residual=adds_residual, prelu=not deep, eps=1e-5 if deep else 1e-8,
+            adds_residual=adds_residual, prelu=not deep, eps=1e-5 if deep else 1e-8, causal=causal,
         )  # fmt: skip
         self.mask_activation: nn.Module = nn.ReLU() if mask == "relu" else nn.Sigmoid()
-        self.decoder = Decoder(filters, filter_length, deep_layers)
+        self.decoder = Decoder(filters, filter_length, deep_layers, causal)
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
-        frames = self.encoder(noisy)
-        mask = self.mask_activation(self.separator(self.frame_norm(frames)))
-        return self.decoder(mask * frames)[:, : noisy.shape[-1]]
+        return super().forward(noisy) if self.causal else self._enhanced(noisy, None)[:, : noisy.shape[-1]]
+
+    def piece(self, noisy: Tensor, memory: Memory) -> Tensor:
+        return self._enhanced(noisy, memory)
+
+    def _enhanced(self, noisy: Tensor, memory: Memory | None) -> Tensor:
+        frames = self.encoder(noisy, memory)
+        normed = normed_over_time(self.frame_norm, frames, memory)
+        mask = self.mask_activation(self.separator(normed, memory))
+        return self.decoder(mask * frames, memory)
 
     def output_layer(self) -> nn.Module:
         return self.decoder.synthesis
@@ -104,12 +117,20 @@ class FrameNorm(nn.Module):
         return self.norm(x.transpose(1, 2)).transpose(1, 2)
 
 
+def norm_over_time(channels: int, eps: float, causal: bool) -> nn.Module:
+    return CumulativeNorm(channels, eps) if causal else global_norm(channels, eps)
+
+
+def normed_over_time(norm: nn.Module, x: Tensor, memory: Memory | None) -> Tensor:
+    return norm(x, memory) if isinstance(norm, CumulativeNorm) else norm(x)
+
+
 class Separator(nn.Module):
     """Normalized frames (B, N, F) to the mask before its activation (B, N, F)."""
 
     def __init__(
         self, filters: int, bottleneck: int, hidden: int, skip: int, kernel: int, blocks: int, repeats: int,
-        adds_residual: bool, prelu: bool, eps: float,
+        adds_residual: bool, prelu: bool, eps: float, causal: bool,
     ) -> None:  # fmt: skip
         super().__init__()
         self.adds_residual = adds_residual
@@ -118,15 +139,16 @@ class Separator(nn.Module):
         count = blocks * repeats
         for i in range(count):
             residual = bottleneck if i < count - 1 or adds_residual else 0
-            self.blocks.append(Block(bottleneck, hidden, residual, skip, kernel, 2 ** (i % blocks), eps))
+            dilation = 2 ** (i % blocks)
+            self.blocks.append(Block(bottleneck, hidden, residual, skip, kernel, dilation, eps, causal))
         self.prelu = PReLU() if prelu else nn.Identity()
         self.mask = Conv1d(skip or bottleneck, filters, 1)
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, memory: Memory | None = None) -> Tensor:
         x = self.bottleneck(frames)
         skips: Tensor | None = None
         for block in self.blocks:
-            residual, skip = block(x)
+            residual, skip = block(x, memory)
             x = x + residual if residual is not None else x
             if skip is not None:
                 skips = skip if skips is None else skips + skip
@@ -142,27 +164,37 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self, bottleneck: int, hidden: int, residual: int, skip: int, kernel: int, dilation: int, eps: float
-    ) -> None:
+        self, bottleneck: int, hidden: int, residual: int, skip: int, kernel: int, dilation: int, eps: float,
+        causal: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.widths = [residual, skip]
+        self.past = dilation * (kernel - 1)  # frames before its own that a causal block sees
+        padding = 0 if causal else self.past // 2
         self.body = nn.Sequential(
             nn.Conv1d(bottleneck, hidden, 1),
             PReLU(),
-            global_norm(hidden, eps),
-            nn.Conv1d(
-                hidden, hidden, kernel, dilation=dilation, padding=dilation * (kernel // 2), groups=hidden
-            ),
+            norm_over_time(hidden, eps, causal),
+            nn.Conv1d(hidden, hidden, kernel, dilation=dilation, padding=padding, groups=hidden),
             PReLU(),
-            global_norm(hidden, eps),
+            norm_over_time(hidden, eps, causal),
             nn.Conv1d(hidden, residual + skip, 1),
         )
 
-    def forward(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def forward(self, x: Tensor, memory: Memory | None = None) -> tuple[Tensor | None, Tensor | None]:
         """Return the residual and the skip output, each (B, ., F) or None where left out."""
-        out = fast_block(x, self.body) if runs_own_kernels(x) else self.body(x)
+        if memory is not None:
+            out = self._looking_back(x, memory)
+        else:
+            out = fast_block(x, self.body) if runs_own_kernels(x) else self.body(x)
         residual, skip = out.split(self.widths, dim=1)
         return (residual if self.widths[0] else None), (skip if self.widths[1] else None)
+
+    def _looking_back(self, x: Tensor, memory: Memory) -> Tensor:
+        for place, layer in enumerate(self.body):
+            x = with_past(x, self.past, 2, memory) if place == 3 else x
+            x = normed_over_time(layer, x, memory)
+        return x
 
 
 def _check_together(bottleneck: int, skip: int, adds_residual: bool) -> None:

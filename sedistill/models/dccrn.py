@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from sedistill.common.argument_checks import as_given, check_declared
 from sedistill.common.errors import UserError
 from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
+from sedistill.models.frames import Frames, complex_product
+from sedistill.models.layers.memory import Memory, delayed, recurred, with_past
 
 
 class DCCRN(SpeechEnhancer):
@@ -34,7 +36,8 @@ class DCCRN(SpeechEnhancer):
         sample_rate: Hz.
 
     Encoder and LSTM look at the past only, but each decoder layer drops its first frame, as in the authors'
-    code, and so looks one frame ahead: the network is not causal, but works with a bounded latency.
+    code, and so looks one frame ahead: the network is not causal, but works with a bounded latency, and
+    streams frame by frame. Behind a clip's end a decoder layer sees zeros.
 
     Differs from the authors' code in that the output is not clipped to [-1, 1] (a gradient of zero for loud
     clips, and SI-SNR leaves the level free), and in that a clip's end is padded so that no sample is lost.
@@ -57,7 +60,7 @@ class DCCRN(SpeechEnhancer):
         super().__init__()
         channels = _even_widths(channels)
         _check_together(len(channels), window_length, hop_length)
-        self.spectrum = Spectrum(window_length, hop_length)
+        self.frames = Frames(window_length, hop_length, power=1.0)
         pairs = list(pairwise([2, *channels]))
         self.encoder = nn.ModuleList(EncoderLayer(before, after) for before, after in pairs)
         bins_left = window_length // 2 >> len(channels)
@@ -67,61 +70,44 @@ class DCCRN(SpeechEnhancer):
         )
         self.lookahead_samples = len(channels) * hop_length
         self.latency_samples = window_length + self.lookahead_samples
+        self.step_samples = hop_length
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
-        spectrum = self.spectrum(noisy)  # (B, bins, K)
-        without_dc = spectrum[:, 1:]
-        x = torch.stack([without_dc.real, without_dc.imag], dim=1)  # (B, 2, bins - 1, K)
+        length, delay = noisy.shape[1], self.frames.delay
+        padded = F.pad(noisy, (0, delay + -(length + delay) % self.frames.hop))
+        frames = self.frames(padded, Memory())
+        enhanced = complex_product(frames, self.mask(frames, None))
+        return self.frames.inverse(enhanced, Memory())[:, delay : delay + length]
+
+    def piece(self, noisy: Tensor, memory: Memory) -> Tensor:
+        frames = self.frames(noisy, memory)
+        mask = self.mask(frames, memory)
+        enhanced = complex_product(delayed(frames, len(self.decoder), 1, memory), mask)
+        return self.frames.inverse(enhanced, memory)
+
+    def mask(self, frames: Tensor, memory: Memory | None) -> Tensor:
+        """Of frames (B, K, bins, 2), in the same shape; of those of a piece `lookahead_samples` later."""
+        looking_back = memory or Memory()
+        x = frames[:, :, 1:].permute(0, 3, 2, 1)  # (B, 2, bins - 1, K); nothing of the DC bin passes
         skips = []
         for encode in self.encoder:
-            x = encode(x)
+            x = encode(x, looking_back)
             skips.append(x)
-        x = self.recurrent(x)
-        for decode in self.decoder:
-            x = decode(_complex_concat(x, skips.pop()))
-        mask = F.pad(_bounded_mask(x.to(noisy.dtype)), (0, 0, 1, 0))  # nothing of the DC bin passes
-        return self.spectrum.inverse(spectrum * mask, noisy.shape[-1])
+        x = self.recurrent(x, looking_back)
+        beyond = 0 if memory is None else max(0, memory.beyond - self.frames.delay) // self.frames.hop
+        for late, decode in enumerate(self.decoder):
+            skip = skips.pop() if memory is None else delayed(skips.pop(), late, 3, memory)
+            x = decode(silent_end(_complex_concat(x, skip), beyond - late), memory)
+        return F.pad(_bounded_mask(x.to(frames.dtype)).permute(0, 3, 2, 1), (0, 0, 1, 0))
 
     def output_layer(self) -> nn.Module:
         return self.decoder[-1]
 
 
-class Spectrum(nn.Module):
-    """Waveform (B, T) to complex spectrogram (B, W/2 + 1, K) and back; ends are padded with zeros.
-
-    Periodic Hann window.
-    """
-
-    window: Tensor
-
-    def __init__(self, window_length: int, hop_length: int) -> None:
-        super().__init__()
-        self.window_length, self.hop = window_length, hop_length
-        self.overlap = window_length // hop_length
-        self.register_buffer("window", torch.hann_window(window_length), persistent=False)
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        batch, length = waveform.shape
-        edge = self.window_length - self.hop
-        padded = F.pad(waveform, (edge, edge + -length % self.hop))
-        parts = padded.reshape(batch, -1, self.hop)
-        count = parts.shape[1] - self.overlap + 1
-        frames = torch.cat([parts[:, i : i + count] for i in range(self.overlap)], dim=2)  # (B, K, W)
-        return torch.fft.rfft(frames * self.window).transpose(1, 2)
-
-    def inverse(self, spectrum: Tensor, length: int) -> Tensor:
-        """Weighted overlap-add: exact where the spectrogram is that of a waveform; returns (B, length)."""
-        frames = torch.fft.irfft(spectrum.transpose(1, 2), self.window_length) * self.window
-        envelope = (self.window**2).expand(1, frames.shape[1], -1)
-        edge = self.window_length - self.hop
-        inside = slice(edge, edge + length)
-        return self._overlap_add(frames)[:, inside] / self._overlap_add(envelope)[:, inside]
-
-    def _overlap_add(self, frames: Tensor) -> Tensor:
-        parts = frames.split(self.hop, dim=2)
-        shifted = [F.pad(part, (0, 0, i, self.overlap - 1 - i)) for i, part in enumerate(parts)]
-        return torch.stack(shifted).sum(0).flatten(1)
+def silent_end(x: Tensor, count: int) -> Tensor:
+    """Zeros in place of the last `count` frames of (..., K), where it is above 0."""
+    return x if count <= 0 else F.pad(x[..., :-count], (0, min(count, x.shape[-1])))
 
 
 class ComplexConv2d(nn.Module):
@@ -158,20 +144,25 @@ class EncoderLayer(nn.Module):
         self.convolution = ComplexConv2d(inputs, outputs, transposed=False)
         self.rest = nn.Sequential(nn.BatchNorm2d(outputs), nn.PReLU())
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.rest(self.convolution(F.pad(x, (1, 0))))
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
+        return self.rest(self.convolution(with_past(x, 1, 3, memory)))
 
 
 class DecoderLayer(nn.Module):
-    """Complex transposed convolution over this frame and the next, batch norm, PReLU; twice the bins."""
+    """Complex transposed convolution over this frame and the next, batch norm, PReLU; twice the bins.
+
+    Of a piece of a clip one frame later.
+    """
 
     def __init__(self, inputs: int, outputs: int, last: bool) -> None:
         super().__init__()
         self.convolution = ComplexConv2d(inputs, outputs, transposed=True)
         self.rest = nn.Sequential() if last else nn.Sequential(nn.BatchNorm2d(outputs), nn.PReLU())
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.rest(self.convolution(x)[..., 1:])
+    def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
+        if memory is None:
+            return self.rest(self.convolution(x)[..., 1:])
+        return self.rest(self.convolution(with_past(x, 1, 3, memory))[..., 1:-1])
 
 
 class ComplexRecurrent(nn.Module):
@@ -189,14 +180,14 @@ class ComplexRecurrent(nn.Module):
         self.project_real = nn.Linear(units, features)
         self.project_imag = nn.Linear(units, features)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
         batch, channels, bins, frames = x.shape
         parts = x.reshape(batch, 2, channels // 2 * bins, frames).permute(3, 1, 0, 2)  # (K, 2, B, features)
         real, imag = parts[:, 0], parts[:, 1]
         for real_lstm, imag_lstm in zip(self.real, self.imag, strict=True):
             both = torch.cat([real, imag], dim=1)  # one run over 2 B sequences instead of two over B
             (from_real, from_imag), (across_real, across_imag) = (
-                lstm(both)[0].split(batch, dim=1) for lstm in (real_lstm, imag_lstm)
+                recurred(lstm, both, memory).split(batch, dim=1) for lstm in (real_lstm, imag_lstm)
             )
             real, imag = from_real - across_imag, from_imag + across_real
         parts = torch.stack([self.project_real(real), self.project_imag(imag)], dim=1)
@@ -210,13 +201,12 @@ def _complex_concat(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _bounded_mask(x: Tensor) -> Tensor:
-    """Mask mode E: the magnitude of (B, 2, F, K) through tanh, the phase kept; returns complex (B, F, K).
+    """Mask mode E: the magnitude of (B, 2, F, K) through tanh, the phase kept.
 
     As one factor tanh(|m|) / |m| instead of through angles, whose gradients explode near zero.
     """
     magnitude = (x.square().sum(1, keepdim=True) + 1e-8).sqrt()
-    real, imag = (x * (torch.tanh(magnitude) / magnitude)).unbind(1)
-    return torch.complex(real, imag)
+    return x * (torch.tanh(magnitude) / magnitude)
 
 
 def _even_widths(channels: Sequence[int]) -> list[int]:

@@ -14,15 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.common.errors import UserError
-from sedistill.models.base import SampleRate, Size, SpeechEnhancer
-from sedistill.models.layers.waveform_layers import DecoderLayer, EncoderLayer, fitting_length, rescale
+from sedistill.models.base import SampleRate, Size
+from sedistill.models.layers.memory import Memory, delayed, recurred, with_past
+from sedistill.models.layers.waveform_layers import rescale
+from sedistill.models.strided_u_net import StridedUNet
 
 KERNEL = 8
 ZEROS = 56  # zero crossings of the resampling filter on each side
 RESAMPLING = (1, 2, 4)
 
 
-class DEMUCS(SpeechEnhancer):
+class DEMUCS(StridedUNet):
     """DEMUCS, with an LSTM that looks back only or both ways.
 
     Arguments (the paper's symbols in brackets)
@@ -35,12 +37,10 @@ class DEMUCS(SpeechEnhancer):
             output then follows the input's level, but every sample waits for the whole clip.
         sample_rate: Hz.
 
-    Without `normalize` and `bidirectional` the network is causal, with the latency of one frame of the
-    deepest layer and of the resampling there and back: 48 ms for stride and resampling of 4, 14 ms for 2. The
-    filters' last taps are so small that in single precision the furthest 5 and 2 ms seldom show.
-
-    Layers are named by their depth, 1 nearest to the waveform, in `encoder` and `decoder`; between them is
-    `recurrent`.
+    Without `normalize` and `bidirectional` the network is causal and streams in steps of 16 ms, with the
+    latency of one frame of the deepest layer and of the resampling there and back: 48 ms for stride and
+    resampling of 4, 14 ms and steps of 1 ms for 2. The filters' last taps are so small that in single
+    precision the furthest 5 and 2 ms seldom show. Between `encoder` and `decoder` is `recurrent`.
 
     Differs from the authors' code in that the deviation is defined for a clip of one sample too (0). Their
     streaming form, which follows the level so far and cuts the resampling filters, is not built.
@@ -66,43 +66,28 @@ class DEMUCS(SpeechEnhancer):
         if resample not in RESAMPLING:
             raise UserError(f"resample = {resample}: it must be 1, 2 or 4.")
         self.stride, self.resample, self.normalize = stride, resample, normalize
-        self.causal = not (bidirectional or normalize)
-        self.latency_samples = _lookahead(depth, stride, resample) + 1 if self.causal else None
         self.resampler = Resampler()
-        self.encoder, self.decoder = nn.ModuleDict(), nn.ModuleDict()
-        widths = [1, *(channels * 2**layer for layer in range(depth))]
-        for layer in range(1, depth + 1):
-            outer, inner = widths[layer - 1], widths[layer]
-            self.encoder[str(layer)] = EncoderLayer(outer, inner, KERNEL, stride)
-            self.decoder[str(layer)] = DecoderLayer(inner, outer, KERNEL, stride, last=layer == 1)
-        self.recurrent = Recurrent(widths[depth], bidirectional)
+        self.add_layers([1, *(channels * 2**layer for layer in range(depth))], KERNEL, stride)
+        self.recurrent = Recurrent(channels * 2 ** (depth - 1), bidirectional)
         rescale(self)
+        self.causal, self.latency_samples = not (bidirectional or normalize), None
+        if self.causal:
+            self.step_samples = self.hop // math.gcd(self.hop, resample)
+            self.latency_samples = self.step_samples + Resampler.late(resample) + -(-self.late // resample)
 
-    def forward(self, noisy: Tensor) -> Tensor:
-        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
-        if not self.normalize:
-            return self._enhanced(noisy)
-        deviation = noisy.std(dim=-1, keepdim=True, correction=0)  # defined for one sample too
-        return deviation * self._enhanced(noisy / (1e-3 + deviation))
-
-    def output_layer(self) -> nn.Module:
-        first = self.decoder["1"]
-        assert isinstance(first, DecoderLayer)
-        return first.up
-
-    def _enhanced(self, noisy: Tensor) -> Tensor:
+    def whole(self, noisy: Tensor) -> Tensor:
         length, times = noisy.shape[-1], self.resample
-        fitting = fitting_length(length * times, len(self.encoder), KERNEL, self.stride)
+        fitting = self.fitting(length * times)
         padded = F.pad(noisy, (0, -(-fitting // times) - length))
-        x, skips = self.resampler.faster(padded, times)[:, None, :fitting], []
-        for encode in self.encoder.values():
-            x = encode(x)
-            skips.append(x)
-        x = self.recurrent(x)
-        for decode in reversed(list(self.decoder.values())):
-            x = decode(x + skips.pop())
-        whole = F.pad(x[:, 0], (0, -fitting % times))
-        return self.resampler.slower(whole, times)[:, :length]
+        x = self.through(self.resampler.faster(padded, times)[:, :fitting])
+        return self.resampler.slower(F.pad(x, (0, -fitting % times)), times)[:, :length]
+
+    def piece(self, noisy: Tensor, memory: Memory) -> Tensor:
+        x = self.through(self.resampler.faster(noisy, self.resample, memory), memory)
+        return self.resampler.slower(delayed(x, -self.late % self.resample, 1, memory), self.resample, memory)
+
+    def middle(self, x: Tensor, memory: Memory | None) -> Tensor:
+        return self.recurrent(x, memory or Memory())
 
 
 class Resampler(nn.Module):
@@ -121,22 +106,39 @@ class Resampler(nn.Module):
         taps = torch.sinc(time) * torch.cos(math.pi / 2 * time / ZEROS).square()
         self.register_buffer("taps", taps.float()[None, None], persistent=False)
 
-    def faster(self, x: Tensor, times: int) -> Tensor:
+    def faster(self, x: Tensor, times: int, memory: Memory | None = None) -> Tensor:
         """(B, T) to (B, times T); `times` is a power of 2."""
         for _ in range(times.bit_length() - 1):
-            between = self._interpolated(x, ZEROS - 1, ZEROS)
-            x = torch.stack([x, between], dim=-1).flatten(-2)
+            around = _around(x, ZEROS - 1, ZEROS, ZEROS, memory)
+            kept = around[:, ZEROS - 1 : -ZEROS]
+            x = torch.stack([kept, self._between(around)], dim=-1).flatten(-2)
         return x
 
-    def slower(self, x: Tensor, times: int) -> Tensor:
+    def slower(self, x: Tensor, times: int, memory: Memory | None = None) -> Tensor:
         """(B, times T) to (B, T); `times` is a power of 2."""
-        for _ in range(times.bit_length() - 1):
+        for stage in range(times.bit_length() - 1, 0, -1):
             kept, between = x.unflatten(-1, (-1, 2)).unbind(-1)
-            x = (kept + self._interpolated(between, ZEROS, ZEROS - 1)) / 2
+            late = ZEROS if stage > 1 else ZEROS - 1  # even, where samples are still to be parted in two
+            kept = kept if memory is None else delayed(kept, late, 1, memory)
+            x = (kept + self._between(_around(between, ZEROS, ZEROS - 1, late, memory))) / 2
         return x
 
-    def _interpolated(self, x: Tensor, before: int, after: int) -> Tensor:
-        return F.conv1d(F.pad(x, (before, after))[:, None], self.taps)[:, 0]
+    @staticmethod
+    def late(times: int) -> int:
+        """How many samples later pieces of a clip are, there and back."""
+        stages = times.bit_length() - 1
+        both_ways = sum(2 * ZEROS // 2**stage for stage in range(stages))
+        return both_ways - min(stages, 1)
+
+    def _between(self, around: Tensor) -> Tensor:
+        return F.conv1d(around[:, None], self.taps)[:, 0]
+
+
+def _around(x: Tensor, before: int, after: int, late: int, memory: Memory | None) -> Tensor:
+    """`x` with its neighbours on both sides; in pieces of a clip it is that much `late`, at least `after`."""
+    if memory is None:
+        return F.pad(x, (before, after))
+    return with_past(x, before + late, 1, memory)[:, : x.shape[1] + before + after]
 
 
 class Recurrent(nn.Module):
@@ -147,19 +149,5 @@ class Recurrent(nn.Module):
         self.lstm = nn.LSTM(channels, channels, 2, batch_first=True, bidirectional=bidirectional)
         self.join = nn.Linear(2 * channels, channels) if bidirectional else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.join(self.lstm(x.transpose(1, 2))[0]).transpose(1, 2)
-
-
-def _lookahead(depth: int, stride: int, resample: int) -> int:
-    """Samples behind its own position that an output sample may depend on.
-
-    Followed from output 0 backwards; `latest` is the last sample needed, at the rate of each stage.
-    """
-    latest = 0
-    for _ in range(resample.bit_length() - 1):  # slower: the furthest is a sample in between
-        latest = 2 * (latest + ZEROS - 1) + 1
-    latest += fitting_length(1, depth, KERNEL, stride) - 1  # a frame gives output from its first sample on
-    for _ in range(resample.bit_length() - 1):  # faster
-        latest = (latest - 1) // 2 + ZEROS
-    return latest
+    def forward(self, x: Tensor, memory: Memory) -> Tensor:
+        return self.join(recurred(self.lstm, x.transpose(1, 2), memory)).transpose(1, 2)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
 from sedistill.models.layers.fast_cpu import PReLU
-from sedistill.models.layers.memory import Memory, with_past
+from sedistill.models.layers.memory import Memory, carried_over, recurred, with_past
 
 
 class E3Net(SpeechEnhancer):
@@ -72,13 +72,9 @@ class E3Net(SpeechEnhancer):
         for block in self.blocks:
             features = block(features, memory)
         mask = torch.sigmoid(self.mask(features)).transpose(1, 2)
-        whole, before = self.decoder(mask * frames)[:, 0], memory.take()  # (B, K hop + hop)
-        if before is not None:
-            whole = whole + F.pad(before, (0, noisy.shape[1]))
-        ready, later = whole.split([noisy.shape[1], self.hop], dim=1)
+        whole = F.conv_transpose1d(mask * frames, self.decoder.weight, stride=self.hop)  # (B, 1, K hop + hop)
         assert self.decoder.bias is not None
-        memory.leave(later - self.decoder.bias)  # which the next piece has, too
-        return ready
+        return carried_over(whole, noisy.shape[1], memory)[:, 0] + self.decoder.bias
 
     def output_layer(self) -> nn.Module:
         return self.decoder
@@ -97,9 +93,5 @@ class Block(nn.Module):
         self.output_norm = nn.LayerNorm(hidden)
 
     def forward(self, x: Tensor, memory: Memory) -> Tensor:
-        x, hidden, cell = self.linear(x), memory.take(), memory.take()
-        states = None if hidden is None or cell is None else (hidden, cell)
-        outputs, (hidden, cell) = self.recurrent(x, states)
-        memory.leave(hidden)
-        memory.leave(cell)
-        return self.output_norm(x + self.recurrent_norm(outputs))
+        x = self.linear(x)
+        return self.output_norm(x + self.recurrent_norm(recurred(self.recurrent, x, memory)))

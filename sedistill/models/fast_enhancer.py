@@ -16,7 +16,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from sedistill.common.errors import UserError
 from sedistill.models.base import SampleRate, Size
 from sedistill.models.folding import fold_into
-from sedistill.models.frames import FrameEnhancer
+from sedistill.models.frames import FrameEnhancer, complex_product
 from sedistill.models.layers.fast_gru import gru
 from sedistill.models.layers.frequency_layers import ActiveRows, Entrance, Exit, NormedRows, batch_norm
 from sedistill.models.layers.memory import Memory
@@ -78,7 +78,7 @@ class FastEnhancer(FrameEnhancer):
         parts = frames[..., :BINS, :]
         power = parts.square().sum(-1, keepdim=True).clamp(min=LEAST_POWER)
         compressed = parts * power ** ((POWER - 1) / 2)
-        product = _complex_product(compressed, self.mask(compressed, memory))
+        product = complex_product(compressed, self.mask(compressed, memory))
         enhanced = product * product.square().sum(-1, keepdim=True) ** ((1 / POWER - 1) / 2)
         return F.pad(enhanced, (0, 0, 0, 1))
 
@@ -208,12 +208,6 @@ class DecoderStage(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         return self.convolve(self.join(x, skip))
-
-
-def _complex_product(a: Tensor, b: Tensor) -> Tensor:
-    """Of numbers as pairs in the last axis."""
-    (a_real, a_imag), (b_real, b_imag) = a.unbind(-1), b.unbind(-1)
-    return torch.stack([a_real * b_real - a_imag * b_imag, a_real * b_imag + a_imag * b_real], dim=-1)
 
 
 def _check_together(units: int, bands: int, hop_length: int) -> None:

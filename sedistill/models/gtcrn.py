@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from sedistill.common.errors import UserError
 from sedistill.models.base import SampleRate
 from sedistill.models.folding import fold_into
-from sedistill.models.frames import FrameEnhancer
+from sedistill.models.frames import FrameEnhancer, complex_product
 from sedistill.models.layers.fast_gru import GRU
 from sedistill.models.layers.memory import Memory, with_past
 
@@ -73,9 +73,8 @@ class GTCRN(FrameEnhancer):
             x = look_back(x, memory)
         for decode in self.decoder:
             x = decode(x + skips.pop(), memory)
-        mask_real, mask_imag = self.bands.inverse(x).to(frames.dtype).unbind(1)
-        real, imag = frames.unbind(-1)
-        return torch.stack([real * mask_real - imag * mask_imag, real * mask_imag + imag * mask_real], dim=-1)
+        mask = self.bands.inverse(x).to(frames.dtype).permute(0, 2, 3, 1)
+        return complex_product(frames, mask)
 
     def output_layer(self) -> nn.Module:
         last = self.decoder[-1]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.plain import PLAIN, plain_twin
+from benchmarks.plain import NOT_OF_PLAIN, PLAIN, plain_twin
 from benchmarks.plain.convtasnet import PlainConvTasNet
 from benchmarks.plain.fast_enhancer import plain_name
 from sedistill.models.presets import build_model
@@ -90,7 +90,7 @@ def test_published_convtasnet_has_skip_convolutions_but_no_skip_path() -> None:
         {name: tensor[: len(names[name])] for name, tensor in model.state_dict().items()}
     )  # of a block's outputs the first are the residual ones
     published = PlainConvTasNet(
-        **{k: v for k, v in model.settings.items() if k != "sample_rate"}, as_published=True
+        **{k: v for k, v in model.settings.items() if k not in NOT_OF_PLAIN}, as_published=True
     )
     published.load_state_dict(model.state_dict())
     noisy = 0.1 * torch.randn(2, 401)

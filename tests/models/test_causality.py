@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import NETWORKS, build_model
 
+SMALL_CLEAN_UNET = {"class": "CleanUNet", "channels": 4, "max_channels": 16, "width": 16, "hidden": 16}
 # The smallest preset of each network, and what makes the others causal.
 FAMILIES: dict[str, dict[str, Any]] = {
     "ConvTasNet": {"preset": "convtasnet-tiny"},
@@ -24,10 +25,19 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "CleanUNet": {"preset": "clean-unet"},
     "E3Net": {"preset": "e3net"},
     "FastEnhancer, other hop": {"preset": "fastenhancer-t", "hop_length": 100, "bands": 8},
+    "ConvTasNet, causal": {"preset": "convtasnet-tiny", "causal": True},
+    "ConvTasNet, causal and deep": {
+        "class": "ConvTasNet", "filters": 12, "filter_length": 16, "bottleneck": 6, "hidden": 8,
+        "causal": True,
+    },
     "DEMUCS, causal": {"class": "DEMUCS", "channels": 4, "normalize": False},
-    "CleanUNet, causal": {
-        "class": "CleanUNet", "channels": 4, "max_channels": 16, "width": 16, "hidden": 16,
-        "normalize": False,
+    "DEMUCS, causal and odd": {
+        "class": "DEMUCS", "channels": 4, "depth": 2, "stride": 3, "resample": 2, "normalize": False,
+    },
+    "CleanUNet, causal": {**SMALL_CLEAN_UNET, "normalize": False},
+    "CleanUNet, causal with a reach": {**SMALL_CLEAN_UNET, "normalize": False, "reach": 9},
+    "DCCRN, small": {
+        "class": "DCCRN", "channels": [4, 6], "lstm_units": 6, "lstm_layers": 2, "hop_length": 128,
     },
 }  # fmt: skip
 MASKED = ("CleanUNet",)
@@ -73,7 +83,11 @@ def test_future_does_not_leak(name: str) -> None:
     assert model.lookahead_samples == 0 or not model.causal
 
 
-STREAMS = ["GTCRN", "FastEnhancer", "FastEnhancer, other hop", "E3Net"]
+STREAMS = [
+    "GTCRN", "FastEnhancer", "FastEnhancer, other hop", "E3Net", "ConvTasNet, causal",
+    "ConvTasNet, causal and deep", "DEMUCS, causal", "DEMUCS, causal and odd",
+    "CleanUNet, causal with a reach", "DCCRN, small",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=STREAMS)
@@ -94,7 +108,7 @@ def test_steps_give_what_the_clip_gives(stream: SpeechEnhancer, steps: list[int]
         while done < length + delay:
             end = done + steps[len(pieces) % len(steps)] * size
             given_states = [state.clone() for state in states]
-            piece, following = stream.step(padded[:, done:end], states)
+            piece, following = stream.step(padded[:, done:end], states, max(0, end - length))
             assert all(torch.equal(a, b) for a, b in zip(states, given_states, strict=True))  # pure
             assert [state.shape for state in following] == [state.shape for state in states]
             states, done = following, end
@@ -105,18 +119,21 @@ def test_steps_give_what_the_clip_gives(stream: SpeechEnhancer, steps: list[int]
     torch.testing.assert_close(late[:, delay : delay + length], whole, rtol=0, atol=1e-5 * size_of_output)
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("name", [name for name in STREAMS if not name.startswith(MASKED)])
 def test_stated_latency_is_reached(name: str) -> None:
     """Somewhere in a step an output waits for just as many samples as are stated."""
     model = lively(FAMILIES[name])
     latency, step = model.latency_samples, model.step_samples
     assert latency is not None
     assert step is not None
-    waits = []
-    for place in range(latency + 200, latency + 200 + step, max(1, step // 50)):
-        for start in (place, place - place % step, place - place % step - 1):
-            noisy = 0.1 * torch.randn(1, 3 * latency)
-            noisy[:, start:] = torch.nan
-            with torch.no_grad():
-                waits.append(start - model(noisy)[0].isnan().nonzero()[0].item() + 1)
-    assert max(waits) == latency
+    first = (latency // step + 2) * step
+    starts = torch.unique(torch.tensor([first - 1, *range(first, first + step, max(1, step // 8))]))
+    noisy = 0.1 * torch.randn(1, first + step + latency).repeat(len(starts), 1)
+    noisy[torch.arange(noisy.shape[1]) >= starts[:, None]] = torch.nan
+    with torch.no_grad():
+        reached = model(noisy).isnan().float().argmax(dim=1)
+    longest = int((starts - reached + 1).max())
+    if name == "DEMUCS, causal and odd":  # what a stream has to keep in step costs it four samples
+        assert latency - 4 == longest
+    else:
+        assert longest == latency

@@ -2,13 +2,16 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
 from sedistill.common.errors import UserError
 from sedistill.models.clean_unet import AttentionBlock, CleanUNet
 from sedistill.models.complexity import macs_per_second
-from sedistill.models.layers.self_attention import SelfAttention
+from sedistill.models.layers.memory import Memory
+from sedistill.models.layers.self_attention import SelfAttention, steps_seen
 
 SMALL = {"channels": 4, "max_channels": 8, "depth": 3, "blocks": 2, "width": 6, "heads": 2, "hidden": 10}
 
@@ -62,6 +65,39 @@ def test_attention_head_by_head(causal: bool, bias: bool) -> None:
                 weights = torch.softmax((key[:seen] @ query[step]) / 3**0.5, dim=0)
                 attended[step, 3 * head : 3 * head + 3] = weights @ value[:seen]
         torch.testing.assert_close(found, attention.output(attended))
+
+
+@given(reach=st.integers(1, 8), length=st.integers(1, 12), cut=st.integers(0, 12))
+def test_attention_within_its_reach(reach: int, length: int, cut: int) -> None:
+    torch.manual_seed(length)
+    attention = SelfAttention(4, heads=2, bias=False, causal=True).double()
+    x = torch.randn(2, length, 4, dtype=torch.float64)
+    expected = torch.cat(
+        [attention(x[:, max(0, i + 1 - reach) : i + 1])[:, -1:] for i in range(length)], dim=1
+    )
+    pieces, memory = [], Memory()
+    for piece in (part for part in (x[:, :cut], x[:, cut:]) if part.shape[1]):
+        pieces.append(attention(piece, steps_seen(piece, reach, memory), memory))
+        memory = Memory(memory.left)
+    torch.testing.assert_close(torch.cat(pieces, dim=1), expected)
+
+
+def test_reach_of_the_whole_clip_changes_nothing() -> None:
+    noisy = torch.randn(2, 500)
+    far, whole = CleanUNet(**SMALL, reach=100), CleanUNet(**SMALL)
+    far.load_state_dict(whole.state_dict())
+    torch.testing.assert_close(far(noisy), whole(noisy))
+
+
+def test_causal_form_is_the_clips_away_from_its_ends() -> None:
+    """A stream begins in silence, a clip with its first sample; with as much silence both are one."""
+    torch.manual_seed(0)
+    model = CleanUNet(**SMALL, reach=5, normalize=False).double()
+    noisy = torch.randn(2, 900, dtype=torch.float64)
+    with torch.no_grad():
+        streamed, whole = model(noisy), model.whole(F.pad(noisy, (model.late, 0)))[:, model.late :]
+    assert whole.abs().max() > 1e-3
+    torch.testing.assert_close(streamed[:, 300:800], whole[:, 300:800])
 
 
 def slow_norm(x: torch.Tensor, norm: nn.LayerNorm) -> torch.Tensor:
@@ -160,6 +196,7 @@ def test_layers_are_named_by_depth() -> None:
         ({"heads": 4}, "width = 6"),
         ({"hidden": 0}, "hidden = 0"),
         ({"normalize": None}, "normalize = None"),
+        ({"reach": 0}, "reach = 0"),
     ],
 )
 def test_impossible_settings_are_named(wrong: dict[str, object], named: str) -> None:

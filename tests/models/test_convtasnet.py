@@ -18,6 +18,9 @@ from sedistill.models.layers import fast_cpu
 from sedistill.models.layers.fast_cpu import PReLU, clip_chunks
 from sedistill.models.layers.fused_block import fast_block
 from sedistill.models.layers.learned_frames import Decoder, Encoder
+from sedistill.models.layers.memory import Memory
+from sedistill.models.layers.norms import CumulativeNorm
+from sedistill.models.presets import build_model
 
 SMALL = {"filters": 6, "filter_length": 8, "bottleneck": 4, "hidden": 5, "blocks": 3, "repeats": 2}
 FORMS = {
@@ -66,6 +69,92 @@ def test_count_by_hand() -> None:
     separator = 4 + (2 * 3 + 3) + block + (3 * 2 + 2)
     decoder = (2 * 2 * 3 + 2) + 1 + (2 * 4 + 1)
     assert count(model) == encoder + separator + decoder
+
+
+@pytest.mark.parametrize("name", ["convtasnet-dispatch-student", "convtasnet-dfkd-tiny", "convtasnet-tiny"])
+def test_causal_form_has_as_many_parameters(name: str) -> None:
+    with torch.device("meta"):
+        assert count(build_model({"preset": name, "causal": True})) == count(build_model(name))
+
+
+def slow_cumulative_norm(norm: CumulativeNorm, x: torch.Tensor) -> torch.Tensor:
+    normed = torch.empty_like(x)
+    for clip in range(x.shape[0]):
+        for frame in range(x.shape[2]):
+            heard = x[clip, :, : frame + 1]
+            deviation = (heard.var(correction=0) + norm.eps).sqrt()
+            normed[clip, :, frame] = (x[clip, :, frame] - heard.mean()) / deviation * norm.weight + norm.bias
+    return normed
+
+
+@given(frames=st.integers(1, 30), channels=st.integers(1, 4), cut=st.integers(0, 30), level=st.floats(-5, 5))
+def test_cumulative_norm_is_the_slow_one(frames: int, channels: int, cut: int, level: float) -> None:
+    torch.manual_seed(frames)
+    norm = CumulativeNorm(channels, eps=1e-5).double()
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    x = level + torch.randn(2, channels, frames, dtype=torch.float64)
+    pieces, memory = [], Memory()
+    for piece in (part for part in (x[..., :cut], x[..., cut:]) if part.shape[2]):
+        pieces.append(norm(piece, memory))
+        memory = Memory(memory.left)
+    torch.testing.assert_close(torch.cat(pieces, dim=2), slow_cumulative_norm(norm, x))
+
+
+def test_cumulative_norm_by_hand() -> None:
+    norm = CumulativeNorm(2, eps=0.0)
+    x = torch.tensor([[[1.0, 5.0], [3.0, 7.0]]])  # means 2 and 4, variances 1 and 5
+    wanted = torch.tensor([[[-1.0, 1 / 5**0.5], [1.0, 3 / 5**0.5]]])
+    torch.testing.assert_close(norm(x, Memory()), wanted)
+
+
+def test_cumulative_norm_stays_exact_for_hours() -> None:
+    """After two hours of half-milliseconds a stream's frame is still the clip's, in single precision."""
+    norm, frames = CumulativeNorm(64, eps=1e-5), 2 * 3600 * 2000
+    x = 3 + torch.randn(1, 64, 500)
+    memory = Memory()
+    norm(x, memory)
+    state = memory.left[0].double().sum(2)  # of 500 frames
+    long = state * (frames / 500)
+    state_before = torch.stack([long.float(), (long - long.float()).float()], dim=2)
+    for _ in range(3):
+        memory = Memory([state_before])
+        norm(x[..., :1], memory)
+        grown = memory.left[0].double().sum(2) - state_before.double().sum(2)
+        heard = torch.stack([torch.tensor(64.0), x[0, :, 0].sum(), x[0, :, 0].square().sum()])
+        torch.testing.assert_close(grown[0].float(), heard, rtol=1e-5, atol=1e-4)
+        state_before = memory.left[0]
+
+
+def test_causal_network_written_out() -> None:
+    """Every frame by itself, from samples and frames up to it alone."""
+    torch.manual_seed(0)
+    model = ConvTasNet(**{**SMALL, "deep_layers": 1, "blocks": 2, "repeats": 1}, causal=True).double()
+    noisy = torch.randn(1, 30, dtype=torch.float64)  # hops of 4: 9 frames, the last with two zeros
+
+    def before(x: torch.Tensor, count: int) -> torch.Tensor:
+        return F.pad(x, (count, 0))
+
+    def activated(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x > 0, x, layer.weight * x)
+
+    encoder, separator, decoder = model.encoder, model.separator, model.decoder
+    x = F.conv1d(F.pad(noisy, (4, 6))[:, None], encoder.analysis.weight, encoder.analysis.bias, stride=4)
+    x = activated(encoder.deep[1], F.conv1d(before(x, 2), encoder.deep[0].weight, encoder.deep[0].bias))
+    frames = x
+    x = separator.bottleneck(model.frame_norm(x))
+    skips = 0
+    for dilation, block in zip((1, 2), separator.blocks, strict=True):
+        layers = block.body
+        h = slow_cumulative_norm(layers[2], activated(layers[1], layers[0](x)))
+        h = F.conv1d(before(h, 2 * dilation), layers[3].weight, layers[3].bias, dilation=dilation, groups=5)
+        out = layers[6](slow_cumulative_norm(layers[5], activated(layers[4], h)))
+        x, skips = x + out[:, :4], skips + out[:, 4:]
+    masked = separator.mask(skips + x).relu() * frames
+    kernel = decoder.deep[0].weight.transpose(0, 1).flip(2)
+    masked = activated(decoder.deep[1], F.conv1d(before(masked, 2), kernel, decoder.deep[0].bias))
+    wanted = F.conv_transpose1d(masked, decoder.synthesis.weight, decoder.synthesis.bias, stride=4)
+    torch.testing.assert_close(model(noisy), wanted[:, 0, 4:34])
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -196,6 +285,7 @@ def test_autocast_runs_and_learns() -> None:
         ({"repeats": True}, "repeats = True"),
         ({"mask": "tanh"}, "mask = 'tanh'"),
         ({"encoder_relu": "no"}, "encoder_relu = 'no'"),
+        ({"causal": 1}, "causal = 1"),
         ({"sample_rate": 0}, "sample_rate = 0"),
     ],
 )

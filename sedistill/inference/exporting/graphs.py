@@ -115,7 +115,7 @@ class MatrixFrames(Frames):
     weights: Tensor
 
     def __init__(self, frames: Frames) -> None:
-        super().__init__(frames.length, frames.hop)
+        super().__init__(frames.length, frames.hop, frames.power)
         length, bins = frames.length, frames.length // 2 + 1
         outer = max(n for n in range(1, math.isqrt(length) + 1) if length % n == 0)  # N
         inner, turns = length // outer, -(-bins // outer)  # M, and values of k2
@@ -158,8 +158,8 @@ def _turned(turns: Tensor) -> Tensor:
 def for_export(network: Network) -> Network:
     """A folded copy on the CPU without Fourier transforms."""
     copied = folded(network).cpu().float()
-    if isinstance(copied, FrameEnhancer):
-        copied.frames = MatrixFrames(copied.frames)
+    if isinstance(frames := getattr(copied, "frames", None), Frames):
+        copied.frames = MatrixFrames(frames)
     return copied
 
 

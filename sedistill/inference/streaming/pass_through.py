@@ -49,28 +49,29 @@ class InSteps:
 
     def take(self, samples: Samples) -> Samples:
         self.missing += samples.shape[1]
-        return self._steps(samples)
-
-    def finish(self) -> Samples:
-        rest = np.zeros((len(self.waiting), self.network.delay_samples + self.size), np.float32)
-        return self._steps(rest[:, : rest.shape[1] if self.missing else 0])
-
-    def _steps(self, samples: Samples) -> Samples:
         ready, self.waiting = _split(np.concatenate([self.waiting, samples], axis=1), self.size)
         most = max(1, round(MOST_SECONDS * self.network.sample_rate / self.size)) * self.size
-        outputs = [
-            self._step(ready[:, start : start + most]) for start in range(0, ready.shape[1], most)
-        ] or [ready]
-        output = np.concatenate(outputs, axis=1)
+        outputs = [self._step(piece) for piece in np.split(ready, range(most, ready.shape[1], most), axis=1)]
+        return self._in_place(np.concatenate(outputs, axis=1))
+
+    def finish(self) -> Samples:
+        heard, delay = self.waiting.shape[1], self.network.delay_samples if self.missing else 0
+        beyond = delay + -(heard + delay) % self.size
+        return self._in_place(self._step(np.pad(self.waiting, [(0, 0), (0, beyond)]), beyond))
+
+    def _in_place(self, output: Samples) -> Samples:
         skipped = min(self.early, output.shape[1])
         self.early -= skipped
         output = output[:, skipped : skipped + self.missing]
         self.missing -= output.shape[1]
         return output
 
-    def _step(self, samples: Samples) -> Samples:
+    def _step(self, samples: Samples, beyond: int = 0) -> Samples:
+        if not samples.shape[1]:
+            return samples
         with torch.inference_mode():
-            output, self.states = self.network.step(_tensor(samples, self.network), self.states)
+            noisy = _tensor(samples, self.network)
+            output, self.states = self.network.step(noisy, self.states, beyond)
         return output.float().cpu().numpy()
 
 

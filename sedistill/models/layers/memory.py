@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class Memory:
@@ -11,10 +12,13 @@ class Memory:
 
     Layers are always passed in the same order, so a list of tensors is enough, and a step of a network is a
     pure function (input, states) -> (output, states). Without `states` a clip begins.
+
+    `beyond`: how many samples, at the end of what went through up to this pass, lie behind the clip's end.
     """
 
-    def __init__(self, states: Sequence[Tensor] | None = None) -> None:
+    def __init__(self, states: Sequence[Tensor] | None = None, beyond: int = 0) -> None:
         self._given = None if states is None else iter(states)
+        self.beyond = beyond
         self.left: list[Tensor] = []
         """The states after this pass, in the order of the layers."""
 
@@ -28,6 +32,8 @@ class Memory:
 
 def with_past(x: Tensor, count: int, dim: int, memory: Memory) -> Tensor:
     """`x` with the `count` entries before it along `dim`, zeros where a clip begins; keeps the last ones."""
+    if not count:
+        return x
     before = memory.take()
     if before is None:
         shape = list(x.shape)
@@ -36,3 +42,29 @@ def with_past(x: Tensor, count: int, dim: int, memory: Memory) -> Tensor:
     joined = torch.cat([before, x], dim=dim)
     memory.leave(joined.narrow(dim, joined.shape[dim] - count, count))
     return joined
+
+
+def delayed(x: Tensor, count: int, dim: int, memory: Memory) -> Tensor:
+    """`x` later by `count` entries along `dim`."""
+    return with_past(x, count, dim, memory).narrow(dim, 0, x.shape[dim])
+
+
+def carried_over(pieces: Tensor, ready: int, memory: Memory) -> Tensor:
+    """The first `ready` entries along the last axis, with what reached into them before; keeps the others."""
+    later = pieces.shape[-1] - ready
+    if not later:
+        return pieces
+    before = memory.take()
+    if before is not None:
+        pieces = pieces + F.pad(before, (0, ready))
+    memory.leave(pieces[..., ready:])
+    return pieces[..., :ready]
+
+
+def recurred(layer: nn.Module, x: Tensor, memory: Memory) -> Tensor:
+    """An LSTM's outputs, from where the piece before left it."""
+    hidden, cell = memory.take(), memory.take()
+    outputs, states = layer(x, None if hidden is None or cell is None else (hidden, cell))
+    for state in states:
+        memory.leave(state)
+    return outputs

@@ -4,13 +4,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sedistill.models.layers.memory import Memory, carried_over, with_past
+
 FIRST_DEVIATION = 0.1  # of weights, which fresh ones are brought halfway to, on a logarithmic scale
 
 
 class EncoderLayer(nn.Module):
     """Strided convolution, ReLU, 1x1 convolution and gate.
 
-    (B, C, T) to (B, C', (T - kernel) / stride + 1).
+    (B, C, T) to (B, C', (T - kernel) / stride + 1); pieces of a clip (B, C, n stride) to (B, C', n).
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
@@ -18,12 +20,17 @@ class EncoderLayer(nn.Module):
         self.down = nn.Conv1d(inputs, outputs, kernel, stride)
         self.mix = nn.Conv1d(outputs, 2 * outputs, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memory: Memory | None = None) -> Tensor:
+        if memory is not None:
+            x = with_past(x, self.down.kernel_size[0] - self.down.stride[0], 2, memory)
         return F.glu(self.mix(torch.relu(self.down(x))), dim=1)
 
 
 class DecoderLayer(nn.Module):
-    """1x1 convolution and gate, transposed convolution, ReLU except in the last layer: the encoder's back."""
+    """1x1 convolution and gate, transposed convolution, ReLU except in the last layer: the encoder's back.
+
+    Pieces of a clip (B, C', n) to (B, C, n stride), later by kernel - stride.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, last: bool) -> None:
         super().__init__()
@@ -31,9 +38,16 @@ class DecoderLayer(nn.Module):
         self.up = nn.ConvTranspose1d(inputs, outputs, kernel, stride)
         self.last = last
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.up(F.glu(self.mix(x), dim=1))
+    def forward(self, x: Tensor, memory: Memory | None = None) -> Tensor:
+        x = F.glu(self.mix(x), dim=1)
+        x = self.up(x) if memory is None else self._continued(x, memory)
         return x if self.last else torch.relu(x)
+
+    def _continued(self, x: Tensor, memory: Memory) -> Tensor:
+        stride = self.up.stride[0]
+        whole = F.conv_transpose1d(x, self.up.weight, stride=stride)
+        assert self.up.bias is not None
+        return carried_over(whole, stride * x.shape[-1], memory) + self.up.bias[:, None]
 
 
 def fitting_length(length: int, depth: int, kernel: int, stride: int) -> int:

@@ -19,7 +19,10 @@ from sedistill.models.saving import load_model
 from tests.models.test_causality import FAMILIES, lively
 
 RATES = (8_000, 16_000, 44_100, 48_000)
-IN_STEPS = ["GTCRN", "FastEnhancer, other hop"]
+IN_STEPS = [
+    "GTCRN", "FastEnhancer, other hop", "ConvTasNet, causal and deep", "DEMUCS, causal and odd",
+    "CleanUNet, causal with a reach", "DCCRN, small",
+]  # fmt: skip
 
 
 def noise(samples: int, channels: int = 1, seed: int = 0) -> NDArray[np.float32]:
@@ -47,7 +50,7 @@ def network(request: pytest.FixtureRequest, ready_made: SpeechEnhancer) -> Speec
 
 
 @pytest.mark.parametrize("rate", RATES)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(sizes=st.lists(st.integers(0, 3000), max_size=8), channels=st.integers(1, 2))
 def test_any_chunks_give_what_the_recording_gives(
     network: SpeechEnhancer, rate: int, sizes: list[int], channels: int
