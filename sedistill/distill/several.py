@@ -85,11 +85,15 @@ class Several(Declared):
             return waves.mean(dim=0), {}
         if self.rule == "bands":
             return self._in_bands(waves), {}
-        spectra, truth = [self.stft(wave) for wave in waves], self.stft(clean)
-        chosen = least(torch.stack([squared_magnitude(spectrum - truth) for spectrum in spectra]))
-        together = self.stft.inverse(pick(spectra, chosen), clean.shape[-1])
+        chosen = self.chosen(teachers, clean)
+        together = self.stft.inverse(pick([self.stft(wave) for wave in waves], chosen), clean.shape[-1])
         shares = shares_chosen(chosen, list(teachers))
         return together, {name: share.mean() for name, share in shares.items()}
+
+    def chosen(self, teachers: Mapping[str, Tensor], clean: Tensor) -> Tensor:
+        """Whose bin is nearest to that of the clean speech, by number, int64 (B, F, K)."""
+        truth = self.stft(clean)
+        return least(torch.stack([squared_magnitude(self.stft(wave) - truth) for wave in teachers.values()]))
 
     def _in_bands(self, waves: Tensor) -> Tensor:
         if len(waves) != len(self.edges_hz) + 1:

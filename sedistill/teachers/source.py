@@ -117,8 +117,9 @@ class TeacherSource:
     def __call__(self, noisy: Tensor) -> Tensor:
         return self.level_factor * self.raw(noisy)
 
-    def on_clip(self, dataset: FixedSet, index: int) -> np.ndarray:
+    def on_clip(self, dataset: FixedSet, index: int, device: torch.device | str = "cpu") -> np.ndarray:
         """Its estimate (T,) for a clip of a set, which teachers that are files look up by its name."""
         if isinstance(self.teacher, InStep):
             return np.float32(self.level_factor) * self.teacher.of_clip(dataset, index)
-        return self(torch.from_numpy(dataset[index][0])[None])[0].numpy()
+        noisy = torch.from_numpy(dataset[index][0])[None].to(device)
+        return self.to(device)(noisy)[0].cpu().numpy()

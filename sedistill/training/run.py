@@ -1,7 +1,7 @@
 """A run from its recipe to a saved student: read, announce, train, measure, save."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sedistill.common.devices import keeping_torch_state
@@ -11,9 +11,13 @@ from sedistill.common.report.figures import standing_alone
 from sedistill.common.report.ratios import RatioFigure, ratios_svg
 from sedistill.common.settings import load_settings
 from sedistill.common.writing import atomic_path, exclusive_lock, refuse_foreign_folder, refuse_if_taken
+from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.saving import read_card, save_model
 from sedistill.teachers.level_factor import level_warning, measure_level_factor
+from sedistill.teachers.source import TeacherSource
 from sedistill.training.build import build_loop
+from sedistill.training.chosen_teachers import NAME as CHOSEN
+from sedistill.training.chosen_teachers import chosen_text, count_chosen, write_chosen
 from sedistill.training.enhancement_losses import loss_text
 from sedistill.training.inputs import PreparedRun, prepare_run
 from sedistill.training.kdrl.ratio_log import read_ratios
@@ -26,6 +30,8 @@ from sedistill.training.run_folder.config import as_begun, make_longer, makes_lo
 from sedistill.training.run_folder.identity import hold_to_identity, refuse_another_identity, unchanged_since
 from sedistill.training.run_folder.run_state import Progress
 from sedistill.training.run_summary import print_summary, word_for
+from sedistill.training.steps import PlainStep
+from sedistill.training.tasks import Task
 from sedistill.training.weak_teacher import weak_teacher_warning
 
 LOCK, COMMAND = ".train.lock", "sedistill train"
@@ -68,16 +74,33 @@ def train(
             if makes_longer(recipe, folder):
                 make_longer(recipe, folder)
             write_config(recipe, folder, identity.hashes)
+            if isinstance(loop.step, PlainStep):
+                tell_chosen_teachers(prepared, loop.step.task, folder)
             progress = loop.run()
             finish(prepared, loop, progress, folder)
     return folder / "student"
 
 
+def tell_chosen_teachers(run: PreparedRun, task: Task, folder: Path) -> None:
+    """Measure, once, which of several teachers is nearest to the clean speech; print and keep it."""
+    if run.several is None or run.several.rule != "best" or is_taken(folder / CHOSEN):
+        return
+    rows = count_chosen(task, run.own_teachers, clips_known_to(run, run.own_teachers.values()), run.device)
+    for line in chosen_text(rows):
+        print(line, flush=True)
+    write_chosen(folder, rows)
+
+
+def clips_known_to(run: PreparedRun, teachers: Iterable[TeacherSource]) -> FixedSet:
+    """The validation set; where one of these teachers knows nothing but the training set, that."""
+    live = all(teacher.answers_live for teacher in teachers)
+    return run.valid_set if live else run.data.fixed_set or run.valid_set
+
+
 def warn_of_weak_teacher(run: PreparedRun) -> None:
     """Print a warning where one of the run's own teachers is worse than the noisy input."""
     for teacher in run.own_teachers.values():
-        clips = run.valid_set if teacher.answers_live else run.data.fixed_set or run.valid_set
-        if warning := weak_teacher_warning(teacher, clips, run.device):
+        if warning := weak_teacher_warning(teacher, clips_known_to(run, [teacher]), run.device):
             print(f"Warning: {warning}", flush=True)
 
 

@@ -7,7 +7,6 @@ from sedistill.common.errors import UserError
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.checks import MetricUndefined
 from sedistill.evaluation.metrics import METRICS
-from sedistill.teachers.foreign import InStep
 from sedistill.teachers.source import TeacherSource
 
 CLIPS = 10
@@ -23,7 +22,7 @@ def weak_teacher_warning(teacher: TeacherSource, clips: FixedSet, device: torch.
     scores: dict[str, list[tuple[float, float]]] = {name: [] for name in JUDGED_BY}
     for index in range(len(few)):
         noisy, clean = few[index]
-        estimate = _estimate(teacher, few, index, device)
+        estimate = teacher.on_clip(few, index, device)
         for name, found in scores.items():
             try:
                 value = METRICS[name].value
@@ -45,11 +44,3 @@ def weak_teacher_warning(teacher: TeacherSource, clips: FixedSet, device: torch.
         f"the teacher {teacher.name} is worse than the noisy input on {len(few)} clips of {few.folder}: "
         f"{', '.join(told)}; a student learns that too."
     )
-
-
-@torch.no_grad()
-def _estimate(teacher: TeacherSource, clips: FixedSet, index: int, device: torch.device) -> np.ndarray:
-    if isinstance(teacher.teacher, InStep):
-        return teacher.on_clip(clips, index)
-    noisy = torch.from_numpy(clips[index][0])[None].to(device)
-    return teacher.to(device)(noisy)[0].cpu().numpy()

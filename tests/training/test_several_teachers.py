@@ -4,19 +4,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile as sf
 import torch
 import yaml
 
+from sedistill import DISPatch, MagnitudeL2, SISNRTarget
+from sedistill.analyzing.command import analyze
 from sedistill.common.errors import UserError
 from sedistill.common.settings import load_settings
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.distill.several import Several
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model, read_card, save_model
+from sedistill.training.chosen_teachers import count_chosen, read_chosen, shares
 from sedistill.training.own_teachers import bandwidth
 from sedistill.training.patch_record.record import read_patch_record
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics
+from sedistill.training.tasks import Task
 from tests.training.conftest import TINY_NETWORK
 
 OBJECTIVES = [
@@ -90,6 +98,16 @@ def test_what_is_said_of_them(run: Callable, teachers: dict, capsys: pytest.Capt
     models = yaml.safe_load((folder / "identity.yaml").read_text())["models"]
     assert set(models) == {"teachers.a", "teachers.b"}
     assert read_patch_record(folder).selections == 3
+    rows = read_chosen(folder)
+    assert {row.teacher for row in rows} == {"a", "b"}
+    assert sum(row.chosen for row in rows) == sum(row.bins for row in rows if row.teacher == "a") > 0
+    for by in ("band_hz", "snr_db"):
+        assert all(sum(of_group.values()) == pytest.approx(1) for of_group in shares(rows, by).values())
+    assert "dfkd+dispatch+mssp: nearest to the clean speech is a in " in told
+    analyze([folder], folder.parent / "page")
+    page = (folder.parent / "page" / "analysis.html").read_text()
+    assert "The nearest teacher" in page
+    assert page.count("By frequency (Hz)") == page.count("By SNR of the clip (dB)") == 1
 
 
 def test_a_run_goes_on_with_no_other_teachers(
@@ -126,8 +144,6 @@ def test_edges_above_the_data_are_refused(run: Callable, teachers: dict) -> None
 
 
 def test_the_bandwidth_of_several() -> None:
-    from sedistill.distill.several import Several
-
     class Source:
         def __init__(self, bandwidth: float) -> None:
             self.name, self.bandwidth = "dull", bandwidth
@@ -139,3 +155,41 @@ def test_the_bandwidth_of_several() -> None:
     assert bandwidth(None, {}) == 1
     with pytest.raises(UserError, match="dull knows nothing above 4000 Hz, but its band goes to 5000"):
         bandwidth(Several("bands", [5_000.0]), both)
+
+
+def test_which_is_nearest_is_counted_by_frequency_and_snr(tmp_path: Path) -> None:
+    """Of clips at 2 and 12 dB: one teacher is right below 2 kHz, the other above it."""
+    random = np.random.default_rng(0)
+
+    def half(wave: np.ndarray, low: bool) -> np.ndarray:
+        spectrum = np.fft.rfft(wave)
+        edge = len(spectrum) // 4
+        spectrum[slice(edge, None) if low else slice(edge)] *= 0.1
+        return np.fft.irfft(spectrum, len(wave)).astype(np.float32)
+
+    class Knows:
+        def __init__(self, low: bool) -> None:
+            self.low = low
+
+        def on_clip(self, clips: FixedSet, index: int, device: torch.device) -> np.ndarray:
+            return half(clips[index][1], self.low)
+
+    for index, snr in enumerate((2, 12)):
+        clean = 0.1 * random.standard_normal(16_000)
+        noisy = clean + 0.1 * 10 ** (-snr / 20) * random.standard_normal(16_000)
+        for kind, sound in (("clean", clean), ("noisy", noisy)):
+            path = tmp_path / kind / f"{index}.wav"
+            path.parent.mkdir(exist_ok=True)
+            sf.write(path, sound.astype(np.float32), 16_000, subtype="FLOAT")
+    kd = {"l2": (1.0, DISPatch(MagnitudeL2())), "si_snr": (1.0, SISNRTarget())}
+    several = Several("best")
+    task = Task(lambda x: x, None, 0.0, kd, 1.0, {}, None, several=several)  # type: ignore[arg-type]
+    teachers: Any = {"teachers.low": Knows(True), "teachers.high": Knows(False)}
+    rows = count_chosen(task, teachers, FixedSet(tmp_path), torch.device("cpu"))
+    for objective in ("l2", "si_snr"):
+        own = [row for row in rows if row.objective == objective]
+        assert set(shares(own, "snr_db")) == {"0 to 5", "10 to 15"}
+        low = {band: of["low"] for band, of in shares(own, "band_hz").items()}
+        assert list(low) == ["0 to 500", "500 to 1000", "1000 to 2000", "2000 to 4000", "4000 to 8000"]
+        assert min(low["0 to 500"], low["500 to 1000"]) > 0.95
+        assert low["4000 to 8000"] < 0.05
