@@ -164,12 +164,14 @@ class Task:
         self, batch: Mapping[str, Tensor], estimate: Tensor, teachers: Mapping[str, Tensor]
     ) -> dict[str, Any]:
         """What the objectives need, by name; waveforms at the level at which they are compared."""
-        waves = {"student": estimate.float(), "clean": batch["clean"], "noisy": batch["noisy"], **teachers}
+        own = {name: teachers[name] for name in self.teachers if name in teachers}  # in the recipe's order
+        waves = {"student": estimate.float(), "clean": batch["clean"], "noisy": batch["noisy"]}
+        waves |= own | dict(teachers)
         gain = level_gain(batch["clean"], self.kd_level_db)
         needed = self.needs.union(*self.band_teachers.values())
         if self.several is not None and TEACHER in needed:
             needed |= {"clean", *(name for name in waves if name.startswith(ONE_OF))}
-        signals: dict[str, Any] = {name: gain * waves[name] for name in needed & waves.keys()}
+        signals: dict[str, Any] = {name: gain * wave for name, wave in waves.items() if name in needed}
         if self.bandwidth < 1:
             signals = {name: below(wave, self.bandwidth) for name, wave in signals.items()}
         if self.taps is not None:

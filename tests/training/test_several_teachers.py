@@ -157,6 +157,18 @@ def test_the_bandwidth_of_several() -> None:
         bandwidth(Several("bands", [5_000.0]), both)
 
 
+def test_bands_are_given_in_the_order_of_the_recipe() -> None:
+    names = [f"teachers.{letter}" for letter in "ebdac"]
+    teachers = dict.fromkeys(names, lambda noisy: noisy)
+    several = Several("bands", [100.0, 200.0, 300.0, 400.0])
+    kd = {"l2": (1.0, DISPatch(MagnitudeL2()))}
+    task = Task(lambda x: x, None, 0.0, kd, 1.0, teachers, None, several=several)  # type: ignore[arg-type]
+    wave = torch.randn(1, 400)
+    estimates = dict.fromkeys(sorted(names), wave)  # some kept, some live
+    signals = task.signals({"noisy": wave, "clean": wave}, wave, estimates)
+    assert list(task.own_of(signals)) == list("ebdac")
+
+
 def test_which_is_nearest_is_counted_by_frequency_and_snr(tmp_path: Path) -> None:
     """Of clips at 2 and 12 dB: one teacher is right below 2 kHz, the other above it."""
     random = np.random.default_rng(0)
@@ -183,8 +195,8 @@ def test_which_is_nearest_is_counted_by_frequency_and_snr(tmp_path: Path) -> Non
             sf.write(path, sound.astype(np.float32), 16_000, subtype="FLOAT")
     kd = {"l2": (1.0, DISPatch(MagnitudeL2())), "si_snr": (1.0, SISNRTarget())}
     several = Several("best")
-    task = Task(lambda x: x, None, 0.0, kd, 1.0, {}, None, several=several)  # type: ignore[arg-type]
     teachers: Any = {"teachers.low": Knows(True), "teachers.high": Knows(False)}
+    task = Task(lambda x: x, None, 0.0, kd, 1.0, teachers, None, several=several)  # type: ignore[arg-type]
     rows = count_chosen(task, teachers, FixedSet(tmp_path), torch.device("cpu"))
     for objective in ("l2", "si_snr"):
         own = [row for row in rows if row.objective == objective]
