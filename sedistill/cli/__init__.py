@@ -2,7 +2,7 @@
 
 import os
 
-from sedistill.cli import data, judging, papers, shipping, training, using
+from sedistill.cli import data, enhancing, judging, papers, shipping, training, using
 from sedistill.cli.ending import ends_in_words, flush_output
 from sedistill.cli.shared_options import app
 from sedistill.common.console import prepare_streams
@@ -20,7 +20,7 @@ for command in (  # in the order in which `sedistill --help` lists them
     judging.crossover,
     papers.reproduce,
     papers.recipes,
-    using.enhance,
+    enhancing.enhance,
     shipping.export,
     using.check,
     using.models,
