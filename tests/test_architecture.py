@@ -72,6 +72,18 @@ def test_imports_run_downwards_only(path: Path) -> None:
         assert other == own or LEVEL[other] < LEVEL[own], f"{path.name} imports {other} from {own}"
 
 
+def test_the_document_has_the_number_of_arrows() -> None:
+    """Between the package's folders."""
+    arrows = {
+        (path.relative_to(ROOT).parts[0], other.split(".")[0])
+        for path in ROOT.glob("*/**/*.py")
+        for other in imports(path)
+    }
+    arrows = {(one, other) for one, other in arrows if one != other}
+    text = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert f"there are {len(arrows)} arrows" in text
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "models").rglob("*.py")), ids=lambda p: p.name)
 def test_no_network_imports_another_network(path: Path) -> None:
     """What siblings share is a layer."""

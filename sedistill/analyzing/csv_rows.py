@@ -8,8 +8,7 @@ import numpy as np
 from sedistill.analyzing.categories import CATEGORIES
 from sedistill.analyzing.gaps import Gap, distilled_shares, mean_over_bins
 from sedistill.analyzing.trends import RunTrends
-from sedistill.common.csv_files import csv_text
-from sedistill.evaluation.scores import number_text
+from sedistill.common.csv_files import csv_text, number_text
 
 ALL_CLIPS = "all"
 SHARE_COLUMNS = (

@@ -63,6 +63,11 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     return text.getvalue()
 
 
+def number_text(value: float) -> str:
+    """A number in full, empty for NaN."""
+    return repr(float(value)) if math.isfinite(value) else ""
+
+
 def _safe_cell(value: Any) -> Any:
     if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
         return f"'{value}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sedistill.common.csv_files import csv_text
+from sedistill.common.csv_files import csv_text, number_text
 from sedistill.common.integrity import file_hash
 from sedistill.common.reading import NAMES, TO_BE_READ
 from sedistill.common.report.markdown import markdown_table, markdown_text
@@ -20,7 +20,6 @@ from sedistill.evaluation.scores import (
     SetScores,
     Statistic,
     clips_csv,
-    number_text,
 )
 
 SUMMARY, SUMMARY_TEXT = "summary.csv", "summary.md"

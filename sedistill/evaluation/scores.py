@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from sedistill.common.csv_files import Number, csv_text, read_csv
+from sedistill.common.csv_files import Number, csv_text, number_text, read_csv
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import file_hash
 from sedistill.common.reading import is_taken
@@ -292,8 +292,3 @@ def _refuse_incomplete(clips: list[ClipScore], place: Path) -> None:
         lacking = next((clip for clip in all_clips if clip not in of_model[model]), None)
         if lacking is not None:
             raise UserError(f"{place / CLIPS} is not whole: {model} lacks clip {lacking}; {AGAIN}.")
-
-
-def number_text(value: float) -> str:
-    """A number in full, empty for NaN."""
-    return repr(float(value)) if math.isfinite(value) else ""

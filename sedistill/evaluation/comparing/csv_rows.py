@@ -3,11 +3,10 @@
 import math
 from typing import Any
 
-from sedistill.common.csv_files import csv_text
+from sedistill.common.csv_files import csv_text, number_text
 from sedistill.evaluation.comparing.comparison import Comparison, Difference
 from sedistill.evaluation.comparing.significance import PairedTest
 from sedistill.evaluation.metrics import METRICS
-from sedistill.evaluation.scores import number_text
 
 TEST_COLUMNS = ("low", "high", "t", "p_t", "p_t_holm", "p_wilcoxon", "p_wilcoxon_holm", "d_z")
 COLUMNS = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sedistill.analyzing.categories import CATEGORIES
-from sedistill.common.csv_files import csv_text
+from sedistill.common.csv_files import csv_text, number_text
 from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import (
     ALL_CLIPS,
@@ -16,7 +16,6 @@ from sedistill.evaluation.scores import (
     ClipScore,
     SetScores,
     Statistic,
-    number_text,
 )
 from sedistill.workflows.reproducing.table import NOISY_ROW, Row, Table, View
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sedistill.common.csv_files import csv_text
+from sedistill.common.csv_files import csv_text, number_text
 from sedistill.evaluation.comparing.clusters import Clusters
 from sedistill.evaluation.comparing.significance import standard_error
-from sedistill.evaluation.scores import SetScores, number_text
+from sedistill.evaluation.scores import SetScores
 from sedistill.workflows.reproducing.cells import Block, Scores, factor_of, rows_of
 from sedistill.workflows.reproducing.table import Row, Table, View
 
