@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sedistill.analyzing.categories import CATEGORIES
-from sedistill.analyzing.chosen_section import chosen_section
 from sedistill.analyzing.gaps import KEEP, Gap, distilled_shares, mean_over_bins, over_bins, stft_of
+from sedistill.analyzing.nearest_teacher import chosen_sections
 from sedistill.analyzing.patch_figures import (
     CategoryCurve,
     CategoryCurves,
@@ -47,7 +47,7 @@ def analysis_document(
             Section("Shares of the categories", tables=[shares_table(runs), widened_table(runs)]),
             _curves_section(runs),
             *(_gap_section(gap) for gap in gaps),
-            *(section for number, run in enumerate(runs) for section in chosen_section(run, number)),
+            *(section for number, run in enumerate(runs) for section in chosen_sections(run, number)),
             *(
                 _clip_section(runs, gaps, place)
                 for place in range(min(SHOWN_CLIPS, len(runs[0].record.clips)))

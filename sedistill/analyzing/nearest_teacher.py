@@ -9,7 +9,7 @@ from sedistill.training.chosen_teachers import Chosen, read_chosen, shares
 GROUPS = {"band_hz": "frequency (Hz)", "snr_db": "SNR of the clip (dB)"}
 
 
-def chosen_section(run: RunTrends, number: int) -> list[Section]:
+def chosen_sections(run: RunTrends, number: int) -> list[Section]:
     """One section an objective that heard the best of several teachers; none for another run."""
     rows = read_chosen(run.folder)
     sections = []
