@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from sedistill.common.argument_checks import as_given, check_declared
 from sedistill.common.errors import UserError
 from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
+from sedistill.models.folding import fold_into
 from sedistill.models.frames import Frames, complex_product
 from sedistill.models.layers.memory import Memory, delayed, recurred, with_past
 
@@ -127,37 +128,65 @@ class ComplexConv2d(nn.Module):
         self.imag_bias = nn.Parameter(torch.zeros(outputs // 2))
 
     def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.joined()
+        if self.transposed:
+            return F.conv_transpose2d(x, weight, bias, (2, 1), padding=(2, 0), output_padding=(1, 0))
+        return F.conv2d(x, weight, bias, (2, 1), padding=(2, 0))
+
+    def joined(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the one real convolution that does the same."""
         real, imag = self.real_weight, self.imag_weight
         bias = torch.cat([self.real_bias - self.imag_bias, self.real_bias + self.imag_bias])
         if self.transposed:  # a transposed kernel is stored (inputs, outputs, ...)
-            weight = torch.cat([torch.cat([real, imag], 1), torch.cat([-imag, real], 1)])
-            return F.conv_transpose2d(x, weight, bias, (2, 1), padding=(2, 0), output_padding=(1, 0))
-        weight = torch.cat([torch.cat([real, -imag], 1), torch.cat([imag, real], 1)])
-        return F.conv2d(x, weight, bias, (2, 1), padding=(2, 0))
+            return torch.cat([torch.cat([real, imag], 1), torch.cat([-imag, real], 1)]), bias
+        return torch.cat([torch.cat([real, -imag], 1), torch.cat([imag, real], 1)]), bias
+
+    def plain(self) -> nn.Conv2d | nn.ConvTranspose2d:
+        """That convolution; it does not learn."""
+        weight, bias = self.joined()
+        if self.transposed:
+            layer: nn.Conv2d | nn.ConvTranspose2d = nn.ConvTranspose2d(
+                *weight.shape[:2], (5, 2), (2, 1), padding=(2, 0), output_padding=(1, 0)
+            )
+        else:
+            layer = nn.Conv2d(weight.shape[1], weight.shape[0], (5, 2), (2, 1), padding=(2, 0))
+        layer.weight, layer.bias = (nn.Parameter(one, requires_grad=False) for one in (weight, bias))
+        return layer
 
 
-class EncoderLayer(nn.Module):
-    """Complex convolution over this frame and the one before, batch norm, PReLU; half the bins."""
+class ComplexLayer(nn.Module):
+    """Complex convolution, batch norm and PReLU; the last layer is a convolution alone."""
+
+    def __init__(self, inputs: int, outputs: int, transposed: bool, last: bool = False) -> None:
+        super().__init__()
+        self.convolution: nn.Module = ComplexConv2d(inputs, outputs, transposed)
+        self.rest = nn.Sequential() if last else nn.Sequential(nn.BatchNorm2d(outputs), nn.PReLU())
+
+    def fold(self) -> None:
+        assert isinstance(self.convolution, ComplexConv2d)
+        self.convolution = self.convolution.plain()
+        if len(self.rest):
+            norm = self.rest[0]
+            assert isinstance(norm, nn.BatchNorm2d)
+            fold_into(self.convolution, norm)
+            self.rest = nn.Sequential(self.rest[1])
+
+
+class EncoderLayer(ComplexLayer):
+    """Over this frame and the one before; half the bins."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.convolution = ComplexConv2d(inputs, outputs, transposed=False)
-        self.rest = nn.Sequential(nn.BatchNorm2d(outputs), nn.PReLU())
+        super().__init__(inputs, outputs, transposed=False)
 
     def forward(self, x: Tensor, memory: Memory) -> Tensor:
         return self.rest(self.convolution(with_past(x, 1, 3, memory)))
 
 
-class DecoderLayer(nn.Module):
-    """Complex transposed convolution over this frame and the next, batch norm, PReLU; twice the bins.
-
-    Of a piece of a clip one frame later.
-    """
+class DecoderLayer(ComplexLayer):
+    """Transposed, over this frame and the next; twice the bins. Of a piece of a clip one frame later."""
 
     def __init__(self, inputs: int, outputs: int, last: bool) -> None:
-        super().__init__()
-        self.convolution = ComplexConv2d(inputs, outputs, transposed=True)
-        self.rest = nn.Sequential() if last else nn.Sequential(nn.BatchNorm2d(outputs), nn.PReLU())
+        super().__init__(inputs, outputs, transposed=True, last=last)
 
     def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
         if memory is None:
