@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.distill.bin_losses import ComplexL1 as ComplexL1
     from sedistill.distill.bin_losses import ComplexL2 as ComplexL2
     from sedistill.distill.bin_losses import GeneralizedKL as GeneralizedKL
+    from sedistill.distill.bin_losses import LogMagnitudeL1 as LogMagnitudeL1
     from sedistill.distill.bin_losses import MagnitudeL1 as MagnitudeL1
     from sedistill.distill.bin_losses import MagnitudeL2 as MagnitudeL2
     from sedistill.distill.clean_and_noise_kd import CleanAndNoiseKD as CleanAndNoiseKD
@@ -80,6 +81,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Stft": "audio.spectrum",
     "negative_si_snr": "audio.si_snr",
+    "LogMagnitudeL1": "distill.bin_losses",
     "MagnitudeL1": "distill.bin_losses",
     "MagnitudeL2": "distill.bin_losses",
     "ComplexL1": "distill.bin_losses",

@@ -128,6 +128,7 @@ def facts_about(analysis: Analysis, sorting: Sorting) -> dict[str, Any]:
                 "last_step": run.record.step,
                 "level_factor": round(float(run.record.facts["level_factor"]), 6),
                 "selections_counted": run.record.selections,
+                **({"distils": rule} if (rule := run.record.facts["rule"]) else {}),
             }
             for run in analysis.runs
         },

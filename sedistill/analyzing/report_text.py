@@ -231,6 +231,8 @@ def _distilled_figure(run: RunTrends, number: int, place: int) -> list[Figure]:
     title = f"distilled patches of {run.name} in clip {place + 1}"
     picture = ShareMap(title, "of the records", shown, *_scales(run))
     caption = f"At how many of {run.record.selections} records the objective of this run selected each bin."
+    if rule := run.record.facts["rule"]:
+        caption += f" It distils {rule}."
     return [
         Figure(
             f"clip-{place + 1}-distilled-{number}", share_map_svg(picture), f"Distilled: {run.name}", caption

@@ -9,6 +9,7 @@ from sedistill.distill.bin_losses import (
     ComplexL1,
     ComplexL2,
     GeneralizedKL,
+    LogMagnitudeL1,
     MagnitudeL1,
     MagnitudeL2,
 )
@@ -26,6 +27,7 @@ from sedistill.distill.waveform import SISNRTarget, WaveformL1, WaveformL2
 BIN_LOSSES: dict[str, type[BinLoss]] = {
     "l1": MagnitudeL1,
     "l2": MagnitudeL2,
+    "log_l1": LogMagnitudeL1,
     "complex_l1": ComplexL1,
     "complex_l2": ComplexL2,
     "dfkd": DFKDLoss,

@@ -1,35 +1,58 @@
 """What counts alike in the mean of a loss: every bin, or every patch."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from sedistill.distill.patches import Partition
+from sedistill.distill.selection import RankOver
 
-Normalizer = Literal["bins", "patches", "eq6"]
+Normalizer = Annotated[
+    Literal["bins", "patches", "eq6"],
+    Field(
+        description="DISPatch: what counts alike, each selected bin or each selected patch; eq6 divides "
+        "the sum of patch means by P * keep, as printed."
+    ),
+]
+
+Reduction = Annotated[
+    Literal["bins", "bands"],
+    Field(
+        description="DFKD: bins is one mean over all bins (the default), bands the sum of both bands' "
+        "means, as its Eq. 10 prints it."
+    ),
+]
 
 
 def patch_weights(
     normalizer: Normalizer, keep: float, patches: Partition, bins: Tensor | None, selected: Tensor,
-    gate: Tensor | None, dtype: torch.dtype,
+    gate: Tensor | None, dtype: torch.dtype, over: RankOver = "clip",
 ) -> Tensor:  # fmt: skip
-    """By how much the sum of the loss over each patch counts in its clip's loss, (B, P, K).
+    """By how much the sum of the loss over each patch counts in its clip's loss, (B, P, J).
 
-    bins: those in which the loss was summed, bool (B, F, K); None: all. selected: bool (B, P, K); gate: by
-    how much each patch may count, (B, P, K); None: in full. keep: DISPatch's share, for its equation 6.
+    bins: those in which the loss was summed, bool (B, F, K); None: all. selected: bool (B, P, J); gate: by
+    how much each patch may count, (B, P, J); None: in full. keep: DISPatch's share, for its equation 6.
+    over: what the mean is of, so that one selected patch counts as much as another: of a batch the losses are
+    parts of its mean, times the number of clips.
     """
+
+    def total(counts: Tensor) -> Tensor:
+        if over == "clip":
+            return counts.sum(dim=(1, 2), keepdim=True)
+        return counts.sum()
+
     share = selected.to(dtype) if gate is None else gate.to(dtype).masked_fill(~selected, 0)
+    if over == "batch":
+        share = share * len(share)
     if normalizer == "bins":
         counts = patches.counts if bins is None else patches.sums(bins.long())
-        total = (selected * counts).sum(dim=(1, 2), keepdim=True)
-        return share / total.clamp(min=1)
+        return share / total(selected * counts).clamp(min=1)
     if normalizer == "patches":
-        total = selected.sum(dim=(1, 2), keepdim=True).clamp(min=1)
-    else:
-        total = patches.present.sum(dim=(1, 2), keepdim=True).to(dtype) * keep
-    return share / patches.counts.clamp(min=1) / total
+        return share / patches.counts.clamp(min=1) / total(selected).clamp(min=1)
+    return share / patches.counts.clamp(min=1) / (total(patches.present).to(dtype) * keep)
 
 
 def mean_within(bin_map: Tensor, bins: Tensor | None) -> Tensor:

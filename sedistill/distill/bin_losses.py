@@ -90,6 +90,23 @@ class MagnitudeL2(BinLoss):
 
 
 @dataclass(frozen=True)
+class LogMagnitudeL1(BinLoss):
+    """| log |S| - log |T| |, the distance of log-magnitudes, natural, each magnitude at least about 1e-4.
+
+    A ratio: it does not follow the level of loud bins, and quiet ones count as much.
+
+    >>> LogMagnitudeL1()(torch.tensor([[[3 + 4j]]]), torch.tensor([[[0 + 10j]]]))  # log 2
+    tensor([[[0.6931]]])
+    """
+
+    def view(self, spectrum: Tensor) -> Tensor:
+        return (squared_magnitude(spectrum) + COMPRESSION_EPS).log() / 2
+
+    def compare(self, estimate: Tensor, target: Tensor, low_band: Tensor | None) -> Tensor:
+        return (estimate - target).abs()
+
+
+@dataclass(frozen=True)
 class ComplexL1(BinLoss):
     """|S' - T'| with S' = |S|^p S/|S|, the distance in the complex plane: magnitudes and phases in one.
 

@@ -1,9 +1,8 @@
 """DISPatch: a loss over bins, counted only in the patches from which the student has most to learn."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -12,23 +11,22 @@ from torch import Tensor
 from sedistill.audio.spectrum import Stft
 from sedistill.common.argument_checks import Declared, as_given
 from sedistill.common.errors import UserError
-from sedistill.distill.averaging import Normalizer, mean_within, patch_weights, total_of
+from sedistill.distill.averaging import Normalizer, Reduction, mean_within, patch_weights, total_of
 from sedistill.distill.bin_losses import BinLoss, squared_magnitude
+from sedistill.distill.choice import choose_patches, rule_text
+from sedistill.distill.dispatch_checks import refuse_misfits
 from sedistill.distill.explanation import Explanation, Outcome
 from sedistill.distill.frequency_adapter import FrequencyAdapter
-from sedistill.distill.gates import RIVALS, Gate, gate_weight
-from sedistill.distill.knowledge_gap import PatchErrors, Views
-from sedistill.distill.patches import MultiScalePatches, Partition, UniformPatches, partition
-from sedistill.distill.ranking import Criterion, rank_patches
-from sedistill.distill.selection import keep_top
-from sedistill.distill.several import least, pick
+from sedistill.distill.gates import RIVALS, Gate, GateSoftness
+from sedistill.distill.keep_schedule import BY_TIME, Keep, KeepSchedule, KeepStart
+from sedistill.distill.knowledge_gap import PatchErrors, ScoreReduction, Views
+from sedistill.distill.needed_signals import ONE_OF, Teachers, take_needed
+from sedistill.distill.patches import MultiScalePatches, UniformPatches, partition
+from sedistill.distill.ranking import Criterion, signals_of
+from sedistill.distill.selection import RankOver, ThresholdUnit
+from sedistill.distill.several import nearest_teacher, pick
 from sedistill.distill.shapes import clips_of, spectra_of
 from sedistill.distill.signal_objective import Target
-
-Teachers = Tensor | Mapping[str, Tensor]
-"""One signal, or those of several teachers by their names."""
-_ONE_OF = "teacher "
-"""Before the name of one of several."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,8 @@ class DISPatch(Declared):
 
     loss: a BinLoss. patches: UniformPatches or MultiScalePatches. keep: the paper's k%, in (0, 1].
     score: "kgs", or table 3's "teacher_top", "teacher_bottom", "student_top", "student_bottom" (highest or
-        lowest error towards clean), or "random" (redrawn at each call from torch's global generator).
+        lowest error towards clean), "removed" (how far the teacher is from the noisy input; needs no clean
+        speech), or "random" (redrawn at each call from torch's global generator).
     target: "teacher", or "clean": the same loss towards the clean speech in the same patches, a control.
     adapter: reads the crossover for MultiScalePatches with a loss that has no adapter of its own.
     score_reduction: "mean" over a patch's bins, or "sum" as equation 1 prints it.
@@ -65,6 +64,16 @@ class DISPatch(Declared):
         counts less, by the weight of `gates.gate_weight`, and its bins are in the mean all the same. So the
         loss is at most that of the hard gate.
     per_band: rank the patches below and above the crossover separately (MultiScalePatches of two sizes only).
+
+    What the paper leaves open:
+
+    keep_schedule, keep_start: a share that changes: from `keep_start` to `keep` as training goes on, which
+        calls then say by `share_done`, 0 to 1; or "positive_gaps".
+    rank_over: "batch" ranks all patches of a batch together, and means are over it too: some clips may have
+        many patches selected, others none.
+    threshold: of the patches kept those with a score above it; with keep = 1 it stands alone. A clip with
+        none gives 0. threshold_unit: "deviations" is free of the level.
+    gap_metric: the bin loss by which errors towards clean are taken, for ranking and gates; None: `loss`.
 
     Several teachers may be given by name, `teacher={"a": wave, "b": wave}`: in every patch (in every bin
     where no patches are selected) the teacher is then the one of least error towards the clean speech, of
@@ -86,30 +95,19 @@ class DISPatch(Declared):
 
     loss: BinLoss
     patches: UniformPatches | MultiScalePatches = field(default_factory=UniformPatches)
-    keep: Annotated[
-        float, Field(gt=0, le=1, description="DISPatch: share of patches distilled; 1 is plain KD.")
-    ] = 1.0
-    score: Annotated[Criterion, Field(description="DISPatch: what ranks the patches.")] = "kgs"
+    keep: Keep = 1.0
+    score: Annotated[
+        Criterion,
+        Field(
+            description="DISPatch: what ranks the patches: the knowledge gap, an error towards clean, or, "
+            "without clean speech, how much the teacher removes, or chance."
+        ),
+    ] = "kgs"
     target: Target = "teacher"
     adapter: FrequencyAdapter | None = None
-    score_reduction: Annotated[
-        Literal["mean", "sum"],
-        Field(description="DISPatch: how the bins of a patch are scored; sum as its Eq. 1 prints it."),
-    ] = "mean"
-    normalizer: Annotated[
-        Normalizer,
-        Field(
-            description="DISPatch: what counts alike, each selected bin or each selected patch; eq6 divides "
-            "the sum of patch means by P * keep, as printed."
-        ),
-    ] = "bins"
-    reduction: Annotated[
-        Literal["bins", "bands"],
-        Field(
-            description="DFKD: bins is one mean over all bins (the default), bands the sum of both bands' "
-            "means, as its Eq. 10 prints it."
-        ),
-    ] = "bins"
+    score_reduction: ScoreReduction = "mean"
+    normalizer: Normalizer = "bins"
+    reduction: Reduction = "bins"
     gate: Annotated[
         Gate | None,
         Field(
@@ -117,18 +115,20 @@ class DISPatch(Declared):
             "student, than the noisy input, or than both."
         ),
     ] = None
-    gate_softness: Annotated[
-        float,
-        Field(
-            ge=0, le=1,
-            description="0: patches count in full or not at all; else by the teacher's lead, in full from a "
-            "relative gap (E - E_teacher) / (E + E_teacher) of this, E the error of whom it beats.",
-        ),
-    ] = 0.0  # fmt: skip
+    gate_softness: GateSoftness = 0.0
     per_band: Annotated[
         bool,
         Field(description="DISPatch: rank patches below and above the crossover apart (MSSP of two sizes)."),
     ] = False
+    keep_schedule: KeepSchedule = "constant"
+    keep_start: KeepStart = 1.0
+    rank_over: RankOver = "clip"
+    threshold: Annotated[
+        float | None,
+        Field(ge=-1e9, le=1e9, description="Of the patches kept, only those with a score above this."),
+    ] = None
+    threshold_unit: ThresholdUnit = "score"
+    gap_metric: BinLoss | None = None
     stft: Stft = field(default_factory=Stft)
 
     def __post_init__(self) -> None:
@@ -138,65 +138,41 @@ class DISPatch(Declared):
                 "independent bins leaves patches to select. Of the KL divergences GeneralizedKL is one."
             )
         super().__post_init__()
-        if self.reduction == "bands" and self.loss.adapter is None:
-            raise UserError(
-                f"reduction = 'bands' needs a loss of two bands such as DFKDLoss(), not {self.loss!r}."
-            )
-        if self.reduction == "bands" and self.normalizer != "bins":
-            raise UserError(f"normalizer = '{self.normalizer}' goes with reduction = 'bins' alone.")
-        if self.gate_softness > 0 and self.gate is None:
-            raise UserError(
-                f"gate_softness = {self.gate_softness:g} belongs to a gate; name one or take it out."
-            )
-        if self.per_band and not self.patches.needs_crossover:
-            raise UserError("per_band needs MultiScalePatches of two different sizes.")
-        self._check_against_bins(self.stft.bins)
-
-    def _check_against_bins(self, bins: int) -> None:
-        if self.patches.largest > bins:
-            raise UserError(
-                f"a patch of {self.patches.largest} bins is larger than the spectrum; give at most {bins}."
-            )
-        if self._adapter is not None and self._adapter.min_bin > bins - 2:
-            given = self._adapter.min_bin
-            raise UserError(f"min_bin = {given} leaves no high band; give at most {bins - 2}.")
+        refuse_misfits(self)
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The signals used, of "student", "teacher", "clean" and "noisy"; for the others None will do."""
-        gated, noisy = self.gate is not None, "noisy" in self._rivals
-        by_teacher = gated or (self._selects and self.score.startswith(("kgs", "teacher")))
-        by_clean = gated or (self._selects and self.score != "random")
-        teacher, clean = by_teacher or self.target == "teacher", by_clean or self.target == "clean"
-        return ("student", *["teacher"] * teacher, *["clean"] * clean, *["noisy"] * noisy)
+        """What is used of "student", "teacher", "clean", "noisy", "share_done"; else None will do."""
+        used: set[str] = {self.target}
+        if self.gate is not None:
+            used |= {"teacher", "clean", *RIVALS[self.gate]}
+        if self._by_patch:
+            used |= signals_of(self.score)
+        if self.keep_schedule == "positive_gaps":
+            used |= {"teacher", "clean"}
+        if self.keep_schedule in BY_TIME:
+            used |= {"share_done"}
+        return ("student", *(name for name in ("teacher", "clean", "noisy", "share_done") if name in used))
 
     def __call__(
-        self,
-        student: Tensor,
-        teacher: Teachers | None = None,
-        clean: Tensor | None = None,
-        noisy: Tensor | None = None,
-    ) -> Tensor:
+        self, student: Tensor, teacher: Teachers | None = None, clean: Tensor | None = None,
+        noisy: Tensor | None = None, *, share_done: float | None = None,
+    ) -> Tensor:  # fmt: skip
         """Waveforms (B, T) -> scalar. Raises ValueError for a missing signal or shapes that differ."""
-        return self._distil(self._spectra(student, teacher, clean, noisy)).losses.mean()
+        return self._distil(self._spectra(student, teacher, clean, noisy), share_done).losses.mean()
 
     def on_spectra(
-        self,
-        student: Tensor,
-        teacher: Teachers | None = None,
-        clean: Tensor | None = None,
-        noisy: Tensor | None = None,
-    ) -> Tensor:
+        self, student: Tensor, teacher: Teachers | None = None, clean: Tensor | None = None,
+        noisy: Tensor | None = None, *, share_done: float | None = None,
+    ) -> Tensor:  # fmt: skip
         """The same from complex spectrograms (B, F, K), or real ones (B, F, K, 2), of any number of bins."""
-        return self._distil(self._needed(student, teacher, clean, noisy, form=spectra_of)).losses.mean()
+        spectra = take_needed(self.needs, student, teacher, clean, noisy, spectra_of)
+        return self._distil(spectra, share_done).losses.mean()
 
     def with_parts(
-        self,
-        student: Tensor,
-        teacher: Teachers | None = None,
-        clean: Tensor | None = None,
-        noisy: Tensor | None = None,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+        self, student: Tensor, teacher: Teachers | None = None, clean: Tensor | None = None,
+        noisy: Tensor | None = None, *, share_done: float | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
         """The loss, and what to log of it by name: means over clips, 0-dim tensors without gradient.
 
         "loss"; "crossover_q25", "_q50", "_q75" (bins) where there is a crossover; "kept_share" (of all bins)
@@ -204,146 +180,115 @@ class DISPatch(Declared):
         "gate_weight" (mean over all patches, so the share that is open where the gate is hard);
         "chosen_NAME", for each of several teachers the share of the bins in which it is the teacher.
         """
-        outcome = self._distil(self._spectra(student, teacher, clean, noisy))
+        outcome = self._distil(self._spectra(student, teacher, clean, noisy), share_done)
         return outcome.losses.mean(), {name: values.mean() for name, values in outcome.parts().items()}
 
     @torch.no_grad()
     def explain(
-        self, student: Tensor, teacher: Teachers, clean: Tensor, noisy: Tensor | None = None
-    ) -> Explanation:
+        self, student: Tensor, teacher: Teachers, clean: Tensor, noisy: Tensor | None = None, *,
+        share_done: float | None = None,
+    ) -> Explanation:  # fmt: skip
         """What the loss sees and selects in each clip, from waveforms (B, T); noisy where it is needed."""
-        outcome = self._distil(
-            self._spectra(student, teacher, clean, noisy, explaining=True), explaining=True
-        )
-        assert outcome.patches is not None
-        assert outcome.gap is not None
-        assert outcome.selected is not None
-        absent = ~outcome.patches.present
+        spectra = self._spectra(student, teacher, clean, noisy, True)
+        outcome = self._distil(spectra, share_done, explaining=True)
+        patches, choice = outcome.patches, outcome.choice
+        assert patches is not None
+        assert choice is not None
+        assert choice.gap is not None
+        absent = ~patches.present
         return Explanation(
-            gap=outcome.gap.masked_fill(absent, torch.nan),
-            selected=outcome.selected,
-            patch_ids=outcome.patches.ids,
+            gap=choice.gap.masked_fill(absent, torch.nan),
+            selected=choice.selected,
+            patch_ids=patches.ids,
             crossover=outcome.crossover,
             parts=outcome.parts(),
-            gate=None if outcome.gate is None else outcome.gate.masked_fill(absent, torch.nan),
+            gate=None if choice.gate is None else choice.gate.masked_fill(absent, torch.nan),
+            patch_frames=patches.frames,
+            rule=rule_text(self, share_done),
             teachers=outcome.teachers,
             chosen=outcome.chosen,
         )
 
     @property
-    def _selects(self) -> bool:
-        return self.keep < 1 or self.normalizer != "bins" or self.gate is not None
+    def selects(self) -> bool:
+        """Whether some patches may be left out, or count less than others."""
+        ranked = self.keep < 1 or self.keep_schedule != "constant" or self.threshold is not None
+        return ranked or self.gate is not None
 
     @property
-    def _rivals(self) -> tuple[str, ...]:
-        """Whom the teacher has to beat."""
-        return () if self.gate is None else RIVALS[self.gate]
+    def _by_patch(self) -> bool:
+        return self.selects or self.normalizer != "bins"
 
     @cached_property
-    def _adapter(self) -> FrequencyAdapter | None:
-        own, of_loss = self.adapter, self.loss.adapter
-        if own is not None and of_loss is not None and own != of_loss:
-            raise UserError("adapter and loss name different frequency adapters; give one.")
-        return own or of_loss or (FrequencyAdapter() if self.patches.needs_crossover else None)
+    def bands_by(self) -> FrequencyAdapter | None:
+        """What reads the crossover; None where bands play no part."""
+        of_metric = None if self.gap_metric is None else self.gap_metric.adapter
+        named = [one for one in (self.adapter, self.loss.adapter, of_metric) if one is not None]
+        if any(one != named[0] for one in named):
+            raise UserError("adapter, loss and gap_metric name different frequency adapters; give one.")
+        return named[0] if named else FrequencyAdapter() if self.patches.needs_crossover else None
 
     def _spectra(
-        self,
-        student: Tensor,
-        teacher: Teachers | None,
-        clean: Tensor | None,
-        noisy: Tensor | None,
+        self, student: Tensor, teacher: Teachers | None, clean: Tensor | None, noisy: Tensor | None,
         explaining: bool = False,
-    ) -> dict[str, Tensor]:
-        waves = self._needed(student, teacher, clean, noisy, form=clips_of, explaining=explaining)
+    ) -> dict[str, Tensor]:  # fmt: skip
+        waves = take_needed(self.needs, student, teacher, clean, noisy, clips_of, explaining)
         return {name: self.stft(wave) for name, wave in waves.items()}
 
-    def _needed(
-        self, student: Tensor, teacher: Teachers | None, clean: Tensor | None, noisy: Tensor | None,
-        form: Callable[[Tensor], Tensor], explaining: bool = False,
-    ) -> dict[str, Tensor]:  # fmt: skip
-        """The signals that this loss uses, by name, in one form; all but the student's are constants."""
-        signals = {"student": form(student)}
-        given: dict[str, Tensor | None]
-        if isinstance(teacher, Mapping):
-            given = {_ONE_OF + name: one for name, one in teacher.items()}
-        else:
-            given = {"teacher": teacher}
-        chooses = isinstance(teacher, Mapping) and "teacher" in self.needs
-        for name, signal in (given | {"clean": clean, "noisy": noisy}).items():
-            need = "teacher" if name.startswith(_ONE_OF) else name
-            needed = need in self.needs or (explaining and name != "noisy") or (chooses and name == "clean")
-            if not needed:
-                continue
-            if signal is None:
-                raise ValueError(f"this loss needs the {name} signal, but got None")
-            formed = form(signal).detach()
-            if formed.shape != signals["student"].shape or len(signal) != len(student):
-                raise ValueError(
-                    f"student {tuple(student.shape)} and {name} {tuple(signal.shape)} differ in shape"
-                )
-            signals[name] = formed
-        return signals
-
-    def _distil(self, spectra: dict[str, Tensor], explaining: bool = False) -> Outcome:
-        several = [name for name in spectra if name.startswith(_ONE_OF)]
+    def _distil(
+        self, spectra: dict[str, Tensor], share_done: float | None, explaining: bool = False
+    ) -> Outcome:
+        several = [name for name in spectra if name.startswith(ONE_OF)]
         seen = several if several and self.target == "teacher" else [self.target]
         crossover, low_band = self._bands([spectra[name] for name in seen])
         chosen = None
         if several:
             chosen = self._chosen(several, spectra, crossover, low_band)
             spectra["teacher"] = pick([spectra.pop(name) for name in several], chosen)
-        teachers = [name.removeprefix(_ONE_OF) for name in several]
+        teachers = [name.removeprefix(ONE_OF) for name in several]
+        of_gap = None if self.gap_metric is None else Views(self.gap_metric, dict(spectra))
         views = Views(self.loss, spectra)
         bin_map = self.loss.compare(views["student"], views[self.target], low_band)
         averaged = self._averaged(low_band)
-        if not (self._selects or explaining):
+        if not (self._by_patch or explaining):
             losses = total_of(mean_within(bin_map, bins) for bins in averaged)
             return Outcome(losses, crossover, teachers=teachers, chosen=chosen)
         patches = partition(self.patches, bin_map, crossover)
         sums = [patches.sums(bin_map if bins is None else bin_map * bins) for bins in averaged]
         del bin_map  # as large as a spectrogram, and all that follows is about patches
         with torch.no_grad():
-            errors = PatchErrors(views, low_band, patches, self.score_reduction)
-            gap = errors.gap if self.score == "kgs" or explaining else None
-            score = rank_patches(self.score, errors)
-            selected, gate = self._select(score, patches), self._gate(errors)
-            # A patch without a score is not selected by it, and NaN in the clean speech would go unseen.
-            unranked = ~score.isfinite()
-            if gate is not None:
-                unranked |= gate.isnan()
-                selected &= gate > 0
-            unranked = (unranked & patches.present).any(dim=(1, 2))[:, None, None]
+            errors = PatchErrors(of_gap or views, low_band, patches, self.score_reduction)
+            choice = choose_patches(self, errors, share_done, explaining)
             weights = [
+                # A patch without a score is not selected by it, and NaN in the clean speech would go unseen.
                 patch_weights(
-                    self.normalizer, self.keep, patches, bins, selected, gate, sums[0].dtype
-                ).masked_fill(unranked, torch.nan)
+                    self.normalizer, choice.keep, patches, bins, choice.selected, choice.gate, sums[0].dtype,
+                    self.rank_over,
+                ).masked_fill(choice.unranked, torch.nan)
                 for bins in averaged
-            ]
+            ]  # fmt: skip
         losses = total_of((part * weight).sum(dim=(1, 2)) for part, weight in zip(sums, weights, strict=True))
-        return Outcome(losses, crossover, patches, gap, selected, gate, teachers, chosen)
+        return Outcome(losses, crossover, patches, choice, teachers, chosen)
 
     def _bands(self, targets: list[Tensor]) -> tuple[Tensor | None, Tensor | None]:
         """Last low bin (B, K) and low band (B, F, K) of the target, where bands play a part."""
-        if self._adapter is None:
+        if self.bands_by is None:
             return None, None
         magnitude = squared_magnitude(targets[0]).sqrt()
         if len(targets) > 1:
             magnitude = torch.stack([squared_magnitude(one).sqrt() for one in targets]).mean(dim=0)
-        crossover = self._adapter(magnitude)
-        return crossover, self._adapter.low_band(crossover, magnitude.shape[1])
+        crossover = self.bands_by(magnitude)
+        return crossover, self.bands_by.low_band(crossover, magnitude.shape[1])
 
-    @torch.no_grad()
     def _chosen(
         self, several: list[str], spectra: dict[str, Tensor], crossover: Tensor | None,
         low_band: Tensor | None,
     ) -> Tensor:  # fmt: skip
         """In every bin, which of several teachers is nearest to the clean speech in its patch, (B, F, K)."""
-        clean = self.loss.view(spectra["clean"])
-        maps = [self.loss.compare(self.loss.view(spectra[name]), clean, low_band) for name in several]
-        if not self._selects:
-            return least(torch.stack(maps))
-        patches = partition(self.patches, maps[0], crossover)
-        return least(torch.stack([patches.sums(one) for one in maps])).gather(1, patches.ids)
+        metric = self.gap_metric or self.loss
+        of_each, clean = [spectra[name] for name in several], spectra["clean"]
+        patches = partition(self.patches, clean, crossover) if self._by_patch else None
+        return nearest_teacher(metric, of_each, clean, low_band, patches)
 
     def _averaged(self, low_band: Tensor | None) -> list[Tensor | None]:
         """The bins (B, F, K) over which means are taken, to be added: all of them (None), or either band."""
@@ -351,16 +296,3 @@ class DISPatch(Declared):
             return [None]
         assert low_band is not None
         return [low_band, ~low_band]
-
-    def _gate(self, errors: PatchErrors) -> Tensor | None:
-        """By how much each patch may count, (B, P, K); None without a gate."""
-        if not self._rivals:
-            return None
-        rivals = torch.stack([errors[rival] for rival in self._rivals])
-        return gate_weight(rivals, errors["teacher"], self.gate_softness).amin(dim=0)
-
-    def _select(self, score: Tensor, patches: Partition) -> Tensor:
-        if self.per_band:
-            below = keep_top(score, patches.present & patches.low, self.keep)
-            return below | keep_top(score, patches.present & ~patches.low, self.keep)
-        return keep_top(score, patches.present, self.keep)

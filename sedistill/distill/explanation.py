@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from sedistill.common.errors import UserError
-from sedistill.distill.patches import Partition
+from sedistill.distill.choice import Choice
+from sedistill.distill.patches import Partition, values_of_bins
 from sedistill.distill.several import shares_chosen
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ class Outcome:
     losses: Tensor
     crossover: Tensor | None
     patches: Partition | None = None
-    gap: Tensor | None = None
-    selected: Tensor | None = None
-    gate: Tensor | None = None
+    choice: Choice | None = None
     teachers: Sequence[str] = ()
     chosen: Tensor | None = None
 
@@ -39,16 +38,15 @@ class Outcome:
             crossover = self.crossover.to(self.losses.dtype)
             for percent in (25, 50, 75):
                 parts[f"crossover_q{percent}"] = crossover.quantile(percent / 100, dim=1)
-        if self.patches is None or self.selected is None:
+        if self.patches is None or self.choice is None:
             return parts
-        counts = self.patches.counts
-        parts["kept_share"] = (self.selected * counts).sum(dim=(1, 2)) / counts.sum(dim=(1, 2))
-        present = self.patches.present
-        if self.gate is not None:
-            weights = self.gate.masked_fill(~present, 0).sum(dim=(1, 2))
-            parts["gate_weight"] = weights / present.sum(dim=(1, 2))
-        if self.gap is not None:
-            parts["positive_gap_share"] = ((self.gap > 0) & present).sum(dim=(1, 2)) / present.sum(dim=(1, 2))
+        counts, present, choice = self.patches.counts, self.patches.present, self.choice
+        parts["kept_share"] = (choice.selected * counts).sum(dim=(1, 2)) / counts.sum(dim=(1, 2))
+        patches = present.sum(dim=(1, 2))
+        if choice.gate is not None:
+            parts["gate_weight"] = choice.gate.masked_fill(~present, 0).sum(dim=(1, 2)) / patches
+        if choice.gap is not None:
+            parts["positive_gap_share"] = ((choice.gap > 0) & present).sum(dim=(1, 2)) / patches
         return parts
 
 
@@ -61,7 +59,8 @@ class Explanation:
     None where bands play no part; parts: the logged values by name, one a clip, (B,); gate: the weight that
     the gate leaves to each patch, selected or not, in [0, 1], (B, P, K), NaN as `gap`; None without a gate;
     teachers: the names of several; chosen: which of them is the teacher in each bin, int64 (B, F, K); None
-    where there is one.
+    where there is one;
+    patch_frames: frames a patch, for each of which K counts once; rule: which patches count, in words.
 
     Printed, it is a summary of a few lines.
     """
@@ -72,18 +71,20 @@ class Explanation:
     crossover: Tensor | None
     parts: dict[str, Tensor]
     gate: Tensor | None = None
+    patch_frames: int = 1
+    rule: str = ""
     teachers: Sequence[str] = ()
     chosen: Tensor | None = None
 
     @property
     def selected_bins(self) -> Tensor:
         """Which bins the loss counts, bool (B, F, K)."""
-        return self.selected.gather(1, self.patch_ids)
+        return self._of_bins(self.selected)
 
     @property
     def gap_per_bin(self) -> Tensor:
         """The knowledge gap of the patch that each bin is in, (B, F, K)."""
-        return self.gap.gather(1, self.patch_ids)
+        return self._of_bins(self.gap)
 
     @property
     def weight_per_bin(self) -> Tensor:
@@ -91,13 +92,17 @@ class Explanation:
         weight = self.selected.to(self.gap.dtype)
         if self.gate is not None:
             weight = self.gate.masked_fill(~self.selected, 0)
-        return weight.gather(1, self.patch_ids)
+        return self._of_bins(weight)
+
+    def _of_bins(self, values: Tensor) -> Tensor:
+        return values_of_bins(values, self.patch_ids, self.patch_frames)
 
     def __repr__(self) -> str:
         clips, bins, length = self.patch_ids.shape
         loss, present = self.parts["loss"], self.gap.isfinite()
         lines = [
             f"clips {clips}, bins {bins}, frames {length}",
+            *([f"counted    {self.rule}"] if self.rule else []),
             f"loss       {_number(loss.mean())} ({_number(loss.min())} to {_number(loss.max())} by clip)",
             f"selected   {_share(self.selected, present)} of the patches, "
             f"{_share(self.selected_bins)} of the bins",
@@ -136,7 +141,7 @@ class Explanation:
         pale = axes.pcolormesh(np.ones_like(gap), cmap="gray", vmin=0, vmax=1, rasterized=True)
         pale.set_alpha(0.8 * (1 - weight))  # type: ignore[arg-type]
         if self.gate is not None:
-            closed = (self.gate == 0).gather(1, self.patch_ids)[clip].cpu().numpy()
+            closed = self._of_bins(self.gate == 0)[clip].cpu().numpy()
             gray = axes.pcolormesh(np.zeros_like(gap), cmap="gray", vmin=0, vmax=1, rasterized=True)
             gray.set_alpha(0.4 * closed)  # type: ignore[arg-type]
         if self.crossover is not None:

@@ -1,8 +1,9 @@
 """Gates: a patch counts only, or counts the more, where the teacher is nearer to the clean speech."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 # Whom the teacher has to beat; of "both", the better one.
@@ -13,6 +14,16 @@ RIVALS: dict[Gate, tuple[str, ...]] = {
     "teacher_over_noisy": ("noisy",),
     "teacher_over_both": ("student", "noisy"),
 }
+
+GateSoftness = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="0: patches count in full or not at all; else by the teacher's lead, in full from a "
+        "relative gap (E - E_teacher) / (E + E_teacher) of this, E the error of whom it beats.",
+    ),
+]
 
 
 def gate_weight(rival: Tensor, teacher: Tensor, softness: float) -> Tensor:

@@ -1,12 +1,18 @@
 """The knowledge gap of patches, and the errors it is the difference of."""
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from sedistill.distill.bin_losses import BinLoss
 from sedistill.distill.patches import Partition
+
+ScoreReduction = Annotated[
+    Literal["mean", "sum"],
+    Field(description="DISPatch: how the bins of a patch are scored; sum as its Eq. 1 prints it."),
+]
 
 
 class Views:
@@ -27,10 +33,10 @@ class Views:
 
 
 class PatchErrors:
-    """The error towards the clean speech of every patch (B, P, K), by whose it is, each computed once."""
+    """The error towards the clean speech of every patch (B, P, J), by whose it is, each computed once."""
 
     def __init__(
-        self, views: Views, low_band: Tensor | None, patches: Partition, reduction: Literal["mean", "sum"]
+        self, views: Views, low_band: Tensor | None, patches: Partition, reduction: ScoreReduction
     ) -> None:
         self.patches = patches
         self._views, self._low_band, self._reduction = views, low_band, reduction
@@ -46,6 +52,12 @@ class PatchErrors:
     def gap(self) -> Tensor:
         """The knowledge gap, from the difference of the maps: exactly 0 where student and teacher agree."""
         return self._per_patch(self._map("student") - self._map("teacher"))
+
+    @cached_property
+    def removed(self) -> Tensor:
+        """How far the teacher's output is from the noisy input."""
+        views = self._views
+        return self._per_patch(views.loss.compare(views["noisy"], views["teacher"], self._low_band))
 
     def _map(self, name: str) -> Tensor:
         if name not in self._maps:

@@ -1,12 +1,65 @@
-"""Which patches count: the rule that keeps the top share of each clip."""
+"""Which patches count: the top share of each clip or batch, and those above a threshold."""
 
 import math
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 # Keeps shares such as 0.29 of 100 patches from losing one to rounding.
 ROUNDING = 1e-6
+
+
+# Among what patches are ranked: those of their own clip, or of all clips of the batch.
+RankOver = Annotated[
+    Literal["clip", "batch"],
+    Field(description="DISPatch: rank patches within each clip, or over all clips of the batch."),
+]
+
+# What a threshold is in: the score's own unit, or its standard deviations above its mean.
+ThresholdUnit = Annotated[
+    Literal["score", "deviations"],
+    Field(description="score: as it is; deviations: standard deviations above its mean."),
+]
+
+
+def select_patches(
+    score: Tensor,
+    present: Tensor,
+    keep: float,
+    over: RankOver = "clip",
+    positive: Tensor | None = None,
+    threshold: float | None = None,
+    unit: ThresholdUnit = "score",
+) -> Tensor:
+    """Of the share `keep` of highest score, those whose score is above the threshold, bool (B, P, J).
+
+    score: (B, P, J); present: bool, which patches there are. positive: bool; no larger share is kept than
+    that of these patches (but one patch at least). over: among what shares, means and deviations are taken.
+    """
+    if over == "batch":
+        score_, present_ = score.reshape(1, -1, 1), present.reshape(1, -1, 1)
+        positive_ = None if positive is None else positive.reshape(1, -1, 1)
+        return select_patches(score_, present_, keep, "clip", positive_, threshold, unit).view(score.shape)
+    if positive is None:
+        selected = keep_top(score, present, keep)
+    else:
+        shares = ((positive & present).sum(dim=(1, 2)) / present.sum(dim=(1, 2)).double()).clamp(max=keep)
+        clips = zip(score.split(1), present.split(1), shares.tolist(), strict=True)
+        selected = torch.cat([keep_top(*clip) for clip in clips])
+    if threshold is not None:
+        selected &= score > _limit(score, present, threshold, unit)
+    return selected
+
+
+def _limit(score: Tensor, present: Tensor, threshold: float, unit: ThresholdUnit) -> Tensor | float:
+    if unit == "score":
+        return threshold
+    count = present.sum(dim=(1, 2), keepdim=True)
+    mean = score.masked_fill(~present, 0).sum(dim=(1, 2), keepdim=True) / count
+    variance = (score - mean).masked_fill(~present, 0).square().sum(dim=(1, 2), keepdim=True) / count
+    return mean + threshold * variance.sqrt()
 
 
 def keep_top(score: Tensor, present: Tensor, keep: float) -> Tensor:

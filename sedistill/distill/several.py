@@ -11,7 +11,8 @@ from torch import Tensor
 from sedistill.audio.spectrum import Stft
 from sedistill.common.argument_checks import Declared
 from sedistill.common.errors import UserError
-from sedistill.distill.bin_losses import squared_magnitude
+from sedistill.distill.bin_losses import BinLoss, squared_magnitude
+from sedistill.distill.patches import Partition
 
 # best: where each is nearest to the clean speech; mean: their average; bands: each has a band of its own.
 Rule = Literal["best", "mean", "bands"]
@@ -26,6 +27,22 @@ def least(errors: Tensor) -> Tensor:
     tensor([1, 0, 1])
     """
     return errors.masked_fill(~errors.isfinite(), -torch.inf).argmin(dim=0)
+
+
+@torch.no_grad()
+def nearest_teacher(
+    metric: BinLoss, of_each: Sequence[Tensor], clean: Tensor, low_band: Tensor | None,
+    patches: Partition | None,
+) -> Tensor:  # fmt: skip
+    """In every bin, whose spectrum is nearest to the clean speech's in its patch, int64 (B, F, K).
+
+    Spectra (B, F, K); patches: None compares bin by bin.
+    """
+    truth = metric.view(clean)
+    maps = [metric.compare(metric.view(spectrum), truth, low_band) for spectrum in of_each]
+    if patches is None:
+        return least(torch.stack(maps))
+    return patches.of_bins(least(torch.stack([patches.sums(one) for one in maps])))
 
 
 def pick(of_each: Sequence[Tensor], chosen: Tensor) -> Tensor:

@@ -99,7 +99,6 @@ class Loop:
         self.last_path = self.folder / "checkpoints" / "last.ckpt"
         self.best_path = self.folder / "checkpoints" / "best.ckpt"
         self.rate = LearningRate(self.optimiser, self.settings, self.batches_an_epoch)
-        self.step.enter(self.stages[0])
 
     def run(self) -> Progress:
         """Train to the end, from wherever checkpoints/last.ckpt stands. Returns the final progress."""
@@ -165,7 +164,9 @@ class Loop:
         self.progress.step += 1
         self.progress.batch += 1
         self._enter_stage_if_new()
-        self.rate.set(self.progress.step, self.stages[self.progress.stage])
+        stage = self.stages[self.progress.stage]
+        self.rate.set(self.progress.step, stage)
+        self.step.at(stage, stage.share_done(self.progress.step, self.rate.planned_steps))
         measure_balance = (self.progress.step - 1) % self.logging.gradients_every_steps == 0
         on_device = to_device(batch, self.device)
         try:
@@ -201,7 +202,6 @@ class Loop:
         if self.averaged is not None:
             self.averaged.restart()
         self.rate.start()
-        self.step.enter(self.stages[number])
         print(f"step {self.progress.step}: stage {number + 1} of {len(self.stages)} begins", flush=True)
 
     def _log_means(self) -> str:

@@ -11,6 +11,8 @@ from rich.table import Table
 from torch import nn
 
 from sedistill.common.wording import counted
+from sedistill.distill.choice import rule_text
+from sedistill.distill.dispatch import DISPatch
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.teachers.level_factor import level_warning
 from sedistill.teachers.saved import SavedTeacher
@@ -62,6 +64,11 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
         lines.append(("together", several_text(run.several, list(recipe.teachers))))
     lines += _data_lines(run)
     lines.append(("loss", formula(recipe)))
+    lines += [
+        (f"  {name}", f"distils {rule_text(objective)}")
+        for name, (_, objective) in run.objectives.items()
+        if isinstance(objective, DISPatch) and objective.selects
+    ]
     if recipe.distils:
         lines.append(("level", _level_text(recipe)))
     lines.append(("optimiser", _optimiser_text(recipe)))

@@ -120,6 +120,10 @@ class Stage:
         """Steps of this stage in a run of so many; a stopping rule may end it sooner."""
         return (planned_steps if self.end is None else self.end) - self.start
 
+    def share_done(self, step: int, planned_steps: int) -> float:
+        """How far a step (of the run, from 1) is on the way from the first to the last of these, 0 to 1."""
+        return min((step - self.start - 1) / max(self.length(planned_steps) - 1, 1), 1.0)
+
 
 def one_stage(se_weight: float, kd_weight: float) -> list[Stage]:
     """Both terms from the first step to the last."""

@@ -31,8 +31,8 @@ class Step(Protocol):
     def terms(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The terms of the loss on a batch, by name, without a step: to find the clip that one fails on."""
 
-    def enter(self, stage: Stage) -> None:
-        """Take the weights of a stage of the schedule; called before the first step and when resuming."""
+    def at(self, stage: Stage, share_done: float) -> None:
+        """Take the weights of a stage of the schedule, and what share of it is done; before each step."""
 
     def log_clips(self, step: int) -> None:
         """Write what the step just done, of this number, said of single clips, if anything."""
@@ -88,7 +88,8 @@ class PlainStep:
         students = len(self.student_parameters)  # maps of an objective have no say in the balance
         return gradient_balance(se_grads[:students], kd_grads[:students])
 
-    def enter(self, stage: Stage) -> None:
+    def at(self, stage: Stage, share_done: float) -> None:
+        self.task.share_done = share_done
         self.task.se_weight, self.task.kd_weight = stage.se_weight, stage.kd_weight
 
     def log_clips(self, step: int) -> None:

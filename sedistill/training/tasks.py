@@ -85,6 +85,7 @@ class Task:
         self.student, self.se_loss, self.se_weight = student, se_loss, se_weight
         self.objectives, self.kd_weight, self.kd_level_db = dict(objectives), kd_weight, kd_level_db
         self.teachers, self.band_teachers, self.taps = teachers, band_teachers or {}, taps
+        self.share_done = 0.0  # of the schedule, for objectives that change along with it
         self.needs = {need for weight, one in self.objectives.values() if weight > 0 for need in one.needs}
         if taps is not None:  # validation and callbacks keep no features
             taps.student.watching = taps.teacher.watching = False
@@ -174,6 +175,7 @@ class Task:
         signals: dict[str, Any] = {name: gain * wave for name, wave in waves.items() if name in needed}
         if self.bandwidth < 1:
             signals = {name: below(wave, self.bandwidth) for name, wave in signals.items()}
+        signals["share_done"] = self.share_done
         if self.taps is not None:
             signals["student_features"] = self.taps.student.take()
             signals["teacher_features"] = self.taps.teacher.take()

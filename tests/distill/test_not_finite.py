@@ -62,7 +62,10 @@ def test_in_every_bin_loss_with_every_criterion(loss: str, score: str) -> None:
         {"gate": "teacher_over_student"}, {"gate": "teacher_over_noisy", "score": "random"},
         {"gate": "teacher_over_noisy", "keep": 1.0, "target": "clean"},
         {"gate": "teacher_over_both", "gate_softness": 0.5}, {"score_reduction": "sum"},
-        {"patches": MultiScalePatches(), "per_band": True},
+        {"patches": MultiScalePatches(), "per_band": True}, {"patches": MultiScalePatches(frames=3)},
+        {"rank_over": "batch"}, {"keep": 1.0, "threshold": 0.0}, {"gap_metric": BIN_LOSSES["log_l1"]()},
+        {"keep": 1.0, "threshold": 0.0, "threshold_unit": "deviations", "score": "student_top"},
+        {"keep_schedule": "positive_gaps", "score": "random"},
     ],
 )  # fmt: skip
 def test_in_every_way_to_count_patches(settings: dict) -> None:

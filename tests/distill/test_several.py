@@ -60,7 +60,7 @@ class TestBestInPatches:
         clean, loss = kd.stft(given["clean"]), kd.loss
         seen = kd.explain(**given)
         assert seen.chosen is not None
-        low = None if seen.crossover is None else kd._adapter.low_band(seen.crossover, clean.shape[1])
+        low = None if seen.crossover is None else kd.bands_by.low_band(seen.crossover, clean.shape[1])
         parts = partition(patches, clean.real, seen.crossover)
 
         def errors(spectrum: Tensor) -> Tensor:

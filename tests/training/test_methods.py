@@ -67,6 +67,21 @@ def test_multi_view_attention_between_two_manners(write_recipe: Write, world: Pa
     assert all(value > 0 for _, value in curves["kd/multi_view_attention"])
 
 
+def test_the_share_of_patches_goes_down_over_the_steps_that_distil(write_recipe: Write, world: Path) -> None:
+    scheduled = {"loss": "l2", "keep": 0.25, "keep_schedule": "linear", "rank_over": "batch"}
+    kd = {"teacher": str(world / "teacher"), "objectives": [scheduled], "logging": {"every_steps": 1}}
+    assert_resumes_exactly(write_recipe(two_step={"kd_steps": 4}, **kd), world, stop_at=2)
+    kept = [share for _, share in read_metrics(world / "whole")["l2+dispatch/kept_share"]]
+    assert kept == pytest.approx([1.0, 0.75, 0.5, 0.25], abs=0.02)
+    longer = write_recipe("longer", **kd)
+    train(longer, output=world / "out")
+    kept = [share for _, share in read_metrics(world / "out")["l2+dispatch/kept_share"]]
+    assert (len(kept), kept[0]) == (9, 1.0)
+    assert kept[4] == pytest.approx(0.625, abs=0.02)
+    with pytest.raises(UserError, match="cannot be made longer: the share of patches"):
+        train(longer, ["optimiser.max_epochs=4"], output=world / "out")
+
+
 def test_two_steps_are_distillation_alone_and_then_supervision_alone(
     write_recipe: Write, world: Path
 ) -> None:

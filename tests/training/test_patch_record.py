@@ -15,7 +15,9 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
 from sedistill.distill.bin_losses import MagnitudeL2
+from sedistill.distill.choice import rule_text
 from sedistill.distill.dispatch import DISPatch
+from sedistill.distill.patches import UniformPatches
 from sedistill.teachers.level_factor import level_factors, summarize_factors
 from sedistill.training.patch_record.clips import clips_to_watch
 from sedistill.training.patch_record.patch_trends import patch_errors
@@ -133,9 +135,14 @@ def test_errors_are_those_of_the_estimate(tmp_path: Path, correct_level: bool) -
 
 
 @pytest.mark.parametrize(
-    "objective", [DISPatch(MagnitudeL2(), keep=0.3), DISPatch(MagnitudeL2(), gate="teacher_over_noisy")],
-    ids=["top", "gate"],
-)  # fmt: skip
+    "objective",
+    [
+        DISPatch(MagnitudeL2(), keep=0.3),
+        DISPatch(MagnitudeL2(), gate="teacher_over_noisy"),
+        DISPatch(MagnitudeL2(), UniformPatches(20, frames=4), threshold=0.01, keep_schedule="linear"),
+    ],
+    ids=["top", "gate", "threshold"],
+)
 def test_what_is_counted_is_what_dispatch_selects(tmp_path: Path, objective: DISPatch) -> None:
     student = Scaled(0.5)
     task = Task(student, lambda *_: None, 0.5, {"kd": (1.0, objective)}, 0.5,  # type: ignore[arg-type]
@@ -149,8 +156,31 @@ def test_what_is_counted_is_what_dispatch_selects(tmp_path: Path, objective: DIS
     for index, frames in enumerate(record.frame_slices):
         noisy, clean = (torch.from_numpy(side)[None] for side in clips[index])
         gain = 10 ** (-15 / 20) / clean.square().mean().sqrt()
-        seen = objective.explain(gain * 0.5 * noisy, gain * 0.9 * noisy, gain * clean, gain * noisy)
+        seen = objective.explain(
+            gain * 0.5 * noisy, gain * 0.9 * noisy, gain * clean, gain * noisy, share_done=0.0
+        )
+        assert record.facts["rule"] == rule_text(objective)
         np.testing.assert_array_equal(record.distilled[:, frames], 2 * seen.selected_bins[0].numpy())
+
+
+def test_a_ranking_over_the_batch_is_one_over_the_clips_of_one_length(tmp_path: Path) -> None:
+    for samples, seed in ((2400, 1), (2000, 2)):
+        write_pairs(tmp_path / "valid", clips=3 if samples == 2400 else 1, seed=seed, samples=samples)
+    student, objective = Scaled(0.5), DISPatch(MagnitudeL2(), keep=0.3, rank_over="batch")
+    task = Task(student, lambda *_: None, 0.5, {"kd": (1.0, objective)}, 0.5,  # type: ignore[arg-type]
+                {"teacher": lambda noisy: 0.9 * noisy}, None)  # fmt: skip
+    watch = recorder(tmp_path, student, Selection.of(task), clips=3)
+    watch.after_step(1)
+    record, clips = read_patch_record(tmp_path), FixedSet(tmp_path / "valid")
+    assert "of the recorded clips of one length" in record.facts["rule"]
+    assert len(set(record.samples.tolist())) == 2
+    pairs = [clips[index] for index in range(1, 3)]  # the first clip is the short one
+    noisy, clean = (torch.from_numpy(np.stack(side)) for side in zip(*pairs, strict=True))
+    seen = objective.explain(0.5 * noisy, 0.9 * noisy, clean, noisy)
+    assert record.distilled is not None
+    for index in (1, 2):
+        frames = record.frame_slices[index]
+        np.testing.assert_array_equal(record.distilled[:, frames], seen.selected_bins[index - 1].numpy())
 
 
 def test_neither_memory_nor_disk_grows_with_the_steps(tmp_path: Path) -> None:

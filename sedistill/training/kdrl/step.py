@@ -174,7 +174,7 @@ class KDRLStep:
             return None
         return batch["teacher"] if "teacher" in batch else self.teacher(batch["noisy"])
 
-    def enter(self, stage: Stage) -> None:
+    def at(self, stage: Stage, share_done: float) -> None:
         """KDRL has one stage: its ratios are its schedule."""
 
     def log_clips(self, step: int) -> None:

@@ -148,6 +148,7 @@ class _Facts(Record):
     hop_length: Annotated[int, Field(ge=1)]
     every_steps: Annotated[int, Field(ge=1)]
     clips_hash: str
+    rule: str = ""  # which patches were distilled, in words; an earlier version did not say
 
 
 def _refuse_other_shapes(record: PatchRecord) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sedistill.audio.spectrum import Stft
 from sedistill.common.errors import UserError
+from sedistill.distill.choice import rule_text
 from sedistill.distill.dispatch import DISPatch
 from sedistill.models.eval_mode import evaluating
 from sedistill.teachers.level_factor import level_factors, summarize_factors
@@ -39,7 +40,7 @@ class Selection:
     def of(cls, task: Task) -> "Selection | None":
         """The selection of a task, if it selects."""
         for _, objective in task.objectives.values():
-            if isinstance(objective, DISPatch) and (objective.keep < 1 or objective.gate):
+            if isinstance(objective, DISPatch) and objective.selects:
                 return cls(objective, task)
         return None
 
@@ -48,15 +49,44 @@ class Selection:
         """Whether the task distils at this moment."""
         return self.task.kd_weight > 0
 
+    @property
+    def rule(self) -> str:
+        """Which patches are distilled, in words."""
+        among = "" if self.objective.rank_over == "clip" else "; here of the recorded clips of one length"
+        return rule_text(self.objective) + among
+
     def selected_bins(
+        self,
+        student: list[Tensor],
+        teachers: list[dict[str, Tensor]],
+        clean: list[Tensor],
+        noisy: list[Tensor],
+    ) -> list[NDArray[np.bool_]]:
+        """The bins that are distilled, from waveforms (1, T) as they are of each clip: (F, K) of each.
+
+        A ranking over a batch is one over the clips of one length.
+        """
+        groups: dict[int, list[int]] = {}
+        for place, wave in enumerate(clean):
+            group = place if self.objective.rank_over == "clip" else wave.shape[1]
+            groups.setdefault(group, []).append(place)
+        found: dict[int, NDArray[np.bool_]] = {}
+        for places in groups.values():
+            ours, truth, heard = (torch.cat([side[n] for n in places]) for side in (student, clean, noisy))
+            theirs = {name: torch.cat([teachers[n][name] for n in places]) for name in teachers[places[0]]}
+            found |= zip(places, self._selected(ours, theirs, truth, heard), strict=True)
+        return [found[place] for place in range(len(clean))]
+
+    def _selected(
         self, student: Tensor, teachers: dict[str, Tensor], clean: Tensor, noisy: Tensor
     ) -> NDArray[np.bool_]:
-        """The bins that are distilled, of one clip's waveforms (1, T) as they are: (F, K)."""
         gain = level_gain(clean, self.task.kd_level_db)
         teacher = self._teacher({name: gain * wave for name, wave in teachers.items()}, gain * clean)
         with torch.random.fork_rng():  # a random score draws, and the training must not notice
-            seen = self.objective.explain(gain * student, teacher, gain * clean, gain * noisy)
-        return seen.selected_bins[0].numpy()
+            seen = self.objective.explain(
+                gain * student, teacher, gain * clean, gain * noisy, share_done=self.task.share_done
+            )
+        return seen.selected_bins.numpy()
 
     def _teacher(self, waves: dict[str, Tensor], clean: Tensor) -> Tensor | dict[str, Tensor]:
         task = self.task
@@ -174,6 +204,7 @@ class PatchRecorder:
             "level_db": self.settings.level_db,
             "clean_rms_db": [round(float(level), 3) for level in levels],
             "correct_level": self.settings.correct_level,
+            **({"rule": self.selection.rule} if self.selection else {}),
         }
 
     def _estimates(self) -> list[Tensor]:
@@ -195,8 +226,7 @@ class PatchRecorder:
             return
         if self._teacher_estimates is None:
             self._teacher_estimates = self._ask_teacher(selection)
-        columns = zip(raw, self._teacher_estimates, self.clean, self.noisy, strict=True)
-        selected = [selection.selected_bins(*waves) for waves in columns]
+        selected = selection.selected_bins(raw, self._teacher_estimates, self.clean, self.noisy)
         self.distilled = self.distilled + np.concatenate(selected, axis=1, dtype=np.int32)
         self.selections += 1
 

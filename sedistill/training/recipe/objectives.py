@@ -26,7 +26,7 @@ from sedistill.training.tasks import Objective
 Keys = dict[str, tuple[Any, Any]]
 """Type with bounds and description, and default, by the name of a setting."""
 
-PATCH_KEYS = ("keep", "patches", "score", "patch_size", "gate")
+PATCH_KEYS = ("keep", "patches", "score", "patch_size", "patch_frames", "gate", "threshold", "keep_schedule")
 """What asks DISPatch to select."""
 
 
@@ -141,10 +141,16 @@ class BinObjective(ObjectiveSettings):
             return {name: own[key] for name, key in _key_names(declared).items() if key in own}
 
         adapter, patches = FrequencyAdapter(**given(FrequencyAdapter)), PATCHES[own["patches"]]
+
+        def with_adapter(kind: type[BinLoss], **settings: Any) -> BinLoss:
+            return kind(**settings, **({"adapter": adapter} if _has_bands(kind) else {}))
+
+        metric = own.get("gap_metric")
         return DISPatch(
-            loss(**given(loss), **({"adapter": adapter} if _has_bands(loss) else {})),
+            with_adapter(loss, **given(loss)),
             patches=patches(**given(patches)),
             adapter=adapter if own["patches"] == "multi-scale" else None,
+            gap_metric=None if metric is None else with_adapter(BIN_LOSSES[metric]),
             **given(DISPatch),
         )
 
@@ -152,7 +158,7 @@ class BinObjective(ObjectiveSettings):
     def name(self) -> str:
         """Such as "dfkd+dispatch+mssp", "l2+teacher_over_noisy" or "l2>clean"."""
         own, name = self._own, self.loss.rpartition(".")[2]
-        if own["keep"] < 1:
+        if own["keep"] < 1 or own["keep_schedule"] != "constant" or own["threshold"] is not None:
             name += "+dispatch" if own["score"] == "kgs" else f"+{own['score']}"
         if own["gate"] is not None:
             name += f"+{own['gate']}"
@@ -172,11 +178,13 @@ class BinObjective(ObjectiveSettings):
         banded = [loss for loss, kind in self.losses.items() if _has_bands(kind)] or ["dfkd"]
         owners |= dict.fromkeys(("swap_bands", "reduction"), ("loss", banded))
         for patches, kind in PATCHES.items():
-            owners |= {key: ("patches", [patches]) for key in _key_names(kind).values()}
+            for key in _key_names(kind).values():
+                owners.setdefault(key, ("patches", []))[1].append(patches)
         for key, (selector, names) in owners.items():
             if own[key] is not None and getattr(self, selector) not in names:
                 raise UserError(f"{key} belongs to {selector}: {' or '.join(names)}; take it out.")
-        reads_crossover = _has_bands(self.losses[self.loss]) or own["patches"] == "multi-scale"
+        banded_too = own["gap_metric"] is not None and _has_bands(BIN_LOSSES[own["gap_metric"]])
+        reads_crossover = _has_bands(self.losses[self.loss]) or banded_too or own["patches"] == "multi-scale"
         if not reads_crossover and not own["scan"] is own["min_bin"] is None:
             raise UserError("scan and min_bin belong to dfkd or multi-scale patches; take them out.")
 
@@ -204,8 +212,11 @@ def _bin_keys(losses: Iterable[Any]) -> Keys:
     )  # fmt: skip
     for kind in PATCHES.values():
         names = _key_names(kind)
-        sizes = _left_out(keys_of(kind), le=Stft().bins)
-        keys |= {names[name]: size for name, size in sizes.items()}
+        for name, key in keys_of(kind).items():
+            bounds = {} if name == "frames" else {"le": Stft().bins}
+            keys |= {names[name]: _left_out({name: key}, **bounds)[name]}
+    what = "By which loss over bins errors towards clean are taken, for ranking and gates; null = by `loss`."
+    keys["gap_metric"] = (Annotated[Literal[tuple(BIN_LOSSES)] | None, Field(description=what)], None)
     return keys
 
 

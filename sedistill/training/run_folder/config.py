@@ -15,6 +15,7 @@ from sedistill.common.reading import is_taken
 from sedistill.common.settings import Record, read_record
 from sedistill.common.writing import atomic_path
 from sedistill.common.yaml_files import commented_yaml
+from sedistill.distill.keep_schedule import BY_TIME
 from sedistill.models.presets import full_settings
 from sedistill.models.saving import read_card
 from sedistill.training.recipe.keys import meanings
@@ -102,6 +103,11 @@ def _refuse_no_longer(begun: Recipe, recipe: Recipe, folder: Path) -> None:
     """Raise UserError where the run cannot go on for longer."""
     instead = f"train under another name with `student: {folder / 'student'}`, which goes on from its weights"
     schedule = begun.optimiser.schedule
+    if any(getattr(one, "keep_schedule", None) in BY_TIME for one in begun.objectives):
+        raise UserError(
+            f"{folder} cannot be made longer: the share of patches that are kept changes over all its steps; "
+            f"{instead}."
+        )
     if begun.kdrl is not None:
         raise UserError(
             f"{folder} cannot be made longer: KDRL's targets move by a share of all its steps; {instead}."

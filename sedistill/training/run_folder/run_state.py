@@ -74,7 +74,6 @@ def restore_run(loop: "Loop") -> None:
         loop.progress = TypeAdapter(Progress).validate_python(state["progress"])
         for callback, seen in zip(loop.callbacks, state.get("watchers", []), strict=True):
             callback.load_state_dict(seen)
-        loop.step.enter(loop.stages[loop.progress.stage])
         restore_random_states(state)
 
 

@@ -91,7 +91,7 @@ def _objective_seconds(objective: Any, batch: int, clip_seconds: float, device: 
         waves["student"].requires_grad_()
         waves["noisy"] = waves["teacher"] + waves["clean"]
         waves["band_teachers"] = waves["teacher"][:, None].repeat(1, max(1, bands), 1)
-        given = {name: waves[name] for name in loss.needs}
+        given = {name: 0.5 if name == "share_done" else waves[name] for name in loss.needs}
         return time_steps(lambda: loss.with_parts(**given)[0].backward(), device)
 
     return _at_size(seconds_of, batch, clip_seconds)
