@@ -63,14 +63,19 @@ def distil(
     teacher: Annotated[
         str | None,
         typer.Option(
-            help="A ready-made model's name, the folder of a saved one, or larger: a larger network of the "
-            "student's kind is trained first, in half of the time.",
+            help="A ready-made model's name, the folder of a saved one, deepfilternet, an .onnx file, any "
+            "other as '{kind: ...}' or in a .yaml file (docs/teachers.md), or larger: a larger network of "
+            "the student's kind is trained first, in half of the time.",
             show_default="fastenhancer-b, or that of --from",
         ),
     ] = None,
     student: Annotated[
         str | None,
-        typer.Option(help="The preset of the network that is to be good.", show_default="fastenhancer-t"),
+        typer.Option(
+            help="The network that is to be good: a preset's name, or a class of another package as "
+            "package.module.Name or '{class: NAME, SETTING: ...}', with --trust-code.",
+            show_default="fastenhancer-t",
+        ),
     ] = None,
     hours: Annotated[
         float, typer.Option(help="By the clock, for everything: preparing, training, measuring, the page.")

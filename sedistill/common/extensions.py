@@ -5,6 +5,7 @@ is named by its path, such as `their_package.losses.Theirs`, and is imported onl
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ Kind = Literal["losses", "networks", "teachers", "enhancement_losses"]
 
 TRUSTED = "SEDISTILL_TRUSTED"
 """Variable of the environment by which a command that trusts tells the processes that it starts."""
+
+_CLASS = re.compile(r"([^\W\d]\w*\.)+[A-Z]\w*")  # package.module.Class
 
 _trusted: ContextVar[bool] = ContextVar("trusted", default=bool(os.environ.get(TRUSTED)))
 
@@ -43,6 +46,11 @@ def trusting_code(trust: bool = True) -> Iterator[None]:
 
 def code_is_trusted() -> bool:
     return _trusted.get()
+
+
+def names_a_part(kind: Kind, text: str) -> bool:
+    """Whether a text reads as a class of another package, by its path or by a name that is installed."""
+    return _CLASS.fullmatch(text) is not None or text in installed(kind)
 
 
 def installed(kind: Kind) -> dict[str, EntryPoint]:

@@ -22,8 +22,7 @@ from sedistill.evaluation.metrics import DEFAULT_METRICS, metrics_named
 from sedistill.evaluation.print_scores import print_score_tables
 from sedistill.evaluation.score_files import write_scores
 from sedistill.evaluation.scores import FACTS, SetScores
-from sedistill.evaluation.systems import NOISY_SYSTEM, systems_of
-from sedistill.models.saving import model_hash, read_card
+from sedistill.evaluation.systems import NOISY_SYSTEM, AnyModel, is_of, systems_of
 from sedistill.teachers.opening import settings_of
 
 
@@ -58,7 +57,7 @@ def evaluate(
 
 
 def evaluate_models(
-    models: Sequence[Path | str | Mapping[str, Any]],
+    models: Sequence[AnyModel],
     sets: Sequence[Path | str],
     output: Path | str,
     metrics: Sequence[str] = DEFAULT_METRICS,
@@ -115,15 +114,15 @@ def evaluate_models(
 
 
 def is_current(
-    scores: SetScores | None, pairs: FixedSet, metrics: Sequence[str], models: Sequence[Path | str] = ()
+    scores: SetScores | None, pairs: FixedSet, metrics: Sequence[str], models: Sequence[AnyModel] = ()
 ) -> bool:
     """Whether scores hold every wanted metric, on the set as it is now, of the models as they are now."""
     if scores is None or not set(metrics) <= set(scores.metrics):
         return False
     if scores.facts.get("set", {}).get("hash") != pairs.hash:
         return False
-    known = {(one.get("hash"), one.get("output_gain")) for one in scores.facts.get("models", {}).values()}
-    return all((model_hash(one), float(read_card(one)["output_gain"])) in known for one in models)
+    known = scores.facts.get("models", {}).values()
+    return all(any(is_of(facts, model, pairs.sample_rate) for facts in known) for model in models)
 
 
 def offset_warning(pairs: FixedSet) -> Iterator[str]:

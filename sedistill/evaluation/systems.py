@@ -15,10 +15,15 @@ from sedistill.evaluation.labels import distinct_labels
 from sedistill.evaluation.scores import NOISY
 from sedistill.inference.enhancing.arrays import enhance, level_factor, rate_of
 from sedistill.models.ready_made import saved_folder
-from sedistill.models.saving import load_model, model_hash
-from sedistill.teachers.opening import open_teacher, settings_of
+from sedistill.models.saving import load_model, model_hash, read_card
+from sedistill.teachers.foreign import InStep
+from sedistill.teachers.opening import open_foreign, open_teacher, settings_of
+from sedistill.teachers.packaged import is_packaged, packaged_teacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.teachers.teacher_settings import TeacherFrom
+
+AnyModel = Path | str | Mapping[str, Any] | TeacherFrom
+"""A saved model by its folder or name, or any other teacher (docs/teachers.md)."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,8 @@ class System:
         self, noisy: NDArray[np.float32], sample_rate: int, clip: tuple[FixedSet, int] | None = None
     ) -> NDArray[np.float32]:
         """The estimate for a waveform; `clip` is the set and clip whose noisy file it is, if it is one."""
-        if self.teacher is not None and clip is not None:
-            return self.teacher.on_clip(*clip)
         if self.teacher is not None:
-            return self.teacher(torch.from_numpy(noisy)[None])[0].numpy()
+            return self.teacher.on_wave(noisy) if clip is None else self.teacher.on_clip(*clip)
         if self.network is None:
             return noisy
         return enhance(self.network, noisy, sample_rate, self.correct_level, chunk_seconds=None)
@@ -48,7 +51,7 @@ NOISY_SYSTEM = System(NOISY, None, {})
 
 
 def systems_of(
-    models: Sequence[nn.Module | Path | str | Mapping[str, Any]], correct_level: bool, pairs: FixedSet
+    models: Sequence[nn.Module | AnyModel], correct_level: bool, pairs: FixedSet
 ) -> list[System]:
     """Load every model; the labels are the folders' names, or what tells their paths apart.
 
@@ -58,10 +61,22 @@ def systems_of(
     labels = distinct_labels([*map(_place_of, models, settings)], what="model", taken=NOISY)
     return [
         _network_system(label, model, correct_level)
-        if one is None
-        else _teacher_system(label, one, correct_level, pairs)
+        if isinstance(model, nn.Module) or (one is None and not is_packaged(str(model)))
+        else _teacher_system(label, one or model, correct_level, pairs)
         for label, model, one in zip(labels, models, settings, strict=True)
     ]
+
+
+def is_of(facts: Mapping[str, Any], model: AnyModel, sample_rate: int) -> bool:
+    """Whether facts about a system are those of this model as it is now."""
+    if (settings := settings_of(model)) is not None:
+        delay = facts.get("delay_samples")
+        return delay is not None and facts["hash"] == InStep(open_foreign(settings), sample_rate, delay).hash
+    assert isinstance(model, Path | str)
+    if is_packaged(model):
+        return bool(facts.get("hash") == packaged_teacher(model).hash)
+    gain = float(read_card(model)["output_gain"])
+    return (facts.get("hash"), facts.get("output_gain")) == (model_hash(model), gain)
 
 
 def _place_of(model: Any, settings: TeacherFrom | None) -> Path:
@@ -90,8 +105,8 @@ def _network_system(label: str, model: Any, correct_level: bool) -> System:
     return System(label, network, facts, correct_level)
 
 
-def _teacher_system(label: str, settings: TeacherFrom, correct_level: bool, pairs: FixedSet) -> System:
-    source = open_teacher(settings, pairs.sample_rate, correct_level, on=pairs)
+def _teacher_system(label: str, teacher: AnyModel, correct_level: bool, pairs: FixedSet) -> System:
+    source = open_teacher(teacher, pairs.sample_rate, correct_level, on=pairs)
     facts = {
         "folder": None, "hash": source.hash, "recipe": None, "seed": None, **source.facts(),
         "output_multiplied_by": source.level_factor,

@@ -72,16 +72,16 @@ class InStep:
         return facts_checksum(facts)
 
     def __call__(self, noisy: Tensor) -> Tensor:
-        outputs = np.stack([self.clip(one) for one in noisy.float().cpu().numpy()])
-        return torch.from_numpy(outputs).to(noisy.device)
-
-    def clip(self, noisy: Wave) -> Wave:
-        """(T,) -> (T,). Raises UserError for a teacher that fails, or gives another length or NaN."""
         if not self.inner.live:
             raise UserError(
                 f"the teacher {self.name} is for fixed training sets, whose outputs are kept; mix one with "
                 "`sedistill mix`, and leave out teacher_use.cache and data.crop_seconds."
             )
+        outputs = np.stack([self.clip(one) for one in noisy.float().cpu().numpy()])
+        return torch.from_numpy(outputs).to(noisy.device)
+
+    def clip(self, noisy: Wave) -> Wave:
+        """(T,) -> (T,). Raises UserError for a teacher that fails, or gives another length or NaN."""
         return self._aligned(self.inner.clean(self._heard(noisy), self.own_rate), len(noisy))
 
     def of_clip(self, dataset: FixedSet, index: int) -> Wave:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken
-from sedistill.common.yaml_files import parse_yaml
+from sedistill.common.yaml_files import parse_yaml, read_yaml
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.ready_made import is_ready_made
 from sedistill.teachers.foreign import ForeignTeacher, InStep
@@ -93,7 +93,8 @@ def open_foreign(settings: TeacherFrom) -> ForeignTeacher:
 def settings_of(spec: Path | str | Mapping[str, Any] | TeacherFrom) -> TeacherFrom | None:
     """Settings where this names a teacher from elsewhere; None where it names a saved model.
 
-    A folder wins over a name, as it does over that of a ready-made network. A text {...} is read as YAML.
+    A folder wins over a name, as it does over that of a ready-made network. A text {...} is read as YAML, a
+    file that ends in .yaml too, and one that ends in .onnx is {onnx: FILE}.
     """
     if isinstance(spec, TeacherFrom):
         return spec
@@ -104,7 +105,11 @@ def settings_of(spec: Path | str | Mapping[str, Any] | TeacherFrom) -> TeacherFr
         return teacher_from(parse_yaml(text, f"the teacher '{text}'", "quote it for the shell"))
     if text == DEEPFILTERNET and not is_taken(Path(text)) and not is_ready_made(text):
         return TeacherFrom(deepfilternet=BUNDLED)
-    return None
+    if Path(text).is_dir():
+        return None
+    if text.endswith(".onnx"):
+        return TeacherFrom(onnx=Path(text))
+    return teacher_from(read_yaml(text)) if text.endswith((".yaml", ".yml")) else None
 
 
 def _open_at_its_rate(place: Path, sample_rate: int, correct_level: bool) -> TeacherSource:

@@ -7,11 +7,10 @@ from typing import Any
 from torch import nn
 
 from sedistill.common.errors import UserError
-from sedistill.common.extensions import find_part, installed
+from sedistill.common.extensions import find_part, names_a_part
 from sedistill.models.ready_made import is_ready_made
 
 FACTS = ("name", "hash", "sample_rate", "latency")
-_CLASS = re.compile(r"([^\W\d]\w*\.)+[A-Z]\w*")  # package.module.Class
 _HASH = re.compile(r"[\w.-]{8,}")
 
 
@@ -20,7 +19,7 @@ def is_packaged(named: Path | str) -> bool:
     name = str(named)
     if Path(name).exists() or is_ready_made(name):
         return False
-    return _CLASS.fullmatch(name) is not None or name in installed("teachers")
+    return names_a_part("teachers", name)
 
 
 def packaged_teacher(named: Path | str) -> Any:

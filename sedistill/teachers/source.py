@@ -117,9 +117,14 @@ class TeacherSource:
     def __call__(self, noisy: Tensor) -> Tensor:
         return self.level_factor * self.raw(noisy)
 
+    def on_wave(self, noisy: np.ndarray, device: torch.device | str = "cpu") -> np.ndarray:
+        """Its estimate (T,) for any waveform (T,), however long that takes it."""
+        if isinstance(self.teacher, InStep):
+            return np.float32(self.level_factor) * self.teacher.clip(noisy)
+        return self.to(device)(torch.from_numpy(noisy)[None].to(device))[0].cpu().numpy()
+
     def on_clip(self, dataset: FixedSet, index: int, device: torch.device | str = "cpu") -> np.ndarray:
-        """Its estimate (T,) for a clip of a set, which teachers that are files look up by its name."""
+        """The same for a clip of a set, which teachers that are files look up by its name."""
         if isinstance(self.teacher, InStep):
             return np.float32(self.level_factor) * self.teacher.of_clip(dataset, index)
-        noisy = torch.from_numpy(dataset[index][0])[None].to(device)
-        return self.to(device)(noisy)[0].cpu().numpy()
+        return self.on_wave(dataset[index][0], device)

@@ -1,11 +1,14 @@
 """What `teacher:` may say of a teacher that is no saved model: one kind, and what is known of it."""
 
+import os
+import shlex
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from sedistill.common.errors import UserError
-from sedistill.common.paths import UserPath
+from sedistill.common.paths import UserPath, as_is
 from sedistill.common.settings import Settings, check_settings
 
 KINDS = ("deepfilternet", "onnx", "torchscript", "exported", "python", "command", "folder")
@@ -94,6 +97,25 @@ class TeacherFrom(Settings):
             limit = f"-{self.attenuation_limit_db:g}dB" if self.attenuation_limit_db is not None else ""
             return f"deepfilternet{'' if bundled else f':{self.deepfilternet}'}{limit}"
         return f"{self.kind}:{getattr(self, self.kind)}"
+
+    @property
+    def anchored(self) -> "TeacherFrom":
+        """The same with paths that mean the same in every folder, those within a command among them."""
+        given = getattr(self, self.kind)
+        if isinstance(given, Path):
+            return self.model_copy(update={self.kind: given.absolute()})
+        if self.kind == "deepfilternet" and given != BUNDLED:
+            return self.model_copy(update={self.kind: os.path.abspath(given)})
+        if self.kind == "command":
+            words = [os.path.abspath(one) if Path(one).exists() else one for one in shlex.split(given)]
+            return self.model_copy(update={self.kind: shlex.join(words)})
+        return self
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was said, as plain data: a mapping that means these settings in a recipe."""
+        said = self.model_dump(exclude_defaults=True)
+        return {key: as_is(value) if isinstance(value, Path) else value for key, value in said.items()}
 
 
 def teacher_from(given: Any) -> TeacherFrom:

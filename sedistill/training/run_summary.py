@@ -59,7 +59,7 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
         lines.append(("teacher", "none (no term looks at one)"))
     use += ", features tapped" if run.taps else ""
     for name, teacher in own.items():
-        lines += _teacher_lines(name.removeprefix(ONE_OF), teacher, use)
+        lines += teacher_lines(name.removeprefix(ONE_OF), teacher, use)
     if run.several is not None:
         lines.append(("together", several_text(run.several, list(recipe.teachers))))
     lines += _data_lines(run)
@@ -83,7 +83,7 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
     return lines
 
 
-def _teacher_lines(word: str, teacher: TeacherSource, use: str) -> list[tuple[str, str]]:
+def teacher_lines(word: str, teacher: TeacherSource, use: str) -> list[tuple[str, str]]:
     """What teaches: a saved model in one line, another with all that was measured of it."""
     known, factor = teacher.measured, f"output times {teacher.level_factor:.3f}"
     if known is None:

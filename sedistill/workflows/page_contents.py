@@ -11,20 +11,22 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.scores import NOISY, ClipScore, SetScores
 from sedistill.inference.enhancing import enhance
 from sedistill.models.base import SpeechEnhancer
+from sedistill.teachers.source import TeacherSource
 from sedistill.workflows.training_page import NAMES, Player, System, Track
 
 PLAYERS, PLAYED_SNR_DB = 6, 5.0
 
-Networks = Mapping[Role, SpeechEnhancer]
+Networks = Mapping[Role, SpeechEnhancer | TeacherSource]
+"""Networks with a card, and teachers of other kinds, of which none tells its size."""
 Waves = dict[Role, NDArray[np.float32]]
 """The versions of one clip, (T,) each."""
 
 
 def systems_in(labels: Mapping[Role, str], networks: Networks) -> list[System]:
-    """The noisy input and networks (with a card) as columns. labels: among the scores, in this order."""
+    """The noisy input and networks as columns. labels: among the scores, in this order."""
     systems = []
     for role, label in labels.items():
-        card = networks[role].card if role in networks else {}
+        card = getattr(networks.get(role), "card", {})
         systems.append(System(role, label, card.get("parameters"), card.get("macs_per_second")))
     return systems
 
@@ -51,8 +53,14 @@ def enhanced(noisy: NDArray[np.float32], networks: Networks) -> Waves:
     """Samples (T,) as they are, and as each network makes them."""
     return {
         "noisy": noisy,
-        **{role: enhance(network, noisy, network.sample_rate) for role, network in networks.items()},
+        **{role: _estimate(network, noisy) for role, network in networks.items()},
     }
+
+
+def _estimate(network: SpeechEnhancer | TeacherSource, noisy: NDArray[np.float32]) -> NDArray[np.float32]:
+    if isinstance(network, TeacherSource):
+        return network.on_wave(noisy)
+    return enhance(network, noisy, network.sample_rate)
 
 
 def clip_player(

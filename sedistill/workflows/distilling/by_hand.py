@@ -1,5 +1,6 @@
 """The same by hand: the commands that this one stands for."""
 
+import json
 import shlex
 from collections.abc import Iterator
 
@@ -7,6 +8,7 @@ from sedistill.common.extensions import code_is_trusted
 from sedistill.common.reading import NAMES
 from sedistill.common.writing import atomic_path
 from sedistill.data.mixing import MixingSettings
+from sedistill.teachers.teacher_settings import TeacherFrom
 from sedistill.workflows.distilling import stages
 from sedistill.workflows.distilling.networks import Networks
 from sedistill.workflows.distilling.plan import students
@@ -50,7 +52,7 @@ def lines(work: ResultFolder, networks: Networks) -> Iterator[str]:
     if networks.larger is not None:
         yield "\n# a larger network, to teach"
         yield _line("train", f"{RECIPES}/{TEACHER}.yaml")
-    teacher = networks.teacher or Run(TEACHER, SEED).student
+    teacher = _teacher(networks)
     yield "\n# is the teacher better than the noisy input?"
     yield _line(
         "evaluate", teacher, "--on", "sets/valid", "--metrics", ",".join(stages.CHECKED_BY),
@@ -68,6 +70,13 @@ def lines(work: ResultFolder, networks: Networks) -> Iterator[str]:
     )  # fmt: skip
     student, heard = Run(DISTILLED, SEED).student, asked.noisy or "sets/test/noisy"
     yield _line("enhance", heard, "--model", student, "-o", ENHANCED)
+
+
+def _teacher(networks: Networks) -> object:
+    """The teacher as a word of a command; JSON is YAML, too."""
+    if isinstance(networks.teacher, TeacherFrom):
+        return json.dumps(networks.teacher.given, ensure_ascii=False)
+    return networks.teacher or Run(TEACHER, SEED).student
 
 
 def _sources(work: ResultFolder) -> list[object]:

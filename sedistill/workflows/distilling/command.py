@@ -1,6 +1,6 @@
 """The whole way in one command: plan, prepare, mix, teach, train, evaluate, a page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +16,12 @@ from sedistill.evaluation.scores import SetScores
 from sedistill.workflows.distilling import stages
 from sedistill.workflows.distilling.asked import DEFAULT_STUDENT, DEFAULT_TEACHER, Asked
 from sedistill.workflows.distilling.deciding import decide, recipe_of_teacher
-from sedistill.workflows.distilling.networks import Networks, choose_networks
+from sedistill.workflows.distilling.networks import (
+    Networks,
+    choose_networks,
+    student_named,
+    teacher_named,
+)
 from sedistill.workflows.distilling.plan import (
     CHECK,
     EVALUATE,
@@ -69,8 +74,8 @@ def distil(
     noise: Path | str | None = None,
     noisy: Path | str | None = None,
     start: Path | str | None = None,
-    teacher: Path | str | None = None,
-    student: str | None = None,
+    teacher: Path | str | Mapping[str, Any] | None = None,
+    student: str | Mapping[str, Any] | None = None,
     hours: float = 1.0,
     twin: bool = True,
     weak_teacher: bool = False,
@@ -86,9 +91,11 @@ def distil(
         clean, noise: folders of audio files, of any format and rate.
         noisy: noisy recordings without clean speech; they are enhanced, and nothing is learnt from them.
         start: an earlier result, whose student learns on from its recordings and the new ones together.
-        teacher: a ready-made model's name, the folder of a saved model, or "larger": a larger network of the
-            student's kind is trained first. None takes the ready-made fastenhancer-b, or that of `start`.
-        student: the preset of the student; None takes fastenhancer-t.
+        teacher: a ready-made model's name, the folder of a saved model, any other teacher as `open_teacher`
+            takes it but for a folder of cleaned files, or "larger": a larger network of the student's kind is
+            trained first. None takes the ready-made fastenhancer-b, or that of `start`.
+        student: a preset's name, or {"class": ...} with settings, also of another package; None takes
+            fastenhancer-t.
         hours: by the clock, for everything.
         twin: train the same student without the teacher too.
         weak_teacher: go on although the teacher is worse than the noisy input on the validation set.
@@ -97,9 +104,13 @@ def distil(
     Raises UserError for what cannot be read or does not fit together, for too few hours (saying how many are
     needed), for a teacher that is worse than the noisy input, and for an output that holds something else.
     """
-    named = {"clean": clean, "noise": noise, "noisy": noisy, "start": start, "teacher": teacher}
+    named = {"clean": clean, "noise": noise, "noisy": noisy, "start": start}
     given: dict[str, Any] = {name: None if value is None else str(value) for name, value in named.items()}
-    given |= {"student": student, "hours": hours, "twin": twin, "weak_teacher": weak_teacher}
+    given |= {
+        "teacher": None if teacher is None else teacher_named(teacher),
+        "student": student_named(student) if isinstance(student, str) else student,
+        "hours": hours, "twin": twin, "weak_teacher": weak_teacher,
+    }  # fmt: skip
     work = ResultFolder(Path(output), _absolute(check_settings(Asked, given, "distil")))
     _refuse_contradictions(work)
     if not plan_only:

@@ -9,7 +9,7 @@ from sedistill.common.reading import shown
 from sedistill.teachers.opening import open_teacher
 from sedistill.workflows.distilling import stages
 from sedistill.workflows.distilling.listening import warn_of_other_sounds
-from sedistill.workflows.distilling.networks import Networks
+from sedistill.workflows.distilling.networks import Networks, name_of
 from sedistill.workflows.distilling.plan import PASSES, Task, make_plan, students
 from sedistill.workflows.distilling.recipes import (
     ALONE,
@@ -76,14 +76,14 @@ def decide(work: ResultFolder, networks: Networks) -> Decided:
 
 def _facts(work: ResultFolder, networks: Networks, found: dict[str, Recordings]) -> dict[str, str]:
     names = {"clean": "speech", "noise": "noise", "noisy": "to enhance"}
-    teacher = (
-        f"{networks.larger}, which is trained first" if networks.larger else shown(str(networks.teacher))
-    )
+    teacher = f"{networks.larger}, which is trained first"
+    if networks.teacher is not None:
+        teacher = name_of(networks.teacher)
     start = {} if work.asked.start is None else {"goes on from": shown(work.asked.start)}
     return {
         **start,
         **{names[kind]: recordings.text for kind, recordings in found.items()},
-        "student": f"{shown(networks.student)}, {networks.parameters:,} parameters",
+        "student": f"{networks.student_name}, {networks.parameters:,} parameters",
         "teacher": teacher,
         "in": f"{shown(work.folder)}, within {work.asked.hours:g} h on {usable_cores()} cores",
     }

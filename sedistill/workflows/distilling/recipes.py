@@ -43,7 +43,11 @@ def optimiser(steps: int, fine_tunes: bool) -> dict[str, Any]:
 
 
 def student_recipe(
-    student: str, teacher: str, steps: int, threads: int, fine_tunes: bool = False
+    student: str | dict[str, Any],
+    teacher: str | dict[str, Any],
+    steps: int,
+    threads: int,
+    fine_tunes: bool = False,
 ) -> dict[str, Any]:
     """The distilled student's; paths are relative to the result's folder."""
     return {

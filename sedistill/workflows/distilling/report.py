@@ -13,11 +13,15 @@ from sedistill.common.report.figures import Role
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.scores import SetScores
 from sedistill.models.base import SpeechEnhancer
-from sedistill.models.saving import load_model
+from sedistill.teachers.saved import SavedTeacher
+from sedistill.teachers.source import TeacherSource
 from sedistill.training.run_folder.logs import read_metrics
+from sedistill.training.run_summary import teacher_lines
 from sedistill.workflows.distilling.conclusions import of_mixtures, verdicts
+from sedistill.workflows.distilling.networks import Named
 from sedistill.workflows.distilling.recipes import TEACHER
 from sedistill.workflows.distilling.result_folder import STUDENT, ResultFolder
+from sedistill.workflows.distilling.stages import opened
 from sedistill.workflows.distilling.told import TITLES
 from sedistill.workflows.page_contents import (
     Networks,
@@ -38,10 +42,14 @@ RECORDING_SECONDS = 10.0
 
 
 def write_report(
-    work: ResultFolder, models: Mapping[str, Path], scores: SetScores, labels: Mapping[str, str]
+    work: ResultFolder, models: Mapping[str, Named], scores: SetScores, labels: Mapping[str, str]
 ) -> Path:
-    """Write report.html; print what it says. models: places of the saved networks, by name."""
-    networks = {role: load_model(models[role]) for role in ORDER if role in models}
+    """Write report.html; print what it says. models: the students and their teacher, by name."""
+    sources = {role: opened(work, models[role]) for role in ORDER if role in models}
+    networks = {
+        role: one.teacher.network if isinstance(one.teacher, SavedTeacher) else one
+        for role, one in sources.items()
+    }
     page = result_page(work, networks, scores, labels)
     path = work.place("report.html")
     page.write(path)
@@ -56,6 +64,8 @@ def result_page(
     """Everything the page shows."""
     reading, scores = verdicts(scores, labels), of_mixtures(scores)
     student, teacher = networks["distilled"], networks["teacher"]
+    assert isinstance(student, SpeechEnhancer)
+    size = "" if isinstance(teacher, TeacherSource) else f" of {human_count(teacher.card['parameters'])}"
     by_role = {role: labels[role] for role in ORDER if role in labels}
     pairs, rate = FixedSet(work.place("sets/test")), student.sample_rate
     clips = clips_to_hear(scores)
@@ -69,22 +79,22 @@ def result_page(
         title=f"{_name(student)}, distilled from {_name(teacher)}",
         summary=(
             f"A network of {human_count(student.card['parameters'])} parameters learnt to take the noise off "
-            f"speech, from your recordings and from a teacher of {human_count(teacher.card['parameters'])}."
+            f"speech, from your recordings and from a teacher{size}."
         ),
         scores=scores,
         systems=systems_in(by_role, networks),
         curves=learning_curves(logs),
         spectrograms=spectrograms(waves[0], rate),
-        players=[*players, *_recording_players(work, networks)],
+        players=[*players, *_recording_players(work, rate, networks)],
         reading=reading,
         commands=_commands(work),
         facts=_facts(work, networks),
     )
 
 
-def _recording_players(work: ResultFolder, networks: Networks) -> list[Player]:
+def _recording_players(work: ResultFolder, rate: int, networks: Networks) -> list[Player]:
     """The beginnings of the user's own recordings, as they are and enhanced."""
-    folder, rate = work.asked.noisy, networks["distilled"].sample_rate
+    folder = work.asked.noisy
     players: list[Player] = []
     if folder is None:
         return players
@@ -119,7 +129,9 @@ def _commands(work: ResultFolder) -> list[tuple[str, str]]:
 def _facts(work: ResultFolder, networks: Networks) -> list[tuple[str, str]]:
     asked, decided = work.asked, work.decided
     assert decided is not None
-    training = {name: networks[name].card["training"] for name in networks if name != TEACHER}
+    students = {name: getattr(one, "card", {}) for name, one in networks.items() if name != TEACHER}
+    teacher = networks["teacher"]
+    measured = teacher_lines(TEACHER, teacher, "kept outputs") if isinstance(teacher, TeacherSource) else []
     minutes = ", ".join(
         f"{TITLES[name].lower() if name in TITLES else 'measure and plan'} {seconds / 60:.1f}"
         for name, seconds in work.seconds.items()
@@ -128,7 +140,8 @@ def _facts(work: ResultFolder, networks: Networks) -> list[tuple[str, str]]:
         ("speech", str(asked.clean)),
         ("noise", str(asked.noise)),
         ("mixtures", ", ".join(f"{split} {count}" for split, count in decided.clips.items())),
-        ("steps", ", ".join(f"{name} {one['steps']}" for name, one in training.items())),
+        *measured,
+        ("steps", ", ".join(f"{name} {card['training']['steps']}" for name, card in students.items())),
         ("asked", f"{asked.hours:g} h; it took {duration_text(work.spent_now)} so far"),
         ("minutes", minutes),
         *Provenance.now().lines(),
@@ -136,5 +149,7 @@ def _facts(work: ResultFolder, networks: Networks) -> list[tuple[str, str]]:
     ]
 
 
-def _name(network: SpeechEnhancer) -> str:
+def _name(network: SpeechEnhancer | TeacherSource) -> str:
+    if isinstance(network, TeacherSource):
+        return network.name
     return network.preset or type(network).__name__

@@ -16,6 +16,7 @@ from sedistill.common.settings import Record, read_record
 from sedistill.common.writing import atomic_path, exclusive_lock, refuse_foreign_folder, refuse_if_taken
 from sedistill.common.yaml_files import yaml_text
 from sedistill.models.saving import CARD
+from sedistill.teachers.teacher_settings import TeacherFrom
 from sedistill.workflows.distilling.asked import LARGER, Asked
 from sedistill.workflows.distilling.recipes import SEED, TEACHER
 from sedistill.workflows.distilling.speed import Speeds
@@ -168,7 +169,7 @@ class EarlierResult:
 
     corpus: Path
     student: Path
-    teacher: str | None
+    teacher: str | TeacherFrom | None
 
     @classmethod
     def at(cls, folder: Path) -> "EarlierResult":
@@ -190,4 +191,6 @@ def _marker(folder: Path) -> _Marker:
 
 
 def _told(value: object) -> str:
+    if isinstance(value, TeacherFrom):
+        return shown(value.name)
     return "nothing" if value is None else shown(str(value))

@@ -18,13 +18,16 @@ import numpy as np
 import torch
 
 from sedistill.audio.files import AudioInfo
+from sedistill.common.devices import usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.interpreters import module_command, python_environment
 from sedistill.common.interruption import end_with_parent, safe_moment
 from sedistill.common.settings import Settings
 from sedistill.data.file_checks import Job, check
 from sedistill.data.set_files import write_pair
+from sedistill.teachers.foreign import InStep
 from sedistill.teachers.source import TeacherSource
+from sedistill.teachers.threads import in_order
 
 LONG_ENOUGH_SECONDS, FEWEST_TIMES = 3.0, 3
 """Something is repeated until it took so long together, and at least so often."""
@@ -87,11 +90,15 @@ def mixing_seconds(sample_rate: int, seconds: float = 2.0) -> float:
 
 
 def teaching_seconds(teacher: TeacherSource, device: str, clip_seconds: float, sample_rate: int) -> float:
-    """For a second of sound through the teacher, as its outputs are computed."""
+    """For a second of sound through the teacher, as its outputs are computed: in a batch, or clip by clip."""
+    noisy = 0.1 * torch.randn(LABELLED_TOGETHER, round(clip_seconds * sample_rate))
+    of_all = LABELLED_TOGETHER * clip_seconds
+    if isinstance(teacher.teacher, InStep):
+        return seconds_of(lambda: list(in_order(teacher.on_wave, noisy.numpy(), usable_cores())), 1) / of_all
     teacher.to(device)
-    noisy = 0.1 * torch.randn(LABELLED_TOGETHER, round(clip_seconds * sample_rate), device=device)
+    noisy = noisy.to(device)
     try:
-        return seconds_of(lambda: teacher.raw(noisy).cpu()) / (LABELLED_TOGETHER * clip_seconds)
+        return seconds_of(lambda: teacher.raw(noisy).cpu()) / of_all
     finally:
         teacher.to("cpu")
 

@@ -7,6 +7,7 @@ interrupted command goes on where it stopped.
 import io
 import math
 import shutil
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,14 @@ from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.inference.enhancing import enhance_files
 from sedistill.models.saving import CARD
 from sedistill.teachers.cached import OutputCache
-from sedistill.teachers.opening import open_teacher
+from sedistill.teachers.opening import measure_on, open_teacher
+from sedistill.teachers.source import TeacherSource
+from sedistill.teachers.teacher_settings import TeacherFrom
 from sedistill.training.recipe.schema import Recipe
+from sedistill.training.run_summary import teacher_lines
+from sedistill.workflows.distilling.networks import Named
 from sedistill.workflows.distilling.plan import TEST_SECONDS, VALID_SECONDS
-from sedistill.workflows.distilling.recipes import CLIP_SECONDS, DISTILLED, SEED, recipe_text
+from sedistill.workflows.distilling.recipes import CLIP_SECONDS, DISTILLED, SEED, TEACHER, recipe_text
 from sedistill.workflows.distilling.result_folder import (
     CHECKED,
     CORPUS,
@@ -39,6 +44,7 @@ from sedistill.workflows.distilling.result_folder import (
     STUDENT,
     ResultFolder,
 )
+from sedistill.workflows.distilling.told import print_facts
 from sedistill.workflows.distilling.watched_trainings import Watched
 from sedistill.workflows.jobs import Run, train_command
 
@@ -49,6 +55,8 @@ LEVEL_SPREAD_DB = 10.0
 """Around -26 dB: a student trained at one level fails at others."""
 ALONE_SHARE = 0.05
 """Of the training mixtures: noise without speech, and as many with speech without noise."""
+KEPT = "teacher-outputs"
+"""In a set's folder, what is known of teachers on it."""
 CHECKED_BY = ("pesq_wb", "stoi")
 """A teacher has to be above the noisy input by both."""
 SCORED_BY = ("pesq_wb", "stoi", "si_sdr", "noise_only_db", "do_no_harm")
@@ -125,12 +133,24 @@ def forget_runs(work: ResultFolder, names: list[str]) -> None:
         work.place(f"{RECIPES}/{name}.yaml").unlink(missing_ok=True)
 
 
-def check_teacher(work: ResultFolder, teacher: Path) -> SetScores:
-    """Score the teacher on the validation set.
+def opened(work: ResultFolder, teacher: Named) -> TeacherSource:
+    """The teacher as `sedistill train` will open it, with what was measured of it kept where that looks."""
+    valid = FixedSet(work.place("sets/valid"))
+    source = open_teacher(teacher, valid.sample_rate)
+    if not isinstance(teacher, TeacherFrom):
+        return source
+    on = valid if source.answers_live else FixedSet(work.place("sets/train"))
+    return measure_on(source, teacher, on, place=on.folder / KEPT)
+
+
+def check_teacher(work: ResultFolder, teacher: Named) -> SetScores:
+    """Say what was measured of the teacher, and score it on the validation set.
 
     Raises UserError where it is below the noisy input there, on average, by WB-PESQ or by STOI, unless it was
     asked to teach nevertheless.
     """
+    if isinstance(teacher, TeacherFrom):
+        print_facts(dict(teacher_lines(TEACHER, opened(work, teacher), "kept outputs")))
     place, valid = work.place(CHECKED), work.place("sets/valid")
     scores = scores_of(place, [teacher], valid, CHECKED_BY)
     label = next(model for model in scores.models if model != NOISY)
@@ -139,7 +159,7 @@ def check_teacher(work: ResultFolder, teacher: Path) -> SetScores:
         noisy, output = scores.mean(NOISY, metric), scores.mean(label, metric)
         digits = METRICS[metric].digits
         told.append(f"{METRICS[metric].label} {output:.{digits}f} (noisy {noisy:.{digits}f})")
-        weak = weak or not output >= noisy
+        weak = weak or not output >= noisy - 10**-digits  # below that, it is rounding
     sentence = f"{', '.join(told)}, on {len(scores.rows(NOISY))} validation mixtures"
     if weak and not work.asked.weak_teacher:
         raise UserError(
@@ -150,12 +170,11 @@ def check_teacher(work: ResultFolder, teacher: Path) -> SetScores:
     return scores
 
 
-def keep_outputs(work: ResultFolder, teacher: Path) -> None:
+def keep_outputs(work: ResultFolder, teacher: Named) -> None:
     """The teacher's outputs for the training set, where `sedistill train` looks for them."""
     limit_threads()
     fixed = FixedSet(work.place("sets/train"))
-    outputs = OutputCache(fixed.folder / "teacher-outputs", fixed, open_teacher(teacher, fixed.sample_rate))
-    outputs.open(str(choose_device("auto")))
+    OutputCache(fixed.folder / KEPT, fixed, opened(work, teacher)).open(str(choose_device("auto")))
 
 
 def save_student(work: ResultFolder) -> Path:
@@ -167,12 +186,12 @@ def save_student(work: ResultFolder) -> Path:
     return place
 
 
-def evaluate_all(work: ResultFolder, models: list[Path]) -> SetScores:
+def evaluate_all(work: ResultFolder, models: Sequence[Named]) -> SetScores:
     """Score the models, and the noisy input, on the test set."""
     return scores_of(work.place(SCORES), models, work.place("sets/test"), SCORED_BY)
 
 
-def scores_of(place: Path, models: list[Path], on: Path, metrics: tuple[str, ...]) -> SetScores:
+def scores_of(place: Path, models: Sequence[Named], on: Path, metrics: tuple[str, ...]) -> SetScores:
     """An evaluation at `place`, made where there is none of these models as they are."""
     if not place.exists() or not is_current(load_scores(place)[on.name], FixedSet(on), metrics, models):
         evaluate_models(models, [on], place, metrics=metrics, overwrite=True)

@@ -6,7 +6,7 @@ from sedistill.common.devices import usable_cores
 from sedistill.common.paths import as_is
 from sedistill.workflows.distilling import stages
 from sedistill.workflows.distilling.by_hand import write_commands
-from sedistill.workflows.distilling.networks import Networks
+from sedistill.workflows.distilling.networks import Networks, in_recipe
 from sedistill.workflows.distilling.plan import (
     CHECK,
     EVALUATE,
@@ -83,9 +83,9 @@ def write_recipes(work: ResultFolder, networks: Networks) -> float:
     after = slower * (decided.planned[EVALUATE] + decided.planned[PAGE])
     steps = decided_steps(task, decided.speeds, decided.clips["train"], after)
     print(f"{steps:,} steps fit into the time that is left ({decided.steps[DISTILLED]:,} were planned).")
-    teacher = str(networks.teacher or Run(TEACHER, SEED).student)
-    student = networks.student if asked.start is None else as_is(networks.student)
-    recipe = student_recipe(student, as_is(teacher), steps, decided.threads, asked.start is not None)
+    teacher = in_recipe(networks.teacher or Run(TEACHER, SEED).student)
+    student = networks.student if asked.start is None else as_is(str(networks.student))
+    recipe = student_recipe(student, teacher, steps, decided.threads, asked.start is not None)
     write_commands(work, networks)
     if asked.twin:
         stages.write_recipe(work, ALONE, alone_recipe())
