@@ -74,6 +74,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.teachers.source import Teacher as Teacher
     from sedistill.teachers.source import TeacherSource as TeacherSource
     from sedistill.training.run import train as train
+    from sedistill.workflows.advising.command import advise as advise
     from sedistill.workflows.distilling.command import distil as distil
 
 __version__ = "0.1.0"
@@ -124,6 +125,7 @@ _HOMES = {
     "evaluate": "evaluation.command",
     "load_scores": "evaluation.scores",
     "compare": "evaluation.comparing.command",
+    "advise": "workflows.advising.command",
     "distil": "workflows.distilling.command",
 }
 """Public name -> its module."""

@@ -13,6 +13,7 @@ for command in (  # in the order in which `sedistill --help` lists them
     training.distil,
     data.prepare,
     data.mix,
+    judging.advise,
     training.train,
     judging.evaluate,
     judging.compare,

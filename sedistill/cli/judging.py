@@ -141,3 +141,44 @@ def crossover(
     )
     typer.echo(found.text())
     typer.echo(f"The figure is {output}.")
+
+
+def advise(
+    teacher: Annotated[
+        str,
+        typer.Option(
+            help="Folder of a saved model, a ready-made one's name, deepfilternet, or another teacher as "
+            "'{onnx: FILE}' (docs/teachers.md)."
+        ),
+    ],
+    student: Annotated[
+        str,
+        typer.Option(
+            help="A preset's name or a class of another package, which has learnt nothing yet; or the folder "
+            "of a saved model, or ready-made:NAME, which is compared with the teacher."
+        ),
+    ],
+    on: Annotated[
+        Path, typer.Option("--on", help="A folder with noisy/ and clean/; the recipe validates on it.")
+    ],
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            help="The set or corpus that the recipe learns from.", show_default="train beside --on, or --on"
+        ),
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="How many of the set, taken evenly.")] = 24,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write a recipe for `sedistill train`.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as JSON, for programs.")] = False,
+    overwrite: Overwrite = False,
+    trust_code: TrustCode = False,
+) -> None:
+    """Say where a teacher is better and worse than the noisy input and a student, and how to begin."""
+    from sedistill.workflows.advising.command import advise as run
+
+    found = run(teacher, student, on, train=train, clips=clips, output=output, overwrite=overwrite)
+    print(found.json() if as_json else found.text())
+    if output is not None and not as_json:
+        print(f"\nThe recipe is {output}: sedistill train {output}")

@@ -1,0 +1,84 @@
+"""The clips on which a teacher is looked at, and what it, the student and nobody make of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from sedistill.audio import levels
+from sedistill.common.devices import usable_cores
+from sedistill.common.errors import UserError
+from sedistill.common.progress import track
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.evaluation.checks import MetricUndefined
+from sedistill.evaluation.metrics import METRICS
+from sedistill.inference.enhancing.arrays import enhance
+from sedistill.models.base import SpeechEnhancer
+from sedistill.teachers.foreign import ForeignTeacher, InStep, Wave
+from sedistill.teachers.measuring import Measured, measure
+from sedistill.teachers.source import TeacherSource
+from sedistill.teachers.threads import in_order
+from sedistill.workflows.advising.nearness import Heard
+
+SCORED_BY = ("pesq_wb", "stoi", "si_sdr")
+
+
+def take_sample(teacher: TeacherSource, student: SpeechEnhancer | None, clips: FixedSet) -> list[Heard]:
+    """Every clip with the estimates; student None: it has learnt nothing that could be compared."""
+    foreign = isinstance(teacher.teacher, InStep)
+    estimates = in_order(partial(teacher.on_clip, clips), range(len(clips)), usable_cores() if foreign else 1)
+    sample = []
+    for index, estimate in enumerate(track(estimates, len(clips), "Listening to the teacher", "clips")):
+        noisy, clean = clips[index]
+        waves = {"noisy": noisy, "clean": clean, "teacher": estimate}
+        if student is not None:
+            waves["student"] = enhance(student, noisy, clips.sample_rate)
+        snr_db = float(clips.snr_db[index])
+        if np.isnan(snr_db):
+            snr_db = levels.snr_db(clean, noisy - clean, clips.sample_rate)
+        sample.append(Heard(waves, snr_db, clips.noise_classes[index].decode(errors="replace")))
+    return sample
+
+
+def known_of(teacher: TeacherSource, clips: FixedSet) -> TeacherSource:
+    """The same with what is measured of it; a saved model, which says it itself, is measured too."""
+    if teacher.measured is not None:
+        return teacher
+    found: Measured = measure(InStep(_Raw(teacher), clips.sample_rate), clips)
+    return replace(teacher, measured=found)
+
+
+class _Raw(ForeignTeacher):
+    """A saved model as it comes, at its own level."""
+
+    def __init__(self, source: TeacherSource) -> None:
+        super().__init__(source.name, source.hash, source.teacher.sample_rate)
+        self.source = replace(source, level_factor=1.0)
+
+    def clean(self, noisy: Wave, sample_rate: int) -> Wave:
+        return self.source.on_wave(noisy)
+
+
+def scores_of(sample: Sequence[Heard], sample_rate: int) -> dict[str, dict[str, float]]:
+    """Means over the clips by signal and metric, of the metrics whose packages are there."""
+    names = [name for name in ("noisy", "student", "teacher") if name in sample[0].waves]
+    return {
+        name: {
+            metric: mean
+            for metric in SCORED_BY
+            if (mean := _mean(METRICS[metric].value, name, sample, sample_rate)) is not None
+        }
+        for name in names
+    }
+
+
+def _mean(value: Callable[..., float], name: str, sample: Sequence[Heard], sample_rate: int) -> float | None:
+    found = []
+    for one in sample:
+        waves: Mapping[str, Wave] = one.waves
+        try:
+            found.append(value(waves["clean"], waves[name], sample_rate))
+        except (MetricUndefined, UserError):  # too short or silent; or a package that is not installed
+            continue
+    return float(np.mean(found)) if found else None
