@@ -50,9 +50,7 @@ class System:
 NOISY_SYSTEM = System(NOISY, None, {})
 
 
-def systems_of(
-    models: Sequence[nn.Module | AnyModel], correct_level: bool, pairs: FixedSet
-) -> list[System]:
+def systems_of(models: Sequence[nn.Module | AnyModel], correct_level: bool, pairs: FixedSet) -> list[System]:
     """Load every model; the labels are the folders' names, or what tells their paths apart.
 
     pairs: on which a teacher that is no saved model is measured.

@@ -21,7 +21,7 @@ class StftSettings(Settings):
     n_fft: int = Field(ge=2, le=2**16, description="Samples of a transform.")
     hop_length: int = Field(ge=1, le=2**16, description="Samples between two frames.")
     window_length: int | None = Field(None, ge=2, le=2**16, description="Samples; null = n_fft.")
-    window: Literal["hann", "hann_sqrt"] = Field(
+    window: Literal["hann", "hann_sqrt", "vorbis"] = Field(
         "hann_sqrt", description="Of analysis and synthesis alike; periodic."
     )
 

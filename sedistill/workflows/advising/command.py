@@ -18,6 +18,7 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_alignment import check_some
 from sedistill.distill.bin_losses import ComplexL2, MagnitudeL2
 from sedistill.models.complexity import parameters
+from sedistill.teachers.foreign import InStep
 from sedistill.teachers.opening import open_teacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.teachers.teacher_settings import TeacherFrom
@@ -136,8 +137,10 @@ def teacher_facts(source: TeacherSource) -> list[tuple[str, str]]:
     """What was measured of it."""
     assert source.measured is not None
     sign = "as the clean speech" if source.measured.level.factor > 0 else "inverted; turned over"
-    measured = [(name.strip(), text) for name, text in teacher_lines(source, "")[1:]]
-    return [("teacher", source.name), *measured, ("sign", sign)]
+    measured = {name.strip(): text for name, text in teacher_lines(source, "")[1:]}
+    if not isinstance(source.teacher, InStep):
+        measured["delay"] = "none: a saved model makes up for its own"
+    return [("teacher", source.name), *measured.items(), ("sign", sign)]
 
 
 def _name_of(student: str | dict[str, Any]) -> str:

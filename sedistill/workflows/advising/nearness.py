@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ SILENT = 1e-20
 KEPT_SHARES = (0.3, 0.5, 0.8)
 
 Wave = NDArray[np.float32]
+Key = TypeVar("Key", float, str)
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,7 @@ class Nearness:
     def bands(self) -> list[Row]:
         """From the lowest, each twice as wide; a patch has the same bins in all of them."""
         total = len(next(iter(self.clips[0].errors.values())))
-        edges = np.cumsum((0, *BAND_PATCHES))
-        edges = [*edges[edges < total], total]
+        edges = [*(edge for edge in accumulate((0, *BAND_PATCHES)) if edge < total), total]
         width, top = PATCHES.size * self.bin_hz, self._top_hz
         return [
             self._row(f"{low * width:,.0f} to {min(high * width, top):,.0f} Hz", self.clips, slice(low, high))
@@ -173,12 +174,12 @@ def _step_of(clip: ClipErrors) -> float:
 
 
 def _grouped(
-    clips: Sequence[ClipErrors], key: Callable[[ClipErrors], object]
-) -> list[tuple[object, list[ClipErrors]]]:
+    clips: Sequence[ClipErrors], key: Callable[[ClipErrors], Key]
+) -> list[tuple[Key, list[ClipErrors]]]:
     """Clips by a key, in its order; those without one (NaN, an empty text) are left out."""
-    groups: dict[object, list[ClipErrors]] = {}
+    groups: dict[Key, list[ClipErrors]] = {}
     for clip in clips:
         one = key(clip)
         if one == one and one != "":
             groups.setdefault(one, []).append(clip)
-    return sorted(groups.items(), key=lambda group: group[0])  # type: ignore[arg-type, return-value]
+    return sorted(groups.items(), key=lambda group: group[0])

@@ -16,7 +16,7 @@ from sedistill.evaluation.metrics import METRICS
 from sedistill.inference.enhancing.arrays import enhance
 from sedistill.models.base import SpeechEnhancer
 from sedistill.teachers.foreign import ForeignTeacher, InStep, Wave
-from sedistill.teachers.measuring import Measured, measure
+from sedistill.teachers.measuring import measure
 from sedistill.teachers.source import TeacherSource
 from sedistill.teachers.threads import in_order
 from sedistill.workflows.advising.nearness import Heard
@@ -42,11 +42,10 @@ def take_sample(teacher: TeacherSource, student: SpeechEnhancer | None, clips: F
 
 
 def known_of(teacher: TeacherSource, clips: FixedSet) -> TeacherSource:
-    """The same with what is measured of it; a saved model, which says it itself, is measured too."""
+    """The same with its level and bandwidth measured, if it is a saved model; that is never late."""
     if teacher.measured is not None:
         return teacher
-    found: Measured = measure(InStep(_Raw(teacher), clips.sample_rate), clips)
-    return replace(teacher, measured=found)
+    return replace(teacher, measured=measure(InStep(_Raw(teacher), clips.sample_rate), clips, delay_ms=0.0))
 
 
 class _Raw(ForeignTeacher):

@@ -83,8 +83,8 @@ def test_the_band_in_which_a_teacher_is_bad_is_named(one_bad_band: Advice) -> No
     assert max(map(len, text.splitlines())) <= 80
     assert "which has learnt nothing yet" in text
     assert " ".join(text.split()).count("sign as the clean speech") == 1
-    # SNRs of plain pairs are measured, in two groups here.
-    assert [row.clips for row in one_bad_band.nearness.snrs] == [CLIPS // 2] * 2
+    # SNRs of plain pairs are measured.
+    assert sum(row.clips for row in one_bad_band.nearness.snrs) == CLIPS
     assert not one_bad_band.nearness.noises
 
 
@@ -100,21 +100,6 @@ def test_a_teacher_that_is_better_everywhere_needs_no_gate(pairs: Path, tmp_path
     assert found.nearness.all.nearer["noisy"] > 0.95
     assert "gate" not in found.choice.objective
     assert found.scores["teacher"]["si_sdr"] > found.scores["noisy"]["si_sdr"] + 15
-
-
-def test_phases_that_are_wrong_are_left_out(pairs: Path, tmp_path: Path) -> None:
-    def jittered(noisy: np.ndarray, clean: np.ndarray) -> np.ndarray:
-        """Clean magnitudes, and phases that turn by a quarter or more, differently in each bin."""
-        spectrum = torch.stft(
-            torch.from_numpy(clean), 512, 128, window=torch.hann_window(512), return_complex=True
-        )
-        turned = spectrum * torch.exp(1j * (1.2 * torch.sign(torch.randn(spectrum.shape[0], 1))))
-        return torch.istft(turned, 512, 128, window=torch.hann_window(512), length=len(clean)).numpy()
-
-    torch.manual_seed(0)
-    teacher = cleaned(pairs, tmp_path / "cleaned", jittered)
-    found = advise(teacher.replace("}", ", delay_ms: 0}"), "convtasnet-tiny", pairs, clips=4)
-    assert found.choice.objective["loss"] == "magnitude_l2"
 
 
 def test_the_weight_brings_the_pull_to_half_of_the_own_loss(one_bad_band: Advice) -> None:

@@ -62,7 +62,8 @@ def test_clips_are_grouped_by_snr_and_noise() -> None:
 def test_nothing_is_compared_above_the_bandwidth() -> None:
     """Noise above it in the teacher changes nothing."""
     one = heard(1, samples=4_096)
-    hiss = np.fft.irfft(np.r_[np.zeros(1_024), np.ones(1_025)], n=4_096).astype(np.float32)
+    spectrum = np.fft.rfft(np.random.default_rng(9).standard_normal(4_096))
+    hiss = np.fft.irfft(np.r_[np.zeros(1_024), spectrum[1_024:]], n=4_096).astype(np.float32)
     other = Heard(one.waves | {"teacher": one.waves["teacher"] + hiss}, one.snr_db, one.noise)
     quiet, loud = (nearness([clip], LOSS, 16_000, bandwidth=0.49).all for clip in (one, other))
     assert quiet.error_db["noisy"] == pytest.approx(loud.error_db["noisy"], abs=1e-3)

@@ -11,6 +11,7 @@ import yaml
 
 from sedistill.common.errors import UserError
 from sedistill.common.extensions import trusting_code
+from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation import command as evaluation
 from sedistill.models.saving import load_model
 from sedistill.teachers.opening import open_teacher
@@ -70,8 +71,8 @@ def test_a_function_teaches_a_class_of_another_package(
         assert recipe["teacher"] == {"python": "their_late:late", "rate": 16_000, "delay_ms": 5.0}
         assert recipe["student"] == {"class": "sedistill_example.networks.GruMask"}
         assert type(load_model(result.student)).__name__ == "GruMask"
-        words = [shlex.split(line) for line in Path("out/commands.sh").read_text().splitlines()]
-        scored = next(line for line in words if line[:2] == ["sedistill", "evaluate"])
+        commands = Path("out/commands.sh").read_text().splitlines()
+        scored = shlex.split(next(line for line in commands if line.startswith("sedistill evaluate")))
         assert json.loads(scored[2]) == recipe["teacher"]
         assert "--trust-code" in scored
         assert result.mean("teacher", "si_sdr") == pytest.approx(result.mean("noisy", "si_sdr"), abs=0.01)
@@ -144,7 +145,5 @@ def test_a_class_of_another_package_is_scored_too(
             ["sedistill_example.teachers.SpectralGate"], [tmp_path / "set"], tmp_path / "scores", ["si_sdr"]
         )["set"]
         one = ["sedistill_example.teachers.SpectralGate"]
-        assert evaluation.is_current(written, evaluation.FixedSet(tmp_path / "set"), ["si_sdr"], one)
-        assert not evaluation.is_current(
-            written, evaluation.FixedSet(tmp_path / "set"), ["si_sdr"], ["fastenhancer-t"]
-        )
+        assert evaluation.is_current(written, FixedSet(tmp_path / "set"), ["si_sdr"], one)
+        assert not evaluation.is_current(written, FixedSet(tmp_path / "set"), ["si_sdr"], ["fastenhancer-t"])
