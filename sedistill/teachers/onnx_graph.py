@@ -1,5 +1,6 @@
 """An ONNX file as a teacher: waveforms, or frames of a waveform or of spectra with states."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,14 @@ from numpy.typing import NDArray
 
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import facts_checksum, file_hash
+from sedistill.common.settings import check_settings
 from sedistill.teachers.foreign import ForeignTeacher, Wave
+from sedistill.teachers.framed_stft import spectra_of, wave_of
 from sedistill.teachers.teacher_settings import StftSettings, TeacherFrom
+
+DPDFNET = ["spec", "state_in"]
+STATE_BEGINS = ("erb_norm_init", "spec_norm_init")
+"""DPDFNet's inputs, and the metadata about its state (https://github.com/ceva-ip/DPDFNet, Apache-2.0)."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,9 @@ class OnnxTeacher(ForeignTeacher):
 
     A waveform: one input of a free length. Frames of a waveform: the first input has as many samples as a
     frame, the others are states (FastEnhancer's `wav_in`, sedistill's `stream`). Frames of spectra: the first
-    input is (1, bins, 1, 2) in any order that ends in 2 (GTCRN as sherpa-onnx takes it), whose transform its
-    metadata or `stft` say. States begin at zero and come back as the outputs after the first.
+    input is (1, bins, 1, 2) in any order that ends in 2 (GTCRN as sherpa-onnx takes it, DPDFNet), whose
+    transform its metadata or `stft` say. States begin at zero, or as the metadata say, and come back as the
+    outputs after the first. With states, memory does not grow with a clip, but for its own samples.
     """
 
     def __init__(self, settings: TeacherFrom) -> None:
@@ -45,16 +53,22 @@ class OnnxTeacher(ForeignTeacher):
             ]
             for ports in (self.session.get_inputs(), self.session.get_outputs())
         )
-        self.states = [
-            np.zeros([size or 1 for size in one.shape], _dtype(one.type))
-            for one in self.session.get_inputs()[1:]
-        ]
-        rate = settings.rate or int(facts.get("sample_rate") or 0)
+        try:
+            begun = None if settings.states == "zeros" else _dpdfnet_state(facts)
+            rate = settings.rate or int(facts.get("sample_rate") or 0)
+        except ValueError as error:
+            raise UserError(f"{self.path}: its metadata cannot be read ({error}).") from None
+        self.stft = settings.stft or self._stft_of(facts)
+        known = {"sedistill_form", "model_type"} & facts.keys() or self.inputs[0].name == "wav_in"
+        self._refuse_unknown(bool(known) or begun is not None or settings.states == "zeros")
         if not rate:
             raise UserError(f"{self.path} does not say its rate; state rate, in Hz.")
-        self.stft = settings.stft or _stft_of(facts)
-        known = "sedistill_form" in facts or "model_type" in facts or self.inputs[0].name == "wav_in"
-        self._refuse_unknown(known or settings.states == "zeros")
+        self.states = [
+            np.zeros([size if isinstance(size, int) else 1 for size in one.shape], _dtype(one.type))
+            for one in self.session.get_inputs()[1:]
+        ]
+        if begun is not None:
+            self.states = [begun]
         facts_of_it = {
             "kind": "onnx",
             "file": file,
@@ -71,26 +85,31 @@ class OnnxTeacher(ForeignTeacher):
     def _refuse_unknown(self, states_are_known: bool) -> None:
         """Raises UserError, with what the graph has, for a graph that is of none of the forms."""
         taken, made = ("; ".join(map(str, side)) for side in (self.inputs, self.outputs))
+        has_states = len(self.inputs) > 1
         first, given = self.inputs[0].shape, self.outputs[0].shape
         why = None
         if self._of_spectra and self.stft is None:
             why = "it takes spectra: state stft, with n_fft, hop_length and window"
         elif self._of_spectra and self.stft and self.stft.n_fft // 2 + 1 not in first:
             why = f"none of its sizes is the {self.stft.n_fft // 2 + 1} bins of the transform"
-        elif self._of_spectra and any(size is None for size in first[1:]) and self.states:
-            why = "it takes spectra of any length and states as well"
         elif not self._of_spectra and any(size not in (1, None) for size in first[:-1]):
             why = "it takes neither one waveform nor a spectrum"
         elif len(self.outputs) != len(self.inputs) or len(given) != len(first):
             why = "it does not give back what it takes"
-        elif self.states and not states_are_known:
+        elif has_states and not states_are_known and [one.name for one in self.inputs] == DPDFNET:
+            why = (
+                "it is an early export of DPDFNet, whose metadata do not say with what its state begins; "
+                "take a newer one, or state states: zeros"
+            )
+        elif has_states and not states_are_known:
             why = "if all inputs after the first are states that begin at zero, state states: zeros"
-        elif not self.states and not self._of_spectra and first[-1] is not None:
+        elif not has_states and not self._of_spectra and first[-1] is not None:
             why = f"it takes {first[-1]} samples at a time and keeps no states; export it with a free length"
         if why:
             raise UserError(
                 f"{self.path} is no denoiser that is known here: {why}; its inputs are {taken}, its outputs "
-                f"{made}."
+                f"{made}. What can be stated: rate, stft (n_fft, hop_length, window_length, window) and "
+                "states: zeros."
             )
 
     def clean(self, noisy: Wave, sample_rate: int) -> Wave:
@@ -115,30 +134,51 @@ class OnnxTeacher(ForeignTeacher):
         return [1] * (len(self.inputs[0].shape) - 1) + [samples]
 
     def _in_frames(self, noisy: Wave, size: int) -> Wave:
-        frames = np.pad(noisy, (0, -len(noisy) % size)).reshape(-1, *self._shape(size))
-        states, made = self.states, []
-        for frame in frames:
-            output, *states = self._run([frame, *states])
-            made.append(output.reshape(-1))
-        return np.concatenate(made)[: len(noisy)]
+        states, output, shape = self.states, np.empty_like(noisy), self._shape(size)
+        for start in range(0, len(noisy), size):
+            frame = noisy[start : start + size]
+            made, *states = self._run([np.pad(frame, (0, size - len(frame))).reshape(shape), *states])
+            output[start : start + size] = made.reshape(-1)[: len(frame)]
+        return output
 
     def _through_spectra(self, noisy: Wave) -> Wave:
         stft = self.stft
         assert stft is not None
-        spectra = _frames_of(noisy, stft)  # (N, bins, 2)
-        sizes, bins = self.inputs[0].shape, stft.n_fft // 2 + 1
-        if None in sizes[1:]:  # all frames at once
-            in_order = spectra if sizes[1:].index(None) < sizes[1:].index(bins) else spectra.swapaxes(0, 1)
-            shape = [len(spectra) if size is None else size for size in sizes[1:]]
-            output = self._run([in_order.reshape(1, *shape)])[0].reshape(in_order.shape)
-            made = output if in_order is spectra else output.swapaxes(0, 1)
-            return _wave_of(made, stft, len(noisy))
-        states, frames = self.states, []
-        shape = [size or 1 for size in sizes]
-        for frame in spectra:
-            output, *states = self._run([frame.reshape(shape), *states])
-            frames.append(output.reshape(bins, 2))
-        return _wave_of(np.stack(frames), stft, len(noisy))
+        spectra = spectra_of(noisy, stft)
+        return wave_of(self._one_by_one(spectra) if self.states else self._at_once(spectra), stft, len(noisy))
+
+    def _one_by_one(self, spectra: Iterable[NDArray]) -> Iterator[NDArray]:
+        states, shape = self.states, [size or 1 for size in self.inputs[0].shape]
+        for spectrum in spectra:
+            output, *states = self._run([spectrum.reshape(shape), *states])
+            yield output.reshape(spectrum.shape)
+
+    def _at_once(self, spectra: Iterable[NDArray]) -> NDArray:
+        frames = np.stack(list(spectra))  # (N, bins, 2)
+        sizes, bins = self.inputs[0].shape[1:], frames.shape[1]
+        if None not in sizes:  # of one frame, and without a memory
+            return np.stack(list(self._one_by_one(frames)))
+        frames_first = sizes.index(None) < sizes.index(bins)
+        given = frames if frames_first else frames.swapaxes(0, 1)
+        shape = [len(frames) if size is None else size for size in sizes]
+        made = self._run([given.reshape(1, *shape)])[0].reshape(given.shape)
+        return made if frames_first else made.swapaxes(0, 1)
+
+    def _stft_of(self, facts: dict[str, str]) -> StftSettings | None:
+        """From the metadata that sherpa-onnx asks for; of DPDFNet it is known. Raises UserError."""
+        if not {"n_fft", "hop_length"} <= facts.keys():
+            bins = next((size for size in self.inputs[0].shape[::-1][1:] if size not in (1, None)), None)
+            if not set(STATE_BEGINS) <= facts.keys() or bins is None:
+                return None
+            return StftSettings(n_fft=2 * bins - 2, hop_length=bins - 1, window="vorbis")
+        default = "vorbis" if set(STATE_BEGINS) <= facts.keys() else "hann_sqrt"
+        settings = {
+            "n_fft": facts["n_fft"],
+            "hop_length": facts["hop_length"],
+            "window_length": facts.get("window_length", facts["n_fft"]),
+            "window": facts.get("window_type", default),
+        }
+        return check_settings(StftSettings, settings, f"{self.path}, its metadata; state stft")
 
 
 def _session(path: Path) -> tuple[Any, dict[str, str]]:
@@ -164,49 +204,11 @@ def _dtype(kind: str) -> Any:
     return names.get(kind, np.float32)
 
 
-def _stft_of(facts: dict[str, str]) -> StftSettings | None:
-    """From the metadata that sherpa-onnx asks for."""
-    if not {"n_fft", "hop_length"} <= facts.keys():
+def _dpdfnet_state(facts: dict[str, str]) -> NDArray[np.float32] | None:
+    """With what DPDFNet's state begins: two normalizations, and zeros; None where no metadata say it."""
+    if not {"state_size", *STATE_BEGINS} <= facts.keys():
         return None
-    window = facts.get("window_type", "hann_sqrt")
-    return StftSettings.model_validate(
-        {
-            "n_fft": int(facts["n_fft"]),
-            "hop_length": int(facts["hop_length"]),
-            "window_length": int(facts.get("window_length", facts["n_fft"])),
-            "window": window if window in ("hann", "hann_sqrt") else "hann_sqrt",
-        }
-    )
-
-
-def _window(stft: StftSettings) -> NDArray[np.float64]:
-    length = stft.window_length or stft.n_fft
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
-    before = (stft.n_fft - length) // 2
-    window = np.pad(hann, (before, stft.n_fft - length - before))
-    return np.sqrt(window) if stft.window == "hann_sqrt" else window
-
-
-def _frames_of(wave: Wave, stft: StftSettings) -> NDArray[np.float32]:
-    """Spectra (N, bins, 2) of centred frames, (T,) padded with silence."""
-    count = len(wave) // stft.hop_length + 1
-    padded = np.pad(wave, (stft.n_fft // 2, stft.n_fft))
-    starts = np.arange(count) * stft.hop_length
-    frames = padded[starts[:, None] + np.arange(stft.n_fft)] * _window(stft)
-    spectra = np.fft.rfft(frames)
-    return np.stack([spectra.real, spectra.imag], axis=-1).astype(np.float32)
-
-
-def _wave_of(spectra: NDArray, stft: StftSettings, samples: int) -> Wave:
-    """The waveform (samples,) whose frames are nearest to these, by overlap-add over the squared window."""
-    window, size, hop = _window(stft), stft.n_fft, stft.hop_length
-    frames = np.fft.irfft(spectra[..., 0] + 1j * spectra[..., 1], n=size) * window
-    total = np.zeros(hop * (len(frames) - 1) + size + hop)
-    weight = np.full_like(total, 1e-8)
-    for number, frame in enumerate(frames):
-        place = slice(number * hop, number * hop + size)
-        total[place] += frame
-        weight[place] += window**2
-    start = size // 2
-    wave = np.pad(total / weight, (0, samples))
-    return wave[start : start + samples].astype(np.float32)
+    begins = [float(value) for name in STATE_BEGINS for value in facts[name].split(",") if value.strip()]
+    state = np.zeros(int(facts["state_size"]), np.float32)
+    state[: len(begins)] = begins
+    return state

@@ -1,5 +1,6 @@
 """ONNX files as teachers: every form gives what the network in it gives."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import torch
 from torch import nn
 
 from sedistill.common.errors import UserError
-from sedistill.teachers.opening import open_teacher
+from sedistill.teachers.framed_stft import spectra_of, wave_of
+from sedistill.teachers.opening import open_foreign, open_teacher
+from sedistill.teachers.teacher_settings import StftSettings, TeacherFrom
 from tests.teachers.test_foreign import write_speech
 
 onnx = pytest.importorskip("onnx")
@@ -24,7 +27,10 @@ def save(
     def ports(shapes: dict) -> list:
         return [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in shapes.items()]
 
-    values = {name: np.float32(value) for name, value in (constants or {}).items()}
+    values = {
+        name: np.float32(value) if isinstance(value, float) else value
+        for name, value in (constants or {}).items()
+    }
     tensors = [onnx.numpy_helper.from_array(value, name) for name, value in values.items()]
     graph = helper.make_graph(nodes, "graph", ports(inputs), ports(outputs), tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -60,13 +66,13 @@ def test_a_network_exported_by_torch_gives_what_it_gives(tmp_path: Path, noisy: 
         torch.testing.assert_close(teacher(noisy), network(noisy[:, None])[:, 0], atol=1e-5, rtol=1e-4)
 
 
-def frames_with_state(path: Path, first: str = "wav_in") -> Path:
+def frames_with_state(path: Path, first: str = "wav_in", size: int = 100) -> Path:
     """Frames of 100 samples, each given back one frame later: the state is the frame before."""
     nodes = [
         helper.make_node("Identity", ["cache_in_0"], ["wav_out"]),
         helper.make_node("Identity", [first], ["cache_out_0"]),
     ]
-    shape = [1, 100]
+    shape = [1, size]
     return save(path, nodes, {first: shape, "cache_in_0": shape}, {"wav_out": shape, "cache_out_0": shape})
 
 
@@ -80,14 +86,14 @@ def test_frames_of_a_waveform_with_states(tmp_path: Path) -> None:
     torch.testing.assert_close(teacher(noisy) / teacher.level_factor, noisy)
 
 
-def spectra_with_states(path: Path, window: str, hop: int) -> Path:
-    names, shape, state = ["conv_cache", "tra_cache", "inter_cache"], [1, 257, 1, 2], [1, 2]
+def spectra_with_states(path: Path, window: str, hop: int, n_fft: int = 512) -> Path:
+    names, shape, state = ["conv_cache", "tra_cache", "inter_cache"], [1, n_fft // 2 + 1, 1, 2], [1, 2]
     nodes = [helper.make_node("Mul", ["mix", "half"], ["enh"])]
     nodes += [helper.make_node("Identity", [name], [f"{name}_out"]) for name in names]
     return save(
         path, nodes, {"mix": shape} | dict.fromkeys(names, state),
         {"enh": shape} | {f"{name}_out": state for name in names}, {"half": 0.5}, model_type="gtcrn",
-        sample_rate=16_000, n_fft=512, hop_length=hop, window_length=512, window_type=window,
+        sample_rate=16_000, n_fft=n_fft, hop_length=hop, window_length=n_fft, window_type=window,
     )  # fmt: skip
 
 
@@ -98,6 +104,90 @@ def test_frames_of_spectra_with_states(tmp_path: Path, noisy: torch.Tensor, wind
     torch.testing.assert_close(
         open_teacher({"onnx": str(path)}, 16_000)(noisy), 0.5 * noisy, atol=1e-5, rtol=1e-4
     )
+
+
+def dpdfnet(path: Path, spec: list | None = None, **facts: object) -> Path:
+    """DPDFNet's form: spectra at half their level, times what its state begins with, two windows late."""
+    size, frame = 3 + 4 * 322, spec or [1, 1, 161, 2]
+    one_frame = {"shape": np.int64([1, 1, 161, 2]), "flat": np.int64([322])}
+    nodes = [  # the state: three numbers that normalize, and the four frames that came last
+        helper.make_node("Split", ["state_in", "sizes"], ["norms", "oldest", "others"], axis=0),
+        helper.make_node("ReduceSum", ["norms"], ["level"], keepdims=0),
+        helper.make_node("Reshape", ["oldest", "shape"], ["before"]),
+        helper.make_node("Mul", ["before", "level"], ["spec_e"]),
+        helper.make_node("Reshape", ["spec", "flat"], ["newest"]),
+        helper.make_node("Concat", ["norms", "others", "newest"], ["state_out"], axis=0),
+    ]
+    sizes = {"sizes": np.int64([3, 322, 3 * 322]), **one_frame}
+    known = {
+        "profile": "stand-in", "sample_rate": 16_000, "n_fft": 320, "hop_length": 160, "window_length": 320,
+        "window_type": "vorbis", "state_size": size, "erb_norm_state_size": 2, "spec_norm_state_size": 1,
+        "erb_norm_init": "0.25,0.125", "spec_norm_init": "0.125",
+    } | facts  # fmt: skip
+    return save(
+        path, nodes, {"spec": frame, "state_in": [size]}, {"spec_e": frame, "state_out": [size]}, sizes,
+        **{name: value for name, value in known.items() if value is not None},
+    )  # fmt: skip
+
+
+NO_TRANSFORM = dict.fromkeys(("n_fft", "hop_length", "window_length", "window_type"))
+
+
+@pytest.mark.parametrize("spec", [[1, 1, 161, 2], ["batch", "time", 161, 2]])
+@pytest.mark.parametrize("facts", [{}, NO_TRANSFORM])
+def test_dpdfnet_is_known(tmp_path: Path, noisy: torch.Tensor, spec: list, facts: dict) -> None:
+    """Its window is Vorbis', its state begins as the metadata say, and its output comes two windows late."""
+    path = dpdfnet(tmp_path / "dpdfnet.onnx", spec, **facts)
+    late = open_teacher({"onnx": str(path)}, 16_000)(noisy)
+    torch.testing.assert_close(late[:, 640:], 0.5 * noisy[:, :-640], atol=1e-5, rtol=1e-4)
+    at_once = open_teacher({"onnx": str(path), "delay_ms": 40}, 16_000)(noisy)
+    torch.testing.assert_close(at_once, 0.5 * noisy, atol=1e-5, rtol=1e-4)
+
+
+def test_an_export_of_dpdfnet_that_does_not_say_its_state_is_refused(
+    tmp_path: Path, noisy: torch.Tensor
+) -> None:
+    early = dpdfnet(tmp_path / "early.onnx", erb_norm_init=None)
+    with pytest.raises(UserError, match=r"early export of DPDFNet.*spec \(1, 1, 161, 2\); state_in \(1291\)"):
+        open_teacher({"onnx": str(early)}, 16_000)
+    silent = open_teacher({"onnx": str(early), "states": "zeros"}, 16_000)
+    assert not silent(noisy).any()  # the norms began at zero
+    damaged = dpdfnet(tmp_path / "damaged.onnx", erb_norm_init="a,b")
+    with pytest.raises(UserError, match="metadata cannot be read"):
+        open_teacher({"onnx": str(damaged)}, 16_000)
+
+
+@pytest.mark.parametrize("form", ["samples", "spectra"])
+def test_a_long_input_takes_no_more_memory_than_a_short_one(tmp_path: Path, form: str) -> None:
+    """Beside its own samples and those of the output."""
+    if form == "spectra":
+        path = spectra_with_states(tmp_path / "gtcrn.onnx", "hann_sqrt", 4_096, n_fft=8_192)
+    else:
+        path = frames_with_state(tmp_path / "late.onnx", size=4_096)
+    inner = open_foreign(TeacherFrom(onnx=path, rate=16_000))
+    inner.clean(np.zeros(16_000, np.float32), 16_000)
+    peaks = []
+    for minutes in (1, 10):
+        noisy = np.zeros(minutes * 60 * 16_000, np.float32)
+        tracemalloc.start()
+        output = inner.clean(noisy, 16_000)
+        peaks.append(tracemalloc.get_traced_memory()[1] - output.nbytes)
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] + 100_000
+
+
+def test_frames_and_overlap_add_undo_each_other() -> None:
+    wave = np.random.default_rng(0).normal(0, 0.1, 2_001).astype(np.float32)
+    for window, hop, length in (("hann", 100, None), ("hann_sqrt", 160, None), ("vorbis", 160, 256)):
+        stft = StftSettings(n_fft=320, hop_length=hop, window_length=length, window=window)
+        frames = list(spectra_of(wave, stft))
+        assert len(frames) == 2_001 // hop + 1
+        np.testing.assert_allclose(wave_of(frames, stft, 2_001), wave, atol=1e-6)
+    first = np.pad(wave, (160, 0))[:320] * np.sin(
+        0.5 * np.pi * np.sin(np.pi * (np.arange(320) + 0.5) / 320) ** 2
+    )
+    vorbis = next(spectra_of(wave, StftSettings(n_fft=320, hop_length=160, window="vorbis")))
+    np.testing.assert_allclose(vorbis[:, 0] + 1j * vorbis[:, 1], np.fft.rfft(first), atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [[1, 257, "T", 2], ["B", "T", 257, 2]])
@@ -124,6 +214,10 @@ def test_states_that_nobody_names_have_to_be_stated(tmp_path: Path, noisy: torch
         ({"x": [1, "T"]}, {"y": [1, "T"]}, {}, "does not say its rate"),
         ({"x": [1, 512]}, {"y": [1, 512]}, {"sample_rate": 16_000}, "512 samples at a time"),
         ({"x": [1, 257, 1, 2]}, {"y": [1, 257, 1, 2]}, {"sample_rate": 16_000}, "state stft"),
+        (
+            {"x": [1, 257, 1, 2]}, {"y": [1, 257, 1, 2]},
+            {"sample_rate": 16_000, "n_fft": 512, "hop_length": 256, "window_type": "kaiser"}, "state stft",
+        ),
     ],
 )  # fmt: skip
 def test_a_graph_that_is_no_denoiser_is_refused(
@@ -131,8 +225,11 @@ def test_a_graph_that_is_no_denoiser_is_refused(
 ) -> None:
     node = helper.make_node("Identity", [next(iter(inputs))], ["y"])
     path = save(tmp_path / "other.onnx", [node], inputs, outputs, **facts)
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(UserError, match=words) as refused:
         open_teacher({"onnx": str(path)}, 16_000)
+    if "no denoiser" in str(refused.value):
+        assert "; its inputs are" in str(refused.value)
+        assert "can be stated: rate, stft" in str(refused.value)
 
 
 def test_what_is_no_onnx_file_is_refused(tmp_path: Path) -> None:
