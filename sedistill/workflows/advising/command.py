@@ -22,9 +22,10 @@ from sedistill.teachers.foreign import InStep
 from sedistill.teachers.opening import open_teacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.teachers.teacher_settings import TeacherFrom
-from sedistill.training.inputs import build_student, is_saved_model, refuse_other_rate
+from sedistill.training.inputs import build_student, is_saved_model
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_summary import teacher_lines
+from sedistill.training.training_data import refuse_other_rate
 from sedistill.workflows.advising.choosing import POWER, Choice, choose
 from sedistill.workflows.advising.nearness import Nearness, nearness
 from sedistill.workflows.advising.pull import measure_pull
@@ -137,7 +138,7 @@ def teacher_facts(source: TeacherSource) -> list[tuple[str, str]]:
     """What was measured of it."""
     assert source.measured is not None
     sign = "as the clean speech" if source.measured.level.factor > 0 else "inverted; turned over"
-    measured = {name.strip(): text for name, text in teacher_lines(source, "")[1:]}
+    measured = {name.strip(): text for name, text in teacher_lines("teacher", source, "")[1:]}
     if not isinstance(source.teacher, InStep):
         measured["delay"] = "none: a saved model makes up for its own"
     return [("teacher", source.name), *measured.items(), ("sign", sign)]

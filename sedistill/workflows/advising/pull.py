@@ -10,10 +10,11 @@ from torch import Tensor
 
 from sedistill.models.base import SpeechEnhancer
 from sedistill.training.enhancement_losses import enhancement_loss
+from sedistill.training.gradients import gradient_balance, gradients_of
 from sedistill.training.optimiser import build_optimiser
 from sedistill.training.recipe.objectives import ObjectiveSettings
 from sedistill.training.recipe.schema import OptimiserSettings
-from sedistill.training.tasks import TEACHER, Task, gradient_balance, gradients
+from sedistill.training.tasks import TEACHER, Task
 from sedistill.workflows.advising.nearness import Heard
 
 BATCHES, BATCH_SIZE, SECONDS = 8, 4, 2.0
@@ -55,8 +56,8 @@ def measure_pull(
         losses = task.losses(batch)
         assert losses.se is not None
         assert losses.kd is not None
-        of_own = gradients(losses.se, parameters, retain_graph=True)
-        found.append(gradient_balance(of_own, gradients(losses.kd, parameters)))
+        of_own = gradients_of(losses.se, parameters, retain_graph=True)
+        found.append(gradient_balance(of_own, gradients_of(losses.kd, parameters)))
     medians = {name: statistics.median(float(one[name]) for one in found) for name in found[0]}
     return Pull(medians["gradient/kd_over_se"], medians["gradient/cosine"])
 
