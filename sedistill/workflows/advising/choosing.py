@@ -41,7 +41,7 @@ def as_settings(objective: dict[str, Any]) -> ObjectiveSettings:
 def choose(whole: Nearness, magnitudes: Nearness, measure: Callable[[ObjectiveSettings], Pull]) -> Choice:
     """whole: by compressed complex spectra; magnitudes: by their magnitudes alone; measure: the pull."""
     objective, reasons = _loss(whole, magnitudes)
-    seen = magnitudes if objective["loss"] == "magnitude_l2" else whole
+    seen = magnitudes if objective["loss"] == "l2" else whole
     for key, (value, why) in (("gate", _gate(seen)), ("keep", _keep(seen))):
         reasons[key] = why
         if value is not None:
@@ -55,7 +55,7 @@ def _loss(whole: Nearness, magnitudes: Nearness) -> tuple[dict[str, Any], dict[s
     by_both, by_magnitude = whole.all.error_db["noisy"], magnitudes.all.error_db["noisy"]
     compressed = f"compressed (power {POWER:g}), so that quiet bins count"
     if by_magnitude < 0 <= by_both:
-        return {"loss": "magnitude_l2", "power": POWER}, {
+        return {"loss": "l2", "power": POWER}, {
             "loss": f"magnitudes alone, {compressed}: by them the teacher's error is {by_magnitude:+.1f} dB "
             f"against the noisy input, with its phases {by_both:+.1f} dB."
         }

@@ -13,10 +13,12 @@ from sedistill.common.errors import UserError
 from sedistill.common.paths import as_is
 from sedistill.common.reading import is_taken, require_folder, shown
 from sedistill.common.settings import check_settings
+from sedistill.common.wording import listed
 from sedistill.common.writing import atomic_path, refuse_existing
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_alignment import check_some
 from sedistill.distill.bin_losses import ComplexL2, MagnitudeL2
+from sedistill.evaluation.metrics import METRICS
 from sedistill.models.complexity import parameters
 from sedistill.teachers.foreign import InStep
 from sedistill.teachers.opening import open_teacher
@@ -117,15 +119,16 @@ def advise(
         lambda objective: measure_pull(copy.deepcopy(network), trained, objective, sample, source.bandwidth),
     )
     learnt_from, note = _training_data(pairs, named, train)
+    scores = scores_of(sample, pairs.sample_rate)
     told = Advice(
         teacher=teacher_facts(source),
         student=f"{_name_of(described)}, {parameters(network):,} parameters, "
         + ("as it is now" if trained else "which has learnt nothing yet"),
-        scores=scores_of(sample, pairs.sample_rate),
-        nearness=found[MagnitudeL2 if choice.objective["loss"] == "magnitude_l2" else ComplexL2],
+        scores=scores,
+        nearness=found[MagnitudeL2 if choice.objective["loss"] == "l2" else ComplexL2],
         choice=choice,
         recipe=_recipe(described, trained, named, learnt_from, pairs, choice),
-        notes=[one for one in (choice.warning, note) if one],
+        notes=[one for one in (choice.warning, _below_noisy(scores), note) if one],
     )
     check_settings(Recipe, told.recipe, "the advised recipe")
     if output is not None:
@@ -142,6 +145,14 @@ def teacher_facts(source: TeacherSource) -> list[tuple[str, str]]:
     if not isinstance(source.teacher, InStep):
         measured["delay"] = "none: a saved model makes up for its own"
     return [("teacher", source.name), *measured.items(), ("sign", sign)]
+
+
+def _below_noisy(scores: Mapping[str, Mapping[str, float]]) -> str:
+    noisy, teacher = scores["noisy"], scores["teacher"]
+    below = [METRICS[name].label for name in teacher if teacher[name] < noisy[name]]
+    if not below:
+        return ""
+    return f"By {listed(below)} the teacher is below the noisy input: a student learns that, too."
 
 
 def _name_of(student: str | dict[str, Any]) -> str:

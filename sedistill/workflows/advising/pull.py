@@ -13,7 +13,7 @@ from sedistill.training.enhancement_losses import enhancement_loss
 from sedistill.training.gradients import gradient_balance, gradients_of
 from sedistill.training.optimiser import build_optimiser
 from sedistill.training.recipe.objectives import ObjectiveSettings
-from sedistill.training.recipe.schema import OptimiserSettings
+from sedistill.training.recipe.optimiser_settings import OptimiserSettings
 from sedistill.training.tasks import TEACHER, Task
 from sedistill.workflows.advising.nearness import Heard
 

@@ -32,10 +32,8 @@ from sedistill.workflows.distilling.plan import (
     TEACH,
     TRAIN,
     students,
-)  # fmt: skip
-from sedistill.workflows.distilling.recipes import (
-    TEACHER,
-)  # fmt: skip
+)
+from sedistill.workflows.distilling.recipes import TEACHER
 from sedistill.workflows.distilling.report import write_report
 from sedistill.workflows.distilling.result_folder import Decided, EarlierResult, ResultFolder
 from sedistill.workflows.distilling.student_training import train_students

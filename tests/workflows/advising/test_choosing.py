@@ -26,7 +26,7 @@ def chosen(whole: Nearness, magnitudes: Nearness | None = None, pull: Pull = PUL
 
 def test_magnitudes_alone_where_phases_are_wrong() -> None:
     objective = chosen(near([2.0], [1.0]), near([1.0], [2.0])).objective
-    assert objective["loss"] == "magnitude_l2"
+    assert objective["loss"] == "l2"
     assert chosen(near([1.0], [2.0]), near([1.0], [2.0])).objective["loss"] == "complex_l2"
 
 

@@ -1,6 +1,5 @@
 """The whole way in miniature: interrupted at every stage, by hand, gone on from, and what it refuses."""
 
-import math
 import os
 import shlex
 import shutil
@@ -19,10 +18,8 @@ from sedistill.data.corpus import Corpus
 from sedistill.evaluation.scores import load_scores
 from sedistill.models.saving import load_model, model_hash
 from sedistill.training.loop import Loop
-from sedistill.workflows.distilling import deciding, stages, student_training
+from sedistill.workflows.distilling import deciding, stages
 from sedistill.workflows.distilling.command import Distilled, distil
-from sedistill.workflows.distilling.speed import Speeds
-from sedistill.workflows.distilling.watched_trainings import TooSlow
 from tests.data.sounds import noise, save
 
 HOURS = 0.02
@@ -229,31 +226,3 @@ def test_the_plan_writes_nothing(
 
 def test_it_is_public() -> None:
     assert sedistill.distil is distil
-
-
-@pytest.mark.usefixtures("small")
-def test_a_training_that_will_take_too_long_begins_anew_with_fewer_steps(
-    tmp_path: Path,
-    folders: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def steps_for(_task: object, speeds: Speeds, *_: object) -> int:
-        return 6 if speeds.steps["distilled"] == 5 else 3
-
-    train, allowances = stages.train_runs, []
-
-    def slow_at_first(work: Any, names: list[str], together: bool, threads: int, allowed: float) -> None:
-        train(work, names, together, threads)
-        allowances.append(allowed)
-        if len(allowances) == 1:
-            raise TooSlow(2.0)
-
-    monkeypatch.setattr(student_training, "decided_steps", steps_for)
-    monkeypatch.setattr(stages, "train_runs", slow_at_first)
-    result = run(tmp_path / "mine", folders)
-    assert "2.0 times as long" in capsys.readouterr().out
-    assert all(map(math.isfinite, allowances))
-    for name in ("distilled", "alone"):
-        card = yaml.safe_load((result.folder / f"runs/{name}/seed-0/student/card.yaml").read_text())
-        assert card["training"]["steps"] == 3
