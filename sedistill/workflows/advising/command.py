@@ -29,10 +29,10 @@ from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_summary import teacher_lines
 from sedistill.training.training_data import refuse_other_rate
 from sedistill.workflows.advising.choosing import POWER, Choice, choose
-from sedistill.workflows.advising.nearness import Nearness, nearness
+from sedistill.workflows.advising.nearness import Nearness, nearness_of
 from sedistill.workflows.advising.pull import measure_pull
+from sedistill.workflows.advising.report_text import advice_json, advice_text, recipe_text
 from sedistill.workflows.advising.sample import known_of, scores_of, take_sample
-from sedistill.workflows.advising.told import advice_json, advice_text, recipe_text
 from sedistill.workflows.distilling.networks import in_recipe, student_named, teacher_named
 
 CLIPS = 24
@@ -110,7 +110,7 @@ def advise(
     source = known_of(open_teacher(named, pairs.sample_rate, on=pairs), pairs)
     sample = take_sample(source, network if trained else None, pairs.evenly(clips))
     found = {
-        kind: nearness(sample, kind(POWER), pairs.sample_rate, source.bandwidth)
+        kind: nearness_of(sample, kind(POWER), pairs.sample_rate, source.bandwidth)
         for kind in (ComplexL2, MagnitudeL2)
     }
     choice = choose(

@@ -153,7 +153,7 @@ class Nearness:
         return Row(name, len(clips), error_db, nearer)
 
 
-def nearness(sample: Sequence[Heard], loss: BinLoss, sample_rate: int, bandwidth: float = 1.0) -> Nearness:
+def nearness_of(sample: Sequence[Heard], loss: BinLoss, sample_rate: int, bandwidth: float = 1.0) -> Nearness:
     """The errors of a sample. bandwidth: see `ClipErrors.of`."""
     stft = Stft()
     clips = [ClipErrors.of(heard, loss, stft, bandwidth) for heard in sample]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sedistill.audio.spectrum import Stft
 from sedistill.distill.bin_losses import ComplexL2
-from sedistill.workflows.advising.nearness import ClipErrors, Heard, Nearness, nearness
+from sedistill.workflows.advising.nearness import ClipErrors, Heard, Nearness, nearness_of
 
 LOSS = ComplexL2(0.3)
 
@@ -23,7 +23,7 @@ def heard(seed: int, snr_db: float = 5.0, noise: str = "rain", samples: int = 2_
 
 def test_rows_against_a_slow_version() -> None:
     sample = [heard(seed) for seed in range(3)]
-    found = nearness(sample, LOSS, 16_000)
+    found = nearness_of(sample, LOSS, 16_000)
     errors = {"noisy": 0.0, "teacher": 0.0}
     nearer = patches = 0
     for clip in sample:
@@ -50,12 +50,12 @@ def test_rows_against_a_slow_version() -> None:
 
 def test_clips_are_grouped_by_snr_and_noise() -> None:
     kinds = [heard(i, snr, noise) for i, (snr, noise) in enumerate([(-2, "rain"), (3, "rain"), (4, "hall")])]
-    found = nearness(kinds, LOSS, 16_000)
+    found = nearness_of(kinds, LOSS, 16_000)
     assert [(row.name, row.clips) for row in found.snrs] == [("-5 to 0 dB SNR", 1), ("0 to 5 dB SNR", 2)]
     assert sorted((row.name, row.clips) for row in found.noises) == [("hall", 1), ("rain", 2)]
     worst, best = (row.error_db["noisy"] for row in found.noises)
     assert worst >= best
-    silent = nearness([heard(0, np.inf)], LOSS, 16_000)
+    silent = nearness_of([heard(0, np.inf)], LOSS, 16_000)
     assert (silent.snrs, silent.noises) == ([], [])
 
 
@@ -65,9 +65,9 @@ def test_nothing_is_compared_above_the_bandwidth() -> None:
     spectrum = np.fft.rfft(np.random.default_rng(9).standard_normal(4_096))
     hiss = np.fft.irfft(np.r_[np.zeros(1_024), spectrum[1_024:]], n=4_096).astype(np.float32)
     other = Heard(one.waves | {"teacher": one.waves["teacher"] + hiss}, one.snr_db, one.noise)
-    quiet, loud = (nearness([clip], LOSS, 16_000, bandwidth=0.49).all for clip in (one, other))
+    quiet, loud = (nearness_of([clip], LOSS, 16_000, bandwidth=0.49).all for clip in (one, other))
     assert quiet.error_db["noisy"] == pytest.approx(loud.error_db["noisy"], abs=1e-3)
-    assert nearness([other], LOSS, 16_000).all.error_db["noisy"] > quiet.error_db["noisy"] + 0.1
+    assert nearness_of([other], LOSS, 16_000).all.error_db["noisy"] > quiet.error_db["noisy"] + 0.1
 
 
 @settings(deadline=None, max_examples=20)
