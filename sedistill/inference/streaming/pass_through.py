@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sedistill.inference.streaming.stepping import States, Stepping
 from sedistill.models.base import SpeechEnhancer
 
 Samples = NDArray[np.float32]
@@ -27,37 +28,45 @@ class Passing(Protocol):
     def finish(self) -> Samples: ...
 
 
-def passing(network: SpeechEnhancer, channels: int, window_seconds: float) -> Passing:
+def passing(stepping: Stepping, channels: int, window_seconds: float) -> Passing:
     """In steps where the network has them, else in overlapping windows."""
-    if network.step_samples is not None:
-        return InSteps(network, channels)
-    return InWindows(network, channels, window_seconds)
+    if stepping.network.step_samples is not None:
+        return InSteps(stepping, channels)
+    return InWindows(stepping.network, channels, window_seconds)
 
 
 class InSteps:
     """Step by step with states; joined, the very output of the whole clip."""
 
-    def __init__(self, network: SpeechEnhancer, channels: int) -> None:
+    def __init__(self, stepping: Stepping, channels: int) -> None:
+        network = stepping.network
         assert network.step_samples is not None
         assert network.latency_samples is not None
-        self.network, self.size = network, network.step_samples
-        self.latency_samples = network.latency_samples
-        self.states = network.first_states(channels)
+        self.step, self.size, self.delay = stepping, network.step_samples, network.delay_samples
+        self.latency_samples, self.like = network.latency_samples, _like(network)
+        self.most = max(1, round(MOST_SECONDS * network.sample_rate / self.size)) * self.size
+        self.states: States = network.first_states(channels)
         self.waiting = np.zeros((channels, 0), np.float32)
-        self.early = network.delay_samples  # outputs that still belong before the beginning
+        self.early = self.delay  # outputs that still belong before the beginning
         self.missing = 0  # outputs of inputs so far
 
     def take(self, samples: Samples) -> Samples:
         self.missing += samples.shape[1]
-        ready, self.waiting = _split(np.concatenate([self.waiting, samples], axis=1), self.size)
-        most = max(1, round(MOST_SECONDS * self.network.sample_rate / self.size)) * self.size
-        outputs = [self._step(piece) for piece in np.split(ready, range(most, ready.shape[1], most), axis=1)]
-        return self._in_place(np.concatenate(outputs, axis=1))
+        heard = np.concatenate([self.waiting, samples], axis=1) if self.waiting.size else samples
+        whole = heard.shape[1] // self.size * self.size
+        self.waiting = heard[:, whole:].copy()
+        outputs = [
+            self._stepped(heard[:, start : min(start + self.most, whole)])
+            for start in range(0, whole, self.most)
+        ]
+        return self._in_place(outputs[0] if len(outputs) == 1 else _joined(outputs, samples))
 
     def finish(self) -> Samples:
-        heard, delay = self.waiting.shape[1], self.network.delay_samples if self.missing else 0
+        heard, delay = self.waiting.shape[1], self.delay if self.missing else 0
         beyond = delay + -(heard + delay) % self.size
-        return self._in_place(self._step(np.pad(self.waiting, [(0, 0), (0, beyond)]), beyond))
+        if not heard + beyond:
+            return self.waiting
+        return self._in_place(self._stepped(np.pad(self.waiting, [(0, 0), (0, beyond)]), beyond))
 
     def _in_place(self, output: Samples) -> Samples:
         skipped = min(self.early, output.shape[1])
@@ -66,12 +75,8 @@ class InSteps:
         self.missing -= output.shape[1]
         return output
 
-    def _step(self, samples: Samples, beyond: int = 0) -> Samples:
-        if not samples.shape[1]:
-            return samples
-        with torch.inference_mode():
-            noisy = _tensor(samples, self.network)
-            output, self.states = self.network.step(noisy, self.states, beyond)
+    def _stepped(self, samples: Samples, beyond: int = 0) -> Samples:
+        output, self.states = self.step(_tensor(samples, self.like), self.states, beyond)
         return output.float().cpu().numpy()
 
 
@@ -84,7 +89,7 @@ class InWindows:
     """
 
     def __init__(self, network: SpeechEnhancer, channels: int, window_seconds: float) -> None:
-        self.network = network
+        self.network, self.like = network, _like(network)
         self.length = round(window_seconds * network.sample_rate)
         self.size, self.later = self.length // 4, self.length // 8
         if network.latency_samples is not None:
@@ -97,13 +102,13 @@ class InWindows:
         self.fading = np.zeros((channels, 0), np.float32)  # the last window's output where the next begins
 
     def take(self, samples: Samples) -> Samples:
-        outputs = [samples[:, :0]]
+        outputs: list[Samples] = []
         while samples.shape[1]:
             piece, samples = np.split(samples, [self.size - self.fresh], axis=1)
             self._hear(piece)
             if self.fresh == self.size:
                 outputs.append(self._window(self.later + self.fade))
-        return np.concatenate(outputs, axis=1)
+        return _joined(outputs, samples)
 
     def finish(self) -> Samples:
         return self._window(0) if self.pending else self.recent[:, :0]
@@ -116,7 +121,7 @@ class InWindows:
     def _window(self, held: int) -> Samples:
         """The output of all that is pending but for the last `held` samples."""
         with torch.inference_mode():
-            whole = self.network(_tensor(self.recent, self.network)).float().cpu().numpy()
+            whole = self.network(_tensor(self.recent, self.like)).float().cpu().numpy()
         self.fresh = 0
         output = whole[:, whole.shape[1] - self.pending :]
         faded = min(self.fading.shape[1], output.shape[1])
@@ -128,12 +133,14 @@ class InWindows:
         return output[:, :given]
 
 
-def _split(samples: Samples, size: int) -> tuple[Samples, Samples]:
-    """Whole multiples of `size`, and the rest."""
-    whole = samples.shape[1] // size * size
-    return samples[:, :whole], samples[:, whole:].copy()
+def _joined(outputs: list[Samples], like: Samples) -> Samples:
+    return np.concatenate([like[:, :0], *outputs], axis=1)
 
 
-def _tensor(samples: Samples, network: SpeechEnhancer) -> torch.Tensor:
-    like = next((one for one in network.parameters() if one.is_floating_point()), torch.empty(0))
+def _like(network: SpeechEnhancer) -> torch.Tensor:
+    """Of the type and on the device of a network's weights."""
+    return next((one for one in network.parameters() if one.is_floating_point()), torch.empty(0))
+
+
+def _tensor(samples: Samples, like: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(samples)).to(like)

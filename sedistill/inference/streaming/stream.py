@@ -7,19 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sedistill.common.argument_checks import check_choice, check_number, check_whole
 from sedistill.common.errors import UserError
 from sedistill.inference.enhancing.arrays import HIGHEST_RATE, LOWEST_RATE
 from sedistill.inference.enhancing.strength import Mixture, remaining_share
 from sedistill.inference.streaming.forms import Chunk, Form, as_given, samples_of
 from sedistill.inference.streaming.pass_through import Passing, Samples, passing
 from sedistill.inference.streaming.rates import QUALITIES, Rate, latency_seconds
+from sedistill.inference.streaming.stepping import Stepping
 from sedistill.inference.streaming.unusable import Unusable
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.folding import folded
 from sedistill.models.saving import load_model
 
 REPLACEMENTS = ("given", "silence")
-LEAST_WINDOW = 0.1  # seconds
+WINDOWS = (0.1, 600.0)  # seconds
 
 
 class Stream:
@@ -65,16 +67,16 @@ class Stream:
         strength_db: float | None = None,
     ) -> None:
         network = load_model(model) if isinstance(model, Path | str) else model
-        self._network = folded(network)
+        self._stepping = Stepping(folded(network))
         self._gain = np.float32(network.output_gain if correct_level else 1.0)
-        self.sample_rate = network.sample_rate if sample_rate is None else _checked_rate(sample_rate)
-        _refuse_others("unusable", unusable, REPLACEMENTS)
-        _refuse_others("resampling", resampling, QUALITIES)
-        if not window_seconds >= LEAST_WINDOW:
-            raise UserError(f"window_seconds = {window_seconds}: give {LEAST_WINDOW} seconds at least.")
+        self.sample_rate = network.sample_rate if sample_rate is None else sample_rate
+        check_whole("sample_rate", self.sample_rate, LOWEST_RATE, HIGHEST_RATE, of="Hz")
+        check_choice("unusable", unusable, REPLACEMENTS)
+        check_choice("resampling", resampling, QUALITIES)
+        check_number("window_seconds", window_seconds, *WINDOWS)
         self._keep, self._window_seconds, self._resampling = unusable == "given", window_seconds, resampling
         self.in_windows = network.step_samples is None
-        probe = passing(self._network, 1, window_seconds)
+        probe = passing(self._stepping, 1, window_seconds)
         self.latency_ms = 1000 * latency_seconds(self.sample_rate, network.sample_rate, probe, resampling)
         self._share = remaining_share(strength_db, correct_level)
         self._unusable = Unusable(self._keep)
@@ -127,10 +129,10 @@ class Stream:
         return rest
 
     def _way_of(self, channels: int) -> "Way":
-        rate, own = self.sample_rate, self._network.sample_rate
+        rate, own = self.sample_rate, self._stepping.network.sample_rate
         return Way(
             Rate(rate, own, channels, self._resampling),
-            passing(self._network, channels, self._window_seconds),
+            passing(self._stepping, channels, self._window_seconds),
             Rate(own, rate, channels, self._resampling),
             channels,
             Mixture(self._share),
@@ -165,14 +167,3 @@ class Way:
         enhanced = enhanced[:, : self.missing]
         self.missing -= enhanced.shape[1]
         return enhanced
-
-
-def _refuse_others(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UserError(f"{name} = {value}: it must be one of {', '.join(choices)}.")
-
-
-def _checked_rate(rate: object) -> int:
-    if isinstance(rate, bool) or not isinstance(rate, int) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise UserError(f"sample_rate = {rate}: give the rate in Hz, {LOWEST_RATE} to {HIGHEST_RATE}.")
-    return rate

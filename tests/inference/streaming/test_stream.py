@@ -14,9 +14,10 @@ from sedistill import Stream
 from sedistill.common.errors import UserError
 from sedistill.inference.streaming.pass_through import InSteps
 from sedistill.models.base import SpeechEnhancer
+from sedistill.models.layers.memory import Memory
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model
-from tests.models.test_causality import FAMILIES, lively
+from tests.models.test_causality import FAMILIES, STREAMS, lively
 
 RATES = (8_000, 16_000, 44_100, 48_000)
 IN_STEPS = [
@@ -67,6 +68,35 @@ def test_any_chunks_give_what_the_recording_gives(
     stream.process(noisy[:, :3000])
     stream.reset()
     assert np.abs(streamed(stream, noisy, sizes) - wanted).max() <= 1e-5 * peak
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_recorded_steps_are_those_of_the_network(name: str) -> None:
+    """Chunks of one step are played from a record, for each number of channels."""
+    model = lively(FAMILIES[name])
+    size = model.step_samples
+    assert size is not None
+    stream = Stream(model)
+    for channels in (2, 1):
+        noisy = noise(30 * size + 7, channels)
+        wanted = sedistill.enhance(model, noisy, 16_000, chunk_seconds=None)
+        got = streamed(stream, noisy, [size] * 20)
+        assert np.abs(got - wanted).max() <= 1e-5 * max(1.0, float(np.abs(wanted).max()))
+    assert stream._stepping._records.keys() == {1, 2}
+
+
+def test_networks_from_elsewhere_are_not_recorded() -> None:
+    """Their steps may depend on values, which a record would not."""
+
+    class Louder(SpeechEnhancer):
+        causal, latency_samples, step_samples, se_loss = True, 64, 64, "si_snr"
+
+        def piece(self, noisy: torch.Tensor, memory: Memory) -> torch.Tensor:
+            return 2 * noisy if noisy.max() > 0.5 else noisy
+
+    noisy = np.concatenate([np.full(640, level, np.float32) for level in (0.1, 0.6, 0.2)])
+    got = streamed(Stream(Louder()), noisy, [64] * 30)
+    assert np.array_equal(got, np.where(noisy > 0.5, 2 * noisy, noisy))
 
 
 def test_long_stream_stays_equal_and_small() -> None:
@@ -194,8 +224,8 @@ def test_what_is_no_chunk_is_refused(ready_made: SpeechEnhancer) -> None:
     [
         ({"sample_rate": 0}, "sample_rate = 0"),
         ({"sample_rate": 16_000.5}, "sample_rate = 16000.5"),
-        ({"unusable": "drop"}, "unusable = drop"),
-        ({"resampling": "best"}, "resampling = best"),
+        ({"unusable": "drop"}, "unusable = 'drop'"),
+        ({"resampling": "best"}, "resampling = 'best'"),
         ({"window_seconds": 0.0}, "window_seconds = 0.0"),
     ],
 )
