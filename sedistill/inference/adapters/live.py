@@ -13,6 +13,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.interruption import deferred
 from sedistill.common.wording import counted
 from sedistill.inference.adapters.sound_devices import line_between, reason_of, sounddevice
+from sedistill.inference.adapters.steady import Steady
 from sedistill.inference.streaming.stream import Stream
 
 BLOCK_SECONDS = 0.016
@@ -51,7 +52,7 @@ def enhance_live(
         raise UserError(f"{line.names} cannot be opened: {reason_of(error)}.") from None
     try:
         opened.start()
-        _say(f"{line.names} at {line.rate} Hz. {latency_text(live.latency_ms, opened.latency)}")
+        _say(f"{line.names} at {line.rate} Hz. {latency_text(live.steady.latency_ms, opened.latency)}")
         _say("Wear headphones, or the microphone hears the loudspeaker. Ctrl-C ends it.")
         with deferred() as is_over:
             _watch(live, opened, is_over)
@@ -63,18 +64,12 @@ def enhance_live(
 
 
 class Live:
-    """What happens in each block of sound, and what is known of it.
-
-    As much silence as the stream's latency goes ahead, so that every block finds its samples ready.
-    """
+    """What happens in each block of sound, and what is known of it."""
 
     def __init__(self, stream: Stream, abort: type[Exception]) -> None:
-        self.stream, self._abort = stream, abort
-        self.latency_ms = stream.latency_ms
-        ahead = math.ceil(stream.latency_ms * stream.sample_rate / 1000)
-        self._ready = np.zeros(ahead, np.float32)
+        self.steady, self.sample_rate, self._abort = Steady(stream), stream.sample_rate, abort
         self.error: Exception | None = None
-        self.frames = self.dropouts = 0
+        self.frames = self.late_blocks = 0
         self.busy_seconds = 0.0
         self.last_heard = time.monotonic()
         self.levels_db = QUIETEST_DB, QUIETEST_DB  # of the last block, in and out
@@ -83,15 +78,11 @@ class Live:
         """One block, called in PortAudio's thread: noisy (frames, 1) to played (frames, channels)."""
         begun = time.perf_counter()
         try:
-            clean = self.stream.process(noisy[:, 0].copy())
+            played[:] = self.steady.process(noisy[:, 0].copy())[:, None]
         except Exception as error:
             self.error = error
             raise self._abort from None
-        ready = np.concatenate([self._ready, clean])
-        missing = max(0, frames - len(ready))
-        ready = np.pad(ready, (missing, 0))
-        played[:], self._ready = ready[:frames, None], ready[frames:]
-        self.dropouts += bool(status) or missing > 0
+        self.late_blocks += bool(status)  # PortAudio's word for them
         self.frames += frames
         self.levels_db = level_db(noisy), level_db(played)
         self.last_heard = time.monotonic()
@@ -99,7 +90,12 @@ class Live:
 
     @property
     def seconds(self) -> float:
-        return self.frames / self.stream.sample_rate
+        return self.frames / self.sample_rate
+
+    @property
+    def dropouts(self) -> int:
+        """How many blocks came or went too late, or were not ready."""
+        return self.late_blocks + self.steady.shortages
 
     @property
     def load(self) -> float:

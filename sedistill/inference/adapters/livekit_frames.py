@@ -1,0 +1,80 @@
+"""For LiveKit: a frame processor that takes the noise out of an audio stream, such as an agent's input."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sedistill.common.errors import UserError
+from sedistill.inference.adapters.steady import Steady
+from sedistill.inference.streaming.stream import Stream
+from sedistill.models.base import SpeechEnhancer
+from sedistill.models.ready_made import default_model
+from sedistill.models.saving import load_model
+
+
+def livekit_denoiser(model: SpeechEnhancer | Path | str | None = None, **settings: Any) -> Any:
+    """A `livekit.rtc.FrameProcessor` for `AudioStream(track, noise_cancellation=...)`.
+
+    LiveKit Agents take it in their room options, as `noise_cancellation`. A frame comes back with its rate,
+    channels and length, late by `latency_ms` (`Stream` with `resampling="LQ"` unless told otherwise).
+
+    Args: model: a network, or the folder or name of a saved one; settings: of `sedistill.Stream`.
+
+    Raises UserError where LiveKit is not installed, and as `Stream` does.
+    """
+    try:
+        rtc = import_module("livekit.rtc")
+    except ImportError:
+        raise UserError("this needs livekit; type: pip install 'sedistill[livekit]'") from None
+
+    class LiveKitDenoiser(Frames, rtc.FrameProcessor):  # type: ignore[name-defined]
+        pass
+
+    return LiveKitDenoiser(model, rtc.AudioFrame, settings)
+
+
+class Frames:
+    """What LiveKit calls; int16 frames, interleaved by channel."""
+
+    def __init__(
+        self, model: SpeechEnhancer | Path | str | None, frame_type: Any, settings: dict[str, Any]
+    ) -> None:
+        self.network = model if isinstance(model, SpeechEnhancer) else load_model(model or default_model())
+        self.settings = {"resampling": "LQ", **settings}
+        Stream(self.network, **self.settings)  # so that wrong settings show now, not in a call
+        self._frame_type, self._enabled = frame_type, True
+        self._steady: Steady | None = None
+        self._kind = 0, 0  # rate and channels
+
+    @property
+    def latency_ms(self) -> float | None:
+        """How late frames are; None before the first, which says the rate."""
+        return None if self._steady is None else self._steady.latency_ms
+
+    @property
+    def enabled(self) -> bool:
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        self._enabled = value
+        self._close()  # what came meanwhile was not heard
+
+    def _on_stream_info_updated(self, **_: str) -> None:
+        self._close()
+
+    def _on_stream_info_cleared(self) -> None:
+        self._close()
+
+    def _process(self, frame: Any) -> Any:
+        samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels).T
+        kind = frame.sample_rate, frame.num_channels
+        if self._steady is None or self._kind != kind:
+            self._steady, self._kind = Steady(Stream(self.network, frame.sample_rate, **self.settings)), kind
+        data = self._steady.process(samples).T.tobytes()
+        return self._frame_type(data, *kind, frame.samples_per_channel, userdata=frame.userdata)
+
+    def _close(self) -> None:
+        self._steady = None

@@ -1,0 +1,76 @@
+"""For Pipecat: an audio filter for the input of a transport."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sedistill.common.errors import UserError
+from sedistill.inference.adapters.steady import Steady
+from sedistill.inference.streaming.stream import Stream
+from sedistill.models.base import SpeechEnhancer
+from sedistill.models.ready_made import default_model
+from sedistill.models.saving import load_model
+
+
+def pipecat_denoiser(model: SpeechEnhancer | Path | str | None = None, **settings: Any) -> Any:
+    """A `BaseAudioFilter` for `TransportParams(audio_in_filter=...)`: mono, as Pipecat's inputs are.
+
+    Audio comes back in the length in which it came, late by `latency_ms` (`Stream` with `resampling="LQ"`
+    unless told otherwise). A `FilterEnableFrame` switches it off and on.
+
+    Args: model: a network, or the folder or name of a saved one; settings: of `sedistill.Stream`.
+
+    Raises UserError where Pipecat is not installed, and as `Stream` does.
+    """
+    try:
+        base = import_module("pipecat.audio.filters.base_audio_filter").BaseAudioFilter
+        switch = import_module("pipecat.frames.frames").FilterEnableFrame
+    except ImportError:
+        raise UserError("this needs pipecat-ai; type: pip install 'sedistill[pipecat]'") from None
+
+    class PipecatDenoiser(Filter, base):  # type: ignore[misc, valid-type]
+        pass
+
+    return PipecatDenoiser(model, switch, settings)
+
+
+class Filter:
+    """What Pipecat calls; int16 samples of one channel."""
+
+    def __init__(
+        self, model: SpeechEnhancer | Path | str | None, switch: Any, settings: dict[str, Any]
+    ) -> None:
+        self.network = model if isinstance(model, SpeechEnhancer) else load_model(model or default_model())
+        self.settings = {"resampling": "LQ", **settings}
+        Stream(self.network, **self.settings)  # so that wrong settings show now, not in a call
+        self._switch, self._enabled, self._rate = switch, True, 0
+        self._steady: Steady | None = None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """How late audio is; None while the filter is not started, or off."""
+        return None if self._steady is None else self._steady.latency_ms
+
+    async def start(self, sample_rate: int) -> None:
+        self._rate = sample_rate
+        self._begin()
+
+    async def stop(self) -> None:
+        self._steady = None
+
+    async def process_frame(self, frame: Any) -> None:
+        if isinstance(frame, self._switch) and frame.enable != self._enabled:
+            self._enabled = frame.enable
+            self._begin()
+
+    async def filter(self, audio: bytes) -> bytes:
+        if self._steady is None:
+            return audio
+        return self._steady.process(np.frombuffer(audio, np.int16)).tobytes()
+
+    def _begin(self) -> None:
+        """Anew: what came meanwhile was not heard."""
+        is_on = self._enabled and self._rate
+        self._steady = Steady(Stream(self.network, self._rate, **self.settings)) if is_on else None
