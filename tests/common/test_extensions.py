@@ -23,6 +23,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.extensions import find_part, installed, trusting_code
 from sedistill.common.interpreters import python_environment
 from sedistill.common.settings import load_settings
+from sedistill.training.recipe.keys import keys_about, recipe_keys
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.logs import read_metrics
 from tests.training.conftest import world as world
@@ -86,6 +87,23 @@ def test_an_installed_package_needs_no_trust(
     assert sedistill.enhance(network, sound, 16_000).shape == sound.shape
     # The same line again finds it finished: what is written down about the run is read back.
     assert sedistill.train(world / "run.yaml", output=world / "run") == student
+
+
+def test_train_keys_lists_what_installed_packages_offer(
+    site: Path, on_path: Callable[[Path], None], tmp_path: Path
+) -> None:
+    on_path(site)
+    (key,) = keys_about("[log_magnitude].floor")
+    assert (key.takes, key.default) == ("number, null", "null")
+    assert keys_about("[log_magnitude].keep_schedule")
+    assert not any("log_magnitude]" in key.path for key in recipe_keys())  # the page is this package's
+    broken = tmp_path / "broken-1.dist-info"
+    broken.mkdir()
+    (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (broken / "entry_points.txt").write_text("[sedistill.losses]\ngone = not_there:Loss\n")
+    on_path(tmp_path)
+    (key,) = keys_about("objectives[gone]")
+    assert "cannot be imported" in key.text()
 
 
 def test_code_that_only_lies_there_is_run_once_it_is_trusted(

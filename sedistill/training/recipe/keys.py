@@ -6,6 +6,7 @@ python -m sedistill.training.recipe.keys        # writes docs/recipe.md anew
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -14,7 +15,13 @@ from pydantic.fields import FieldInfo
 
 from sedistill.common.argument_checks import alternatives
 from sedistill.common.errors import UserError
-from sedistill.training.recipe.objectives import KINDS
+from sedistill.common.extensions import installed
+from sedistill.training.recipe.objectives import (
+    KINDS,
+    LOSSES,
+    ObjectiveSettings,
+    kind_of_another_package,
+)
 from sedistill.training.recipe.schema import Recipe
 
 UNITS = {
@@ -61,13 +68,24 @@ class Key:
 
 
 def recipe_keys() -> Iterator[Key]:
-    """All keys, those of the objectives last, under objectives[LOSS]."""
+    """All keys of this package, those of the objectives last, under objectives[LOSS]."""
     yield from _keys_of(Recipe, "")
     for kind in KINDS:
-        losses = ", ".join(get_args(kind.model_fields["loss"].annotation) or ("…",))
-        for key in _keys_of(kind, f"objectives[{losses}]."):
-            if not key.path.endswith("].loss"):
-                yield key
+        yield from _keys_of_objective(kind)
+
+
+def installed_keys() -> Iterator[Key]:
+    """Those of the losses that installed packages offer; of one that is not to be used, why."""
+    for name in sorted(installed("losses").keys() - LOSSES.keys()):
+        try:
+            yield from _keys_of_objective(kind_of_another_package(name))
+        except UserError as fault:
+            yield Key(f"objectives[{name}]", "nothing", "cannot be used", "", str(fault))
+
+
+def _keys_of_objective(kind: type[ObjectiveSettings]) -> Iterator[Key]:
+    losses = ", ".join(get_args(kind.model_fields["loss"].annotation))
+    return (key for key in _keys_of(kind, f"objectives[{losses}].") if not key.path.endswith("].loss"))
 
 
 def meanings(recipe: Recipe) -> dict[str, str]:
@@ -80,8 +98,15 @@ def meanings(recipe: Recipe) -> dict[str, str]:
 
 
 def keys_about(word: str) -> list[Key]:
-    """Those in whose path or meaning the word stands; all for "". Raises UserError where there are none."""
-    found = [key for key in recipe_keys() if word.lower() in f"{key.path} {key.meaning}".lower()]
+    """Those in whose path or meaning the word stands, of installed packages too; all for "".
+
+    Raises UserError where there are none.
+    """
+    found = [
+        key
+        for key in chain(recipe_keys(), installed_keys())
+        if word.lower() in f"{key.path} {key.meaning}".lower()
+    ]
     if not found:
         raise UserError(f"no key of a recipe has '{word}' in its name or meaning; `--keys ''` lists all.")
     return found

@@ -252,14 +252,18 @@ def _or_of_another_package(given: Any, read: Callable[[Any], ObjectiveSettings])
     if not isinstance(name, str) or name in LOSSES or not ("." in name or name in installed("losses")):
         return read(rest)
     try:
-        loss = find_part("losses", name, LOSSES, "loss", _is_loss)
+        kind = kind_of_another_package(name)
     except UserError as fault:
         raise ValueError(str(fault)) from None
-    kind = objective_kind({name: loss})
     for key in rest:
         if key not in kind.model_fields and key not in PATCH_KEYS:
             raise ValueError(f"{name} has no setting '{key}'{nearest(key, kind.model_fields)}")
     return kind.model_validate(rest)
+
+
+def kind_of_another_package(name: str) -> type[ObjectiveSettings]:
+    """What a recipe may say of a loss of another package. Raises UserError where it cannot be had."""
+    return objective_kind({name: find_part("losses", name, LOSSES, "loss", _is_loss)})
 
 
 def _is_loss(part: Any) -> bool:
