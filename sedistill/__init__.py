@@ -31,6 +31,7 @@ from sedistill.common.errors import nearest
 if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names.py holds it equal to _HOMES
     from sedistill.audio.si_snr import negative_si_snr as negative_si_snr
     from sedistill.audio.spectrum import Stft as Stft
+    from sedistill.benchmarking.command import benchmark as benchmark
     from sedistill.common.extensions import trusting_code as trusting_code
     from sedistill.data.mixed_sets import mix as mix
     from sedistill.data.mixing import MixingSettings as MixingSettings
@@ -65,6 +66,8 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.evaluation.scores import load_scores as load_scores
     from sedistill.inference.enhancing.arrays import enhance as enhance
     from sedistill.inference.enhancing.file_jobs import enhance_files as enhance_files
+    from sedistill.inference.exporting.command import export as export
+    from sedistill.inference.exporting.running import open_onnx as open_onnx
     from sedistill.inference.streaming.stream import Stream as Stream
     from sedistill.models.base import SpeechEnhancer as SpeechEnhancer
     from sedistill.models.presets import build_model as build_model
@@ -122,10 +125,13 @@ _HOMES = {
     "enhance": "inference.enhancing.arrays",
     "enhance_files": "inference.enhancing.file_jobs",
     "Stream": "inference.streaming.stream",
+    "export": "inference.exporting.command",
+    "open_onnx": "inference.exporting.running",
     "evaluate": "evaluation.command",
     "load_scores": "evaluation.scores",
     "compare": "evaluation.comparing.command",
     "advise": "workflows.advising.command",
+    "benchmark": "benchmarking.command",
     "distil": "workflows.distilling.command",
 }
 """Public name -> its module."""

@@ -33,7 +33,7 @@ STOREYS = [
     ["evaluation"],
     ["inference.exporting"],
     ["training"],
-    ["analyzing"],
+    ["analyzing", "benchmarking"],
     ["workflows"],
     ["cli"],
     ["__main__"],

@@ -23,6 +23,7 @@ for command in (  # in the order in which `sedistill --help` lists them
     papers.recipes,
     enhancing.enhance,
     shipping.export,
+    shipping.benchmark,
     using.check,
     using.models,
     using.demo,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sedistill.cli.shared_options import Overwrite, RawLevel
+from sedistill.cli.shared_options import Overwrite, RawLevel, Workers, listed
 
 
 class Form(str, Enum):
@@ -37,3 +37,57 @@ def export(
 
     findings = write(model, output, form.value, opset, not raw_level, overwrite)
     typer.echo(f"{output}: {findings.text()}")
+
+
+def benchmark(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Saved models, ready-made ones, presets (untrained: cost alone), deepfilternet, or another "
+            "teacher as '{onnx: FILE}' (docs/teachers.md)."
+        ),
+    ] = None,
+    onnx: Annotated[
+        list[Path] | None, typer.Option(help="A denoiser's ONNX file, by whomever; repeat for more.")
+    ] = None,
+    on: Annotated[
+        Path | None, typer.Option("--on", help="A folder with noisy/ and clean/, for the quality.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The folder to write: a page, a picture, the numbers."),
+    ] = None,
+    ways: Annotated[
+        str,
+        typer.Option(
+            help="Of eager, compiled (by torch.compile, which takes minutes) and onnx; commas between."
+        ),
+    ] = "eager,onnx",
+    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Of sound in a round.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="How often.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON, for programs.")] = False,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure what networks cost on this machine: time, memory, size, and quality on a set."""
+    import json
+
+    from sedistill.benchmarking.command import FACTS, write_benchmark
+    from sedistill.benchmarking.command import benchmark as run
+    from sedistill.benchmarking.report_text import benchmark_tables, sentences
+    from sedistill.common.report.figures import require_drawing
+    from sedistill.common.report.printing import print_tables
+    from sedistill.common.writing import refuse_existing
+
+    if output is not None:
+        require_drawing("writing a page")
+        refuse_existing(output, overwrite, marker=FACTS)
+    found = run(models or [], onnx or [], on, listed("--ways", ways) or (), seconds, rounds, workers)
+    if output is not None:
+        write_benchmark(found, output, overwrite)
+    if as_json:
+        print(json.dumps(found.facts(), indent=2))
+    else:
+        print_tables(benchmark_tables(found), sentences(found))
+        if output is not None:
+            print(f"A page, the picture and the numbers are in {output}.")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedistill.common.reading import TO_BE_READ
+from sedistill.common.report.counts import human_count
 from sedistill.common.report.document import render as render_template
 from sedistill.common.report.figures import (
     DYNAMIC_RANGE_DB,
@@ -130,17 +131,6 @@ class TrainingPage:
             cells.append([text.replace("-", "−") for text in texts] if one.n else ["–"])
         hints = (HINTS.get(metric, ""), f"n = {found[0].n}" if same else "")
         return {"label": self.scores.label(metric), "hint": ", ".join(filter(None, hints)), "cells": cells}
-
-
-def human_count(value: float) -> str:
-    """A count as people say it, three digits at most: 36 k, 1.46 M, 9.8 G."""
-    for divisor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= 0.9995 * divisor:
-            scaled = value / divisor
-            digits = 0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2
-            text = f"{scaled:.{digits}f}"
-            return f"{text.rstrip('0').rstrip('.') if '.' in text else text} {unit}"
-    return f"{value:.0f}"
 
 
 def _wav_uri(samples: np.ndarray, sample_rate: int) -> str:

@@ -13,7 +13,8 @@ import pytest
 import soundfile
 
 from sedistill.common.errors import UserError
-from sedistill.workflows.training_page import System, human_count
+from sedistill.common.report.counts import human_count
+from sedistill.workflows.training_page import System
 from tests.workflows.page_example import example_page
 
 VOID = {"meta", "br", "input", "hr", "img", "link"}

@@ -9,7 +9,8 @@ from torch import nn
 from sedistill.common.errors import UserError
 from sedistill.common.writing import atomic_path, refuse_existing
 from sedistill.inference.exporting.graphs import ClipGraph, FrameGraph, SlotGraph, StepGraph
-from sedistill.inference.exporting.metadata import SLOT_STATES, facts
+from sedistill.inference.exporting.metadata import facts
+from sedistill.inference.exporting.onnx_session import SLOT_STATES
 from sedistill.inference.exporting.packages import package
 from sedistill.inference.exporting.scanning import clip_of_steps
 from sedistill.inference.exporting.tracing import EXAMPLE_SAMPLES, OPSETS, traced

@@ -1,18 +1,14 @@
 """What an exported file says of itself: its metadata, as text by name."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sedistill import __version__
+from sedistill.inference.exporting.onnx_session import FORM, SLOT_STATES
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.frames import FrameEnhancer
 from sedistill.models.saving import model_hash
-
-FORM = "sedistill_form"
-"""Names the form of an exported file; a file without it is none of ours."""
-
-SLOT_STATES = ("conv_cache", "tra_cache", "inter_cache")
 
 
 def facts(
@@ -49,8 +45,3 @@ def facts(
         for name, shape in zip(SLOT_STATES, state_shapes, strict=True):
             known[f"{name}_shape"] = ",".join(map(str, shape))
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in known.items()}
-
-
-def read(facts: Mapping[str, str], name: str) -> Any:
-    """A fact as it was before it became text; None where it is missing or null."""
-    return json.loads(facts.get(name, "null"))

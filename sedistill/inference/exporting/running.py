@@ -5,13 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sedistill.common.errors import UserError
 from sedistill.common.reading import require_file
-from sedistill.inference.exporting.metadata import FORM, SLOT_STATES, read
-from sedistill.inference.exporting.packages import package
+from sedistill.inference.exporting.onnx_session import FORM, SLOT_STATES, Session, read
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.frames import FrameEnhancer
 from sedistill.models.layers.memory import Memory
@@ -42,40 +40,6 @@ def open_onnx(path: Path | str) -> SpeechEnhancer:
         return known[form]().opened(session)
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} has metadata that do not fit its form, {form} ({error}).") from None
-
-
-class Session:
-    """A session of onnxruntime and the file's facts; `run` takes and gives arrays in the file's order."""
-
-    def __init__(self, path: Path) -> None:
-        runtime = package("onnxruntime")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what fails is raised, too
-        try:
-            self._session = runtime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )  # fmt: skip
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or ["no reason"])[0].rpartition(" : ")[2]
-            raise UserError(
-                f"{path} is not a model that onnxruntime can run ({reason.rstrip('.')})."
-            ) from None
-        self.path = path
-        self.facts: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        self._names = [one.name for one in self._session.get_inputs()]
-        self.state_shapes = [tuple(one.shape) for one in self._session.get_inputs()[1:]]
-        if len(self._session.get_outputs()) != len(self._names):
-            raise UserError(f"{path} has {len(self._names)} inputs and another number of outputs.")
-
-    def run(self, *arrays: NDArray) -> list[NDArray]:
-        return self._session.run(None, dict(zip(self._names, arrays, strict=True)))
-
-    def number(self, name: str) -> int:
-        value = read(self.facts, name)
-        if not isinstance(value, int):
-            raise ValueError(f"{name} is {value}")
-        return value
 
 
 class _InSession:

@@ -3,6 +3,7 @@
 import torch
 
 from sedistill.common.provenance import Provenance
+from sedistill.common.report.counts import human_count
 from sedistill.common.report.figures import BinsPanel, Role
 from sedistill.common.settings import load_settings
 from sedistill.data.fixed_sets import FixedSet
@@ -24,7 +25,7 @@ from sedistill.workflows.page_contents import (
     systems_in,
     waves_of,
 )
-from sedistill.workflows.training_page import NAMES, TrainingPage, human_count
+from sedistill.workflows.training_page import NAMES, TrainingPage
 
 
 def demo_page(demo: Demo) -> TrainingPage:

@@ -9,6 +9,7 @@ from sedistill.audio.listing import audio_below
 from sedistill.common.errors import UserError
 from sedistill.common.progress import duration_text
 from sedistill.common.provenance import Provenance
+from sedistill.common.report.counts import human_count
 from sedistill.common.report.figures import Role
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.scores import SetScores
@@ -33,7 +34,7 @@ from sedistill.workflows.page_contents import (
     systems_in,
     waves_of,
 )
-from sedistill.workflows.training_page import Player, Track, TrainingPage, human_count
+from sedistill.workflows.training_page import Player, Track, TrainingPage
 
 ORDER: tuple[Role, ...] = ("noisy", "alone", "distilled", "teacher")
 RECORDINGS = 4

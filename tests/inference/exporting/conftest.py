@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sedistill.inference.exporting import export
+from sedistill import export
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import build_model
 

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 import sedistill
-from sedistill import Stream
+from sedistill import Stream, export, open_onnx
 from sedistill.common.errors import UserError
-from sedistill.inference.exporting import export, open_onnx, verifying
+from sedistill.inference.exporting import verifying
 from sedistill.inference.exporting.graphs import MatrixFrames
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.frames import Frames

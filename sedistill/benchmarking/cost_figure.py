@@ -1,0 +1,49 @@
+"""The picture of quality against cost: one dot a way, the ways of one network joined."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sedistill.common.report.figures import COLOURS, INK, POINTS, blank_axes, drawn
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WAY_COLOURS = {
+    "eager": COLOURS["alone"], "compiled": COLOURS["noisy"], "onnx": COLOURS["distilled"],
+    "int8": COLOURS["clean"], "foreign": COLOURS["teacher"],
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network in a way: its real-time factor and its score."""
+
+    network: str
+    way: str
+    cost: float
+    quality: float
+
+
+def cost_canvas(points: Sequence[Point], quality: str, noisy: float) -> "Figure":
+    """Dots over a logarithmic axis of cost; `noisy` is the score of the input, a dashed line."""
+    canvas, axes = blank_axes(3.4)
+    axes.axhline(noisy, color=COLOURS["noisy"], linestyle="--", linewidth=1)
+    axes.annotate("noisy", (1, noisy), xycoords=("axes fraction", "data"), ha="right", va="bottom",
+                  fontsize=0.85 * POINTS, color=COLOURS["noisy"])  # fmt: skip
+    for network in dict.fromkeys(point.network for point in points):
+        mine = sorted((point.cost, point.quality) for point in points if point.network == network)
+        axes.plot(*zip(*mine, strict=True), color=INK, alpha=0.3, linewidth=1)
+        axes.annotate(drawn(network), mine[-1], xytext=(7, 0), textcoords="offset points", va="center",
+                      fontsize=0.85 * POINTS, color=INK)  # fmt: skip
+    for way in dict.fromkeys(point.way for point in points):
+        dots = [(point.cost, point.quality) for point in points if point.way == way]
+        label = "from elsewhere" if way == "foreign" else way
+        axes.plot(*zip(*dots, strict=True), "o", color=WAY_COLOURS[way], ms=7, label=label, linestyle="")
+    axes.set_xscale("log")
+    axes.margins(x=0.25, y=0.15)
+    axes.set(xlabel="real-time factor, one thread", ylabel=drawn(quality))
+    axes.grid(alpha=0.15, color=INK)
+    axes.legend(frameon=False, labelcolor=INK, fontsize=0.85 * POINTS, ncols=2, loc="upper center",
+                bbox_to_anchor=(0.5, 1.2))  # fmt: skip
+    return canvas
