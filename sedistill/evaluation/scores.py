@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,18 @@ class SetScores:
     def improvement(self, row: ClipScore, metric: str) -> float:
         """The metric on this row minus the same on the noisy clip; NaN where either is undefined."""
         return row.values[metric] - self._noisy[row.clip].values[metric]
+
+    def only(self, metrics: Sequence[str]) -> "SetScores":
+        """The same with these metrics alone, and the reasons where one of them is undefined."""
+        clips = [
+            replace(
+                row,
+                values={metric: row.values[metric] for metric in metrics},
+                reasons={name: reason for name, reason in row.reasons.items() if name in metrics},
+            )
+            for row in self.clips
+        ]
+        return SetScores(self.name, list(metrics), clips, self.facts)
 
     def rows(self, model: str, snr: str = ALL_CLIPS, noise_class: str = ALL_CLIPS) -> list[ClipScore]:
         """A model on all clips or those of one SNR bin, noise class or both."""

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,16 @@ def test_a_mean_says_over_how_many_clips() -> None:
     nothing = Statistic.over([NAN])
     assert math.isnan(nothing.mean)
     assert (nothing.n, nothing.of) == (0, 1)
+
+
+def test_some_metrics_alone_have_the_reasons_of_those_alone(scores: SetScores) -> None:
+    clips = [replace(one, values={**one.values, "stoi": 0.9}) for one in scores.clips]
+    clips[-1].reasons["stoi"] = "too short"
+    some = SetScores("test", ["si_sdr", "stoi"], clips, scores.facts).only(["stoi"])
+    assert some.metrics == ["stoi"]
+    assert [(one.values, one.reasons) for one in some.clips[-2:]] == [
+        ({"stoi": 0.9}, {}), ({"stoi": 0.9}, {"stoi": "too short"}),
+    ]  # fmt: skip
 
 
 @given(st.lists(st.floats(-100, 100), min_size=2), st.integers(0, 5))

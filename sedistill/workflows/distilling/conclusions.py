@@ -55,8 +55,7 @@ def difference_text(test: PairedTest, metric: str) -> str:
 
 def of_mixtures(scores: SetScores) -> SetScores:
     """The scores of what becomes of noisy speech, without those of noise alone and of clean speech alone."""
-    metrics = [metric for metric in scores.metrics if METRICS[metric].given == "noisy"]
-    return SetScores(scores.name, metrics, scores.clips, scores.facts)
+    return scores.only([metric for metric in scores.metrics if METRICS[metric].given == "noisy"])
 
 
 def verdicts(scores: SetScores, labels: Mapping[str, str]) -> list[str]:

@@ -10,13 +10,7 @@ import numpy as np
 from sedistill.analyzing.categories import CATEGORIES
 from sedistill.common.csv_files import csv_text, number_text
 from sedistill.evaluation.metrics import METRICS
-from sedistill.evaluation.scores import (
-    ALL_CLIPS,
-    NOISY,
-    ClipScore,
-    SetScores,
-    Statistic,
-)
+from sedistill.evaluation.scores import ALL_CLIPS, NOISY, ClipScore, SetScores, Statistic
 from sedistill.workflows.reproducing.table import NOISY_ROW, Row, Table, View
 
 QUANTITIES = {
@@ -111,7 +105,11 @@ def block(
         ours = {column: _ours(view, column, row, scores, sizes, observed) for column in columns}
         printed = dict(zip(view.columns, row.paper.get(key, []), strict=False))
         cells = [
-            _cell(view, ours[column], printed.get(column), column, _counted(view, column, of_row))
+            Cell(
+                [factor_of(view, column) * value for value in ours[column]],
+                math.nan if (value := printed.get(column)) is None else value,
+                *_counted(view, column, of_row),
+            )
             for column in columns
         ]
         lines.append(Line(row, _seeds(view, row, ours), _clips(view, of_row), cells))
@@ -147,39 +145,46 @@ def _ours(
     sizes: Mapping[str, Mapping[str, float]],
     observed: Mapping[str, Observed],
 ) -> list[float]:
-    quantity, group = column
+    quantity = column[0]
     if view.statistic == "size":
         return [sizes[row.key][quantity]] if row.key in sizes else []
     if view.statistic in ("ratio", "patches"):
         return [values[quantity] for values in observed.get(row.key, {}).values() if quantity in values]
-    assert view.set is not None
-    with_set = {seed: sets[view.set] for seed, sets in scores.get(row.key, {}).items() if view.set in sets}
+    of_row = scores.get(row.key, {})
     if view.statistic == "t_test":
-        assert view.against is not None
-        other = {s: sets[view.set] for s, sets in scores.get(view.against, {}).items() if view.set in sets}
-        metric, value = quantity.split(":")
         if row.key in (view.against, NOISY_ROW):
             return []
-        shared = [seed for seed in with_set if seed in other]
-        return [two_sample_t_test(_clip_values(with_set[s], metric), _clip_values(other[s], metric))[value]
-                for s in shared]  # fmt: skip
-    found = []
-    for one in with_set.values():
-        statistic = Statistic.over([row.values[quantity] for row in rows_of(view, one, group)])
-        found.append(statistic.mean if view.statistic == "mean" else statistic.sd)
+        metric, value = quantity.split(":")
+        both = by_shared_seed(view, of_row, scores.get(view.against or "", {}))
+        return [two_sample_t_test(*(_clip_values(one, metric) for one in pair))[value] for pair in both]
+    found = [one.mean if view.statistic == "mean" else one.sd for one in _statistics(view, column, of_row)]
     return [value for value in found if math.isfinite(value)]
+
+
+def on_set(view: View, scores: Scores) -> dict[int, SetScores]:
+    """A row's scores on the view's set, by seed."""
+    name = view.set or ""
+    return {seed: sets[name] for seed, sets in scores.items() if name in sets}
+
+
+def by_shared_seed(view: View, scores: Scores, others: Scores) -> list[tuple[SetScores, SetScores]]:
+    """The scores of two rows on the view's set, for each seed that both have."""
+    ours, theirs = on_set(view, scores), on_set(view, others)
+    return [(ours[seed], theirs[seed]) for seed in ours if seed in theirs]
+
+
+def _statistics(view: View, column: tuple[str, str], scores: Scores) -> list[Statistic]:
+    """Over the clips of a column, of each seed."""
+    metric, group = column
+    found = on_set(view, scores).values()
+    return [Statistic.over([row.values[metric] for row in rows_of(view, one, group)]) for one in found]
 
 
 def _counted(view: View, column: tuple[str, str], scores: Scores) -> tuple[int, int]:
     """Of how many clips a mean is, and how many there are: of the seed with the fewest."""
     if view.statistic not in ("mean", "sd"):
         return 0, 0
-    counts = []
-    for sets in scores.values():
-        if view.set is not None and view.set in sets:
-            values = [row.values[column[0]] for row in rows_of(view, sets[view.set], column[1])]
-            counts.append((sum(map(math.isfinite, values)), len(values)))
-    return min(counts, default=(0, 0))
+    return min(((one.n, one.of) for one in _statistics(view, column, scores)), default=(0, 0))
 
 
 def model_of(scores: SetScores) -> str:
@@ -188,8 +193,7 @@ def model_of(scores: SetScores) -> str:
 
 
 def _clip_values(scores: SetScores, metric: str) -> np.ndarray:
-    model = model_of(scores)
-    values = np.array([row.values[metric] for row in scores.clips if row.model == model])
+    values = np.array([row.values[metric] for row in scores.rows(model_of(scores))])
     return values[np.isfinite(values)]
 
 
@@ -211,17 +215,6 @@ def factor_of(view: View, column: tuple[str, str]) -> int:
     return 100 if column[0] in view.percent and view.statistic in ("mean", "sd") else 1
 
 
-def _cell(
-    view: View,
-    ours: Sequence[float],
-    printed: float | None,
-    column: tuple[str, str],
-    counted: tuple[int, int],
-) -> Cell:
-    times = factor_of(view, column)
-    return Cell([times * value for value in ours], math.nan if printed is None else printed, *counted)
-
-
 def _seeds(view: View, row: Row, ours: Mapping[tuple[str, str], Sequence[float]]) -> int:
     if row.key == NOISY_ROW or view.statistic == "size":
         return 0
@@ -229,11 +222,8 @@ def _seeds(view: View, row: Row, ours: Mapping[tuple[str, str], Sequence[float]]
 
 
 def _clips(view: View, scores: Scores) -> int:
-    sets = next(iter(scores.values()), {})
-    if view.set is None or view.set not in sets:
-        return 0
-    one = sets[view.set]
-    return sum(row.model == model_of(one) for row in one.clips)
+    one = next(iter(on_set(view, scores).values()), None)
+    return 0 if one is None else len(one.rows(model_of(one)))
 
 
 def label_of(view: View, column: tuple[str, str]) -> str:

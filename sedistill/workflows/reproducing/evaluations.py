@@ -32,9 +32,7 @@ def evaluate_run(output: Path, run: Run, wanted: Mapping[str, Sequence[str]]) ->
             pairs = FixedSet(output / "sets" / name)
             system = systems_of([student], True, pairs)
             scores = score_set(f"{name}: {run}", pairs, system, metrics_named(list(metrics)), usable_cores())
-            rows = [row for row in noisy[name].clips if row.model == NOISY]
-            for row in rows:
-                row.values = {metric: row.values[metric] for metric in metrics}
+            rows = noisy[name].only(metrics).rows(NOISY)
             _write(temporary / name, SetScores(name, list(metrics), rows + scores.clips, scores.facts))
 
 

@@ -12,7 +12,7 @@ from sedistill.common.csv_files import csv_text, number_text
 from sedistill.evaluation.comparing.clusters import Clusters
 from sedistill.evaluation.comparing.significance import standard_error
 from sedistill.evaluation.scores import SetScores
-from sedistill.workflows.reproducing.cells import Block, Scores, factor_of, rows_of
+from sedistill.workflows.reproducing.cells import Block, Scores, by_shared_seed, factor_of, rows_of
 from sedistill.workflows.reproducing.table import Row, Table, View
 
 
@@ -50,20 +50,17 @@ def gain_lines(block: Block, table: Table, scores: Mapping[str, Scores]) -> list
     if block.view.statistic != "mean" or block.view.by is not None:
         return []
     by_key = {row.key: row for row in table.rows}
-    lines = []
-    for row in table.shown(block.key):
-        if row.baseline is not None:
-            lines.append(_line(block, row, by_key[row.baseline], scores))
+    lines = [
+        _line(block, row, by_key[row.baseline], scores)
+        for row in table.shown(block.key)
+        if row.baseline is not None
+    ]
     return [line for line in lines if any(gain.by_seed for gain in line.gains)]
 
 
 def _line(block: Block, row: Row, baseline: Row, scores: Mapping[str, Scores]) -> GainLine:
-    view, set_name = block.view, block.view.set or ""
-    pairs = [
-        (sets[set_name], scores[baseline.key][seed][set_name])
-        for seed, sets in scores.get(row.key, {}).items()
-        if set_name in sets and set_name in scores.get(baseline.key, {}).get(seed, {})
-    ]
+    view = block.view
+    pairs = by_shared_seed(view, scores.get(row.key, {}), scores.get(baseline.key, {}))
     printed = _printed(block.key, view, row, baseline)
     return GainLine(
         row, baseline, [_gain(view, column, pairs, printed.get(column)) for column in block.columns]

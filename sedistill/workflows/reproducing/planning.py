@@ -22,6 +22,7 @@ from sedistill.workflows.jobs import Run, is_finished
 from sedistill.workflows.reproducing.runs import Work, needs
 from sedistill.workflows.reproducing.sources import CORPORA, SETS, Sources
 from sedistill.workflows.reproducing.step_time import Stopwatch, compares_features
+from sedistill.workflows.reproducing.table import SetSettings
 from sedistill.workflows.reproducing.timing import Timing
 
 SECONDS_TO_SCORE = 0.4
@@ -146,8 +147,11 @@ def epoch_of(recipe: Recipe, sources: Sources) -> tuple[int, float]:
         clips = published.clips or max(1, round(published.hours * 3600 / seconds))
         return data.epoch_mixtures or clips, seconds
     settings = sources.scale.sets[name]
-    seconds = data.crop_seconds or (settings.mixing and settings.mixing.clip_seconds) or TYPICAL_CLIP_SECONDS
-    return settings.count, seconds
+    return settings.count, data.crop_seconds or _clip_seconds(settings)
+
+
+def _clip_seconds(settings: SetSettings) -> float:
+    return (settings.mixing and settings.mixing.clip_seconds) or TYPICAL_CLIP_SECONDS
 
 
 def _disk(work: Work, recipes: Mapping[str, Recipe], sources: Sources, sets: Iterable[str]) -> int:
@@ -155,9 +159,7 @@ def _disk(work: Work, recipes: Mapping[str, Recipe], sources: Sources, sets: Ite
     total = 0.0
     for name in sets:
         settings = sources.scale.sets[name]
-        seconds = settings.count * (
-            (settings.mixing and settings.mixing.clip_seconds) or TYPICAL_CLIP_SECONDS
-        )
+        seconds = settings.count * _clip_seconds(settings)
         if settings.pairs is None and not sources.set(name).exists():
             total += 2 * seconds * 16_000 * SAMPLE_BYTES * FLAC_SHARE
     cached = set()

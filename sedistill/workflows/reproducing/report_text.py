@@ -45,10 +45,10 @@ def cell_text(cell: Cell, digits: int) -> str:
 
 
 def _numbers_text(cell: Cell, digits: int) -> str:
-    printed = "" if math.isnan(cell.paper) else _number(cell.paper, digits)
+    printed = "" if math.isnan(cell.paper) else f"{cell.paper:.{digits}f}"
     if math.isnan(cell.ours):
         return f"{UNKNOWN} ({printed})" if printed else UNKNOWN
-    ours = _number(cell.ours, digits)
+    ours = f"{cell.ours:.{digits}f}"
     if not math.isnan(cell.spread):
         ours += f" ± {cell.spread:.{digits}f}"
     return f"{ours} ({printed}, {cell.difference:+.{digits}f})" if printed else ours
@@ -193,7 +193,7 @@ def _note(block: Block, scale: Scale, missing: bool) -> str:
             "it does not state, on which the shares depend. analysis/analysis.html shows the patches on "
             "spectrograms: by category, by knowledge gap, by how often they were distilled."
         )
-    if not any(set(block.columns) & {column} for column in view.columns):
+    if not set(block.columns) & set(view.columns):
         parts.append(
             f"Our set has other groups than the paper, whose numbers are left out; at most {MOST_GROUPS} are "
             "shown, those with the most clips."
@@ -214,7 +214,3 @@ def noisy_first(table: Table) -> Table:
     }
     rows = [Row(key=NOISY_ROW, label="Noisy"), *table.rows]
     return table.model_copy(update={"rows": rows, "views": views})
-
-
-def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}"
