@@ -18,10 +18,7 @@ from sedistill.inference.enhancing import enhance
 from sedistill.inference.enhancing.arrays import rate_of
 from sedistill.models.saving import load_model
 
-SCANS: dict[Scan, str] = {
-    "ascending": "ascending scan, as printed",
-    "descending": "descending scan",
-}
+SCANS: dict[Scan, str] = {"ascending": "ascending scan, as printed", "descending": "descending scan"}
 PLAIN_RATE = 16_000  # Hz, of the papers; a network has its own
 
 

@@ -59,10 +59,10 @@ def recipes(
     ] = None,
 ) -> None:
     """List the tables that `sedistill reproduce` knows, or copy a paper's recipes out to be edited."""
-    from sedistill.workflows.reproducing.shipped import copy_recipes, print_tables, shipped_tables
+    from sedistill.workflows.reproducing.shipped import copy_recipes, print_table_names, shipped_tables
 
     if output is None:
-        print_tables(shipped_tables(name))
+        print_table_names(shipped_tables(name))
     elif name is None:
         raise UserError("say which paper's recipes are to be copied; `sedistill recipes` lists them.")
     else:

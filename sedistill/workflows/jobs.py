@@ -122,7 +122,7 @@ class Trainings:
             training.log.close()
             if code == 0 and is_finished(self.output, training.run):
                 self.ended += 1
-                print(f"[{self.ended}/{self.total}] {self._story(training)}", flush=True)
+                print(f"[{self.ended}/{self.total}] {self._result_text(training)}", flush=True)
             else:
                 self._note_failure(training.run, last_line(self.log(training.run)))
 
@@ -131,7 +131,7 @@ class Trainings:
         self.failed[run] = why
         print(f"[{self.ended}/{self.total}] {run}: failed: {why}", flush=True)
 
-    def _story(self, training: Training) -> str:
+    def _result_text(self, training: Training) -> str:
         card = read_card(self.output / training.run.student)
         about, value = card["training"], card["metrics"]["validation_loss"]
         loss = loss_text(about["loss"], value) if "loss" in about else f"{value:#.4g}"

@@ -193,10 +193,7 @@ def as_svg(canvas: "Figure", title: str) -> str:
     title = shown(title)
     out = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with (
-        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}),
-        warnings.catch_warnings(),
-    ):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # the page's font draws the text
         canvas.savefig(out, format="svg", transparent=True, metadata=nothing)
     text = out.getvalue()

@@ -13,29 +13,17 @@ NARROWEST_CONSOLE = 110
 
 def print_tables(tables: Iterable[tuple[str, TextTable]], reading: Sequence[str]) -> None:
     """Print (title, table) one below the other, and how to read them."""
+    console = Console() if Console().is_terminal else Console(width=NARROWEST_CONSOLE)
     for title, table in tables:
-        _print_table(title, table)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=NARROWEST_CONSOLE)
+        parts = fitting(table, console.width)
+        for number, part in enumerate(parts, 1):
+            shown = _as_rich(title if len(parts) == 1 else f"{title}, part {number} of {len(parts)}", part)
+            # Where the output is no terminal, no cell has to be cut.
+            width = console.width if console.is_terminal else max(console.width, _width(shown))
+            Console(width=width).print(shown)
+        console.print(table.note, markup=False, highlight=False)
     for sentence in reading:
         console.print(f"- {sentence}", markup=False, highlight=False)
-
-
-def console_for(table: Table) -> Console:
-    """The terminal, or, where the output is none, a console in which no cell has to be cut."""
-    console = Console()
-    if console.is_terminal:
-        return console
-    return Console(width=max(NARROWEST_CONSOLE, Console(width=10_000).measure(table).maximum))
-
-
-def _print_table(title: str, table: TextTable) -> None:
-    parts = fitting(table, Console().width if Console().is_terminal else NARROWEST_CONSOLE)
-    for number, part in enumerate(parts, 1):
-        shown = _as_rich(title if len(parts) == 1 else f"{title}, part {number} of {len(parts)}", part)
-        console_for(shown).print(shown)
-    Console().print(table.note, markup=False, highlight=False)
 
 
 def fitting(table: TextTable, width: int) -> list[TextTable]:
@@ -43,7 +31,7 @@ def fitting(table: TextTable, width: int) -> list[TextTable]:
     parts: list[list[int]] = [[]]
     for column in range(1, len(table.header)):
         wider = [*parts[-1], column]
-        if parts[-1] and Console(width=10_000).measure(_as_rich("", _columns(table, wider))).maximum > width:
+        if parts[-1] and _width(_as_rich("", _columns(table, wider))) > width:
             parts.append([column])
         else:
             parts[-1] = wider
@@ -53,6 +41,10 @@ def fitting(table: TextTable, width: int) -> list[TextTable]:
 def _columns(table: TextTable, chosen: Sequence[int]) -> TextTable:
     rows = [[row[0], *(row[column] for column in chosen)] for row in table.rows]
     return TextTable([table.header[0], *(table.header[column] for column in chosen)], rows)
+
+
+def _width(table: Table) -> int:
+    return Console(width=10_000).measure(table).maximum
 
 
 def _as_rich(title: str, table: TextTable) -> Table:

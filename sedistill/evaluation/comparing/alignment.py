@@ -1,6 +1,5 @@
 """Several evaluations brought together: the same clips in the same order, models by method and seed."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,10 +132,9 @@ def _check_fit(whole: AlignedSet, first: _Evaluation, other: _Evaluation) -> Non
             "evaluate both in the same way."
         )
     ours, others = _scores_of(one, NOISY, whole), _scores_of(two, NOISY, whole)
-    for c, clip in enumerate(whole.clips):
-        for m, metric in enumerate(whole.metrics):
-            if not _same_shown(ours[m, c], others[m, c], METRICS[metric].digits):
-                raise UserError(_other_recording(whole, first, other, clip, metric, ours[m, c], others[m, c]))
+    for c, m in np.argwhere(_differing(ours, others, whole).T):
+        clip, metric = whole.clips[c], list(whole.metrics)[m]
+        raise UserError(_other_recording(whole, first, other, clip, metric, ours[m, c], others[m, c]))
     hashes = [scores.facts.get("set", {}).get("hash") for scores in (one, two)]
     if None not in hashes and hashes[0] != hashes[1]:
         raise UserError(
@@ -145,9 +143,10 @@ def _check_fit(whole: AlignedSet, first: _Evaluation, other: _Evaluation) -> Non
         )
 
 
-def _same_shown(a: float, b: float, digits: int) -> bool:
-    """Equal as far as a table would show it; rounding differs between machines."""
-    return (math.isnan(a) and math.isnan(b)) or abs(a - b) < 0.5 * 10**-digits
+def _differing(one: NDArray[np.float64], two: NDArray[np.float64], whole: AlignedSet) -> NDArray[np.bool_]:
+    """Where scores (metrics, clips) differ in what a table would show; rounding differs between machines."""
+    place = 0.5 * 10.0 ** -np.array([[METRICS[metric].digits] for metric in whole.metrics])
+    return np.asarray(~((np.abs(one - two) < place) | (np.isnan(one) & np.isnan(two))))
 
 
 def _other_recording(
@@ -169,15 +168,8 @@ def _add(whole: AlignedSet, evaluation: _Evaluation, names: Mapping[tuple[str, .
         by_seed = whole.scores.setdefault(names[origin.parts], {})
         found = _scores_of(scores, label, whole)
         known = by_seed.setdefault(origin.seed, found)
-        if not _one_network(known, found, whole):
+        if _differing(known, found, whole).any():
             raise UserError(_two_networks(names[origin.parts], origin, evaluation, label))
-
-
-def _one_network(one: NDArray[np.float64], two: NDArray[np.float64], whole: AlignedSet) -> bool:
-    digits = [METRICS[metric].digits for metric in whole.metrics]
-    return all(
-        _same_shown(a, b, digits[m]) for m in range(len(digits)) for a, b in zip(one[m], two[m], strict=True)
-    )
 
 
 def _two_networks(method: str, origin: Trained, evaluation: _Evaluation, label: str) -> str:

@@ -37,7 +37,7 @@ def table_folder(name: Path | str) -> Path:
     return RECIPES / folder
 
 
-def print_tables(tables: Sequence[str]) -> None:
+def print_table_names(tables: Sequence[str]) -> None:
     """Print each table's name and what it is about."""
     width = max(map(len, tables))
     for table in tables:

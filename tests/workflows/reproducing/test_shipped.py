@@ -9,7 +9,7 @@ from sedistill.common.errors import UserError
 from sedistill.workflows.reproducing.shipped import (
     RECIPES,
     copy_recipes,
-    print_tables,
+    print_table_names,
     shipped_tables,
     table_folder,
 )
@@ -33,7 +33,7 @@ def test_a_name_that_is_none_is_told_the_nearest() -> None:
 
 
 def test_tables_are_listed_with_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    print_tables(shipped_tables("dfkd"))
+    print_table_names(shipped_tables("dfkd"))
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("dfkd/table1  Table I")
     assert second.startswith("dfkd/table2  Table II")
