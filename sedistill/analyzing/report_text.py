@@ -20,12 +20,11 @@ from sedistill.analyzing.patch_figures import (
 from sedistill.analyzing.trends import RunTrends
 from sedistill.common.report.document import Document, Figure, Section, TextTable
 from sedistill.common.report.figures import BinsPanel, gap_svg
-from sedistill.common.wording import counted
+from sedistill.common.wording import UNKNOWN, counted
 
 WIDER = (1, 2, 3)  # the paper names thresholds of 0.01, 0.02 and 0.03
 FEW_RECORDS = 10
 SHOWN_CLIPS = 2
-UNKNOWN = "–"
 
 
 WATCHED = {

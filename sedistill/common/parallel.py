@@ -10,7 +10,7 @@ from sedistill.common.devices import usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.interpreters import importing_safely
 from sedistill.common.interruption import children_begin, left_to_parent, safe_moment, uninterrupted
-from sedistill.common.progress import ProgressBar
+from sedistill.common.progress import ProgressBar, track
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,7 +29,7 @@ def parallel_map(
     """`[function(item) for item in items]`; `workers` None is one a core. An error ends it at once."""
     workers = workers or usable_cores()
     if workers == 1 or len(items) < WORTH_A_POOL:
-        return _one_by_one(function, items, description, unit)
+        return [function(item) for item in track(items, description=description, unit=unit)]
     others = set(multiprocessing.active_children())
     try:
         pool = ProcessPoolExecutor(workers, initializer=left_to_parent)
@@ -37,7 +37,7 @@ def parallel_map(
         print(
             f"note: no processes can be started beside this one ({error}); {description} goes on in it alone."
         )
-        return _one_by_one(function, items, description, unit)
+        return [function(item) for item in track(items, description=description, unit=unit)]
     try:
         # Everything is submitted, and so every process forked, before the bar starts its thread.
         with importing_safely(), children_begin():
@@ -55,17 +55,6 @@ def parallel_map(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _one_by_one(
-    function: Callable[[Item], Result], items: Sequence[Item], description: str, unit: str
-) -> list[Result]:
-    results = []
-    with ProgressBar(description, len(items), unit) as bar:
-        for item in items:
-            results.append(function(item))
-            bar.advance()
-    return results
 
 
 def _parts(items: Sequence[Item], workers: int) -> list[Sequence[Item]]:

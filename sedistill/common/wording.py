@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+UNKNOWN = "–"
+"""A cell of a table where there is no number."""
+
 
 def counted(count: int, one: str, many: str = "") -> str:
     """1 clip, 2 clips."""

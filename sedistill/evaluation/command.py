@@ -21,7 +21,7 @@ from sedistill.evaluation.labels import distinct_labels, file_names
 from sedistill.evaluation.metrics import DEFAULT_METRICS, metrics_named
 from sedistill.evaluation.print_scores import print_score_tables
 from sedistill.evaluation.score_files import write_scores
-from sedistill.evaluation.scores import FACTS, SetScores
+from sedistill.evaluation.scores import FACTS, SetScores, load_scores
 from sedistill.evaluation.systems import NOISY_SYSTEM, AnyModel, is_of, systems_of
 from sedistill.teachers.opening import settings_of
 
@@ -123,6 +123,13 @@ def is_current(
         return False
     known = scores.facts.get("models", {}).values()
     return all(any(is_of(facts, model, pairs.sample_rate) for facts in known) for model in models)
+
+
+def kept_scores(place: Path, models: Sequence[AnyModel], on: Path, metrics: Sequence[str]) -> SetScores:
+    """The evaluation at `place`, made where there is none of the models and the set `on` as they are now."""
+    if not place.exists() or not is_current(load_scores(place)[on.name], FixedSet(on), metrics, models):
+        evaluate_models(models, [on], place, metrics=metrics, overwrite=True)
+    return load_scores(place)[on.name]
 
 
 def offset_warning(pairs: FixedSet) -> Iterator[str]:

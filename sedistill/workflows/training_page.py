@@ -22,6 +22,7 @@ from sedistill.common.report.figures import (
     require_drawing,
     spectrograms_svg,
 )
+from sedistill.common.wording import UNKNOWN
 from sedistill.common.writing import atomic_path
 from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores
@@ -128,7 +129,7 @@ class TrainingPage:
             texts = [f"{one.mean:.{digits}f}", f"± {one.sd:.{digits}f}"]
             texts += [] if system.label == NOISY else [f"{gain:+.{digits}f}"]
             texts += [] if same else [f"n = {one.n} of {one.of}"]
-            cells.append([text.replace("-", "−") for text in texts] if one.n else ["–"])
+            cells.append([text.replace("-", "−") for text in texts] if one.n else [UNKNOWN])
         hints = (HINTS.get(metric, ""), f"n = {found[0].n}" if same else "")
         return {"label": self.scores.label(metric), "hint": ", ".join(filter(None, hints)), "cells": cells}
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from sedistill.common.report.document import Document, Figure, Section, TextTable
-from sedistill.common.wording import counted
+from sedistill.common.wording import UNKNOWN, counted
 from sedistill.evaluation.comparing.alignment import AlignedSet
 from sedistill.evaluation.comparing.cautions import below_noisy, cluster_sentences, counted_clips
 from sedistill.evaluation.comparing.comparison import Comparison, Difference
@@ -15,7 +15,6 @@ from sedistill.evaluation.metrics import METRICS
 
 SIGNIFICANT = 0.05
 SEEDS_FOR_WILCOXON = 6  # 2 / 2^6 is the first power below 0.05
-UNKNOWN = "–"
 FIGURES_NOTE = (
     "In color: the 95 % interval over clips, with the difference as a bar; circles: single seeds; thin line: "
     "95 % interval over seeds, with an arrow where it goes on beyond the frame. One axis for each metric on "

@@ -83,15 +83,11 @@ def train_networks(demo: Demo) -> None:
 
 
 def evaluate(demo: Demo) -> None:
-    from sedistill.data.fixed_sets import FixedSet
-    from sedistill.evaluation.command import evaluate_models, is_current
-    from sedistill.evaluation.scores import load_scores
+    from sedistill.evaluation.command import kept_scores
 
     with demo.station("All of them on mixtures they never met"):
         models = [demo.network(run) for run in NETWORKS]
-        test, place = demo.place("sets/test"), demo.place("evaluation")
-        if not place.exists() or not is_current(load_scores(place)["test"], FixedSet(test), METRICS, models):
-            evaluate_models(models, [test], place, metrics=METRICS, overwrite=True)
+        kept_scores(demo.place("evaluation"), models, demo.place("sets/test"), METRICS)
 
 
 def enhance_one(demo: Demo) -> None:

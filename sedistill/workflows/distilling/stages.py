@@ -21,9 +21,9 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
-from sedistill.evaluation.command import evaluate_models, is_current
+from sedistill.evaluation.command import kept_scores
 from sedistill.evaluation.metrics import METRICS
-from sedistill.evaluation.scores import NOISY, SetScores, load_scores
+from sedistill.evaluation.scores import NOISY, SetScores
 from sedistill.inference.enhancing import enhance_files
 from sedistill.models.saving import CARD
 from sedistill.teachers.cached import OutputCache
@@ -152,7 +152,7 @@ def check_teacher(work: ResultFolder, teacher: Named) -> SetScores:
     if isinstance(teacher, TeacherFrom):
         print_facts(dict(teacher_lines(TEACHER, opened(work, teacher), "kept outputs")))
     place, valid = work.place(CHECKED), work.place("sets/valid")
-    scores = scores_of(place, [teacher], valid, CHECKED_BY)
+    scores = kept_scores(place, [teacher], valid, CHECKED_BY)
     label = next(model for model in scores.models if model != NOISY)
     told, weak = [], False
     for metric in CHECKED_BY:
@@ -188,14 +188,7 @@ def save_student(work: ResultFolder) -> Path:
 
 def evaluate_all(work: ResultFolder, models: Sequence[Named]) -> SetScores:
     """Score the models, and the noisy input, on the test set."""
-    return scores_of(work.place(SCORES), models, work.place("sets/test"), SCORED_BY)
-
-
-def scores_of(place: Path, models: Sequence[Named], on: Path, metrics: tuple[str, ...]) -> SetScores:
-    """An evaluation at `place`, made where there is none of these models as they are."""
-    if not place.exists() or not is_current(load_scores(place)[on.name], FixedSet(on), metrics, models):
-        evaluate_models(models, [on], place, metrics=metrics, overwrite=True)
-    return load_scores(place)[on.name]
+    return kept_scores(work.place(SCORES), models, work.place("sets/test"), SCORED_BY)
 
 
 def enhance_recordings(work: ResultFolder) -> None:

@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from sedistill.common.report.document import TextTable
+from sedistill.common.wording import UNKNOWN
 from sedistill.evaluation.metrics import METRICS
 from sedistill.workflows.reproducing.cells import MOST_GROUPS, Block, Cell, Line, digits_of, label_of
 from sedistill.workflows.reproducing.gains import Gain, GainLine
 from sedistill.workflows.reproducing.table import NOISY_ROW, Row, Scale, ScaleName, Table
 
-UNKNOWN = "–"
 SMALL = (
     "Small scale: small networks, little data and short training stand in for the paper's. It shows that "
     "every row runs, and what it does to these networks on these recordings. It neither confirms nor refutes "
