@@ -197,3 +197,18 @@ def test_small_batches_leave_sensible_statistics(clips: int) -> None:
 def test_impossible_settings(wrong: dict[str, int], named: str) -> None:
     with pytest.raises(UserError, match=named):
         FastEnhancer(**{**SMALL, **wrong})
+
+
+def test_a_limit_keeps_a_share_of_the_input_outside_training(model: FastEnhancer) -> None:
+    limited = FastEnhancer(**SMALL, attenuation_limit_db=20)
+    limited.load_state_dict(model.state_dict())
+    noisy = 0.1 * torch.randn(2, 4000)
+    expected = 0.9 * model(noisy) + 0.1 * noisy
+    torch.testing.assert_close(limited.eval()(noisy), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(limited.train()(noisy), copy.deepcopy(model).train()(noisy))
+
+
+@pytest.mark.parametrize("limit", [0.0, -3.0, 101.0])
+def test_a_limit_outside_its_bounds_is_refused(limit: float) -> None:
+    with pytest.raises(UserError, match="attenuation_limit_db"):
+        FastEnhancer(**SMALL, attenuation_limit_db=limit)
