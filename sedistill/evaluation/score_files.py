@@ -19,9 +19,9 @@ from sedistill.evaluation.scores import (
     NOISY,
     SetScores,
     Statistic,
-    clips_csv,
 )
 
+CLIP_COLUMNS = ("model", "clip", "seconds", "snr_db", "noise_class", "utterance", "noise_recording")
 SUMMARY, SUMMARY_TEXT = "summary.csv", "summary.md"
 SUMMARY_COLUMNS = (
     "set", "model", "snr", "noise_class", "metric", "unit", "n", "of", "mean", "sd",
@@ -31,11 +31,31 @@ SUMMARY_COLUMNS = (
 
 def write_scores(folder: Path, scores: SetScores) -> None:
     """Write clips.csv, summary.csv, summary.md and evaluation.yaml into an existing folder."""
-    (folder / CLIPS).write_text(clips_csv(scores), **NAMES)
+    (folder / CLIPS).write_text(csv_text(_clip_rows(scores)), **NAMES)
     (folder / SUMMARY).write_text(csv_text(_summary_rows(scores)), **NAMES)
     (folder / SUMMARY_TEXT).write_text(summary_text(scores), **TO_BE_READ)
     facts = {"name": scores.name, **scores.facts, CLIPS_HASH: file_hash(folder / CLIPS)}
     (folder / FACTS).write_text(yaml_text(facts), encoding="utf-8")
+
+
+def _clip_rows(scores: SetScores) -> Iterator[list[Any]]:
+    """Every clip and model, every metric and its improvement, and the reason where one is undefined."""
+    columns = [column for metric in scores.metrics for column in (metric, f"{metric}_improvement")]
+    yield [*CLIP_COLUMNS, *columns, "undefined"]
+    for row in scores.clips:
+        reasons = " | ".join(
+            f"{name}: {reason.replace(' | ', ' / ')}" for name, reason in row.reasons.items()
+        )
+        values = [
+            number_text(value)
+            for metric in scores.metrics
+            for value in (row.values[metric], scores.improvement(row, metric))
+        ]
+        about = [
+            row.model, row.clip, number_text(row.seconds), number_text(row.snr_db), row.noise_class,
+            row.utterance, row.noise_recording,
+        ]  # fmt: skip
+        yield [*about, *values, reasons]
 
 
 def _summary_rows(scores: SetScores) -> Iterator[Sequence[Any]]:

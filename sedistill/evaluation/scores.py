@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from sedistill.common.csv_files import Number, csv_text, number_text, read_csv
+from sedistill.common.csv_files import Number, read_csv
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import file_hash
 from sedistill.common.reading import is_taken
@@ -27,7 +27,6 @@ MOST_SINGLE_SNRS = 8
 CLIPS, FACTS = "clips.csv", "evaluation.yaml"
 CLIPS_HASH = "clips_sha256"
 AGAIN = "evaluate again"
-CLIP_COLUMNS = ("model", "clip", "seconds", "snr_db", "noise_class", "utterance", "noise_recording")
 
 
 class _Model(Record):
@@ -213,30 +212,6 @@ def _snr_labels(clips: Collection[tuple[str, float | None]]) -> dict[float | Non
 def _rounded(snr_db: float) -> float | None:
     """A measured SNR of 14.9999 was mixed at 15. None where it is not known."""
     return round(snr_db, 2) + 0.0 if math.isfinite(snr_db) else None  # + 0.0: no "-0 dB"
-
-
-def clips_csv(scores: SetScores) -> str:
-    """Every clip and model, every metric and its improvement, and the reason where one is undefined."""
-    return csv_text(_clip_rows(scores))
-
-
-def _clip_rows(scores: SetScores) -> Iterator[list[Any]]:
-    columns = [column for metric in scores.metrics for column in (metric, f"{metric}_improvement")]
-    yield [*CLIP_COLUMNS, *columns, "undefined"]
-    for row in scores.clips:
-        reasons = " | ".join(
-            f"{name}: {reason.replace(' | ', ' / ')}" for name, reason in row.reasons.items()
-        )
-        values = [
-            number_text(value)
-            for metric in scores.metrics
-            for value in (row.values[metric], scores.improvement(row, metric))
-        ]
-        about = [
-            row.model, row.clip, number_text(row.seconds), number_text(row.snr_db), row.noise_class,
-            row.utterance, row.noise_recording,
-        ]  # fmt: skip
-        yield [*about, *values, reasons]
 
 
 def load_scores(folder: Path | str) -> dict[str, SetScores]:
