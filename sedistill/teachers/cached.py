@@ -31,6 +31,9 @@ from sedistill.teachers.foreign import InStep
 from sedistill.teachers.source import CachedOutputs, TeacherSource
 from sedistill.teachers.threads import in_order
 
+KEPT = "teacher-outputs"
+"""In a set's folder, what is known of teachers on it, where a recipe names no other place."""
+
 
 class NoPlaceError(UserError):
     """A teacher's outputs cannot be kept where they should be, because nothing may be written there."""

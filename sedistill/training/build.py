@@ -16,7 +16,7 @@ from sedistill.data.examples import FixedDataset
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.workers import Batches
 from sedistill.models.eval_mode import evaluating
-from sedistill.teachers.cached import CachedOutputsDataset, NoPlaceError, OutputCache
+from sedistill.teachers.cached import KEPT, CachedOutputsDataset, NoPlaceError, OutputCache
 from sedistill.teachers.source import CachedOutputs
 from sedistill.training.inputs import PreparedRun, is_saved_model
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
@@ -216,7 +216,7 @@ def build_train_batches(run: PreparedRun) -> Batches:
 
 def with_cached_outputs(run: PreparedRun, fixed: FixedSet) -> CachedOutputsDataset:
     """The clips of a fixed training set with the teachers' estimates, computed where none are on disk."""
-    place = run.recipe.teacher_use.cache_folder or fixed.folder / "teacher-outputs"
+    place = run.recipe.teacher_use.cache_folder or fixed.folder / KEPT
     cached = {
         name: CachedOutputs(OutputCache(place, fixed, one).open(str(run.device)), one.level_factor)
         for name, one in run.teachers.items()

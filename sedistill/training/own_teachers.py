@@ -8,6 +8,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.integrity import facts_checksum
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.distill.several import Several
+from sedistill.teachers.cached import KEPT
 from sedistill.teachers.opening import measure_on, settings_of
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.recipe.schema import Recipe
@@ -31,7 +32,7 @@ def measured_teacher(
                 "kept; make one with `sedistill mix`, and leave out data.crop_seconds and teacher_use.cache."
             )
         on = train_set
-    place = use.cache_folder or on.folder / "teacher-outputs"
+    place = use.cache_folder or on.folder / KEPT
     return measure_on(teacher, settings, on, use.correct_level, place)
 
 

@@ -47,10 +47,9 @@ def difference_text(test: PairedTest, metric: str) -> str:
     """WB-PESQ +0.12 (+0.05 to +0.19)."""
     digits, known = METRICS[metric].digits, METRICS[metric]
     unit = f" {known.unit}" if known.unit else ""
-    text = f"{known.label} {test.mean:+.{digits}f}{unit}"
-    if math.isnan(test.low):
-        return text
-    return f"{text} ({test.low:+.{digits}f} to {test.high:+.{digits}f})"
+    mean, low, high = (f"{round(one, digits) + 0.0:+.{digits}f}" for one in (test.mean, test.low, test.high))
+    text = f"{known.label} {mean}{unit}"
+    return text if math.isnan(test.low) else f"{text} ({low} to {high})"
 
 
 def of_mixtures(scores: SetScores) -> SetScores:

@@ -26,7 +26,7 @@ from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores
 from sedistill.inference.enhancing import enhance_files
 from sedistill.models.saving import CARD
-from sedistill.teachers.cached import OutputCache
+from sedistill.teachers.cached import KEPT, OutputCache
 from sedistill.teachers.opening import measure_on, open_teacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.teachers.teacher_settings import TeacherFrom
@@ -55,8 +55,6 @@ LEVEL_SPREAD_DB = 10.0
 """Around -26 dB: a student trained at one level fails at others."""
 ALONE_SHARE = 0.05
 """Of the training mixtures: noise without speech, and as many with speech without noise."""
-KEPT = "teacher-outputs"
-"""In a set's folder, what is known of teachers on it."""
 CHECKED_BY = ("pesq_wb", "stoi")
 """A teacher has to be above the noisy input by both."""
 SCORED_BY = ("pesq_wb", "stoi", "si_sdr", "noise_only_db", "do_no_harm")

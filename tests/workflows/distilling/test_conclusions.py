@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from sedistill.evaluation.scores import ClipScore, SetScores
-from sedistill.workflows.distilling.conclusions import difference, is_better, verdicts
+from sedistill.workflows.distilling.conclusions import difference, difference_text, is_better, verdicts
 
 LABELS = {"noisy": "noisy", "distilled": "m/distilled", "alone": "m/alone", "teacher": "t"}
 
@@ -33,6 +33,11 @@ def test_the_difference_is_paired_over_clips() -> None:
     low, high = stats.t.interval(0.95, 4, np.mean(added), stats.sem(added))
     assert test.mean == pytest.approx(0.2)
     assert (test.low, test.high) == pytest.approx((low, high))
+
+
+def test_nothing_has_no_sign() -> None:
+    test = difference(scores([-0.0001, -0.0002, 0.0001]), "m/distilled", "m/alone", "pesq_wb")
+    assert difference_text(test, "pesq_wb") == "PESQ-WB +0.000 MOS (+0.000 to +0.000)"
 
 
 def test_clips_that_share_a_recording_are_not_independent() -> None:
