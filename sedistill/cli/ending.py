@@ -57,8 +57,8 @@ def ends_in_words(ctx: Any) -> Iterator[None]:
             yield
         except UserError as error:
             end_with(f"sedistill: {printable(str(error))}", 2)
-        except KeyboardInterrupt:
-            end_interrupted(ctx)
+        except KeyboardInterrupt as interruption:
+            end_interrupted(ctx, str(interruption))
         except Exception as error:
             if came() is not None:  # an interrupted library may say so in many ways
                 end_interrupted(ctx)
@@ -70,13 +70,16 @@ def ends_in_words(ctx: Any) -> Iterator[None]:
             end_with(f"sedistill: {where}{reason_in_words(error)}.", 2)
 
 
-def end_interrupted(ctx: Any) -> NoReturn:
-    """Say how to go on after Ctrl-C, a plain kill or a closed terminal."""
+def end_interrupted(ctx: Any, way_on: str = "") -> NoReturn:
+    """Say how to go on after Ctrl-C, a plain kill or a closed terminal.
+
+    `way_on`: what the work that was interrupted says itself.
+    """
     command = getattr(ctx, "invoked_subcommand", None) or ""
-    way_on = f"{finished()} is written, and whole" if finished() else NOTHING_KEPT
+    written = f"{finished()} is written, and whole" if finished() else NOTHING_KEPT
     number = came() or signal.SIGINT
     by = "" if number == signal.SIGINT else f" ({signal.Signals(number).name})"
-    end_with(f"\nsedistill: interrupted{by}; {WAYS_ON.get(command, way_on)}.", 128 + number)
+    end_with(f"\nsedistill: interrupted{by}; {way_on or WAYS_ON.get(command, written)}.", 128 + number)
 
 
 def end_with(sentence: str, code: int) -> NoReturn:

@@ -63,6 +63,14 @@ def enhance(
             help="What a pipe holds that is no WAV; formats as ffmpeg names them, s16le to f64le.",
         ),
     ] = None,
+    resampling: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VHQ|HQ|MQ|LQ",
+            help="Of a pipe or microphone at another rate than the network's: lower ones wait less.",
+            show_default="VHQ; LQ with --live",
+        ),
+    ] = None,
     live: Annotated[bool, typer.Option("--live", help="From the microphone to the loudspeaker.")] = False,
     list_devices: Annotated[
         bool, typer.Option("--list-devices", help="Show microphones and loudspeakers, and end.")
@@ -102,6 +110,8 @@ def enhance(
     streams = live or PIPE in (inputs or [])
     if streams and (whole_band or dry or device == "cuda"):
         raise UserError("--whole-band, --dry and --device cuda are for files, not for a pipe or --live.")
+    if resampling is not None and not streams:
+        raise UserError("--resampling is for a pipe or --live; files are resampled at VHQ.")
     if raw is not None and (live or not streams):
         raise UserError("--raw is for a pipe, `-`.")
     if (microphone or loudspeaker) and not live:
@@ -126,23 +136,22 @@ def enhance(
     from sedistill.inference.streaming import Stream
 
     network = opened or load_model(model)
+    # A listener who waits wants an early answer rather than the best one.
+    quality = resampling or ("LQ" if live else "VHQ")
+
+    def open_stream(rate: int) -> Stream:
+        return Stream(network, rate, correct_level=not raw_level, strength_db=strength, resampling=quality)
+
     if live:
         from sedistill.inference.adapters.live import enhance_live
 
-        enhance_live(
-            # Where the devices do not take the network's rate, an early answer is worth more than the best.
-            lambda rate: Stream(
-                network, rate, correct_level=not raw_level, strength_db=strength, resampling="LQ"
-            ),
-            network.sample_rate, microphone, loudspeaker,
-        )  # fmt: skip
+        enhance_live(open_stream, network.sample_rate, microphone, loudspeaker)
         return
     if len(inputs or []) > 1 or output not in (None, PIPE):
         raise UserError("`-` stands alone: from standard input to standard output.")
     from sedistill.inference.streaming.pipes import enhance_pipe, raw_sound
 
-    sound = None if raw is None else raw_sound(raw)
-    enhance_pipe(lambda rate: Stream(network, rate, correct_level=not raw_level, strength_db=strength), sound)
+    enhance_pipe(open_stream, None if raw is None else raw_sound(raw))
 
 
 def _in_onnxruntime(model: str, backend: Backend | None, device: str) -> "SpeechEnhancer | None":

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sedistill.audio.files import on_grid
 from sedistill.common.errors import UserError
+from sedistill.common.interruption import safe_moment, uninterrupted
 from sedistill.inference.streaming.forms import MOST_CHANNELS
 from sedistill.inference.streaming.stream import Stream
 
@@ -88,18 +89,28 @@ def enhance_pipe(
 
 
 def _through(stream: Stream, sound: Sound, source: int, sink: int) -> str:
-    """All samples through the stream; returns what is missing at the end."""
+    """All samples through the stream; returns what is missing at the end.
+
+    An interruption ends it as the end of the input does, but for what it says.
+    """
     waiting, left = b"", sound.size
-    while left is None or left:
-        piece = os.read(source, MOST_BYTES if left is None else min(MOST_BYTES, left))
-        if not piece:
-            break
-        left = None if left is None else left - len(piece)
-        waiting += piece
-        whole = len(waiting) // sound.frame_bytes * sound.frame_bytes
-        if whole:
-            _write(sink, _coded(stream.process(_samples(waiting[:whole], sound)), sound))
-            waiting = waiting[whole:]
+    try:
+        while left is None or left:
+            piece = os.read(source, MOST_BYTES if left is None else min(MOST_BYTES, left))
+            if not piece:
+                break
+            left = None if left is None else left - len(piece)
+            waiting += piece
+            whole = len(waiting) // sound.frame_bytes * sound.frame_bytes
+            if whole:
+                samples, waiting = _samples(waiting[:whole], sound), waiting[whole:]
+                with uninterrupted():
+                    _write(sink, _coded(stream.process(samples), sound))
+            safe_moment()
+    except KeyboardInterrupt:
+        with suppress(BrokenPipeError), uninterrupted():
+            _write(sink, _coded(np.asarray(stream.flush()), sound))
+        raise KeyboardInterrupt("what came until then is enhanced") from None
     _write(sink, _coded(np.asarray(stream.flush()), sound))
     if left:
         return f"{left} bytes fewer than the WAV's header says"

@@ -1,9 +1,11 @@
 """Sound through real pipes: what comes out is what files give, at once, and a closed pipe is no drama."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +119,35 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert process.stderr is not None
     assert process.stderr.read() == b""
     assert process.wait() == 0
+
+
+def test_ctrl_c_leaves_what_came_enhanced() -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "--raw", "16000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(bytes(2 * 16_000))
+    process.stdin.flush()
+    early = process.stdout.read(2 * (16_000 - 512))  # it is at work now
+    process.send_signal(signal.SIGINT)
+    rest, words = process.communicate()
+    assert 2 * 15_616 < len(early + rest) <= 2 * 16_000  # the stream kept 384 samples of what it read
+    assert words == b"\nsedistill: interrupted; what came until then is enhanced.\n"
+    assert process.returncode == 130
+
+
+def test_quality_of_resampling_is_for_streams(tmp_path: Path) -> None:
+    data = np.rint(music(48_000)[:, 0] * 2**15).astype("<i2").tobytes()
+    run = partial(subprocess.run, input=data, capture_output=True)
+    low = run([*COMMAND, "--raw", "48000", "--resampling", "LQ"])
+    assert (low.returncode, low.stderr, len(low.stdout)) == (0, b"", len(data))
+    wrong = run([*COMMAND, "--raw", "48000", "--resampling", "best"])
+    assert wrong.returncode == 2
+    assert b"resampling = 'best' is unknown" in wrong.stderr
+    files = run([*COMMAND[:-1], "in.wav", "-o", str(tmp_path), "--resampling", "LQ"])
+    assert files.returncode == 2
+    assert b"--resampling is for a pipe or --live" in files.stderr
 
 
 def test_a_command_that_gets_nothing_says_so() -> None:

@@ -1,6 +1,7 @@
 """A stream gives what the whole recording gives, however it is cut; what is no sound does not stay in it."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,18 +100,25 @@ def test_networks_from_elsewhere_are_not_recorded() -> None:
     assert np.array_equal(got, np.where(noisy > 0.5, 2 * noisy, noisy))
 
 
-def test_long_stream_stays_equal_and_small() -> None:
-    """Five minutes in chunks of a second and of a few samples; what is kept does not grow."""
-    small = {"channels": 4, "convolutions": 1, "blocks": 1, "units": 4, "bands": 4}
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"class": "FastEnhancer", "channels": 4, "convolutions": 1, "blocks": 1, "units": 4, "bands": 4},
+        {"class": "ConvTasNet", "filters": 2, "filter_length": 40, "bottleneck": 2, "hidden": 2, "blocks": 1,
+         "repeats": 1, "deep_layers": 0, "causal": True},
+    ],
+)  # fmt: skip
+def test_an_hour_stays_equal_and_small(described: dict[str, Any]) -> None:
+    """At 1 kHz, in chunks of a minute and of a few samples; what is kept does not grow."""
     torch.manual_seed(0)
-    network = build_model({"class": "FastEnhancer", **small}).eval()
-    noisy = noise(300 * 16_000)[0]
+    network = build_model({**described, "sample_rate": 1000}).eval()
+    noisy = noise(3600 * 1000)[0]
     stream = Stream(network)
-    wanted = sedistill.enhance(network, noisy, 16_000, chunk_seconds=None)
+    wanted = sedistill.enhance(network, noisy, 1000, chunk_seconds=None)
     pieces, done, kept = [], 0, []
     generator = np.random.default_rng(1)
     while done < len(noisy):
-        size = int(generator.choice([16_000, 160, 3]))
+        size = int(generator.choice([60_000, 16, 3]))
         pieces.append(stream.process(noisy[done : done + size]))
         done += size
         assert stream._way is not None
