@@ -16,7 +16,7 @@ from sedistill.models.saving import WEIGHTS
 from sedistill.teachers.opening import open_foreign, settings_of
 from sedistill.teachers.teacher_settings import TeacherFrom
 
-WAYS = ("eager", "compiled", "onnx")
+WAYS = ("eager", "compiled", "onnx", "int8")
 USUAL_WAYS = ("eager", "onnx")
 FOREIGN = "foreign"
 

@@ -1,6 +1,7 @@
 """`benchmark`: what networks cost here, in every way to run them, and how good they are in each."""
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -25,7 +26,7 @@ from sedistill.evaluation.clip_scoring import score_set
 from sedistill.evaluation.metrics import Metric, metrics_named
 from sedistill.evaluation.scores import NOISY
 from sedistill.evaluation.systems import NOISY_SYSTEM, System, systems_of
-from sedistill.inference.exporting.command import export
+from sedistill.inference.exporting.command import Form, export
 from sedistill.inference.exporting.running import open_onnx
 
 PACKAGES = ("numpy", "torch", "onnxruntime")
@@ -49,7 +50,8 @@ def benchmark(
             teachers (docs/teachers.md), such as "deepfilternet".
         onnx: files of denoisers, by whomever.
         on: a set of pairs on which every way of every trained network is scored.
-        ways: of networks: "eager", "compiled" (by torch.compile), and "onnx" (exported).
+        ways: of networks: "eager", "compiled" (by torch.compile), "onnx" (exported) and "int8"
+            (the same in eight bits, calibrated on the set).
         seconds: of sound in a round.
         rounds: the fastest one tells the real-time factors; steps of all rounds count.
         workers: clips that are scored at a time; None: one a core.
@@ -66,7 +68,7 @@ def benchmark(
         print(f"warning: {busy}", file=sys.stderr)
     cores = usable_cores()
     with TemporaryDirectory(prefix="sedistill-") as folder:
-        rows = _measured(cases, Path(folder), cores, seconds, rounds)
+        rows = _measured(cases, Path(folder), pairs, cores, seconds, rounds)
         done = [(case, row) for case, row in zip(cases, rows, strict=True) if row.costs is not None]
         noisy = {} if pairs is None else _score(done, Path(folder), pairs, metrics, worker_count(workers))
     warnings = [waiting_text([row.costs for row in rows if row.costs]) or busy]
@@ -97,7 +99,9 @@ def _score(
     return means[NOISY]
 
 
-def _measured(cases: Sequence[Case], folder: Path, cores: int, seconds: float, rounds: int) -> list[Row]:
+def _measured(
+    cases: Sequence[Case], folder: Path, pairs: FixedSet | None, cores: int, seconds: float, rounds: int
+) -> list[Row]:
     """A row for each case. What is exported stays in `folder`."""
     rows = []
     steps = sum(_processes(case, cores) + _is_exported(case) for case in cases)
@@ -109,7 +113,7 @@ def _measured(cases: Sequence[Case], folder: Path, cores: int, seconds: float, r
             try:
                 way, model = case.way, subject.model
                 if _is_exported(case):
-                    way, model = "onnx", str(_exported(case, folder))
+                    way, model = "onnx", str(_exported(case, folder, pairs))
                     row.bytes = Path(model).stat().st_size
                     bar.advance(note=case.label)
                 else:
@@ -132,18 +136,24 @@ def _processes(case: Case, cores: int) -> int:
 
 
 def _is_exported(case: Case) -> bool:
-    return case.way == "onnx"
+    return case.way in ("onnx", "int8")
 
 
 def _place(case: Case, folder: Path) -> Path:
     return folder / f"{case.label.replace('/', '-').replace(' ', '-')}.onnx"
 
 
-def _exported(case: Case, folder: Path) -> Path:
-    """The network as a file: its steps where it has some, else whole clips."""
+def _exported(case: Case, folder: Path, pairs: FixedSet | None) -> Path:
+    """The network as a file: its steps where it has some, else whole clips. Of int8 no quality is asked."""
     network, place = case.subject.network, _place(case, folder)
     assert network is not None
-    export(network, place, "clip" if network.step_samples is None else "stream")
+    form: Form = "clip" if network.step_samples is None else "stream"
+    if case.way == "onnx":
+        export(network, place, form)
+    elif pairs is None:
+        raise UserError("int8 is calibrated on the set; give one (--on).")
+    else:
+        export(network, place, form, precision="int8", calibrate=pairs.folder, max_pesq_loss=math.inf)
     return place
 
 

@@ -18,6 +18,14 @@ class Form(str, Enum):
     sherpa = "sherpa"
 
 
+class Precision(str, Enum):
+    """As in `sedistill.inference.exporting.coarsening`."""
+
+    fp32 = "fp32"
+    int8 = "int8"
+    fp16 = "fp16"
+
+
 def export(
     model: Annotated[str, typer.Argument(help="A saved model's folder, or the name of a ready-made one.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .onnx file to write.")],
@@ -29,13 +37,25 @@ def export(
         ),
     ] = Form.stream,
     opset: Annotated[int, typer.Option(help="ONNX's operator set, 17 to 23.")] = 18,
+    precision: Annotated[
+        Precision, typer.Option(help="int8 and fp16 are for NPUs; on CPUs they are slower.")
+    ] = Precision.fp32,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(help="Sound like what it will hear: a file, a folder, a set of pairs. For int8."),
+    ] = None,
+    max_pesq_loss: Annotated[
+        float, typer.Option(min=0, max=4, help="How much WB-PESQ int8 or fp16 may lose on these pairs.")
+    ] = 0.1,
     raw_level: RawLevel = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a network as ONNX, compared with PyTorch in onnxruntime before the file appears."""
     from sedistill.inference.exporting.command import export as write
 
-    findings = write(model, output, form.value, opset, not raw_level, overwrite)
+    findings = write(
+        model, output, form.value, opset, not raw_level, overwrite, precision.value, calibrate, max_pesq_loss
+    )
     typer.echo(f"{output}: {findings.text()}")
 
 
@@ -60,7 +80,8 @@ def benchmark(
     ways: Annotated[
         str,
         typer.Option(
-            help="Of eager, compiled (by torch.compile, which takes minutes) and onnx; commas between."
+            help="Of eager, compiled (by torch.compile, which takes minutes), onnx and int8 (with --on); "
+            "commas between."
         ),
     ] = "eager,onnx",
     seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Of sound in a round.")] = 10.0,

@@ -5,12 +5,12 @@ from tempfile import TemporaryDirectory
 
 from sedistill.inference.exporting.command import Form, export
 from sedistill.inference.exporting.running import open_onnx
-from sedistill.inference.exporting.verifying import Findings
+from sedistill.inference.exporting.verifying import CoarseFindings, Findings
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.saving import load_model
 
 
-def in_onnxruntime(model: SpeechEnhancer | Path | str) -> tuple[SpeechEnhancer, Findings]:
+def in_onnxruntime(model: SpeechEnhancer | Path | str) -> tuple[SpeechEnhancer, Findings | CoarseFindings]:
     """The network exported, compared with PyTorch and opened, and what was found; as a clip without steps.
 
     Raises UserError as `export` does.

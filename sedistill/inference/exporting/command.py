@@ -1,5 +1,6 @@
 """`export`: a network as an ONNX file that was proved to be the network."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -8,13 +9,21 @@ from torch import nn
 
 from sedistill.common.errors import UserError
 from sedistill.common.writing import atomic_path, refuse_existing
+from sedistill.inference.exporting.calibration import Clip, calibration_clips
+from sedistill.inference.exporting.coarsening import Precision, coarse
 from sedistill.inference.exporting.graphs import ClipGraph, FrameGraph, SlotGraph, StepGraph
 from sedistill.inference.exporting.metadata import facts
 from sedistill.inference.exporting.onnx_session import SLOT_STATES
 from sedistill.inference.exporting.packages import package
 from sedistill.inference.exporting.scanning import clip_of_steps
 from sedistill.inference.exporting.tracing import EXAMPLE_SAMPLES, OPSETS, traced
-from sedistill.inference.exporting.verifying import Findings, verify
+from sedistill.inference.exporting.verifying import (
+    MOST_PESQ_LOSS,
+    CoarseFindings,
+    Findings,
+    verify,
+    verify_coarse,
+)
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.frames import FrameEnhancer
 from sedistill.models.saving import load_model
@@ -31,7 +40,10 @@ def export(
     opset: int = DEFAULT_OPSET,
     correct_level: bool = True,
     overwrite: bool = False,
-) -> Findings:
+    precision: Precision = "fp32",
+    calibrate: Path | str | None = None,
+    max_pesq_loss: float = MOST_PESQ_LOSS,
+) -> Findings | CoarseFindings:
     """Write a network as an ONNX file, and return what was found when it was compared with PyTorch.
 
     Args:
@@ -44,6 +56,10 @@ def export(
         opset: of ONNX, 17 to 23.
         correct_level: multiply by the model's `output_gain` inside the file.
         overwrite: replace a file that is there.
+        precision: "fp32"; "int8" (static, a scale a channel) and "fp16" are for NPUs, and slower on CPUs.
+        calibrate: sound like what the network will hear, at any rate: a file, a folder, or a set of pairs
+            (noisy/ and clean/), of which 25 clips are taken. int8 needs it.
+        max_pesq_loss: how much WB-PESQ int8 or fp16 may lose on these pairs or, without, on the check clip.
 
     Norms are folded into the weights. Before the file appears it is run in onnxruntime, at three lengths, and
     compared with the network: outputs (to 1e-4), causality, the window's reconstruction and WB-PESQ.
@@ -56,47 +72,72 @@ def export(
         package(name)
     network = load_model(model) if isinstance(model, Path | str) else model
     _refuse_impossible(network, output, form, opset)
+    _refuse_uncalibrated(precision, calibrate)
     refuse_existing(output, overwrite)
     gain = float(network.output_gain) if correct_level else 1.0
-    onnx_model = _in_form(network, form, gain, opset)
+    clips = [] if calibrate is None else calibration_clips(calibrate, network.sample_rate)
+    onnx_model = _in_form(network, form, gain, opset, precision, clips)
     with atomic_path(output, overwrite) as place:
         package("onnx").save(onnx_model, str(place))
         try:
-            return verify(place, network, gain)
+            if precision == "fp32":
+                return verify(place, network, gain)
+            return verify_coarse(place, network, gain, clips, max_pesq_loss, precision)
         except UserError as error:
             raise UserError(f"{output} was not written: {error}") from None
 
 
-def _in_form(network: SpeechEnhancer, form: Form, gain: float, opset: int) -> Any:
+def _in_form(
+    network: SpeechEnhancer, form: Form, gain: float, opset: int, precision: Precision, clips: Sequence[Clip]
+) -> Any:
     """The ONNX model with its metadata."""
-    what = f"{type(network).__name__} as {form}"
-    shapes: list[list[int]] = []
-    if form == "clip" and network.step_samples is None:
-        example = torch.zeros(1, EXAMPLE_SAMPLES)
-        model = traced(ClipGraph(network, gain), [example], ["noisy"], ["enhanced"], opset, what, True)
-    else:
-        graph = _graph(network, form, gain)
-        inputs = graph.example()
-        names = [f"state_{i}" for i in range(len(inputs) - 1)]
-        ends = ("noisy", "enhanced")
-        if form == "sherpa":
-            names, ends = list(SLOT_STATES), ("mix", "enh")
-        outputs = [ends[1], *(f"{name}_out" for name in names)]
-        model = traced(graph, inputs, [ends[0], *names], outputs, opset, what)
-        shapes = [list(state.shape) for state in inputs[1:]]
-    if form == "clip" and network.step_samples is not None:
-        model, shapes = clip_of_steps(model, network.step_samples, network.delay_samples), []
-    for name, value in facts(network, form, gain, shapes).items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = name, value
+    of_steps = form == "clip" and network.step_samples is not None
+    first: Form = "stream" if of_steps else form
+    model, shapes = _traced(network, first, gain, opset)
+    _tell(model, facts(network, first, gain, shapes, precision))
+    if precision != "fp32":
+        model = coarse(model, precision, clips)
+    if of_steps:
+        assert network.step_samples is not None
+        model = clip_of_steps(model, network.step_samples, network.delay_samples)
+        _tell(model, facts(network, form, gain, [], precision))
     return model
 
 
+def _traced(network: SpeechEnhancer, form: Form, gain: float, opset: int) -> tuple[Any, list[list[int]]]:
+    """The ONNX model, and the shapes of its states."""
+    what = f"{type(network).__name__} as {form}"
+    if form == "clip":
+        example = torch.zeros(1, EXAMPLE_SAMPLES)
+        return traced(ClipGraph(network, gain), [example], ["noisy"], ["enhanced"], opset, what, True), []
+    graph = _graph(network, form, gain)
+    inputs = graph.example()
+    names, ends = [f"state_{i}" for i in range(len(inputs) - 1)], ("noisy", "enhanced")
+    if form == "sherpa":
+        names, ends = list(SLOT_STATES), ("mix", "enh")
+    outputs = [ends[1], *(f"{name}_out" for name in names)]
+    model = traced(graph, inputs, [ends[0], *names], outputs, opset, what)
+    return model, [list(state.shape) for state in inputs[1:]]
+
+
+def _tell(model: Any, known: dict[str, str]) -> None:
+    for name, value in known.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = name, value
+
+
 def _graph(network: SpeechEnhancer, form: Form, gain: float) -> StepGraph | FrameGraph:
-    if form in ("stream", "clip"):
+    if form == "stream":
         return StepGraph(network, gain)
     assert isinstance(network, FrameEnhancer)
     return SlotGraph(network, gain) if form == "sherpa" else FrameGraph(network, gain)
+
+
+def _refuse_uncalibrated(precision: Precision, calibrate: Path | str | None) -> None:
+    if precision not in get_args(Precision):
+        raise UserError(f"precision = {precision}: choose one of {', '.join(get_args(Precision))}.")
+    if precision == "int8" and calibrate is None:
+        raise UserError("int8 needs sound to be calibrated on; name clips like those it will hear.")
 
 
 def _refuse_impossible(network: SpeechEnhancer, output: Path, form: str, opset: int) -> None:

@@ -111,6 +111,7 @@ class MatrixFrames(Frames):
     """
 
     first: Tensor
+    first_back: Tensor
     second: Tensor
     weights: Tensor
 
@@ -125,6 +126,7 @@ class MatrixFrames(Frames):
         real, imag = _turned(n2[:, None] * bin_of / length).unbind(-1)  # (N, M, turns)
         second = torch.stack([torch.stack([real, imag], -1), torch.stack([-imag, real], -1)], dim=1)
         self.register_buffer("first", first.permute(0, 2, 1).flatten(0, 1).float(), persistent=False)
+        self.register_buffer("first_back", self.first.T.contiguous(), persistent=False)  # known by its name
         self.register_buffer("second", second.flatten(1, 2).flatten(-2).float(), persistent=False)
         weights = torch.full((bins, 1), 2.0 / length)
         weights[0] = weights[-1] = 1.0 / length  # the others stand for their conjugates, too
@@ -146,7 +148,7 @@ class MatrixFrames(Frames):
         whole = F.pad(spectra * self.weights, (0, 0, 0, outer * turns - self.bins))
         parts = whole.unflatten(-2, (turns, outer)).transpose(-2, -3).flatten(-2).unsqueeze(-2)
         parts = (parts @ self.second.mT).squeeze(-2).unflatten(-1, (2, -1)).flatten(-3, -2)  # (..., 2 N, M)
-        return (self.first.T @ parts).flatten(-2) * self.dual
+        return (self.first_back @ parts).flatten(-2) * self.dual
 
 
 def _turned(turns: Tensor) -> Tensor:

@@ -12,13 +12,14 @@ from sedistill.models.saving import model_hash
 
 
 def facts(
-    network: SpeechEnhancer, form: str, gain: float, state_shapes: Sequence[Sequence[int]]
+    network: SpeechEnhancer, form: str, gain: float, state_shapes: Sequence[Sequence[int]], precision: str
 ) -> dict[str, str]:
     """Everything a program has to know that runs the file, and where it comes from."""
     known: dict[str, Any] = {
         FORM: form,
         "sedistill_version": __version__,
         "network": type(network).__name__,
+        "precision": precision,
         "preset": network.preset or "",
         "model_sha256": model_hash(network),
         "licences": network.card.get("licences", {"weights": "not stated", "data": "not stated"}),

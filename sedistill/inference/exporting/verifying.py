@@ -1,6 +1,6 @@
 """Whether an exported file does what the network does: asked in onnxruntime, before anybody gets the file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from torch import Tensor
 from sedistill.audio.resampling import resample
 from sedistill.common.errors import UserError
 from sedistill.evaluation.checks import MetricUndefined
-from sedistill.evaluation.metrics import METRICS
+from sedistill.evaluation.metrics import METRICS, metrics_named
+from sedistill.inference.exporting.calibration import Clip
 from sedistill.inference.exporting.running import open_onnx
 from sedistill.inference.exporting.verification_clip import check_clip
 from sedistill.models.base import SpeechEnhancer
@@ -22,6 +23,7 @@ from sedistill.models.layers.memory import Memory
 
 MOST_DIFFERENCE = 1e-4  # of full scale, or of the output's peak where that is larger
 MOST_PESQ_DIFFERENCE = 0.01
+MOST_PESQ_LOSS = 0.1  # of int8 and fp16
 PESQ_RATE = 16_000
 
 
@@ -46,6 +48,22 @@ class Findings:
             f"in onnxruntime {self.difference:.1g} of full scale from PyTorch at most, with clips of "
             f"{', '.join(first)} and {last} samples; {quality}."
         )
+
+
+@dataclass(frozen=True)
+class CoarseFindings:
+    """What was measured of a file in fewer bits that passed: mean WB-PESQ of the network and of the file."""
+
+    precision: str
+    pesq_before: float
+    pesq: float
+    clips: int
+
+    def text(self) -> str:
+        """One sentence."""
+        on = "the check clip" if self.clips == 1 else f"{self.clips} clips"
+        scores = f"WB-PESQ is {self.pesq:.2f} on {on}, where PyTorch has {self.pesq_before:.2f}"
+        return f"in {self.precision} {scores}."
 
 
 def verify(path: Path, network: SpeechEnhancer, gain: float) -> Findings:
@@ -130,13 +148,50 @@ def _places(latency: int, length: int) -> Iterator[int]:
 
 
 def _same_quality(clean: NDArray, wanted: NDArray, got: NDArray, rate: int) -> float | None:
-    scores = []
-    for enhanced in (wanted, got):
-        reference, estimate = (resample(one.astype(np.float64), rate, PESQ_RATE) for one in (clean, enhanced))
-        try:
-            scores.append(METRICS["pesq_wb"].value(reference, estimate, PESQ_RATE))
-        except (UserError, MetricUndefined):  # no pesq here, or a network that gives silence
-            return None
+    scores = [_wb_pesq(clean, enhanced, rate) for enhanced in (wanted, got)]
+    if scores[0] is None or scores[1] is None:
+        return None
     if abs(scores[0] - scores[1]) > MOST_PESQ_DIFFERENCE:
         raise UserError(f"WB-PESQ of the check clip is {scores[1]:.2f}, where PyTorch has {scores[0]:.2f}.")
     return scores[1]
+
+
+def _wb_pesq(clean: NDArray, enhanced: NDArray, rate: int) -> float | None:
+    """None where there is no pesq here, or the network gives silence."""
+    reference, estimate = (resample(one.astype(np.float64), rate, PESQ_RATE) for one in (clean, enhanced))
+    try:
+        return METRICS["pesq_wb"].value(reference, estimate, PESQ_RATE)
+    except (UserError, MetricUndefined):
+        return None
+
+
+def verify_coarse(
+    path: Path, network: SpeechEnhancer, gain: float, clips: Sequence[Clip], most_loss: float, precision: str
+) -> CoarseFindings:
+    """Hear a file in fewer bits on pairs, and compare its quality with the network's.
+
+    clips: those without clean speech do not count; without any, the check clip is taken.
+    Raises UserError where it loses more WB-PESQ than `most_loss`, or hears the future.
+    """
+    metrics_named(["pesq_wb"])  # without it nothing can be said
+    found = open_onnx(path)
+    rate = network.sample_rate
+    checked = Clip(*check_clip(rate))
+    _reconstructs(found)
+    for length in (network.step_samples or 64, rate // 2 + 17):
+        _both(network, gain, found, checked.noisy[:length])
+    _hears_no_future(found, checked.noisy[: rate + 100])
+    pairs = [clip for clip in clips if clip.clean is not None] or [checked]
+    scores = []
+    for clip in pairs:
+        assert clip.clean is not None
+        before, after = (_wb_pesq(clip.clean, one, rate) for one in _both(network, gain, found, clip.noisy))
+        if before is not None and after is not None:
+            scores.append((before, after))
+    if not scores:
+        raise UserError("WB-PESQ is defined on none of the clips; calibrate on others.")
+    mean_before, mean_after = map(float, np.mean(scores, axis=0))
+    told = CoarseFindings(precision, mean_before, mean_after, len(scores))
+    if not mean_before - mean_after <= most_loss:
+        raise UserError(f"{told.text()[:-1]}, and may lose {most_loss:g} (max_pesq_loss).")
+    return told
