@@ -144,12 +144,12 @@ class ComplexConv2d(nn.Module):
     def plain(self) -> nn.Conv2d | nn.ConvTranspose2d:
         """That convolution; it does not learn."""
         weight, bias = self.joined()
-        if self.transposed:
-            layer: nn.Conv2d | nn.ConvTranspose2d = nn.ConvTranspose2d(
-                *weight.shape[:2], (5, 2), (2, 1), padding=(2, 0), output_padding=(1, 0)
-            )
-        else:
-            layer = nn.Conv2d(weight.shape[1], weight.shape[0], (5, 2), (2, 1), padding=(2, 0))
+        first, second = weight.shape[:2]
+        layer: nn.Conv2d | nn.ConvTranspose2d = (
+            nn.ConvTranspose2d(first, second, (5, 2), (2, 1), padding=(2, 0), output_padding=(1, 0))
+            if self.transposed
+            else nn.Conv2d(second, first, (5, 2), (2, 1), padding=(2, 0))
+        )
         layer.weight, layer.bias = (nn.Parameter(one, requires_grad=False) for one in (weight, bias))
         return layer
 
