@@ -64,7 +64,7 @@ def write_recipe(world: Path) -> Callable[..., Path]:
             merges = isinstance(value, dict) and key != "student"
             recipe[key] = {**recipe.get(key, {}), **value} if merges else value
         path = world / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+        path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
         return path
 
     return write

@@ -1,5 +1,6 @@
 """Several teachers in one run: live and kept, with every objective over signals."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,17 @@ def test_a_run_goes_on_with_no_other_teachers(
     save_model(build_model({**TINY_NETWORK, "filters": 10}), world / "other", {}, overwrite=True)
     with pytest.raises(UserError, match=r"teachers\.b"):
         run("run", teachers=teachers, objectives=[{"loss": "l2"}])
+
+
+def test_a_run_goes_on_with_the_same_bands_wherever_the_teachers_lie(
+    run: Callable, world: Path, teachers: dict
+) -> None:
+    keys = {"several": "bands", "several_edges_hz": [2_000], "objectives": [{"loss": "l2"}]}
+    folder = run("run", teachers=teachers, **keys)
+    shutil.copytree(world / "other", world / "elsewhere")
+    assert run("run", teachers={**teachers, "b": str(world / "elsewhere")}, **keys) == folder
+    with pytest.raises(UserError, match=r"other settings .*teachers' bands"):
+        run("run", teachers=dict(reversed(teachers.items())), **keys)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ FREE_TO_CHANGE = (
     "hardware.threads",
     "teacher_use.cache_folder",
 )
-KNOWN_BY_HASH = re.compile(r"data\.(train|valid)|teacher|objectives\.\d+\.teachers\.\d+")
+KNOWN_BY_HASH = re.compile(r"data\.(train|valid)|teacher|teachers\.[^.]+|objectives\.\d+\.teachers\.\d+")
 """Paths of what a run's identity.yaml holds the hashes of."""
 
 LIMITS = ("max_steps", "max_epochs")
@@ -197,6 +197,8 @@ def _meaning_of(recipe: Recipe) -> Any:
     described = recipe.model_dump(mode="json")
     with suppress(UserError):  # of a saved model there is only its place to compare
         described["student"] = full_settings(recipe.student)
+    if recipe.several == "bands":
+        described["teachers' bands"] = list(recipe.teachers)  # their order is whose band is whose
     return described
 
 
