@@ -29,8 +29,7 @@ def serve(library_path: str, archive: str, limit_db: str) -> None:
     answers.write(COUNT.pack(frame))
     answers.flush()
     while header := given.read(COUNT.size):
-        heard = bytearray(4 * COUNT.unpack(header)[0])
-        given.readinto(heard)
+        heard = bytearray(given.read(4 * COUNT.unpack(header)[0]))
         if (child := os.fork()) == 0:
             _answer(library, state, frame, heard, answers)
         if os.waitpid(child, 0)[1]:
