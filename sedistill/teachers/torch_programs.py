@@ -37,6 +37,10 @@ class TorchProgram(ForeignTeacher):
         try:
             output = self.program(torch.from_numpy(noisy)[None])
         except Exception as error:  # other shapes, a device that is not there
+            if "cuda" in str(error).lower() and not torch.cuda.is_available():
+                raise UserError(
+                    f"{self.path} asks for a GPU, and there is none here; save the network from the CPU."
+                ) from None
             raise UserError(f"{self.path} fails on (1, {len(noisy)}) samples: {_first(error)}") from None
         if not isinstance(output, torch.Tensor):
             raise UserError(

@@ -89,6 +89,13 @@ def test_programs_that_give_nothing_are_refused(clips: FixedSet, command: str, w
         open_teacher({"command": command}, RATE).on_clip(clips, 0)
 
 
+def test_a_program_that_changes_the_rate_is_refused(clips: FixedSet, tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text(HALF.replace("sound / 2, rate", "sound[::2], rate // 2"))
+    program = f"{shlex.quote(sys.executable)} {shlex.quote(str(tmp_path / 'other.py'))}"
+    with trusting_code(), pytest.raises(UserError, match="gives 8000 Hz for 16000 Hz; state rate: 8000"):
+        open_teacher({"command": f"{program} {{input}} {{output_file}}"}, RATE).on_clip(clips, 0)
+
+
 def test_a_folder_is_matched_by_the_rule_for_partners(clips: FixedSet, tmp_path: Path) -> None:
     folder = enhanced(clips, tmp_path / "cleaned", lambda noisy: 0.5 * np.pad(noisy, (80, 0))[: len(noisy)])
     teacher = open_teacher({"folder": str(folder)}, RATE, on=clips)

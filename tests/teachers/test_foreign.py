@@ -1,5 +1,6 @@
 """Teachers from elsewhere, whatever their kind: in step, at the level of the clean speech, measured once."""
 
+import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -203,3 +204,31 @@ def test_of_two_labellings_at_once_one_waits_and_says_so(
         assert len(second.result()) == 4
     caches[0].open()
     assert teacher.asked == 4
+
+
+def test_a_full_disk_ends_in_one_sentence_and_nothing_is_lost(clips: FixedSet, tmp_path: Path) -> None:
+    teacher = Elsewhere(37, 0.5)
+    source = TeacherSource(InStep(teacher, RATE, 37), 2.0)
+    whole = np.array(OutputCache(tmp_path / "whole", clips, source).open())
+    kept = OutputCache(tmp_path / "kept", clips, source)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(2.5 * whole[0].nbytes), limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*outputs\.f16\.unfinished: .*larger than"):
+            kept.open()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    teacher.asked = 0
+    np.testing.assert_array_equal(kept.open(), whole)
+    assert teacher.asked == 2  # of four clips two were done
+
+
+def test_a_delay_into_the_future_is_taken_out_of_a_teacher_that_looks_ahead(clips: FixedSet) -> None:
+    """One that gives each frame once it has heard the next: its student gets no sound of the future."""
+    ahead = InStep(Elsewhere(change=lambda wave: np.pad(wave, (0, 160))[160:]), RATE)
+    found = measure(ahead, clips)
+    assert found.delay == -160
+    assert "10 ms early (160 samples)" in found.delay_text()
+    source = TeacherSource(InStep(ahead.inner, RATE, found.delay), found.level.factor)
+    noisy = torch.from_numpy(clips[0][0])[None]
+    torch.testing.assert_close(source(noisy)[:, :-160], found.level.factor * noisy[:, :-160])

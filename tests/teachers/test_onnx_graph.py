@@ -1,5 +1,6 @@
 """ONNX files as teachers: every form gives what the network in it gives."""
 
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -230,6 +231,13 @@ def test_a_graph_that_is_no_denoiser_is_refused(
     if "no denoiser" in str(refused.value):
         assert "; its inputs are" in str(refused.value)
         assert "can be stated: rate, stft" in str(refused.value)
+
+
+def test_the_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"any")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=r"pip install 'sedistill\[teachers\]'"):
+        open_teacher({"onnx": str(tmp_path / "x.onnx"), "rate": 16_000}, 16_000)
 
 
 def test_what_is_no_onnx_file_is_refused(tmp_path: Path) -> None:

@@ -79,3 +79,34 @@ def test_a_function_is_called_where_its_code_is_trusted(
             open_teacher({**spec, "python": "their_denoiser:bad"}, RATE)(noisy)
         with pytest.raises(UserError, match="cannot be imported"):
             open_teacher({**spec, "python": "their_denoiser:none"}, RATE)
+
+
+class OnGPU(nn.Module):
+    """Names its device in its code, so that nothing brings it to another."""
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        return noisy.to("cuda").cpu()
+
+
+class TwoOutputs(nn.Module):
+    def forward(self, noisy: Tensor) -> tuple[Tensor, Tensor]:
+        return noisy, noisy
+
+
+class Stereo(nn.Module):
+    def forward(self, noisy: Tensor) -> Tensor:
+        return torch.cat([noisy, noisy])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_network_for_a_gpu_alone_is_refused_on_a_cpu(tmp_path: Path) -> None:
+    path = save(OnGPU(), "torchscript", tmp_path / "net.pt")
+    with pytest.raises(UserError, match=r"net\.pt asks for a GPU, and there is none here"):
+        open_teacher({"torchscript": str(path), "rate": RATE}, RATE)(torch.zeros(1, 800))
+
+
+@pytest.mark.parametrize(("network", "words"), [(TwoOutputs(), "no denoiser"), (Stereo(), "give one too")])
+def test_programs_that_are_no_denoisers_are_refused(tmp_path: Path, network: nn.Module, words: str) -> None:
+    path = save(network, "torchscript", tmp_path / "net.pt")
+    with pytest.raises(UserError, match=words):
+        open_teacher({"torchscript": str(path), "rate": RATE}, RATE)(torch.zeros(1, 800))
