@@ -2,9 +2,8 @@
 
     python benchmarks/deepfilternet_by_hand.py SET...
 
-The loop is what the library's header asks for and no code of this package: one state kept open, half a second
-of the clip's beginning, mirrored, before each clip, 48 kHz and back by soxr, 30 ms cut off; no level is
-corrected, which WB-PESQ does not hear.
+The loop is what the library's header asks for and no code of this package: a new state for each clip, 48 kHz
+and back by soxr, 30 ms cut off; no level is corrected, which WB-PESQ does not hear.
 """
 
 import ctypes
@@ -20,7 +19,6 @@ from sedistill.evaluation.command import evaluate
 from sedistill.evaluation.metrics import METRICS
 
 RATE, FRAME, LATE = 48_000, 480, 1_440
-LEAD_IN = RATE // 2
 
 
 class Library:
@@ -36,22 +34,22 @@ class Library:
 
     def __call__(self, noisy: np.ndarray, rate: int) -> np.ndarray:
         heard = soxr.resample(noisy, rate, RATE, quality="VHQ").astype(np.float32)
-        heard = np.concatenate([heard[LEAD_IN:0:-1], heard, np.zeros(LATE + FRAME, np.float32)])
+        heard = np.concatenate([heard, np.zeros(LATE + FRAME, np.float32)])
         frames = np.ascontiguousarray(heard[: len(heard) // FRAME * FRAME].reshape(-1, FRAME))
         output = np.empty_like(frames)
         for given, made in zip(frames, output, strict=True):
             self.library.df_process_frame(self.state, given.ctypes.data, made.ctypes.data)
-        back = soxr.resample(output.reshape(-1)[LEAD_IN + LATE :], RATE, rate, quality="VHQ")
+        back = soxr.resample(output.reshape(-1)[LATE:], RATE, rate, quality="VHQ")
         return back[: len(noisy)]
 
 
 def by_hand(folder: Path) -> list[float]:
     """WB-PESQ of every clip."""
-    library, scores = Library(), []
+    scores = []
     for path in sorted(folder.glob("noisy/*")):
         noisy, rate = soundfile.read(path, dtype="float32")
         clean, _ = soundfile.read(folder / "clean" / path.name, dtype="float32")
-        scores.append(METRICS["pesq_wb"].value(clean, library(noisy, rate), rate))
+        scores.append(METRICS["pesq_wb"].value(clean, Library()(noisy, rate), rate))
     return scores
 
 

@@ -22,8 +22,6 @@ from sedistill.teachers.foreign import ForeignTeacher, Wave
 from sedistill.teachers.teacher_settings import BUNDLED, TeacherFrom
 
 SAMPLE_RATE = 48_000
-LEAD_IN = SAMPLE_RATE // 2
-"""Samples of a clip's own beginning, mirrored (a short one to and fro), that it hears first."""
 NO_LIMIT_DB = 100.0
 PROGRAM = (
     "from sedistill.common.interruption import ignore_signals\n"
@@ -74,9 +72,7 @@ class _Process:
 
     def answer(self, noisy: Wave) -> Wave:
         """(T,) -> (T,), as late as the library makes it."""
-        samples = LEAD_IN + len(noisy)
-        heard = np.zeros(-(-samples // self.frame) * self.frame, np.float32)
-        heard[:samples] = np.pad(noisy, (LEAD_IN, 0), mode="reflect")
+        heard = np.pad(noisy, (0, -len(noisy) % self.frame)).astype(np.float32)
         stdin = self.process.stdin
         assert stdin is not None
         try:
@@ -87,7 +83,7 @@ class _Process:
             output = np.empty(0, np.float32)
         if len(output) != len(heard):
             raise UserError(f"DeepFilterNet's library crashed on {len(noisy)} samples, with {self.archive}.")
-        return output[LEAD_IN:samples]
+        return output[: len(noisy)]
 
     def _read(self, size: int) -> bytes:
         assert self.process.stdout is not None

@@ -1,7 +1,7 @@
 """DeepFilterNet's library in a process of its own, which answers every clip from one and the same state.
 
 To make a state takes a second, the library cannot set one back, and what a state heard before is in its
-output for seconds (-15 to -40 dB on speech, after half a second of lead-in): outputs would depend on the
+output for seconds (-15 to -40 dB on speech, half a second or more later): outputs would depend on the
 order of clips. So the process makes a state once and forks for every clip; the child's copy hears it and is
 gone.
 Imports neither torch nor numpy, so that forking takes a millisecond.
