@@ -159,8 +159,8 @@ def test_under_bf16_a_teachers_targets_do_not_depend_on_the_cache(
     exact = run.teacher(batch["noisy"])
     seen = {}
     task = loop.step.task  # type: ignore[attr-defined]
-    gather = task._signals
-    task._signals = lambda *given: seen.update(gather(*given)) or seen
+    gather = task.signals
+    task.signals = lambda *given: seen.update(gather(*given)) or seen
     task.kd_level_db = None
     loop.step(batch, measure_balance=False)
     bound = 2**-11 * exact.abs() * 1.001 + 2**-25
