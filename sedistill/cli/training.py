@@ -48,8 +48,8 @@ def distil(
     noisy: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of noisy recordings from where the student will be used, without clean speech: they "
-            "are enhanced, and can be heard on the page; nothing is learnt from them."
+            help="Folder of noisy recordings from where the student will be used, without clean speech: it "
+            "learns from the teacher's output for them, and they are enhanced, to be heard on the page."
         ),
     ] = None,
     start: Annotated[

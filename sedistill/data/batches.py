@@ -19,16 +19,18 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
 
     Args:
         length: number of examples; must give at least one batch, else UserError.
+        batch_size: examples in a batch.
+        recordings: further clips in each batch, behind its examples: those numbered from `length` on.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int) -> None:
+    def __init__(self, length: int, batch_size: int, seed: int, recordings: int = 0) -> None:
         if batch_size < 1:
             raise UserError(f"batch_size is {batch_size}; give 1 or more.")
         if length < batch_size:
             raise UserError(
                 f"{length} training examples do not fill a batch of {batch_size}; lower batch_size."
             )
-        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.length, self.batch_size, self.seed, self.recordings = length, batch_size, seed, recordings
         self.epoch = self.first_batch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -50,8 +52,9 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         epoch = self.epoch
         order = philox(self.seed, ORDER, epoch, 0).permutation(self.length)
         for batch in range(self.first_batch, len(self)):
-            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield [(epoch, index) for index in indices.tolist()]
+            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
+            first = self.length + batch * self.recordings
+            yield [(epoch, index) for index in (*indices, *range(first, first + self.recordings))]
 
 
 class EqualLengthBatches(Sampler[list[int]]):
@@ -76,11 +79,16 @@ class EqualLengthBatches(Sampler[list[int]]):
         return (batch.tolist() for batch in self.batches)
 
 
-def train_loader(dataset: Dataset, batch_size: int, seed: int, workers: int = 0) -> Batches:
+def train_loader(
+    dataset: Dataset, batch_size: int, seed: int, workers: int = 0, recordings: int = 0
+) -> Batches:
     """Shuffled batches for training; `loader.batch_sampler` is the EpochBatches that holds the position.
 
     `dataset` takes keys (epoch, index). Raises UserError when its clips (`lengths`, if it has them) differ in
     length. The global random state is left alone.
+
+    recordings: how many clips without "clean" each batch has besides; they are its last, and "clean" has so
+        many rows less.
     """
     lengths = getattr(dataset, "lengths", None)
     if lengths is not None and lengths.min() != lengths.max():
@@ -89,7 +97,7 @@ def train_loader(dataset: Dataset, batch_size: int, seed: int, workers: int = 0)
             f"the training clips last from {lengths.min() / rate:.2f} to {lengths.max() / rate:.2f} s and "
             "cannot share a batch; write the set with one clip_seconds."
         )
-    sampler = EpochBatches(len(dataset), batch_size, seed)  # type: ignore[arg-type]
+    sampler = EpochBatches(len(dataset), batch_size, seed, recordings)  # type: ignore[arg-type]
     return Batches(dataset, sampler, workers)
 
 

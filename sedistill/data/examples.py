@@ -4,6 +4,7 @@ They are asked for by key (epoch, index), and what one holds hangs on nothing bu
 of workers, not on what was made before, not on where a run was resumed.
 """
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from sedistill.common.errors import UserError
+from sedistill.common.integrity import facts_checksum
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, crop_in_memory, cut_segment, filled_up, make_crop, segments_of
 from sedistill.data.fixed_sets import FixedSet
@@ -40,6 +42,7 @@ class MixtureDataset(Dataset):
         length: examples in an epoch; None takes as many as cover the speech once, or every pair or segment.
         stride_seconds: of ready pairs take all segments of clip_seconds that begin this far apart, the last
             filled up with silence.
+        repeat_epochs: make the mixtures of so many epochs only, over and over; None: others in each epoch.
 
     Raises UserError when the split has nothing to mix, and for segments of what is not ready pairs.
     """
@@ -47,6 +50,7 @@ class MixtureDataset(Dataset):
     def __init__(
         self, corpus: Corpus | Path | str, split: str = "train", mixing: MixingSettings | None = None,
         seed: int = 0, length: int | None = None, stride_seconds: float | None = None,
+        repeat_epochs: int | None = None,
     ) -> None:  # fmt: skip
         corpus = corpus if isinstance(corpus, Corpus) else Corpus.load(corpus)
         part = corpus.split(split)
@@ -76,13 +80,22 @@ class MixtureDataset(Dataset):
                 )
             self.seconds_of_speech = self.source.speech.seconds
             count = max(1, round(self.seconds_of_speech / self.mixing.clip_seconds))
-        self.length = length or count
+        self.length, self.repeat_epochs = length or count, repeat_epochs
+        self.part, self.stride_seconds = part, stride_seconds
+
+    @cached_property
+    def hash(self) -> str:
+        """Of all that decides what the examples are."""
+        return facts_checksum({
+            "corpus": self.part.hash, "rows": self.part.rows_hash, "mixing": self.mixing.model_dump(),
+            "seed": self.seed, "length": self.length, "stride_seconds": self.stride_seconds,
+        })  # fmt: skip
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
-        epoch, index = split_key(key)
+        epoch, index = split_key(key, self.repeat_epochs)
         if not 0 <= index < self.length:
             raise IndexError(index)
         made: Any = (
@@ -94,7 +107,7 @@ class MixtureDataset(Dataset):
 
     def origin(self, key: Key) -> str:
         """Where an example comes from, for messages."""
-        epoch, index = split_key(key)
+        epoch, index = split_key(key, self.repeat_epochs)
         source = self.source
         if isinstance(source, Pairs):
             return str(source.noisy.path(self._from_pairs(epoch, index, source).pair))
@@ -132,7 +145,7 @@ class FixedDataset(Dataset):
 
     def origin(self, key: Key) -> str:
         """Where an example comes from, for messages."""
-        return str(self.set.paths(split_key(key)[1])[0])
+        return self.set.origin(split_key(key)[1])
 
 
 class CropDataset(Dataset):
@@ -140,16 +153,17 @@ class CropDataset(Dataset):
 
     For training on sets of whole sentences, whose lengths differ. With `stride_seconds` each clip is cut into
     all its segments that begin this far apart instead, the last filled up with silence; each once an epoch.
+    `repeat_epochs` is as in `MixtureDataset`.
 
     Raises UserError when clip_seconds is not positive, and for a stride that would leave samples out.
     """
 
     def __init__(
         self, fixed_set: FixedSet | Path | str, clip_seconds: float, seed: int = 0,
-        stride_seconds: float | None = None,
+        stride_seconds: float | None = None, repeat_epochs: int | None = None,
     ) -> None:  # fmt: skip
         self.set = fixed_set if isinstance(fixed_set, FixedSet) else FixedSet(fixed_set)
-        self.sample_rate, self.seed = self.set.sample_rate, seed
+        self.sample_rate, self.seed, self.repeat_epochs = self.set.sample_rate, seed, repeat_epochs
         self.frames = round(clip_seconds * self.sample_rate)
         if self.frames < 1:
             raise UserError(f"clip_seconds is {clip_seconds:g}; give the seconds of a training clip.")
@@ -158,12 +172,19 @@ class CropDataset(Dataset):
             if stride_seconds is None
             else _segments(self.set.lengths, clip_seconds, stride_seconds, self.sample_rate)
         )
+        self.stride_seconds = stride_seconds
+
+    @property
+    def hash(self) -> str:
+        """Of all that decides what the examples are."""
+        facts = {"set": self.set.hash, "frames": self.frames, "seed": self.seed}
+        return facts_checksum({**facts, "stride_seconds": self.stride_seconds})
 
     def __len__(self) -> int:
         return len(self.set) if self.segments is None else len(self.segments)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
-        epoch, index = split_key(key)
+        epoch, index = split_key(key, self.repeat_epochs)
         if self.segments is None:
             noisy, clean = crop_in_memory(
                 self.seed, epoch, index, *self.set[index], self.frames, self.sample_rate
@@ -179,7 +200,7 @@ class CropDataset(Dataset):
         """Where an example comes from, for messages."""
         index = split_key(key)[1]
         clip = index if self.segments is None else int(self.segments[index][0])
-        return str(self.set.paths(clip)[0])
+        return self.set.origin(clip)
 
 
 def _segments(
@@ -194,6 +215,31 @@ def _segments(
     return segments_of(lengths, frames, stride)
 
 
-def split_key(key: Key) -> tuple[int, int]:
-    """(epoch, number)."""
-    return key if isinstance(key, tuple) else (0, key)
+def split_key(key: Key, repeat_epochs: int | None = None) -> tuple[int, int]:
+    """(epoch, number), the epoch within those that are repeated."""
+    epoch, index = key if isinstance(key, tuple) else (0, key)
+    return epoch % repeat_epochs if repeat_epochs else epoch, index
+
+
+class EpochClips:
+    """The examples of one epoch in order, all of one length, as what a teacher hears."""
+
+    def __init__(self, examples: Any, epoch: int) -> None:
+        self.examples, self.epoch, self.sample_rate = examples, epoch, examples.sample_rate
+        self.lengths = np.full(len(examples), len(self.noisy(0)))
+
+    @property
+    def hash(self) -> str:
+        """Of all that decides what the clips are."""
+        return facts_checksum({"examples": self.examples.hash, "epoch": self.epoch})
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def noisy(self, index: int) -> NDArray[np.float32]:
+        """(T,)."""
+        return self.examples[self.epoch, index]["noisy"]
+
+    def origin(self, index: int) -> str:
+        """Where a clip comes from, for messages."""
+        return str(self.examples.origin((self.epoch, index)))

@@ -92,6 +92,14 @@ class FixedSet:
         noisy, clean = self.name(index), os.fsdecode(self.clean_names[index])
         return self.folder / "noisy" / noisy, self.folder / "clean" / clean
 
+    def noisy(self, index: int) -> NDArray[np.float32]:
+        """The noisy file of clip `index`, (T,)."""
+        return self[index][0]
+
+    def origin(self, index: int) -> str:
+        """Where clip `index` comes from, for messages."""
+        return str(self.paths(index)[0])
+
     def evenly(self, count: int) -> "FixedSet":
         """So many of the clips, taken evenly from the first to the last; all where there are no more."""
         if count >= len(self):

@@ -147,9 +147,9 @@ def _raised_or_handed_over(sentence: str) -> _Fault:
 def _collate(examples: list[Any]) -> Any:
     fault = next((example for example in examples if isinstance(example, _Fault)), None)
     if fault is not None or get_worker_info() is None:
-        return fault or default_collate(examples)
+        return fault or together(examples)
     try:
-        return default_collate(examples)
+        return together(examples)
     except MemoryError:
         return _Fault(_NO_MEMORY)
     except RuntimeError as error:
@@ -157,6 +157,13 @@ def _collate(examples: list[Any]) -> Any:
         if sentence is None:
             raise
         return _Fault(sentence)
+
+
+def together(examples: list[Any]) -> Any:
+    """A batch; what only the first examples bring, such as clean speech, has fewer rows."""
+    if not isinstance(examples[0], dict):
+        return default_collate(examples)
+    return {name: default_collate([one[name] for one in examples if name in one]) for name in examples[0]}
 
 
 def _told(message: str) -> str | None:

@@ -1,13 +1,13 @@
-"""A teacher's outputs on a fixed set, computed once and kept on disk."""
+"""A teacher's outputs on clips that come again, computed once and kept on disk."""
 
 import errno
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -24,15 +24,18 @@ from sedistill.common.reading import is_taken, why_no_file
 from sedistill.common.settings import Record, read_record
 from sedistill.common.writing import atomic_path, flush, named_disk_errors
 from sedistill.common.yaml_files import yaml_text
-from sedistill.data.examples import FixedDataset
+from sedistill.data.examples import Key, split_key
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.eval_mode import on_device
-from sedistill.teachers.foreign import InStep
-from sedistill.teachers.source import CachedOutputs, TeacherSource
+from sedistill.teachers.foreign import Clips, InStep
+from sedistill.teachers.source import HEARD, CachedOutputs, TeacherSource, heard_in
 from sedistill.teachers.threads import in_order
 
 KEPT = "teacher-outputs"
 """In a set's folder, what is known of teachers on it, where a recipe names no other place."""
+NAME, EARLIER = "outputs.f32", "outputs.f16"
+BYTES_KEPT = np.dtype(np.float32).itemsize
+"""For a sample."""
 
 
 class NoPlaceError(UserError):
@@ -50,34 +53,46 @@ class _Outputs(Record):
 
 
 class OutputCache:
-    """A teacher's raw outputs on a fixed set, kept as one float16 file and never used for anything else.
+    """A teacher's raw outputs on some clips, kept as one float32 file and never used for anything else.
 
-    The folder's name and its `outputs.yaml` hold the hashes of teacher and set; the file's checksum and
-    length are verified at every opening. An interrupted computation goes on where it stopped.
+    The folder's name and its `outputs.yaml` hold the hashes of teacher and clips; the file's checksum and
+    length are verified at every opening. An interrupted computation goes on where it stopped. Behind its
+    output, each clip that is not of a fixed set has some samples of what the teacher heard (`heard_in`).
     """
 
-    def __init__(self, folder: Path, dataset: FixedSet, source: TeacherSource) -> None:
-        self.dataset, self.source = dataset, source
-        self.key = {"teacher_hash": source.hash, "set_hash": dataset.hash, "clips": len(dataset)}
-        self.samples = _common_length(dataset)
-        self.folder = folder / f"teacher-{source.hash[:12]}-set-{dataset.hash[:12]}"
-        self.path = self.folder / "outputs.f16"
+    def __init__(self, folder: Path, clips: Clips, source: TeacherSource) -> None:
+        self.clips, self.source = clips, source
+        self.key = {"teacher_hash": source.hash, "set_hash": clips.hash, "clips": len(clips)}
+        self.samples = _common_length(clips)
+        self.is_made = not isinstance(clips, FixedSet)
+        self.folder = folder / f"teacher-{source.hash[:12]}-set-{clips.hash[:12]}"
+        self.path = self.folder / NAME
+
+    @property
+    def bytes(self) -> int:
+        """Of the whole file."""
+        return self._bytes(len(self.clips))
+
+    @property
+    def clips_missing(self) -> int:
+        """Those that are still to be asked for, as the size of what is there has it."""
+        there = self._unfinished.stat().st_size if is_taken(self._unfinished) else 0
+        return len(self.clips) - there // self._bytes(1)
+
+    @property
+    def bytes_missing(self) -> int:
+        """The room that they take."""
+        return self._bytes(self.clips_missing)
 
     def open(self, device: str = "cpu", batch_size: int = 8) -> np.ndarray:
-        """The outputs as a read-only memory map (clips, samples) in float16, computed first if need be.
+        """The outputs as a read-only memory map (clips, samples) in float32, computed first if need be.
 
-        Raises NoPlaceError where there are none yet and nothing may be written.
+        Of clips that are not of a fixed set each row goes on with `heard_in`. Raises NoPlaceError where there
+        are none yet and nothing may be written.
         """
-        if self._fault() is None:  # whole, so that not even a lock needs to be written
-            return self._mapped()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "lock").touch()
-        except OSError as error:
-            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-                raise NoPlaceError(f"{self.folder} cannot be written ({error.strerror})") from None
-            with named_disk_errors(self.folder):
-                raise
+        if (there := self.whole()) is not None:  # so that not even a lock needs to be written
+            return there
+        self.take_place()
         with self._alone():  # two runs beside each other compute it once
             fault = self._fault()
             if fault is not None:
@@ -86,6 +101,21 @@ class OutputCache:
                     self._forget()
                 self._compute(device, batch_size)
         return self._mapped()
+
+    def whole(self) -> np.ndarray | None:
+        """What `open` gives, where it is there and can be trusted."""
+        return self._mapped() if self._fault() is None else None
+
+    def take_place(self) -> None:
+        """Make the folder. Raises NoPlaceError where nothing may be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "lock").touch()
+        except OSError as error:
+            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise NoPlaceError(f"{self.folder} cannot be written ({error.strerror})") from None
+            with named_disk_errors(self.folder):
+                raise
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -105,8 +135,8 @@ class OutputCache:
             lock.release()
 
     def _mapped(self) -> np.ndarray:
-        shape = (len(self.dataset), self.samples)
-        return np.memmap(self.path, dtype=np.float16, mode="r", shape=shape)
+        shape = (len(self.clips), self._bytes(1) // BYTES_KEPT)
+        return np.memmap(self.path, dtype=np.float32, mode="r", shape=shape)
 
     def _fault(self) -> str | None:
         """None when the file can be trusted; "" when there is none yet; else what is wrong with it."""
@@ -122,14 +152,17 @@ class OutputCache:
             return f"{card.name} is damaged"
         if any(written.get(name) != value for name, value in self.key.items()):
             return "they belong to another teacher or another set"
-        if not self.path.exists() or self.path.stat().st_size != self._bytes(len(self.dataset)):
+        if not self.path.exists() and is_taken(self.folder / EARLIER):
+            return "they are rounded to float16, as an earlier version kept them"
+        if not self.path.exists() or self.path.stat().st_size != self.bytes:
             return "the file is incomplete"
         if written.get("checksum") != file_hash(self.path):
             return "the file was changed or damaged"
         return None
 
     def _forget(self) -> None:
-        self._remove(self.folder / "outputs.yaml", self.path, self._unfinished, self._progress)
+        earlier = self.folder / EARLIER
+        self._remove(self.folder / "outputs.yaml", self.path, self._unfinished, self._progress, earlier)
 
     def _remove(self, *paths: Path) -> None:
         for path in paths:
@@ -139,12 +172,12 @@ class OutputCache:
 
     @property
     def _unfinished(self) -> Path:
-        return self.folder / "outputs.f16.unfinished"
+        return self.folder / f"{NAME}.unfinished"
 
     @property
     def _progress(self) -> Path:
         """How many bytes of the unfinished file are done, and their hash."""
-        return self.folder / "outputs.f16.progress"
+        return self.folder / f"{NAME}.progress"
 
     def _done(self) -> int:
         """Clips of an interrupted computation that are there, as they were written; 0 starts afresh."""
@@ -164,17 +197,18 @@ class OutputCache:
             self._remove(self._unfinished, self._progress)
         digest = file_digest(self._unfinished) if done else hashlib.sha256()
         with (
-            self._on(device),
+            self.on(device),
             named_disk_errors(self._unfinished),
             self._unfinished.open("ab") as file,
-            ProgressBar("teacher's outputs", len(self.dataset), "clips", done) as bar,
+            ProgressBar("teacher's outputs", len(self.clips), "clips", done) as bar,
         ):
             stop = done
-            for outputs in self._outputs(done, device, batch_size):
+            for noisy, outputs in self.outputs(done, device, batch_size):
                 stop += len(outputs)
-                if not np.isfinite(outputs).all() or np.abs(outputs).max() > np.finfo(np.float16).max:
+                if not np.isfinite(outputs).all():
                     raise UserError(f"the teacher {self.source.name} gives NaN or infinite output.")
-                data = outputs.astype(np.float16).tobytes()
+                rows = np.concatenate([outputs, heard_in(noisy)], axis=1) if self.is_made else outputs
+                data = rows.astype(np.float32).tobytes()
                 file.write(data)
                 file.flush()
                 digest.update(data)
@@ -187,49 +221,62 @@ class OutputCache:
             card = {**self.key, "samples": self.samples, "checksum": digest.hexdigest()}
             temporary.write_text(yaml_text(card), encoding="utf-8")
 
-    def _outputs(self, first: int, device: str, batch_size: int) -> Iterator[NDArray[np.float32]]:
-        """(B, T) from clip `first` on: batches of a network, or single clips on every core."""
-        teacher, clips = self.source.teacher, self.dataset
+    def outputs(
+        self, first: int, device: str, batch_size: int = 8
+    ) -> Generator[tuple[NDArray[np.float32], NDArray[np.float32]], None, None]:
+        """Noisy clips and outputs, (B, T) each, from clip `first` on: batches of a network, or one by one."""
+        teacher, clips, numbers = self.source.teacher, self.clips, range(first, len(self.clips))
         if isinstance(teacher, InStep):
-            for output in in_order(partial(teacher.of_clip, clips), range(first, len(clips)), usable_cores()):
-                yield output[None]
+            for noisy, output in in_order(lambda i: teacher.of_clip(clips, i), numbers, usable_cores()):
+                yield noisy[None], output[None]
             return
-        for start in range(first, len(clips), batch_size):
-            noisy = np.stack([clips[i][0] for i in range(start, min(start + batch_size, len(clips)))])
-            yield self.source.raw(torch.from_numpy(noisy).to(device)).cpu().numpy()
+        made = in_order(clips.noisy, numbers, usable_cores())
+        while batch := list(islice(made, batch_size)):
+            noisy = np.stack(batch)
+            yield noisy, self.source.raw(torch.from_numpy(noisy).to(device)).cpu().numpy()
 
-    def _on(self, device: str) -> AbstractContextManager[None]:
+    def on(self, device: str) -> AbstractContextManager[None]:
+        """With the teacher on this device, where it is a network."""
         teacher = self.source.teacher
         return on_device(teacher, device) if isinstance(teacher, nn.Module) else nullcontext()
 
     def _bytes(self, clips: int) -> int:
-        return clips * self.samples * np.dtype(np.float16).itemsize
+        return clips * (self.samples + (HEARD if self.is_made else 0)) * BYTES_KEPT
 
 
 class CachedOutputsDataset(torch.utils.data.Dataset):
-    """A fixed training set whose examples bring the estimates of teachers along, each (T,) by its name."""
+    """Training examples that bring the estimates of teachers along, each (T,) by its name.
 
-    def __init__(self, dataset: FixedDataset, cached: Mapping[str, CachedOutputs]) -> None:
+    cached: by name, the outputs for each of the epochs that come again, in order.
+    """
+
+    def __init__(self, dataset: Any, cached: Mapping[str, Sequence[CachedOutputs]]) -> None:
         self.dataset, self.cached = dataset, cached
-        self.lengths, self.sample_rate = dataset.lengths, dataset.sample_rate
+        self.lengths, self.sample_rate = getattr(dataset, "lengths", None), dataset.sample_rate
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def origin(self, key: tuple[int, int]) -> str:
+    def origin(self, key: Key) -> str:
         """Where an example comes from, for messages."""
-        return self.dataset.origin(key)
+        return str(self.dataset.origin(key))
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, object]:
+    def __getitem__(self, key: Key) -> dict[str, object]:
         example = self.dataset[key]
-        return {**example, **{name: one[example["index"]] for name, one in self.cached.items()}}
+        epoch, index = split_key(key)
+        estimates = {
+            name: epochs[epoch % len(epochs)].of(index, example["noisy"])
+            for name, epochs in self.cached.items()
+        }
+        return {**example, **estimates}
 
 
-def _common_length(dataset: FixedSet) -> int:
-    lengths = np.unique(dataset.lengths)
+def _common_length(clips: Clips) -> int:
+    lengths = np.unique(clips.lengths)
     if len(lengths) != 1:
+        assert isinstance(clips, FixedSet)
         raise UserError(
-            f"{dataset.folder} holds clips of different lengths; a fixed training set needs equal ones: "
+            f"{clips.folder} holds clips of different lengths; a fixed training set needs equal ones: "
             "make it with `sedistill mix`."
         )
     return int(lengths[0])

@@ -16,7 +16,7 @@ from sedistill.common.integrity import facts_checksum, file_hash, joint_hash
 from sedistill.common.reading import require_folder
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.partners import find_partners
-from sedistill.teachers.foreign import ForeignTeacher, Wave
+from sedistill.teachers.foreign import Clips, ForeignTeacher, Wave
 from sedistill.teachers.teacher_settings import TeacherFrom
 
 
@@ -76,7 +76,7 @@ class Command(ForeignTeacher):
 class Folder(ForeignTeacher):
     """Files that are cleaned already: partners of the noisy ones by the rule of `data.partners`."""
 
-    live = False
+    live = hears_any_sound = False
 
     def __init__(self, settings: TeacherFrom) -> None:
         self.folder = Path(str(settings.folder))
@@ -96,12 +96,14 @@ class Folder(ForeignTeacher):
     def clean(self, noisy: Wave, sample_rate: int) -> Wave:
         raise UserError(f"{self.folder} knows its own files alone, no other sound.")
 
-    def clean_clip(self, dataset: FixedSet, index: int, heard: Wave, sample_rate: int) -> Wave:
-        file = self.folder / self._partner_of(dataset)[dataset.name(index)]
+    def clean_clip(self, clips: Clips, index: int, heard: Wave, sample_rate: int) -> Wave:
+        if not isinstance(clips, FixedSet):
+            return self.clean(heard, sample_rate)
+        file = self.folder / self._partner_of(clips)[clips.name(index)]
         wave = read_mono(file, sample_rate)
-        start = round(max(int(dataset.lags[index]), 0) * sample_rate / dataset.sample_rate)
+        start = round(max(int(clips.lags[index]), 0) * sample_rate / clips.sample_rate)
         wave = wave[start:]
-        room = len(heard) - round(float(dataset.lengths[index]) * sample_rate / dataset.sample_rate)
+        room = len(heard) - round(float(clips.lengths[index]) * sample_rate / clips.sample_rate)
         return np.pad(wave, (0, max(room, 0)))  # what was late is not in the file
 
     def _partner_of(self, dataset: FixedSet) -> dict[str, str]:

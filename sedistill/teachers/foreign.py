@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,12 +12,25 @@ from torch import Tensor
 from sedistill.audio.resampling import resample
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import facts_checksum
-from sedistill.data.fixed_sets import FixedSet
 
 Wave = NDArray[np.float32]
 
 LENGTH_SECONDS = 0.05
 """An output may be so much shorter or longer than its input: whole hops, the end of a transform."""
+
+
+class Clips(Protocol):
+    """Clips in an order: of a fixed set, or the examples of an epoch."""
+
+    sample_rate: int
+    lengths: NDArray[np.int64]
+
+    @property
+    def hash(self) -> str: ...
+    def __len__(self) -> int: ...
+    def noisy(self, index: int) -> Wave: ...
+    def origin(self, index: int) -> str:
+        """Where a clip comes from, for messages."""
 
 
 class ForeignTeacher(ABC):
@@ -27,9 +41,10 @@ class ForeignTeacher(ABC):
         hash: of its kind, its file and its settings.
         sample_rate: Hz of what it takes and gives; None: whatever rate it is given.
         live: whether it can be asked for any waveform, and quickly enough to be asked at every step.
+        hears_any_sound: whether it can be asked for any waveform at all, if slowly.
     """
 
-    live = True
+    live = hears_any_sound = True
 
     def __init__(self, name: str, hash: str, sample_rate: int | None) -> None:
         self.name, self.hash, self.sample_rate = name, hash, sample_rate
@@ -38,8 +53,8 @@ class ForeignTeacher(ABC):
     def clean(self, noisy: Wave, sample_rate: int) -> Wave:
         """Its own output for (T,) at its own rate, as it comes: late, and at its level. Raises UserError."""
 
-    def clean_clip(self, dataset: FixedSet, index: int, heard: Wave, sample_rate: int) -> Wave:
-        """The same for a clip of a set. Teachers that are files look it up by its name."""
+    def clean_clip(self, clips: Clips, index: int, heard: Wave, sample_rate: int) -> Wave:
+        """The same for one of some clips. Teachers that are files look it up by its name in a set."""
         return self.clean(heard, sample_rate)
 
 
@@ -74,8 +89,8 @@ class InStep:
     def __call__(self, noisy: Tensor) -> Tensor:
         if not self.inner.live:
             raise UserError(
-                f"the teacher {self.name} is for fixed training sets, whose outputs are kept; mix one with "
-                "`sedistill mix`, and leave out teacher_use.cache and data.crop_seconds."
+                f"the teacher {self.name} is for clips that come again, so that its outputs are kept; mix a "
+                "set with `sedistill mix`, or set data.repeat_epochs, and leave out teacher_use.cache."
             )
         outputs = np.stack([self.clip(one) for one in noisy.float().cpu().numpy()])
         return torch.from_numpy(outputs).to(noisy.device)
@@ -84,14 +99,14 @@ class InStep:
         """(T,) -> (T,). Raises UserError for a teacher that fails, or gives another length or NaN."""
         return self._aligned(self.inner.clean(self._heard(noisy), self.own_rate), len(noisy))
 
-    def of_clip(self, dataset: FixedSet, index: int) -> Wave:
-        """(T,) for a clip of a set. Raises UserError that names its file."""
-        noisy = dataset[index][0]
+    def of_clip(self, clips: Clips, index: int) -> tuple[Wave, Wave]:
+        """A noisy clip and its output, (T,) each. Raises UserError that names its file."""
+        noisy = clips.noisy(index)
         try:
-            output = self.inner.clean_clip(dataset, index, self._heard(noisy), self.own_rate)
-            return self._aligned(output, len(noisy))
+            output = self.inner.clean_clip(clips, index, self._heard(noisy), self.own_rate)
+            return noisy, self._aligned(output, len(noisy))
         except UserError as error:
-            raise UserError(f"{dataset.paths(index)[0]}: {error}") from None
+            raise UserError(f"{clips.origin(index)}: {error}") from None
 
     def _heard(self, noisy: Wave) -> Wave:
         """The input at its own rate, with room for what comes late or early."""

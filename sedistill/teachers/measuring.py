@@ -159,7 +159,7 @@ def measure(teacher: InStep, dataset: FixedSet, delay_ms: float | None = None) -
 def _outputs(teacher: InStep, clips: FixedSet) -> list[tuple[Wave, Wave]]:
     """The output and the clean speech of each clip."""
     outputs = in_order(lambda index: teacher.of_clip(clips, index), range(len(clips)), usable_cores())
-    return [(output, clips[index][1]) for index, output in enumerate(outputs)]
+    return [(output, clips[index][1]) for index, (_, output) in enumerate(outputs)]
 
 
 def _shifted(output: Wave, clean: Wave, late: int) -> tuple[Wave, Wave]:

@@ -39,15 +39,42 @@ class Teacher(Protocol):
     def __call__(self, noisy: Tensor) -> Tensor: ...
 
 
+HEARD = 16
+"""Samples of a noisy clip that are kept with a teacher's output for it."""
+HEARD_TOLERANCE = 1e-3
+"""Of the loudest of them, by which the rounding of other machines and libraries may make them differ."""
+
+
+def heard_in(noisy: np.ndarray) -> np.ndarray:
+    """Some samples (..., 16) of clips (..., T), spread evenly, by which they are known again."""
+    places = (np.arange(HEARD) + 0.5) * noisy.shape[-1] / HEARD
+    return noisy[..., places.astype(np.int64)]
+
+
 @dataclass(frozen=True)
 class CachedOutputs:
-    """A teacher's estimates at the clean level, from its raw outputs on disk (clips, samples)."""
+    """A teacher's estimates at the clean level, from its raw outputs on disk, a row for each clip.
+
+    samples: of a clip. What a row has behind them is what the teacher heard.
+    """
 
     outputs: np.ndarray
     level_factor: float
+    samples: int | None = None
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return np.float32(self.level_factor) * self.outputs[index].astype(np.float32)
+        return np.float32(self.level_factor) * self.outputs[index, : self.samples]
+
+    def of(self, index: int, noisy: np.ndarray) -> np.ndarray:
+        """The estimate for clip `index`, (T,). Raises UserError where that is not what the teacher heard."""
+        if self.samples is not None:
+            now, then = heard_in(noisy), self.outputs[index, self.samples :]
+            if np.abs(now - then).max(initial=0) > HEARD_TOLERANCE * np.abs(now).max(initial=0) + 2**-24:
+                raise UserError(
+                    f"the teacher's kept outputs in {getattr(self.outputs, 'filename', 'a file')} are for "
+                    "other mixtures than this version makes; delete that folder, and they are computed again."
+                )
+        return self[index]
 
 
 @dataclass
@@ -55,13 +82,11 @@ class TeacherSource:
     """Where one teacher's estimates come from.
 
     level_factor: from its own output onto clean speech, level and sign.
-    cached: its outputs on the training set, from which the batches bring estimates along; None: it runs live.
     measured: how late, how loud and how wide it is; None for a saved model, whose card says it.
     """
 
     teacher: Teacher
     level_factor: float = 1.0
-    cached: CachedOutputs | None = None
     measured: Measured | None = None
 
     @property
@@ -80,6 +105,11 @@ class TeacherSource:
     def answers_live(self) -> bool:
         """Whether it can be asked at every step; else its outputs on a fixed set are computed before."""
         return not isinstance(self.teacher, InStep) or self.teacher.inner.live
+
+    @property
+    def hears_any_sound(self) -> bool:
+        """Whether it can be asked for any clip; else it knows the files of a fixed set alone."""
+        return not isinstance(self.teacher, InStep) or self.teacher.inner.hears_any_sound
 
     @property
     def bandwidth(self) -> float:
@@ -126,5 +156,5 @@ class TeacherSource:
     def on_clip(self, dataset: FixedSet, index: int, device: torch.device | str = "cpu") -> np.ndarray:
         """The same for a clip of a set, which teachers that are files look up by its name."""
         if isinstance(self.teacher, InStep):
-            return np.float32(self.level_factor) * self.teacher.of_clip(dataset, index)
+            return np.float32(self.level_factor) * self.teacher.of_clip(dataset, index)[1]
         return self.on_wave(dataset[index][0], device)

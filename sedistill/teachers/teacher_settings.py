@@ -49,7 +49,7 @@ class TeacherFrom(Settings):
     command: str | None = Field(
         None,
         description="A program over files, with {input} and {output} (a folder) or {output_file} in its "
-        "arguments, run without a shell; with --trust-code; for fixed training sets.",
+        "arguments, run without a shell; with --trust-code; for clips that come again.",
     )
     folder: UserPath | None = Field(
         None, description="The noisy files of the training set, enhanced already; for fixed training sets."

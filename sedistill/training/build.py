@@ -5,18 +5,19 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
 from sedistill.common.devices import worker_count
 from sedistill.common.errors import UserError
 from sedistill.data.batches import fixed_loader, train_loader
 from sedistill.data.examples import FixedDataset
-from sedistill.data.fixed_sets import FixedSet
-from sedistill.data.workers import Batches
+from sedistill.data.noisy_recordings import WithRecordings
+from sedistill.data.workers import Batches, together
 from sedistill.models.eval_mode import evaluating
 from sedistill.teachers.cached import KEPT, CachedOutputsDataset, NoPlaceError, OutputCache
+from sedistill.teachers.labelling import opened
 from sedistill.teachers.source import CachedOutputs
 from sedistill.training.inputs import PreparedRun, is_saved_model
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
@@ -112,13 +113,10 @@ def build_kdrl_step(settings: KDRLSettings, run: PreparedRun, batches: int, fold
 
 def dry_run(task: Task, run: PreparedRun) -> None:
     """Compute every term on a clip of the training data, so that what cannot work is refused first."""
-    example = run.data.dataset[(0, 0)]
-    batch = {
-        name: torch.from_numpy(np.stack([example[name]] * 2)).to(run.device) for name in ("noisy", "clean")
-    }
-    for name, teacher in run.teachers.items():
-        if teacher.cached is not None:
-            batch[name] = torch.from_numpy(np.stack([teacher.cached[example["index"]]] * 2)).to(run.device)
+    dataset = run.data.with_outputs or run.data.with_recordings
+    numbers = [0, 0] + [len(run.data.dataset)] * (run.data.recordings is not None)  # type: ignore[arg-type]
+    batch = together([dataset[(0, number)] for number in numbers])
+    batch = {name: values.to(run.device) for name, values in batch.items()}
     try:
         with evaluating(run.student), torch.random.fork_rng():
             task.losses(batch)
@@ -194,11 +192,11 @@ def build_callbacks(run: PreparedRun, step: Step, batches: int, folder: Path) ->
 
 
 def build_train_batches(run: PreparedRun) -> Batches:
-    """The training batches; with a fixed set they bring the teachers' cached outputs along."""
-    recipe, dataset, fixed = run.recipe, run.data.dataset, run.data.fixed_set
-    if run.keeps_outputs and fixed is not None:
+    """The training batches; of clips that come again they bring the teachers' cached outputs along."""
+    recipe, data = run.recipe, run.data
+    if run.keeps_outputs:
         try:
-            dataset = with_cached_outputs(run, fixed)
+            data.with_outputs = with_cached_outputs(run)
         except NoPlaceError as error:
             live = all(teacher.answers_live for teacher in run.teachers.values())
             if recipe.teacher_use.cache_folder is not None or not live:
@@ -211,16 +209,32 @@ def build_train_batches(run: PreparedRun) -> Batches:
                 "for their outputs, which then are computed once.",
                 flush=True,
             )
-    return train_loader(dataset, recipe.optimiser.batch_size, recipe.seed, recipe.data.workers)
+    dataset = data.with_outputs or data.with_recordings
+    return train_loader(dataset, data.batch_size, recipe.seed, recipe.data.workers, data.recordings_a_batch)
 
 
-def with_cached_outputs(run: PreparedRun, fixed: FixedSet) -> CachedOutputsDataset:
-    """The clips of a fixed training set with the teachers' estimates, computed where none are on disk."""
-    place = run.recipe.teacher_use.cache_folder or fixed.folder / KEPT
-    cached = {
-        name: CachedOutputs(OutputCache(place, fixed, one).open(str(run.device)), one.level_factor)
-        for name, one in run.teachers.items()
-    }
-    for name, outputs in cached.items():
-        run.teachers[name].cached = outputs
-    return CachedOutputsDataset(FixedDataset(fixed), cached)
+def with_cached_outputs(run: PreparedRun) -> Dataset:
+    """The training clips with the teachers' estimates, computed where none are on disk."""
+    use, data = run.recipe.teacher_use, run.data
+    place = use.cache_folder or run.recipe.data.train / KEPT
+    sides = [(data.dataset, run.kept(data.epochs))]
+    if data.recordings is not None:
+        sides.append((data.recordings, run.kept(data.recording_epochs)))
+    caches = [
+        [
+            (name, OutputCache(place, clips, teacher))
+            for name, teacher in run.teachers.items()
+            for clips in epochs
+        ]
+        for _, epochs in sides
+    ]
+    in_turn = [one for side in caches for _, one in side]
+    outputs = iter(opened(in_turn, str(run.device), use.disk_limit_gb))
+    made: list[Dataset] = []
+    for (dataset, _), side in zip(sides, caches, strict=True):
+        cached: dict[str, list[CachedOutputs]] = {name: [] for name in run.teachers}
+        for name, one in side:
+            samples = one.samples if one.is_made else None
+            cached[name].append(CachedOutputs(next(outputs), run.teachers[name].level_factor, samples))
+        made.append(CachedOutputsDataset(dataset, cached))
+    return made[0] if data.recordings is None else WithRecordings(*made)

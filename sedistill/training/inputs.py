@@ -1,6 +1,6 @@
 """What a recipe names, opened and checked against each other: networks, teachers, objectives, data."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import build_model
 from sedistill.models.ready_made import PREFIX
 from sedistill.models.saving import load_model
+from sedistill.teachers.foreign import Clips
 from sedistill.teachers.opening import open_teacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.enhancement_losses import EnhancementLoss, enhancement_loss
 from sedistill.training.own_teachers import bandwidth, measured_teacher, several_of
 from sedistill.training.recipe.objectives import ObjectiveSettings, objective_names
 from sedistill.training.recipe.schema import Recipe
-from sedistill.training.tasks import TEACHER, FeatureTaps, Objective
+from sedistill.training.tasks import TEACHER, FeatureTaps, Objective, needs_clean
 from sedistill.training.training_data import TrainingData, open_data
 
 
@@ -86,7 +87,11 @@ class PreparedRun:
     def keeps_outputs(self) -> bool:
         """Whether the teachers' outputs are computed once and kept; features are seen in a live one only."""
         asked = self.recipe.teacher_use.cache == "auto" and bool(self.teachers)
-        return asked and self.data.fixed_set is not None and self.taps is None
+        return asked and len(self.data.epochs) > 0 and self.taps is None
+
+    def kept(self, epochs: Sequence[Clips]) -> Sequence[Clips]:
+        """Of epochs that come again those for which they are: no more than the run will see."""
+        return epochs[: self.recipe.optimiser.max_epochs] if self.keeps_outputs else ()
 
 
 def prepare_run(recipe: Recipe) -> PreparedRun:
@@ -118,7 +123,12 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
     recipe, data, valid_set, by_size = open_data(recipe, sample_rate)
     for name, spec in recipe.own_teachers.items():
         if name in teachers:
-            teachers[name] = measured_teacher(recipe, spec, teachers[name], data.fixed_set, valid_set)
+            teachers[name] = measured_teacher(recipe, spec, teachers[name], data, valid_set)
+    if data.recordings and all(needs_clean(one, several) for _, one in objectives.values()):
+        raise UserError(
+            f"{recipe.name}: every term needs clean speech, so nothing is learnt from data.noisy; add an "
+            "objective towards the teacher alone, such as {loss: complex_l2, power: 0.3}, or take it out."
+        )
     taps = build_taps(student, teachers.get(TEACHER), objectives)
     return PreparedRun(
         recipe, student, teachers, objectives, band_teachers, taps, data, valid_set, device, by_size, several

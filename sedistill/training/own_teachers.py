@@ -12,10 +12,11 @@ from sedistill.teachers.cached import KEPT
 from sedistill.teachers.opening import measure_on, settings_of
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.recipe.schema import Recipe
+from sedistill.training.training_data import TrainingData
 
 
 def measured_teacher(
-    recipe: Recipe, spec: Any, teacher: TeacherSource, train_set: FixedSet | None, valid_set: FixedSet
+    recipe: Recipe, spec: Any, teacher: TeacherSource, data: TrainingData, valid_set: FixedSet
 ) -> TeacherSource:
     """A teacher from elsewhere with its delay, level and bandwidth; a saved model as it is.
 
@@ -26,12 +27,18 @@ def measured_teacher(
         return teacher
     use, on = recipe.teacher_use, valid_set
     if not teacher.answers_live:
-        if train_set is None or use.cache == "never":
+        if not data.epochs or use.cache == "never":
             raise UserError(
-                f"{recipe.name}: the teacher {teacher.name} is for fixed training sets, whose outputs are "
-                "kept; make one with `sedistill mix`, and leave out data.crop_seconds and teacher_use.cache."
+                f"{recipe.name}: the teacher {teacher.name} is for clips that come again, so that its "
+                "outputs are kept; mix a set with `sedistill mix`, or set data.repeat_epochs, and leave out "
+                "teacher_use.cache."
             )
-        on = train_set
+        if data.fixed_set is None and not teacher.hears_any_sound:
+            raise UserError(
+                f"{recipe.name}: the teacher {teacher.name} knows the files of a fixed training set alone, "
+                "not mixtures and crops; leave out data.crop_seconds, or choose another teacher."
+            )
+        on = data.fixed_set or valid_set
     place = use.cache_folder or on.folder / KEPT
     return measure_on(teacher, settings, on, use.correct_level, place)
 

@@ -10,10 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from sedistill.common.progress import duration_text
 from sedistill.common.wording import counted
+from sedistill.data.noisy_recordings import RecordingCrops
 from sedistill.distill.choice import rule_text
 from sedistill.distill.dispatch import DISPatch
 from sedistill.models.complexity import macs_per_second, parameters
+from sedistill.teachers.cached import BYTES_KEPT
 from sedistill.teachers.level_factor import level_warning
 from sedistill.teachers.saved import SavedTeacher
 from sedistill.teachers.source import TeacherSource
@@ -62,6 +65,10 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
         lines += teacher_lines(name.removeprefix(ONE_OF), teacher, use)
     if run.several is not None:
         lines.append(("together", several_text(run.several, list(recipe.teachers))))
+    if kept := [*run.kept(run.data.epochs), *run.kept(run.data.recording_epochs)]:
+        clips = sum(map(len, kept)) * len(run.teachers)
+        size = clips * run.data.clip_seconds * run.student.sample_rate * BYTES_KEPT
+        lines.append(("kept outputs", f"{clips:,} clips, {size / 1e6:,.0f} MB"))
     lines += _data_lines(run)
     lines.append(("loss", formula(recipe)))
     lines += [
@@ -137,17 +144,24 @@ def _data_lines(run: PreparedRun) -> list[tuple[str, str]]:
     clips = len(run.data.dataset)  # type: ignore[arg-type]
     hours = clips * run.data.clip_seconds / 3600
     batch = recipe.optimiser.batch_size
-    per_epoch = clips // batch
+    per_epoch, crops = run.data.batches, run.data.recordings
     steps = recipe.optimiser.steps_at_most(per_epoch)
     valid = run.valid_set
     kind = f"{run.data.kind}, {clips} clips of {run.data.clip_seconds:.3g} s"
     by_size = [("by size", run.by_size)] if run.by_size else []
     return [
         ("training data", f"{recipe.data.train}: {kind}, {hours:.2f} h an epoch"),
+        *([("recordings", _recordings_text(run.data.recordings_a_batch, crops))] if crops else []),
         ("validation", f"{recipe.data.valid}: {len(valid)} clips, {valid.seconds / 60:.1f} min"),
         ("steps", f"at most {steps:,} ({per_epoch} an epoch of batches of {batch})"),
         *by_size,
     ]
+
+
+def _recordings_text(count: int, crops: RecordingCrops) -> str:
+    of = crops.recordings
+    text = f"{of.folder}: {counted(len(of), 'file')}, {duration_text(of.seconds)} without clean speech"
+    return f"{text}; {counted(count, 'crop')} in each batch"
 
 
 def _level_text(recipe: Recipe) -> str:

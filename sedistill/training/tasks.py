@@ -95,15 +95,19 @@ class Task:
         )
 
     def losses(self, batch: Mapping[str, Tensor]) -> StepLosses:
-        """All terms for a batch with "noisy", "clean" and perhaps estimates of teachers, each (B, T)."""
+        """All terms for a batch with "noisy", "clean" and perhaps estimates of teachers, each (B, T).
+
+        Where "clean" is of fewer clips, the last are without: terms that need it see those before them.
+        """
         noisy, clean = batch["noisy"], batch["clean"]
         distils = self.kd_weight > 0 and any(weight > 0 for weight, _ in self.objectives.values())
         with _watching(self.taps.student if self.taps and distils else None):
             estimate = self.student(noisy)
         parts: dict[str, Tensor] = {}
         weighted_se = None
-        if self.se_weight > 0:
-            se = self.se_loss(estimate.float(), clean, noisy).mean()
+        if self.se_weight > 0 and len(clean):
+            known, heard = (_first(len(clean), wave) for wave in (estimate.float(), noisy))
+            se = self.se_loss(known, clean, heard).mean()
             parts["se"], weighted_se = se.detach(), self.se_weight * se
         if not distils:
             return StepLosses(weighted_se, None, parts)
@@ -111,7 +115,7 @@ class Task:
         signals = self.signals(batch, estimate, self._teacher_estimates(batch))
         together: dict[str, Tensor] = {}
         if self.several is not None and self._needs_together:
-            signals[TEACHER], together = self.several(self.own_of(signals), signals["clean"])
+            signals[TEACHER], together = self._together(signals)
         parts |= {f"{TEACHER}/{key}": value for key, value in together.items()}
         kd = estimate.new_zeros((), dtype=torch.float32)
         for name, (weight, objective) in self.objectives.items():
@@ -121,7 +125,10 @@ class Task:
                 signals["band_teachers"] = torch.stack(
                     [signals[one] for one in self.band_teachers[name]], dim=1
                 )
-            loss, details = objective.with_parts(**self.given(objective, signals))
+            given = self.given(objective, signals)
+            if not len(given.get("student", clean)):
+                continue
+            loss, details = objective.with_parts(**given)
             kd = kd + weight * loss
             parts[f"kd/{name}"] = details.pop("loss")
             parts |= {f"{name}/{key}": value for key, value in details.items()}
@@ -135,6 +142,14 @@ class Task:
                 with _watching(self.taps.teacher if self.taps and name == TEACHER else None):
                     estimates[name] = teacher(batch["noisy"])
         return estimates
+
+    def _together(self, signals: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """What several teachers say as one; the best of them where the clean speech is known."""
+        assert self.several is not None
+        own, clean = self.own_of(signals), signals["clean"]
+        if self.several.rule == "best":
+            own = {name: _first(len(clean), wave) for name, wave in own.items()}
+        return self.several(own, clean)
 
     @property
     def _needs_together(self) -> bool:
@@ -155,11 +170,17 @@ class Task:
         return {name.removeprefix(ONE_OF): wave for name, wave in named.items()}
 
     def given(self, objective: Objective, signals: Mapping[str, Any]) -> dict[str, Any]:
-        """Of the signals those that an objective needs."""
-        if not (TEACHER in objective.needs and self.chooses(objective)):
-            return {need: signals[need] for need in objective.needs}
-        others = {need: signals[need] for need in (*objective.needs, "clean") if need != TEACHER}
-        return {**others, TEACHER: self.own_of(signals)}
+        """Of the signals those that an objective needs, of the clips for which all of them are known."""
+        chooses = TEACHER in objective.needs and self.chooses(objective)
+        names = (
+            [need for need in (*objective.needs, "clean") if need != TEACHER] if chooses else objective.needs
+        )
+        given = {name: signals[name] for name in names}
+        own = self.own_of(signals) if chooses else {}
+        if needs_clean(objective, self.several):
+            known = len(signals["clean"])
+            given, own = ({name: _first(known, one) for name, one in some.items()} for some in (given, own))
+        return given | ({TEACHER: own} if chooses else {})
 
     def signals(
         self, batch: Mapping[str, Tensor], estimate: Tensor, teachers: Mapping[str, Tensor]
@@ -169,10 +190,14 @@ class Task:
         waves = {"student": estimate.float(), "clean": batch["clean"], "noisy": batch["noisy"]}
         waves |= own | dict(teachers)
         gain = level_gain(batch["clean"], self.kd_level_db)
+        if len(without := batch["noisy"][len(gain) :]):
+            gain = torch.cat([gain, level_gain(without, self.kd_level_db)])
         needed = self.needs.union(*self.band_teachers.values())
         if self.several is not None and TEACHER in needed:
             needed |= {"clean", *(name for name in waves if name.startswith(ONE_OF))}
-        signals: dict[str, Any] = {name: gain * wave for name, wave in waves.items() if name in needed}
+        signals: dict[str, Any] = {
+            name: gain[: len(wave)] * wave for name, wave in waves.items() if name in needed
+        }
         if self.bandwidth < 1:
             signals = {name: below(wave, self.bandwidth) for name, wave in signals.items()}
         signals["share_done"] = self.share_done
@@ -180,6 +205,18 @@ class Task:
             signals["student_features"] = self.taps.student.take()
             signals["teacher_features"] = self.taps.teacher.take()
         return signals
+
+
+def needs_clean(objective: Objective, several: Several | None) -> bool:
+    """Whether an objective is for clips with clean speech alone: the best of several is nearest to that."""
+    best = several is not None and several.rule == "best"
+    return "clean" in objective.needs or (best and TEACHER in objective.needs)
+
+
+def _first(clips: int, signal: Any) -> Any:
+    """The first clips of a signal (B, ...); what is of no clip as it is."""
+    cut = isinstance(signal, Tensor) and signal.ndim > 1 and len(signal) > clips
+    return signal[:clips] if cut else signal
 
 
 @contextmanager

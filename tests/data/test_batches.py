@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from sedistill.common.errors import UserError
 from sedistill.data.batches import EpochBatches, EqualLengthBatches, fixed_loader, train_loader
 from sedistill.data.crops import Pairs, segments_of
-from sedistill.data.examples import CropDataset, FixedDataset, MixtureDataset
+from sedistill.data.examples import CropDataset, EpochClips, FixedDataset, MixtureDataset
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 
@@ -234,6 +235,40 @@ def test_segments_that_would_leave_something_out_are_refused(
         MixtureDataset(pairs_corpus, "train", HALF_SECOND, stride_seconds=stride)
     with pytest.raises(UserError, match="speech and noise to be mixed"):
         MixtureDataset(mixed_corpus, "train", HALF_SECOND, stride_seconds=0.25)
+
+
+@pytest.mark.parametrize("kind", ["mixtures", "pairs", "crops"])
+def test_repeated_epochs_come_again_and_no_setting_shares_a_hash(
+    kind: str, mixed_corpus: Path, pairs_corpus: Path, tmp_path: Path
+) -> None:
+    pairs(tmp_path, count=3)
+    corpus = mixed_corpus if kind == "mixtures" else pairs_corpus
+
+    def made(seconds: float = 0.5, seed: int = 2, **others: Any) -> MixtureDataset | CropDataset:
+        if kind == "crops":
+            return CropDataset(tmp_path, seconds, seed, **others)
+        return MixtureDataset(corpus, "train", MixingSettings(clip_seconds=seconds), seed, **others)
+
+    repeated, fresh = made(repeat_epochs=3), made()
+    for epoch in (0, 2, 3, 7):
+        again, first = repeated[epoch, 1], fresh[epoch % 3, 1]
+        assert np.array_equal(again["noisy"], first["noisy"])
+        assert np.array_equal(again["clean"], first["clean"])
+        assert repeated.origin((epoch, 1)) == fresh.origin((epoch % 3, 1))
+    assert not np.array_equal(fresh[3, 1]["noisy"], fresh[0, 1]["noisy"])
+
+    clips = EpochClips(repeated, 2)
+    assert len(clips) == len(fresh)
+    assert set(clips.lengths.tolist()) == {RATE // 2}
+    assert np.array_equal(clips.noisy(1), fresh[2, 1]["noisy"])
+    assert clips.origin(1) == fresh.origin((2, 1))
+    assert repeated.hash == fresh.hash == made().hash
+    others = [made(0.6), made(seed=3)]
+    if kind != "mixtures":
+        others.append(made(stride_seconds=0.25))
+    hashes = [one.hash for one in (fresh, *others)] + [clips.hash, EpochClips(fresh, 1).hash]
+    assert len(set(hashes)) == len(hashes)
+    assert EpochClips(fresh, 2).hash == clips.hash
 
 
 def test_crops_avoid_pauses(tmp_path: Path) -> None:

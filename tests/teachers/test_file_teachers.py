@@ -172,5 +172,5 @@ def test_files_teach_on_fixed_sets_alone(world: Path, write_recipe: Callable[...
         "run", teacher={"folder": str(world / "cleaned")}, objectives=[{"loss": "l2"}],
         teacher_use={"cache": "never"},
     )  # fmt: skip
-    with pytest.raises(UserError, match="for fixed training sets"):
+    with pytest.raises(UserError, match="for clips that come again"):
         train(recipe, output=world / "run")

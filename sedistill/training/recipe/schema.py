@@ -64,6 +64,23 @@ class DataSettings(Settings):
     workers: int = Field(
         0, ge=0, le=128, description="Processes that prepare batches; 0 = the training process."
     )
+    repeat_epochs: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Of mixtures made on the fly, and of crops, make those of so many epochs only, over and "
+        "over in another order, and so of data.noisy; the teacher's outputs for them are computed once and "
+        "kept. null = others in each epoch, and the teacher runs along; beside a fixed set, crops of "
+        "data.noisy are those of one epoch.",
+    )
+    noisy: UserPath | None = Field(
+        None,
+        description="A folder of real noisy recordings without clean speech, of any format and rate. Crops "
+        "of them join each batch, for the objectives that need no clean speech (docs/teachers.md).",
+    )
+    noisy_share: float = Field(
+        0.25, ge=0, lt=1, description="Of each batch: crops of data.noisy, one at least; 0 = none."
+    )
     segment_stride_seconds: float | None = Field(
         None,
         ge=0.01,
@@ -102,10 +119,15 @@ class TeacherSettings(Settings):
         True, description="Multiply its output by its measured factor onto clean (level and sign)."
     )
     cache: Literal["auto", "never"] = Field(
-        "auto", description="auto: with a fixed training set its outputs are computed once and kept."
+        "auto",
+        description="auto: with a fixed training set, or data.repeat_epochs, its outputs are computed once "
+        "and kept.",
     )
     cache_folder: UserPath | None = Field(
-        None, description="Where outputs are kept; default: teacher-outputs/ inside the set's folder."
+        None, description="Where outputs are kept; default: teacher-outputs/ inside data.train."
+    )
+    disk_limit_gb: float | None = Field(
+        None, gt=0, le=1e9, description="What the kept outputs of a run may take, 1e9 bytes each; null = any."
     )
 
 
@@ -256,6 +278,8 @@ class Recipe(Settings):
             )
         if self.teacher is None:
             raise ValueError("kdrl needs a teacher; name one under `teacher`.")
+        if self.data.noisy is not None and self.data.noisy_share > 0:
+            raise ValueError("kdrl needs the clean speech of every clip; take out data.noisy.")
 
     def _two_steps_have_work(self) -> None:
         assert self.two_step is not None
@@ -277,6 +301,12 @@ class Recipe(Settings):
         """What teaches in the whole band, by its key: `teacher`, or `teachers.NAME` of each of several."""
         one = {} if self.teacher is None else {"teacher": self.teacher}
         return one | {f"teachers.{name}": named for name, named in self.teachers.items()}
+
+    @property
+    def recordings_a_batch(self) -> int:
+        """Of its clips, those without clean speech."""
+        share, size = self.data.noisy_share, self.optimiser.batch_size
+        return 0 if self.data.noisy is None or share == 0 else min(max(1, round(share * size)), size - 1)
 
     @property
     def distils(self) -> bool:

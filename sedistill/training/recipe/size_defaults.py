@@ -57,7 +57,7 @@ def with_batches(recipe: Recipe, speech_seconds: float, on_the_fly: bool) -> Rec
     recipe = filled(recipe, "optimiser", {"batch_size": size.batch_size})
     mixtures = None
     if on_the_fly and size.steps_an_epoch is not None and recipe.data.segment_stride_seconds is None:
-        mixtures = size.steps_an_epoch * recipe.optimiser.batch_size
+        mixtures = size.steps_an_epoch * (recipe.optimiser.batch_size - recipe.recordings_a_batch)
     return filled(recipe, "data", {"epoch_mixtures": mixtures, "valid_clips": size.valid_clips})
 
 

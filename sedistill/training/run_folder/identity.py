@@ -26,6 +26,7 @@ from sedistill.data.contents import (
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.noisy_recordings import Recordings
 from sedistill.models.ready_made import PREFIX, is_ready_made, saved_folder
 from sedistill.models.saving import CARD, model_hash, read_card
 from sedistill.teachers.opening import open_foreign, settings_of
@@ -43,8 +44,8 @@ class Identity:
     """What a run works with, by the recipe's keys.
 
     Attributes:
-        data: for `data.train` and `data.valid`: path, number of files, hash of the files and, for a corpus,
-            of the rows of its manifest.
+        data: for `data.train`, `data.valid` and `data.noisy`: path, number of files, hash of the files and,
+            for a corpus, of the rows of its manifest.
         models: for `teacher` or `teachers.NAME`, `student` where it is a saved model, and the teachers of
             bands: path, weights, settings, output_gain.
         contents: every file of the data, by KEY/NAME.
@@ -62,7 +63,7 @@ class Identity:
         base: what the recipe's paths are relative to.
         """
         data, contents = {}, {}
-        for key, path in (("data.train", recipe.data.train), ("data.valid", recipe.data.valid)):
+        for key, path in _data_places(recipe).items():
             facts, found = _of_data(key, base / path, known or {})
             data[key] = {"path": str(path), **facts}
             contents.update({f"{key}/{name}": content for name, content in found.items()})
@@ -151,7 +152,7 @@ def refuse_another_identity(recipe: Recipe, folder: Path, base: Path = Path()) -
     known = Identity.read(folder)
     if known is None:
         return
-    places = [base / recipe.data.train, base / recipe.data.valid]
+    places = [base / path for path in _data_places(recipe).values()]
     places += [_model_place(base, path) for _, path in _models(recipe, base) if not is_packaged(path)]
     if missing := [str(path) for path in places if not path.exists()]:
         print(
@@ -190,14 +191,23 @@ def _refuse_differing(known: Identity, now: Identity, folder: Path) -> None:
         remember(folder / FILES, now.contents)
 
 
-def _open(key: str, path: Path) -> Corpus | FixedSet:
+def _data_places(recipe: Recipe) -> dict[str, Path]:
+    """The folders of sound that a recipe names, by its keys."""
+    places = {"data.train": recipe.data.train, "data.valid": recipe.data.valid}
+    noisy = recipe.data.noisy
+    return places | ({"data.noisy": noisy} if noisy is not None and recipe.recordings_a_batch else {})
+
+
+def _open(key: str, path: Path) -> Corpus | FixedSet | Recordings:
+    if key == "data.noisy":
+        return Recordings(path)
     if key == "data.train" and is_taken(path / CORPUS_FACTS):
         return Corpus.load(path).split("train")
     return FixedSet(path)
 
 
 def _files(key: str, recipe: Recipe) -> Iterator[tuple[str, Path]]:
-    yield from _open(key, recipe.data.train if key == "data.train" else recipe.data.valid).files().items()
+    yield from _open(key, _data_places(recipe)[key]).files().items()
 
 
 def _of_data(key: str, path: Path, known: Mapping[str, Any]) -> tuple[dict[str, Any], Contents]:

@@ -11,6 +11,7 @@ from sedistill.common.yaml_files import read_yaml
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.scores import load_scores
 from sedistill.models.saving import CARD, load_model, model_hash
+from sedistill.teachers.cached import NAME as OUTPUTS
 from sedistill.training.patch_record.record import NAME as PATCHES
 from sedistill.training.patch_record.record import read_patch_record
 from sedistill.training.recipe.schema import Recipe
@@ -46,7 +47,7 @@ def check_checkpoint(path: Path) -> list[str]:
 
 def check_outputs(folder: Path) -> list[str]:
     """Whether the file is the one whose checksum the card has."""
-    written, path = read_yaml(folder / "outputs.yaml").get("checksum"), folder / "outputs.f16"
+    written, path = read_yaml(folder / "outputs.yaml").get("checksum"), folder / OUTPUTS
     if not is_taken(path):
         return [f"{path.name} is missing; the next training computes it again"]
     sound = file_hash(path) == written

@@ -87,7 +87,8 @@ def distil(
     Args:
         output: the folder to write; docs/distil.md says what is where in it.
         clean, noise: folders of audio files, of any format and rate.
-        noisy: noisy recordings without clean speech; they are enhanced, and nothing is learnt from them.
+        noisy: noisy recordings without clean speech, from where the student will be used: it learns from the
+            teacher's output for them, and they are enhanced.
         start: an earlier result, whose student learns on from its recordings and the new ones together.
         teacher: a ready-made model's name, the folder of a saved model, any other teacher as `open_teacher`
             takes it but for a folder of cleaned files, or "larger": a larger network of the student's kind is

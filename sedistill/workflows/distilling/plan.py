@@ -30,8 +30,9 @@ SLACK = 0.03
 """Of all the time, kept for what takes longer than measured."""
 START_SECONDS, PAGE_SECONDS = 6.0, 12.0
 """To start the processes of a training, and to make the page. Assumed."""
-SAMPLE_BYTES, FLAC_SHARE, DISK_SHARE = 2, 0.6, 0.25
-"""A sample on the disk, what FLAC makes of it, and how much of the free disk mixtures may take."""
+SAMPLE_BYTES, KEPT_BYTES, FLAC_SHARE, DISK_SHARE = 2, 4, 0.6, 0.25
+"""A sample on the disk, of recordings and of the teacher's outputs, what FLAC makes of the former, and how
+much of the free disk mixtures may take."""
 
 PREPARE, MIX, TEACH, CHECK, LABEL, TRAIN, EVALUATE, PAGE = (
     "prepare", "mix", "teach", "check", "label", "train", "evaluate", "page",
@@ -45,7 +46,7 @@ class Task:
     Attributes:
         budget: seconds in all; `spent` of them are gone.
         recordings: seconds of the recordings to be checked.
-        to_enhance: seconds of recordings that only are enhanced.
+        to_enhance: seconds of recordings without clean speech, which join the batches and are enhanced.
         runs: names of the students to be trained.
         trains_teacher: whether a larger network is trained first.
         cores: that may be used.
@@ -124,7 +125,13 @@ class Costs:
     @property
     def clip(self) -> float:
         """To mix a training clip and to keep the teacher's output for it."""
-        return self.mixing(CLIP_SECONDS) + CLIP_SECONDS * self.speeds.teaching
+        return self.mixing(CLIP_SECONDS) + self.labelling
+
+    @property
+    def labelling(self) -> float:
+        """The teacher's output for a training clip, and for its share of the crops of recordings."""
+        crops = 1 / (BATCH_SIZE - 1) if self.task.to_enhance else 0.0
+        return (1 + crops) * CLIP_SECONDS * self.speeds.teaching
 
     @property
     def before(self) -> dict[str, float]:
@@ -229,7 +236,7 @@ def _plan(costs: Costs, clips: int, steps: int, teacher_steps: int) -> Plan:
         MIX: before[MIX] + costs.mixing(clips * CLIP_SECONDS),
         **teaching,
         CHECK: before[CHECK],
-        LABEL: clips * CLIP_SECONDS * costs.speeds.teaching,
+        LABEL: clips * costs.labelling,
         TRAIN: costs.training(steps, clips),
         **costs.after,
     }
@@ -265,7 +272,7 @@ def pair_bytes(sample_rate: int) -> float:
 
 def clip_bytes(sample_rate: int) -> float:
     """A training clip: the pair and the teacher's output."""
-    return CLIP_SECONDS * (pair_bytes(sample_rate) + sample_rate * SAMPLE_BYTES)
+    return CLIP_SECONDS * (pair_bytes(sample_rate) + sample_rate * KEPT_BYTES)
 
 
 def _clips_on_disk(task: Task) -> int:

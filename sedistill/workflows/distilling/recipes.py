@@ -48,14 +48,19 @@ def student_recipe(
     steps: int,
     threads: int,
     fine_tunes: bool = False,
+    noisy: str | None = None,
 ) -> dict[str, Any]:
-    """The distilled student's; paths are relative to the result's folder."""
+    """The distilled student's; paths are relative to the result's folder.
+
+    noisy: recordings without clean speech, of which one clip of each batch is then a crop.
+    """
+    learnt_from = {"noisy": noisy, "noisy_share": 1 / BATCH_SIZE} if noisy else {}
     return {
         "name": DISTILLED,
         "seed": SEED,
         "student": student,
         "teacher": teacher,
-        "data": {"train": "sets/train", "valid": "sets/valid", "valid_clips": None},
+        "data": {"train": "sets/train", "valid": "sets/valid", "valid_clips": None, **learnt_from},
         "se_weight": 0.5,
         "kd_weight": 0.5,
         "kd_level_db": None,
@@ -65,9 +70,12 @@ def student_recipe(
     }
 
 
-def alone_recipe() -> dict[str, Any]:
-    """What the recipe of the student without a teacher differs in."""
-    return {"base": f"{DISTILLED}.yaml", "name": ALONE, "teacher": None, "objectives": []}
+def alone_recipe(noisy: str | None = None) -> dict[str, Any]:
+    """What the recipe of the student without a teacher differs in; it sees the clips with clean speech."""
+    recipe: dict[str, Any] = {"base": f"{DISTILLED}.yaml", "name": ALONE, "teacher": None, "objectives": []}
+    if noisy:
+        recipe |= {"data": {"noisy": None}, "optimiser": {"batch_size": BATCH_SIZE - 1}}
+    return recipe
 
 
 def teacher_recipe(

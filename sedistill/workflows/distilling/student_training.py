@@ -85,10 +85,11 @@ def write_recipes(work: ResultFolder, networks: Networks) -> float:
     print(f"{steps:,} steps fit into the time that is left ({decided.steps[DISTILLED]:,} were planned).")
     teacher = in_recipe(networks.teacher or Run(TEACHER, SEED).student)
     student = networks.student if asked.start is None else as_is(str(networks.student))
-    recipe = student_recipe(student, teacher, steps, decided.threads, asked.start is not None)
+    noisy = None if asked.noisy is None else as_is(str(asked.noisy))
+    recipe = student_recipe(student, teacher, steps, decided.threads, asked.start is not None, noisy)
     write_commands(work, networks)
     if asked.twin:
-        stages.write_recipe(work, ALONE, alone_recipe())
+        stages.write_recipe(work, ALONE, alone_recipe(noisy))
     stages.write_recipe(work, DISTILLED, recipe)
     return math.inf if steps == FEWEST_STEPS else time_for_training(task, after)
 

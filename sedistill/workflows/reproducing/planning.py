@@ -27,7 +27,7 @@ from sedistill.workflows.reproducing.timing import Timing
 
 SECONDS_TO_SCORE = 0.4
 """Of one core for a clip and network; metrics take most of it."""
-SAMPLE_BYTES, FLAC_SHARE = 2, 0.6
+SAMPLE_BYTES, KEPT_BYTES, FLAC_SHARE = 2, 4, 0.6
 STATE_COPIES = 5
 """Of the weights: student, best, and last with Adam's two moments."""
 TYPICAL_CLIP_SECONDS = 4.0
@@ -174,7 +174,7 @@ def _disk(work: Work, recipes: Mapping[str, Recipe], sources: Sources, sets: Ite
             for one in needs(recipe.model_dump(mode="json")):
                 if (one, recipe.data.train) not in cached:
                     cached.add((one, recipe.data.train))
-                    total += clips * seconds * 16_000 * SAMPLE_BYTES
+                    total += clips * seconds * 16_000 * KEPT_BYTES
     return round(total)
 
 

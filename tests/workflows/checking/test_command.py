@@ -63,7 +63,7 @@ def test_every_fault_is_named(made: Path, capsys: pytest.CaptureFixture) -> None
     swap(one, two)
     for name in ("noisy/000000.flac", "clean/000001.flac", "noisy/000002.flac", "clean/000003.flac"):
         change_in_place(made / "set" / name)
-    kept = next((made / "kept").iterdir()) / "outputs.f16"
+    kept = next((made / "kept").iterdir()) / "outputs.f32"
     change_in_place(kept)
     assert not check_paths(places(made))
     told = capsys.readouterr().out
@@ -71,7 +71,7 @@ def test_every_fault_is_named(made: Path, capsys: pytest.CaptureFixture) -> None
     assert f"{made}/corpus: a corpus, 2 faults:" in told
     assert "clean/000003.flac (was" in told
     assert f"{one.name} (now what" in told
-    assert "outputs.f16 was changed or damaged" in told
+    assert "outputs.f32 was changed or damaged" in told
 
 
 def test_a_model_trained_again_makes_its_evaluation_stale(made: Path, capsys: pytest.CaptureFixture) -> None:

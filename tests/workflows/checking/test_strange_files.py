@@ -150,7 +150,7 @@ def test_it_is_said_what_lies_there(
 @pytest.mark.parametrize(
     ("folder", "place"),
     [
-        ("outputs", "outputs.f16"), ("run", "metrics.csv"), ("run", "checkpoints/last.ckpt"),
+        ("outputs", "outputs.f32"), ("run", "metrics.csv"), ("run", "checkpoints/last.ckpt"),
         ("train", "set.yaml"), ("train", "noisy/000000.flac"),
     ],
 )  # fmt: skip
@@ -171,7 +171,7 @@ def test_check_says_it_too(
 @pytest.mark.parametrize("kind", STRANGE)
 def test_kept_outputs_are_computed_again_or_the_folder_in_their_way_is_named(made: Path, kind: str) -> None:
     place = next((made / "train/teacher-outputs").iterdir())
-    for name in ("outputs.yaml", "outputs.f16", "outputs.f16.unfinished", "outputs.f16.progress"):
+    for name in ("outputs.yaml", "outputs.f32", "outputs.f32.unfinished", "outputs.f32.progress"):
         if name.endswith(("unfinished", "progress")):
             (place / "outputs.yaml").unlink()
         put(kind, place / name)
@@ -181,7 +181,7 @@ def test_kept_outputs_are_computed_again_or_the_folder_in_their_way_is_named(mad
         if kind == "folder":
             (place / name).rmdir()
             outputs(made)
-        assert (place / "outputs.f16").is_file()
+        assert (place / "outputs.f32").is_file()
         assert (place / "outputs.yaml").is_file()
 
 

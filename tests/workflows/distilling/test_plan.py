@@ -51,7 +51,7 @@ def test_the_time_is_shared_out_as_by_hand() -> None:
          PAGE: 12.0}
     )  # fmt: skip
     # a pair is 2 x 32,000 bytes a second, 0.6 of it; the teacher's output 32,000
-    assert plan.disk_bytes == (756 * 2 * (38_400 + 32_000) + (180 + 600) * 38_400)
+    assert plan.disk_bytes == (756 * 2 * (38_400 + 64_000) + (180 + 600) * 38_400)
 
 
 def test_one_after_another_takes_the_sum() -> None:
@@ -73,11 +73,11 @@ def test_a_teacher_takes_half_of_the_training() -> None:
 
 
 def test_a_full_disk_makes_fewer_mixtures_and_more_passes() -> None:
-    clip = 2 * (38_400 + 32_000)
+    clip = 2 * (38_400 + 64_000)
     plan = make_plan(replace(TASK, free_bytes=4 * 100 * clip), SPEEDS)  # a quarter of it may be taken
     assert plan.clips["train"] == 100
     assert plan.passes > 50
-    with pytest.raises(UserError, match="only 56 MB of the disk are free"):
+    with pytest.raises(UserError, match="only 81 MB of the disk are free"):
         make_plan(replace(TASK, free_bytes=4 * 99 * clip + 3), SPEEDS)
 
 

@@ -1,0 +1,88 @@
+"""Teachers' outputs for all clips that come again: their size and time told, then computed."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import groupby
+
+import numpy as np
+
+from sedistill.common.devices import usable_cores
+from sedistill.common.errors import UserError
+from sedistill.common.progress import duration_text
+from sedistill.teachers.cached import OutputCache
+from sedistill.teachers.foreign import InStep
+
+FEW, MEASURED = 100, 16
+"""Clips: up to so few, the time is not told; on so many it is measured."""
+
+
+def opened(caches: Sequence[OutputCache], device: str, limit_gb: float | None = None) -> list[np.ndarray]:
+    """The outputs of each, computed where they are not on the disk; how large they are is said before.
+
+    limit_gb: of all of them together, 1e9 bytes each; None: what the disk has room for.
+
+    Raises UserError where they are larger, and NoPlaceError where there is no place for them.
+    """
+    there = [cache.whole() for cache in caches]
+    missing = [cache for cache, outputs in zip(caches, there, strict=True) if outputs is None]
+    if missing:
+        _refuse_too_large(caches, missing, limit_gb)
+        for cache in missing:
+            cache.take_place()
+        _tell(missing, device)
+    return [
+        cache.open(device) if outputs is None else outputs
+        for cache, outputs in zip(caches, there, strict=True)
+    ]
+
+
+def _refuse_too_large(
+    caches: Sequence[OutputCache], missing: Sequence[OutputCache], limit_gb: float | None
+) -> None:
+    fewer = "lower data.repeat_epochs or data.epoch_mixtures"
+    size = sum(cache.bytes for cache in caches)
+    if limit_gb is not None and size > 1e9 * limit_gb:
+        raise UserError(
+            f"the teachers' outputs take {size / 1e9:.2f} GB, more than teacher_use.disk_limit_gb = "
+            f"{limit_gb:g}; raise it, or {fewer}."
+        )
+    place = next(one for one in missing[0].folder.parents if one.exists())
+    new, free = sum(cache.bytes_missing for cache in missing), shutil.disk_usage(place).free
+    if new > free:
+        raise UserError(
+            f"the teachers' outputs take {new / 1e9:.2f} GB, but {place} has {free / 1e9:.2f} GB free; make "
+            f"room, name another place (teacher_use.cache_folder), or {fewer}."
+        )
+
+
+def _tell(missing: Sequence[OutputCache], device: str) -> None:
+    """Size and time; of few clips nothing, as they are done before it is read."""
+    clips = sum(cache.clips_missing for cache in missing)
+    if clips <= FEW:
+        return
+    seconds = 0.0
+    for _, group in groupby(missing, lambda cache: cache.source.hash):
+        of_one_teacher = list(group)
+        left = sum(cache.clips_missing for cache in of_one_teacher)
+        seconds += left * _seconds_a_clip(of_one_teacher[0], device)
+    print(
+        f"teacher outputs: {clips:,} clips, {sum(cache.bytes_missing for cache in missing) / 1e6:,.0f} MB in "
+        f"{missing[0].folder.parent}, about {duration_text(seconds)}.",
+        flush=True,
+    )
+
+
+def _seconds_a_clip(cache: OutputCache, device: str) -> float:
+    """Measured on a few, after as many as are begun at once."""
+    warming = 2 * usable_cores() if isinstance(cache.source.teacher, InStep) else 1
+    begun, clips = time.monotonic(), 0
+    with cache.on(device), closing(cache.outputs(0, device)) as outputs:
+        for number, (noisy, _) in enumerate(outputs, start=1):
+            clips += len(noisy)
+            if clips >= MEASURED and number > warming:
+                break
+            if number == warming and clips < len(cache.clips):
+                begun, clips = time.monotonic(), 0
+    return (time.monotonic() - begun) / clips
