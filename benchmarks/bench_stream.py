@@ -20,9 +20,9 @@ import torch
 from results_csv import RESULTS, write_results
 
 from sedistill import export
-from sedistill.benchmarking.named import network_of
-from sedistill.benchmarking.runners import opened
 from sedistill.inference.exporting.verification_clip import check_clip
+from sedistill.workflows.benchmarking.named import network_of
+from sedistill.workflows.benchmarking.runners import opened
 
 MOST_REAL_TIME, MOST_RATIO = 0.015, 3.0
 """Of the ready-made fastenhancer-t: its real-time factor in onnxruntime, and PyTorch against that."""

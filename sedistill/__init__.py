@@ -31,7 +31,6 @@ from sedistill.common.errors import nearest
 if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names.py holds it equal to _HOMES
     from sedistill.audio.si_snr import negative_si_snr as negative_si_snr
     from sedistill.audio.spectrum import Stft as Stft
-    from sedistill.benchmarking.command import benchmark as benchmark
     from sedistill.common.extensions import trusting_code as trusting_code
     from sedistill.data.mixed_sets import mix as mix
     from sedistill.data.mixing import MixingSettings as MixingSettings
@@ -78,6 +77,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names
     from sedistill.teachers.source import TeacherSource as TeacherSource
     from sedistill.training.run import train as train
     from sedistill.workflows.advising.command import advise as advise
+    from sedistill.workflows.benchmarking.command import benchmark as benchmark
     from sedistill.workflows.distilling.command import distil as distil
 
 __version__ = "0.1.0"
@@ -131,7 +131,7 @@ _HOMES = {
     "load_scores": "evaluation.scores",
     "compare": "evaluation.comparing.command",
     "advise": "workflows.advising.command",
-    "benchmark": "benchmarking.command",
+    "benchmark": "workflows.benchmarking.command",
     "distil": "workflows.distilling.command",
 }
 """Public name -> its module."""

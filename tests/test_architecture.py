@@ -33,7 +33,7 @@ STOREYS = [
     ["evaluation"],
     ["inference.exporting"],
     ["training"],
-    ["analyzing", "benchmarking"],
+    ["analyzing"],
     ["workflows"],
     ["cli"],
     ["__main__"],
@@ -108,6 +108,10 @@ def test_the_check_can_fail(tmp_path: Path) -> None:
 
 SHARED_NAMES = {"__init__", "command", "report_text", "csv_rows"}
 """A room's command, its text for people and its rows for programs are the same thing in every room."""
+
+
+def test_the_top_level_has_fifteen_things_at_most() -> None:
+    assert len([place for place in ROOT.iterdir() if place.name != "__pycache__"]) <= 15
 
 
 def test_names_stand_for_one_thing() -> None:

@@ -93,12 +93,12 @@ def benchmark(
     """Measure what networks cost on this machine: time, memory, size, and quality on a set."""
     import json
 
-    from sedistill.benchmarking.command import FACTS, write_benchmark
-    from sedistill.benchmarking.command import benchmark as run
-    from sedistill.benchmarking.report_text import benchmark_tables, sentences
     from sedistill.common.report.figures import require_drawing
     from sedistill.common.report.printing import print_tables
     from sedistill.common.writing import refuse_existing
+    from sedistill.workflows.benchmarking.command import FACTS, write_benchmark
+    from sedistill.workflows.benchmarking.command import benchmark as run
+    from sedistill.workflows.benchmarking.report_text import benchmark_tables, sentences
 
     if output is not None:
         require_drawing("writing a page")

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sedistill.benchmarking.runners import Wave, opened
 from sedistill.common.devices import peak_memory_mb
 from sedistill.common.errors import UserError
 from sedistill.common.interruption import end_with_parent, ignore_signals
+from sedistill.workflows.benchmarking.runners import Wave, opened
 
 STATUS = Path("/proc/self/status")
 

@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sedistill.benchmarking.cases import FOREIGN
-from sedistill.benchmarking.timed_job import Costs
 from sedistill.common.provenance import Provenance
+from sedistill.workflows.benchmarking.cases import FOREIGN
+from sedistill.workflows.benchmarking.timed_job import Costs
 
 METRICS = ("pesq_wb", "estoi", "si_sdr")
 """Of quality; the first is the picture's."""

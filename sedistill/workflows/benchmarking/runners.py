@@ -34,8 +34,8 @@ def eager(model: str, threads: int) -> Runner:
     """In PyTorch as it is used: `enhance` gives it clips, `Stream` steps where it has them."""
     import torch
 
-    from sedistill.benchmarking.named import network_of
     from sedistill.inference.streaming import Stream
+    from sedistill.workflows.benchmarking.named import network_of
 
     torch.set_num_threads(threads)
     network = network_of(model)
@@ -53,8 +53,8 @@ def compiled(model: str, threads: int) -> Runner:
     """By torch.compile: a step where the network has them (recurrent layers of a clip compile for hours)."""
     import torch
 
-    from sedistill.benchmarking.named import network_of
     from sedistill.models.folding import folded
+    from sedistill.workflows.benchmarking.named import network_of
 
     torch.set_num_threads(threads)
     network = folded(network_of(model))

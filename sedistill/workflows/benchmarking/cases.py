@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sedistill.benchmarking.named import is_untrained, network_of
 from sedistill.common.errors import UserError, nearest
 from sedistill.evaluation.labels import distinct_labels
 from sedistill.models.base import SpeechEnhancer
@@ -15,6 +14,7 @@ from sedistill.models.ready_made import saved_folder
 from sedistill.models.saving import WEIGHTS
 from sedistill.teachers.opening import open_foreign, settings_of
 from sedistill.teachers.teacher_settings import TeacherFrom
+from sedistill.workflows.benchmarking.named import is_untrained, network_of
 
 WAYS = ("eager", "compiled", "onnx", "int8")
 USUAL_WAYS = ("eager", "onnx")

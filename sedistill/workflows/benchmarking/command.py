@@ -9,11 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sedistill.benchmarking.cases import FOREIGN, USUAL_WAYS, Case, cases_of, subjects_of
-from sedistill.benchmarking.measurements import METRICS, Benchmark, Row
-from sedistill.benchmarking.processes import costs_in_process, load_text, waiting_text
-from sedistill.benchmarking.report_text import PICTURE, benchmark_document, quality_and_cost
-from sedistill.benchmarking.timed_job import Job
 from sedistill.common.devices import usable_cores, worker_count
 from sedistill.common.errors import UserError
 from sedistill.common.progress import ProgressBar
@@ -28,6 +23,11 @@ from sedistill.evaluation.scores import NOISY
 from sedistill.evaluation.systems import NOISY_SYSTEM, System, systems_of
 from sedistill.inference.exporting.command import Form, export
 from sedistill.inference.exporting.running import open_onnx
+from sedistill.workflows.benchmarking.cases import FOREIGN, USUAL_WAYS, Case, cases_of, subjects_of
+from sedistill.workflows.benchmarking.measurements import METRICS, Benchmark, Row
+from sedistill.workflows.benchmarking.processes import costs_in_process, load_text, waiting_text
+from sedistill.workflows.benchmarking.report_text import PICTURE, benchmark_document, quality_and_cost
+from sedistill.workflows.benchmarking.timed_job import Job
 
 PACKAGES = ("numpy", "torch", "onnxruntime")
 NAME, FACTS = "benchmark", "benchmark.json"

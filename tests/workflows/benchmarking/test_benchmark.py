@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from sedistill import build_model, save_model
-from sedistill.benchmarking import command, processes, runners, timed_job
-from sedistill.benchmarking.cases import cases_of, subjects_of
-from sedistill.benchmarking.measurements import Benchmark, Row
-from sedistill.benchmarking.report_text import benchmark_tables, sentences
-from sedistill.benchmarking.timed_job import Costs, Job, costs_of
 from sedistill.common.errors import UserError
 from sedistill.common.report.printing import fitting
+from sedistill.workflows.benchmarking import command, processes, runners, timed_job
+from sedistill.workflows.benchmarking.cases import cases_of, subjects_of
+from sedistill.workflows.benchmarking.measurements import Benchmark, Row
+from sedistill.workflows.benchmarking.report_text import benchmark_tables, sentences
+from sedistill.workflows.benchmarking.timed_job import Costs, Job, costs_of
 from tests.evaluation.test_command import write_pairs
 
 TINY = {"class": "FastEnhancer", "channels": 4, "convolutions": 1, "units": 4, "bands": 3, "blocks": 1}

@@ -6,12 +6,12 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sedistill.benchmarking.timed_job import Costs, Job
 from sedistill.common.devices import usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.interpreters import python_command, python_environment
+from sedistill.workflows.benchmarking.timed_job import Costs, Job
 
-PROGRAM = "from sedistill.benchmarking.timed_job import main; main()"
+PROGRAM = "from sedistill.workflows.benchmarking.timed_job import main; main()"
 BUSY_LOAD = 0.5
 """Processes that ran on the average of a minute, from which on the clock tells of them, too."""
 MUCH_WAITING = 0.1

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from sedistill.benchmarking.cases import FOREIGN
-from sedistill.benchmarking.cost_figure import Point, cost_canvas
-from sedistill.benchmarking.measurements import METRICS, Benchmark, Row
 from sedistill.common.report.counts import human_count
 from sedistill.common.report.document import Document, Figure, Section, TextTable
 from sedistill.common.report.figures import as_svg
 from sedistill.evaluation.metrics import METRICS as KNOWN
+from sedistill.workflows.benchmarking.cases import FOREIGN
+from sedistill.workflows.benchmarking.cost_figure import Point, cost_canvas
+from sedistill.workflows.benchmarking.measurements import METRICS, Benchmark, Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
