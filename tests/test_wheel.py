@@ -17,8 +17,8 @@ pytest.importorskip("hatchling", reason="builds the wheel; pip install -e '.[dev
 pytest.importorskip("pip", reason="installs the wheel")
 pytestmark = pytest.mark.slow
 
-PLACEHOLDERS = ("DATA", "SPEECH", "NOISE", "mine")
-"""What stands in README's lines for recordings that a reader has, or for what an hour of training made."""
+PLACEHOLDERS = ("DATA", "SPEECH", "NOISE", "mine", "--live")
+"""What stands in README's lines for what a reader has (recordings, a microphone) or made in an hour of training."""
 
 
 def run(*command: object, folder: Path) -> str:

@@ -27,7 +27,8 @@ PLAIN = {
 }
 
 
-NOT_OF_PLAIN = ("sample_rate", "causal")  # only Conv-TasNet's own form that looks ahead is here
+# Only Conv-TasNet's own form that looks ahead is here, and FastEnhancer without a limit.
+NOT_OF_PLAIN = ("sample_rate", "causal", "attenuation_limit_db")
 
 
 def plain_twin(model: SpeechEnhancer) -> nn.Module:

@@ -128,7 +128,7 @@ def read_record(
 
 def read_with_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Read one YAML mapping, with its `base` (if any) merged underneath. Raises UserError."""
-    require_file(path, "give the path of a YAML file")
+    require_file(path, "give the path of a YAML file" + (f" as the base of {above[-1]}" if above else ""))
     place = path.resolve()
     if place in above:
         raise UserError(f"{path}: `base` leads back to it; take one `base` out.")

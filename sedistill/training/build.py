@@ -114,7 +114,9 @@ def build_kdrl_step(settings: KDRLSettings, run: PreparedRun, batches: int, fold
 def dry_run(task: Task, run: PreparedRun) -> None:
     """Compute every term on a clip of the training data, so that what cannot work is refused first."""
     dataset = run.data.with_outputs or run.data.with_recordings
-    numbers = [0, 0] + [len(run.data.dataset)] * (run.data.recordings is not None)  # type: ignore[arg-type]
+    numbers = [0, 0]
+    if run.data.recordings is not None:
+        numbers.append(len(run.data.dataset))  # type: ignore[arg-type]
     batch = together([dataset[(0, number)] for number in numbers])
     batch = {name: values.to(run.device) for name, values in batch.items()}
     try:

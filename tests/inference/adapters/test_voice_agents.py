@@ -98,7 +98,7 @@ def test_missing_packages_and_wrong_settings_are_told(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "pipecat.audio.filters.base_audio_filter", None)
     with pytest.raises(UserError, match=r"pip install 'sedistill\[pipecat\]'"):
         pipecat_denoiser()
-    with pytest.raises(UserError, match="resampling = best"):
+    with pytest.raises(UserError, match="resampling = 'best'"):
         Frames(SMALL, made_here, {"resampling": "best"})
     with pytest.raises(UserError, match="strength_db = -1"):
         Filter(SMALL, SimpleNamespace, {"strength_db": -1})
