@@ -18,7 +18,7 @@ pytest.importorskip("pip", reason="installs the wheel")
 pytestmark = pytest.mark.slow
 
 PLACEHOLDERS = ("DATA", "SPEECH", "NOISE", "mine", "--live")
-"""What stands in README's lines for what a reader has (recordings, a microphone) or made in an hour of training."""
+"""What stands in README's lines for what a reader has (recordings, a microphone) or trained for an hour."""
 
 
 def run(*command: object, folder: Path) -> str:
