@@ -17,7 +17,7 @@ pytest.importorskip("hatchling", reason="builds the wheel; pip install -e '.[dev
 pytest.importorskip("pip", reason="installs the wheel")
 pytestmark = pytest.mark.slow
 
-PLACEHOLDERS = ("DATA", "SPEECH", "NOISE", "mine", "--live")
+PLACEHOLDERS = ("DATA", "SPEECH", "NOISE", "mine", "calls", "--live")
 """What stands in README's lines for what a reader has (recordings, a microphone) or trained for an hour."""
 
 
