@@ -64,7 +64,7 @@ class FastEnhancer(FrameEnhancer):
         attenuation_limit_db: Annotated[float | None, Field(gt=0, le=100)] = None,
     ) -> None:
         super().__init__()
-        self.kept = 0.0 if attenuation_limit_db is None else 10 ** (-attenuation_limit_db / 20)
+        self.kept_share = 0.0 if attenuation_limit_db is None else 10 ** (-attenuation_limit_db / 20)
         _check_together(units, bands, hop_length)
         self.use_frames(WINDOW, hop_length)
         self.entrance = Entrance(2, channels)
@@ -86,7 +86,7 @@ class FastEnhancer(FrameEnhancer):
         product = complex_product(compressed, self.mask(compressed, memory))
         enhanced = product * product.square().sum(-1, keepdim=True) ** ((1 / POWER - 1) / 2)
         enhanced = F.pad(enhanced, (0, 0, 0, 1))
-        return enhanced if self.training or not self.kept else enhanced.lerp(frames, self.kept)
+        return enhanced if self.training or not self.kept_share else enhanced.lerp(frames, self.kept_share)
 
     def mask(self, compressed: Tensor, memory: Memory) -> Tensor:
         """Real and imaginary parts (B, K, 256, 2) of compressed frames to those of their mask."""

@@ -80,7 +80,7 @@ def as_papers_print(count: int) -> list[str]:
 
 def test_inverted_network_gives_the_negated_output(model: SpeechEnhancer) -> None:
     noisy = torch.randn(1, 800)
-    kept = getattr(model, "kept", 0.0) * noisy  # by an attenuation limit, whatever is made of the rest
+    kept = getattr(model, "kept_share", 0.0) * noisy  # by an attenuation limit, whatever is made of the rest
     with torch.no_grad():
         upright = model.eval()(noisy) - kept
         model.invert()

@@ -1,7 +1,7 @@
 """By how much an objective pulls at a student: its gradient against that of the student's own loss."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,12 @@ def measure_pull(
             optimiser.zero_grad()
             task.se_loss(student(batch["noisy"]).float(), batch["clean"], batch["noisy"]).mean().backward()
             optimiser.step()
+    return pull_of(task, batches)
+
+
+def pull_of(task: Task, batches: Iterable[Mapping[str, Tensor]]) -> Pull:
+    """Of a task whose two terms have weight 1, on batches that also hold the teacher's outputs."""
+    parameters = [one for one in task.student.parameters() if one.requires_grad]
     found = []
     for batch in batches:
         losses = task.losses(batch)

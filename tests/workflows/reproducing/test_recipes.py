@@ -43,7 +43,7 @@ TABLES = {
         "figure8-9",
         "figure10-11",
     ),
-    "real": ("small", "methods", "networks", "foreign"),
+    "real": ("small", "methods", "networks"),
     "evidence": ("selection",),
 }
 FOLDERS = [RECIPES / paper / table for paper, tables in TABLES.items() for table in tables]
