@@ -30,7 +30,7 @@ def ratio(path: str, student: str) -> float:
     run = prepare_run(recipe)
     network = run.student.train()
     task = build_task(run, network)
-    return pull_of(task, islice(build_train_batches(run), BATCHES)).ratio
+    return pull_of(task, list(network.parameters()), islice(build_train_batches(run), BATCHES)).ratio
 
 
 def main(student: str, *paths: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sedistill.models.base import SpeechEnhancer
 from sedistill.training.enhancement_losses import enhancement_loss
@@ -51,12 +51,11 @@ def measure_pull(
             optimiser.zero_grad()
             task.se_loss(student(batch["noisy"]).float(), batch["clean"], batch["noisy"]).mean().backward()
             optimiser.step()
-    return pull_of(task, batches)
+    return pull_of(task, parameters, batches)
 
 
-def pull_of(task: Task, batches: Iterable[Mapping[str, Tensor]]) -> Pull:
+def pull_of(task: Task, parameters: Sequence[nn.Parameter], batches: Iterable[Mapping[str, Tensor]]) -> Pull:
     """Of a task whose two terms have weight 1, on batches that also hold the teacher's outputs."""
-    parameters = [one for one in task.student.parameters() if one.requires_grad]
     found = []
     for batch in batches:
         losses = task.losses(batch)
