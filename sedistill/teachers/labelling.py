@@ -68,7 +68,7 @@ def _tell(missing: Sequence[OutputCache], device: str) -> None:
         left = sum(cache.clips_missing for cache in of_one_teacher)
         seconds += left * _seconds_a_clip(of_one_teacher[0], device)
     print(
-        f"teacher outputs: {clips:,} clips, {sum(cache.bytes_missing for cache in missing) / 1e6:,.0f} MB in "
+        f"teacher's outputs: {clips:,} clips, {sum(cache.bytes_missing for cache in missing) / 1e6:,.0f} MB in "
         f"{missing[0].folder.parent}, about {duration_text(seconds)}.",
         flush=True,
     )

@@ -121,7 +121,7 @@ def read_chosen(folder: Path) -> list[Chosen]:
 
 
 def shares(rows: list[Chosen], by: str) -> dict[str, dict[str, float]]:
-    """The share of the bins in which each teacher was chosen: by "band_hz" or "snr_db", then by its name."""
+    """The share of the bins in which each teacher was chosen: by objective, band_hz or snr_db, and name."""
     groups: dict[str, dict[str, float]] = {}
     for group in dict.fromkeys(getattr(row, by) for row in rows):
         inside = [row for row in rows if getattr(row, by) == group]
@@ -135,13 +135,8 @@ def shares(rows: list[Chosen], by: str) -> dict[str, dict[str, float]]:
 
 def chosen_text(rows: list[Chosen]) -> list[str]:
     """A line an objective: the share of all bins in which each is the nearest."""
-    lines = []
-    for objective in dict.fromkeys(row.objective for row in rows):
-        own = [row for row in rows if row.objective == objective]
-        total = sum(row.bins for row in own if row.teacher == own[0].teacher)
-        told = [
-            f"{name} in {sum(row.chosen for row in own if row.teacher == name) / total:.0%}"
-            for name in dict.fromkeys(row.teacher for row in own)
-        ]
-        lines.append(f"{objective}: nearest to the clean speech is {', '.join(told)} of the bins")
-    return lines
+    return [
+        f"{objective}: nearest to the clean speech is "
+        f"{', '.join(f'{name} in {share:.0%}' for name, share in of_each.items())} of the bins"
+        for objective, of_each in shares(rows, "objective").items()
+    ]

@@ -115,7 +115,7 @@ def test_size_and_time_are_told_before(
     caches = [OutputCache(world / "kept", one, teacher) for one in clips]
     labelling.opened(caches, "cpu")
     assert capsys.readouterr().out.startswith(
-        f"teacher outputs: 24 clips, 0 MB in {world / 'kept'}, about 0 s"
+        f"teacher's outputs: 24 clips, 0 MB in {world / 'kept'}, about 0 s"
     )
     assert sum(asked) == 12 + 24, "once to measure, once for each clip"
     asked.clear()
