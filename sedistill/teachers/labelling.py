@@ -67,8 +67,9 @@ def _tell(missing: Sequence[OutputCache], device: str) -> None:
         of_one_teacher = list(group)
         left = sum(cache.clips_missing for cache in of_one_teacher)
         seconds += left * _seconds_a_clip(of_one_teacher[0], device)
+    megabytes = sum(cache.bytes_missing for cache in missing) / 1e6
     print(
-        f"teacher's outputs: {clips:,} clips, {sum(cache.bytes_missing for cache in missing) / 1e6:,.0f} MB in "
+        f"teacher's outputs: {clips:,} clips, {megabytes:,.0f} MB in "
         f"{missing[0].folder.parent}, about {duration_text(seconds)}.",
         flush=True,
     )
