@@ -16,7 +16,9 @@ WARMUP_SHARE, MOST_WARMUP_STEPS = 0.05, 200
 AVERAGED_SHARE, FEWEST_AVERAGED, MOST_AVERAGED = 0.03, 10, 1000
 """Steps over which weights are averaged."""
 
-OBJECTIVES = [{"loss": "complex_l2", "power": 0.3, "weight": 1.0}]
+SE_LOSS = "gtcrn"
+"""Of every network, whatever its authors took: in some thousand steps none leads further (docs/distil.md)."""
+OBJECTIVES = [{"loss": "complex_l2", "power": 0.3, "weight": 100.0}]  # of the size of that loss
 
 COMMENTS = {
     TEACHER: "A larger network of the student's kind, trained on mixtures that are made on the fly.",
@@ -61,6 +63,7 @@ def student_recipe(
         "student": student,
         "teacher": teacher,
         "data": {"train": "sets/train", "valid": "sets/valid", "valid_clips": None, **learnt_from},
+        "se_loss": SE_LOSS,
         "se_weight": 0.5,
         "kd_weight": 0.5,
         "kd_level_db": None,
@@ -86,6 +89,7 @@ def teacher_recipe(
         "name": TEACHER,
         "seed": SEED,
         "student": network,
+        "se_loss": SE_LOSS,
         "data": {
             "train": "corpus",
             "valid": "sets/valid",
