@@ -148,7 +148,8 @@ def test_a_process_that_fails_is_one_sentence(tmp_path: Path, monkeypatch: pytes
     [
         ([], ["eager"], "nothing to compare"),
         (["fastenhancer-t"], ["eagre"], "there is no way 'eagre'; did you mean eager?"),
-        (["no-such-model"], ["eager"], "is not a saved model"),
+        (["no-such/model"], ["eager"], "is not a saved model: nothing is there"),
+        (["convtasnet-tny"], ["eager"], "nor a preset; did you mean convtasnet-tiny?"),
         (["{onnx: none.onnx}"], ["eager"], "none.onnx"),
         (["fastenhancer-t", "fastenhancer-t"], ["eager"], "is named twice"),
     ],
