@@ -34,6 +34,8 @@ PROGRAM = (
 class DeepFilterNet(ForeignTeacher):
     """DeepFilterNet3, or another archive of its ONNX files. Each thread that asks at a time has a process."""
 
+    works_elsewhere = True
+
     def __init__(self, settings: TeacherFrom) -> None:
         self.library, bundled = _library()
         self.archive = bundled if settings.deepfilternet == BUNDLED else Path(str(settings.deepfilternet))
@@ -67,6 +69,8 @@ class _Process:
         weakref.finalize(self, _end, self.process)
         told = self._read(COUNT.size)
         if len(told) < COUNT.size:
+            if code := self.process.wait():
+                raise UserError(f"DeepFilterNet's process ended with exit code {code} before it began.")
             raise UserError(f"{archive} is no archive that DeepFilterNet's library can read.")
         self.frame: int = COUNT.unpack(told)[0]
 

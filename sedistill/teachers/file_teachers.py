@@ -27,7 +27,7 @@ class Command(ForeignTeacher):
     folder for its output and {output_file} a WAV file in it.
     """
 
-    live = False
+    live, works_elsewhere = False, True
 
     def __init__(self, settings: TeacherFrom) -> None:
         line = str(settings.command)

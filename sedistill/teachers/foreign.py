@@ -42,9 +42,11 @@ class ForeignTeacher(ABC):
         sample_rate: Hz of what it takes and gives; None: whatever rate it is given.
         live: whether it can be asked for any waveform, and quickly enough to be asked at every step.
         hears_any_sound: whether it can be asked for any waveform at all, if slowly.
+        works_elsewhere: whether processes of its own do the work; this one's time and memory then say nothing.
     """
 
     live = hears_any_sound = True
+    works_elsewhere = False
 
     def __init__(self, name: str, hash: str, sample_rate: int | None) -> None:
         self.name, self.hash, self.sample_rate = name, hash, sample_rate

@@ -17,12 +17,14 @@ class Runner:
     """What can be timed of a way.
 
     clip: takes a whole waveform (T,). steps: takes one in steps, and gives the seconds that each took.
+    works_elsewhere: in processes of its own, whose CPU time and memory are not seen from here.
     """
 
     sample_rate: int
     clip: Callable[[Wave], object] | None
     steps: Callable[[Wave], list[float]] | None
     step_samples: int | None
+    works_elsewhere: bool = False
 
 
 def opened(way: str, model: str, threads: int) -> Runner:
@@ -94,8 +96,8 @@ def onnx(model: str, threads: int) -> Runner:
 def foreign(model: str, threads: int) -> Runner:
     """A denoiser from elsewhere, as `sedistill.open_teacher` takes it, on one thread.
 
-    Its steps are its calls to onnxruntime or to DeepFilterNet's library; what lies around them, such as a
-    Fourier transform, counts for the clip alone.
+    Its steps are its calls to onnxruntime; what lies around them, such as a Fourier transform, counts for the
+    clip alone.
     """
     from sedistill.teachers.opening import open_foreign, settings_of
 
@@ -103,15 +105,14 @@ def foreign(model: str, threads: int) -> Runner:
     assert settings is not None
     teacher: Any = open_foreign(settings)
     rate = teacher.sample_rate or 16_000
-    calls = next((pair for pair in CALLS if hasattr(teacher, pair[0])), None)
 
     def clip(wave: Wave) -> object:
         return teacher.clean(wave, rate)
 
-    if calls is None:
-        return Runner(rate, clip, None, None)
+    if not hasattr(teacher, "session"):
+        return Runner(rate, clip, None, None, teacher.works_elsewhere)
 
-    times = timed(teacher, *calls)
+    times = timed(teacher, "session", "run")
 
     def steps(wave: Wave) -> list[float]:
         times.clear()
@@ -127,8 +128,6 @@ def foreign(model: str, threads: int) -> Runner:
 WAYS: dict[str, Callable[[str, int], Runner]] = {
     way.__name__: way for way in (eager, compiled, onnx, foreign)
 }
-CALLS = (("session", "run"), ("library", "df_process_frame"))
-"""What a foreign teacher calls for every frame: the attribute that holds it, and its name there."""
 
 
 def in_steps(process: Callable[[Wave], object], size: int) -> Callable[[Wave], list[float]]:

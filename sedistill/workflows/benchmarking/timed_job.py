@@ -39,11 +39,13 @@ class Job:
 class Costs:
     """What was measured of a job.
 
-    real_time: time a second of sound takes, of the fastest round: CPU time on one thread, else time on the
-        clock. Of whole clips, or of steps where a way takes nothing else.
+    real_time: time a second of sound takes, of the fastest round: CPU time on one thread, else (and where
+        other processes do the work) time on the clock. Of whole clips, or of steps where there are no
+        others.
     streaming: the same, step by step; None where a way has no steps.
     step_ms: length of a step; p50_ms, p99_ms, worst_ms: on the clock, over all steps of all rounds.
-    memory_mb: the most that the process has held, streaming where there are steps.
+    memory_mb: the most that the process has held, streaming where there are steps; None where others do the
+        work.
     waited: share of the time on the clock in which the process did not get a core (one thread).
     """
 
@@ -53,7 +55,7 @@ class Costs:
     p50_ms: float | None
     p99_ms: float | None
     worst_ms: float | None
-    memory_mb: float
+    memory_mb: float | None
     waited: float
 
 
@@ -79,7 +81,7 @@ def costs_of(job: Job) -> Costs:
     rate = runner.sample_rate
     samples = max(round(job.seconds * rate), runner.step_samples or 1)
     sound = 0.1 * np.random.default_rng(0).standard_normal(samples, np.float32)
-    clock = _Clock(job.threads, len(sound) / rate)
+    clock = _Clock(job.threads == 1 and not runner.works_elsewhere, len(sound) / rate)
     gc.collect()
     gc.freeze()  # what loading left is not searched through while steps are timed
     streaming: float | None = None
@@ -94,19 +96,23 @@ def costs_of(job: Job) -> Costs:
         memory = memory if runner.steps is not None else memory_mb()
     assert real_time is not None
     step_ms = 1000 * runner.step_samples / rate if runner.step_samples else None
-    return Costs(real_time, streaming, step_ms, p50_ms, p99_ms, worst_ms, memory, clock.waited)
+    held = None if runner.works_elsewhere else memory
+    return Costs(real_time, streaming, step_ms, p50_ms, p99_ms, worst_ms, held, clock.waited)
 
 
 class _Clock:
-    """Times rounds over the same sound; `waited` is the share of the time without a core so far."""
+    """Times rounds over the same sound, by this process's CPU time or on the clock.
 
-    def __init__(self, threads: int, seconds: float) -> None:
-        self.threads, self.seconds = threads, seconds
+    `waited` is the share of the time without a core so far, which CPU time alone tells.
+    """
+
+    def __init__(self, by_cpu: bool, seconds: float) -> None:
+        self.by_cpu, self.seconds = by_cpu, seconds
         self._cpu = self._wall = 0.0
 
     @property
     def waited(self) -> float:
-        return max(0.0, 1 - self._cpu / self._wall) if self.threads == 1 and self._wall else 0.0
+        return max(0.0, 1 - self._cpu / self._wall) if self.by_cpu and self._wall else 0.0
 
     def fastest(
         self, run: Callable[[Wave], list[float]], sound: Wave, rounds: int
@@ -119,7 +125,7 @@ class _Clock:
             times += run(sound)
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
             self._cpu, self._wall = self._cpu + cpu, self._wall + wall
-            best = min(best, (cpu if self.threads == 1 else wall) / self.seconds)
+            best = min(best, (cpu if self.by_cpu else wall) / self.seconds)
         return best, times
 
 

