@@ -69,7 +69,7 @@ class _Process:
         weakref.finalize(self, _end, self.process)
         told = self._read(COUNT.size)
         if len(told) < COUNT.size:
-            if code := self.process.wait():
+            if (code := self.process.wait()) > 0:  # of Python; the library gives no state, or aborts
                 raise UserError(f"DeepFilterNet's process ended with exit code {code} before it began.")
             raise UserError(f"{archive} is no archive that DeepFilterNet's library can read.")
         self.frame: int = COUNT.unpack(told)[0]

@@ -42,7 +42,7 @@ class ForeignTeacher(ABC):
         sample_rate: Hz of what it takes and gives; None: whatever rate it is given.
         live: whether it can be asked for any waveform, and quickly enough to be asked at every step.
         hears_any_sound: whether it can be asked for any waveform at all, if slowly.
-        works_elsewhere: whether processes of its own do the work; this one's time and memory then say nothing.
+        works_elsewhere: whether it has processes of its own, whose time and memory are not seen here.
     """
 
     live = hears_any_sound = True

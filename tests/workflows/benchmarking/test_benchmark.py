@@ -68,14 +68,14 @@ def test_the_fastest_round_and_every_step_count(monkeypatch: pytest.MonkeyPatch)
         wait(length)
         return [length]
 
-    clock = timed_job._Clock(threads=1, seconds=2.0)
+    clock = timed_job._Clock(by_cpu=True, seconds=2.0)
     best, times = clock.fastest(run, np.zeros(1, np.float32), rounds=3)
     assert times == [0.02, 0.01, 0.03]
     assert 0.005 <= best < 0.0095
 
 
 def test_waiting_is_time_without_a_core() -> None:
-    clock = timed_job._Clock(threads=1, seconds=1.0)
+    clock = timed_job._Clock(by_cpu=True, seconds=1.0)
     clock.fastest(lambda sound: time.sleep(0.05) or [], np.zeros(1, np.float32), 1)
     assert clock.waited > 0.8
     assert "up to" in str(processes.waiting_text([costs(waited=clock.waited)]))
