@@ -32,7 +32,7 @@ NETWORKS: dict[str, str | Mapping[str, Any]] = {
     "dptnet-dfkd-tiny": "dptnet-dfkd-tiny",
     "wave-u-net-12": "wave-u-net-12",
     "gtcrn": "gtcrn",
-    "fastenhancer-t": "fastenhancer-t",
+    "fastenhancer-t": {"preset": "fastenhancer-t", "attenuation_limit_db": None},  # the plain one has none
 }  # fmt: skip
 TOLERANCE = 1e-4
 
