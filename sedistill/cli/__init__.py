@@ -6,6 +6,7 @@ from sedistill.cli import data, enhancing, judging, papers, shipping, training, 
 from sedistill.cli.ending import ends_in_words, flush_output
 from sedistill.cli.shared_options import app
 from sedistill.common.console import prepare_streams
+from sedistill.common.devices import WAITING_THREADS
 
 __all__ = ["app", "main"]
 
@@ -33,8 +34,8 @@ for command in (  # in the order in which `sedistill --help` lists them
 
 def main() -> None:
     """The `sedistill` command."""
-    # Threads that spin while they wait cost tenfold as soon as something else runs on the same cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name, value in WAITING_THREADS.items():  # before torch is imported
+        os.environ.setdefault(name, value)
     try:
         with ends_in_words(None):  # while typer builds the commands, too
             prepare_streams()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from sedistill.common.devices import threads_environment
 from sedistill.common.interpreters import module_command, python_environment
 from sedistill.common.interruption import end_with_parent, heard, uninterrupted
 from sedistill.common.progress import duration_text
@@ -100,10 +101,7 @@ class Trainings:
         path = self.log(run)
         path.parent.mkdir(parents=True, exist_ok=True)
         log = path.open("ab")
-        threads = str(self.threads)
-        environment = python_environment(
-            OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads, OMP_WAIT_POLICY="PASSIVE"
-        )
+        environment = python_environment(**threads_environment(self.threads))
         process = subprocess.Popen(
             self.command(run), cwd=self.output, env=environment, stdin=subprocess.DEVNULL,
             stdout=log, stderr=subprocess.STDOUT,

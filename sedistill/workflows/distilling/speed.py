@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from sedistill.audio.files import AudioInfo
-from sedistill.common.devices import usable_cores
+from sedistill.common.devices import threads_environment, usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.interpreters import module_command, python_environment
 from sedistill.common.interruption import end_with_parent, safe_moment
@@ -121,8 +121,7 @@ def step_seconds(
 def _stopwatches(
     recipes: Sequence[dict[str, Any]], clip_seconds: float, threads: int
 ) -> Iterator[list[subprocess.Popen[str]]]:
-    count = str(threads)
-    environment = python_environment(OMP_NUM_THREADS=count, MKL_NUM_THREADS=count, OMP_WAIT_POLICY="PASSIVE")
+    environment = python_environment(**threads_environment(threads))
     processes: list[subprocess.Popen[str]] = []
     try:
         for recipe in recipes:

@@ -185,7 +185,8 @@ def print_plan(plan: Plan, output: Path) -> None:
          *(("", "finished") if cost.finished else (range_text(cost.step_seconds), range_text(cost.hours)))]
         for cost in plan.costs
     ]  # fmt: skip
-    unit = "GPU-hours" if torch.cuda.is_available() else f"hours on {counted(plan.threads, 'thread')} each"
+    threads = f"hours on at most {counted(plan.threads, 'thread')} each"
+    unit = "GPU-hours" if torch.cuda.is_available() else threads
     free = shutil.disk_usage(_existing(output)).free
     to_do = sum(not cost.finished for cost in plan.costs)
     note = (

@@ -24,6 +24,7 @@ from sedistill.workflows.reproducing.missing_data import missing
 from sedistill.workflows.reproducing.planning import make_plan, print_plan
 from sedistill.workflows.reproducing.runs import Work, needs, plan_work
 from sedistill.workflows.reproducing.sources import Sources, corpora_of, sources_of
+from sedistill.workflows.reproducing.step_time import threads_for
 from sedistill.workflows.reproducing.table import Scale, ScaleName, Table
 
 RECIPES, LOCK = "recipes", ".reproduce.lock"
@@ -70,7 +71,7 @@ class Session:
 
     @property
     def threads(self) -> int:
-        """Of each training: its share of the cores."""
+        """Of each training at most: its share of the cores."""
         return max(1, usable_cores() // self.jobs)
 
     @property
@@ -166,8 +167,9 @@ class Session:
         return trainings.failed
 
     def _command(self, run: Run) -> list[str]:
-        changes = [f"seed={run.seed}", *self.changes, f"hardware.threads={self.threads}"]
-        return train_command(self.output / RECIPES / f"{run.name}.yaml", changes)
+        path = self.output / RECIPES / f"{run.name}.yaml"
+        threads = threads_for(load_settings(Recipe, path, self.changes), self.threads)
+        return train_command(path, [f"seed={run.seed}", *self.changes, f"hardware.threads={threads}"])
 
     def _waits_for(self, run: Run) -> list[Run]:
         return needs(self.work.recipes[run.name])

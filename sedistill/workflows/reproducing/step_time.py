@@ -23,7 +23,7 @@ KDRL_STEPS = 2.5
 
 @dataclass
 class Stopwatch:
-    """Measures every network and objective once. `threads` as the trainings will have."""
+    """Measures every network and objective once. `threads` as the trainings will have at most."""
 
     threads: int
     known: dict[str, Timing] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Stopwatch:
         batch = recipe.optimiser.batch_size
         device = choose_device(recipe.hardware.device)
         with keeping_torch_state():
-            torch.set_num_threads(self.threads)
+            torch.set_num_threads(threads_for(recipe, self.threads))
             seconds = self._network(student, batch, clip_seconds, device, training=True)
             if recipe.kdrl is not None and recipe.kdrl.fixed_ratio is None:
                 seconds = seconds * KDRL_STEPS
@@ -52,7 +52,7 @@ class Stopwatch:
     def _network(
         self, description: Any, batch: int, clip_seconds: float, device: torch.device, training: bool
     ) -> Timing:
-        key = json.dumps([description, batch, clip_seconds, training], sort_keys=True)
+        key = _key(description, batch, clip_seconds, training)
         if key not in self.known:
             network = build_model(description).to(device).train(training)
             step = _training_step(network) if training else torch.no_grad()(network)
@@ -67,11 +67,20 @@ class Stopwatch:
     def _objectives(self, recipe: Recipe, batch: int, clip_seconds: float, device: torch.device) -> Timing:
         """Of those that compare outputs; comparing features costs next to nothing beside the networks."""
         described = [objective.model_dump(mode="json") for objective in recipe.objectives]
-        key = json.dumps([described, batch, clip_seconds], sort_keys=True)
+        key = _key(described, batch, clip_seconds)
         if key not in self.known:
             each = (_objective_seconds(one, batch, clip_seconds, device) for one in recipe.objectives)
             self.known[key] = sum(each, start=Timing())
         return self.known[key]
+
+
+def threads_for(recipe: Recipe, share: int) -> int:
+    """Threads of a training: what its recipe says, but no more than its share of the cores."""
+    return min(recipe.hardware.threads or share, share)
+
+
+def _key(*measured: Any) -> str:
+    return json.dumps([*measured, torch.get_num_threads()], sort_keys=True)
 
 
 def compares_features(objective: Any) -> bool:

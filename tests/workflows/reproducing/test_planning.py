@@ -57,6 +57,28 @@ def test_every_network_and_objective_is_measured_once(
     assert sets < plan.disk_bytes < sets + 1e6
 
 
+def test_a_training_takes_the_threads_of_its_recipe_and_no_more_than_its_share(
+    small: tuple[Work, dict[str, Recipe], Sources], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = small[1]["tiny/table1/alone"]
+    one = recipe.model_copy(update={"hardware": recipe.hardware.model_copy(update={"threads": 1})})
+    assert [step_time.threads_for(each, 2) for each in (recipe, one)] == [2, 1]
+    many = recipe.model_copy(update={"hardware": recipe.hardware.model_copy(update={"threads": 8})})
+    assert step_time.threads_for(many, 2) == 2
+
+    threads = []
+
+    def at_size(seconds_of: object, batch: int, clip_seconds: float) -> Timing:
+        threads.append(torch.get_num_threads())
+        return Timing(0.5, 0.4, 0.9)
+
+    monkeypatch.setattr(step_time, "_at_size", at_size)
+    stopwatch = Stopwatch(threads=2)
+    for each in (recipe, one, one):
+        stopwatch.step_seconds(each, each.student, None, 0, 0.5, live=False)
+    assert threads == [2, 1], "known from the third on"
+
+
 def test_hours_by_the_clock_are_shared_by_jobs() -> None:
     step = Timing(2.0, 1.0, 3.0)
     costs = [RunCost(Run("a", 0), 3600, step, False), RunCost(Run("b", 0), 3600, step, True)]
