@@ -22,7 +22,7 @@ class Choice:
 
     gap: the knowledge gap, where it was computed; selected: which patches count, bool; gate: by how much each
     may, None without a gate; keep: the share in force; unranked: clips with a patch that has no finite score,
-    which no ranking would show, bool (B, 1, 1).
+    which no ranking would show, bool (B, 1, 1); disagreement: of several teachers, where it was computed.
     """
 
     gap: Tensor | None
@@ -30,6 +30,7 @@ class Choice:
     gate: Tensor | None
     keep: float
     unranked: Tensor
+    disagreement: Tensor | None
 
 
 @torch.no_grad()
@@ -57,7 +58,9 @@ def choose_patches(kd: "DISPatch", errors: PatchErrors, share_done: float | None
     if gate is not None:
         unranked |= gate.isnan()
         selected &= gate > 0
-    return Choice(gap, selected, gate, keep, (unranked & patches.present).any(dim=(1, 2))[:, None, None])
+    disagreement = errors.disagreement if kd.score == "agreement" else None
+    in_clips = (unranked & patches.present).any(dim=(1, 2))[:, None, None]
+    return Choice(gap, selected, gate, keep, in_clips, disagreement)
 
 
 def _gate(kd: "DISPatch", errors: PatchErrors) -> Tensor | None:

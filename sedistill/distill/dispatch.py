@@ -20,10 +20,10 @@ from sedistill.distill.frequency_adapter import FrequencyAdapter
 from sedistill.distill.gates import RIVALS, Gate, GateSoftness
 from sedistill.distill.keep_schedule import BY_TIME, Keep, KeepSchedule, KeepStart
 from sedistill.distill.knowledge_gap import PatchErrors, ScoreReduction, Views
-from sedistill.distill.needed_signals import ONE_OF, Teachers, take_needed
+from sedistill.distill.needed_signals import ONE_OF, ByName, Teachers, take_needed
 from sedistill.distill.patches import MultiScalePatches, UniformPatches, partition
-from sedistill.distill.ranking import Criterion, signals_of
-from sedistill.distill.selection import RankOver, ThresholdUnit
+from sedistill.distill.ranking import Score, signals_of
+from sedistill.distill.selection import RankOver, Threshold, ThresholdUnit
 from sedistill.distill.several import nearest_teacher, pick
 from sedistill.distill.shapes import clips_of, spectra_of
 from sedistill.distill.signal_objective import Target
@@ -47,7 +47,9 @@ class DISPatch(Declared):
     loss: a BinLoss. patches: UniformPatches or MultiScalePatches. keep: the paper's k%, in (0, 1].
     score: "kgs", or table 3's "teacher_top", "teacher_bottom", "student_top", "student_bottom" (highest or
         lowest error towards clean), "removed" (how far the teacher is from the noisy input; needs no clean
-        speech), or "random" (redrawn at each call from torch's global generator).
+        speech), "agreement" (of several `teachers`, given by name beside the teacher that they are together:
+        least mean distance to that first; needs no clean speech either), or "random" (redrawn at each call
+        from torch's global generator).
     target: "teacher", or "clean": the same loss towards the clean speech in the same patches, a control.
     adapter: reads the crossover for MultiScalePatches with a loss that has no adapter of its own.
     score_reduction: "mean" over a patch's bins, or "sum" as equation 1 prints it.
@@ -77,7 +79,7 @@ class DISPatch(Declared):
 
     Several teachers may be given by name, `teacher={"a": wave, "b": wave}`: in every patch (in every bin
     where no patches are selected) the teacher is then the one of least error towards the clean speech, of
-    equals the first. The crossover is that of their mean magnitudes.
+    equals the first. The crossover is that of their mean magnitudes. "agreement" takes these as `teachers`.
 
     The crossover is read from the target of distillation and used in all comparisons. Computed in float32 at
     least, also under autocast; finite on silence, not finite where one of the signals in `needs` is not, be
@@ -96,13 +98,7 @@ class DISPatch(Declared):
     loss: BinLoss
     patches: UniformPatches | MultiScalePatches = field(default_factory=UniformPatches)
     keep: Keep = 1.0
-    score: Annotated[
-        Criterion,
-        Field(
-            description="DISPatch: what ranks the patches: the knowledge gap, an error towards clean, or, "
-            "without clean speech, how much the teacher removes, or chance."
-        ),
-    ] = "kgs"
+    score: Score = "kgs"
     target: Target = "teacher"
     adapter: FrequencyAdapter | None = None
     score_reduction: ScoreReduction = "mean"
@@ -123,10 +119,7 @@ class DISPatch(Declared):
     keep_schedule: KeepSchedule = "constant"
     keep_start: KeepStart = 1.0
     rank_over: RankOver = "clip"
-    threshold: Annotated[
-        float | None,
-        Field(ge=-1e9, le=1e9, description="Of the patches kept, only those with a score above this."),
-    ] = None
+    threshold: Threshold = None
     threshold_unit: ThresholdUnit = "score"
     gap_metric: BinLoss | None = None
     stft: Stft = field(default_factory=Stft)
@@ -142,7 +135,7 @@ class DISPatch(Declared):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What is used of "student", "teacher", "clean", "noisy", "share_done"; else None will do."""
+        """What is used of "student", "teacher", "clean", "noisy", "teachers", "share_done"."""
         used: set[str] = {self.target}
         if self.gate is not None:
             used |= {"teacher", "clean", *RIVALS[self.gate]}
@@ -152,26 +145,27 @@ class DISPatch(Declared):
             used |= {"teacher", "clean"}
         if self.keep_schedule in BY_TIME:
             used |= {"share_done"}
-        return ("student", *(name for name in ("teacher", "clean", "noisy", "share_done") if name in used))
+        every = ("teacher", "clean", "noisy", "teachers", "share_done")
+        return ("student", *(name for name in every if name in used))
 
     def __call__(
         self, student: Tensor, teacher: Teachers | None = None, clean: Tensor | None = None,
-        noisy: Tensor | None = None, *, share_done: float | None = None,
+        noisy: Tensor | None = None, *, teachers: ByName = None, share_done: float | None = None,
     ) -> Tensor:  # fmt: skip
         """Waveforms (B, T) -> scalar. Raises ValueError for a missing signal or shapes that differ."""
-        return self._distil(self._spectra(student, teacher, clean, noisy), share_done).losses.mean()
+        return self._distil(self._spectra(student, teacher, clean, noisy, teachers), share_done).losses.mean()
 
     def on_spectra(
         self, student: Tensor, teacher: Teachers | None = None, clean: Tensor | None = None,
-        noisy: Tensor | None = None, *, share_done: float | None = None,
+        noisy: Tensor | None = None, *, teachers: ByName = None, share_done: float | None = None,
     ) -> Tensor:  # fmt: skip
         """The same from complex spectrograms (B, F, K), or real ones (B, F, K, 2), of any number of bins."""
-        spectra = take_needed(self.needs, student, teacher, clean, noisy, spectra_of)
+        spectra = take_needed(self.needs, student, teacher, clean, noisy, teachers, spectra_of)
         return self._distil(spectra, share_done).losses.mean()
 
     def with_parts(
         self, student: Tensor, teacher: Teachers | None = None, clean: Tensor | None = None,
-        noisy: Tensor | None = None, *, share_done: float | None = None,
+        noisy: Tensor | None = None, *, teachers: ByName = None, share_done: float | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
         """The loss, and what to log of it by name: means over clips, 0-dim tensors without gradient.
 
@@ -180,16 +174,16 @@ class DISPatch(Declared):
         "gate_weight" (mean over all patches, so the share that is open where the gate is hard);
         "chosen_NAME", for each of several teachers the share of the bins in which it is the teacher.
         """
-        outcome = self._distil(self._spectra(student, teacher, clean, noisy), share_done)
+        outcome = self._distil(self._spectra(student, teacher, clean, noisy, teachers), share_done)
         return outcome.losses.mean(), {name: values.mean() for name, values in outcome.parts().items()}
 
     @torch.no_grad()
     def explain(
         self, student: Tensor, teacher: Teachers, clean: Tensor, noisy: Tensor | None = None, *,
-        share_done: float | None = None,
+        teachers: ByName = None, share_done: float | None = None,
     ) -> Explanation:  # fmt: skip
         """What the loss sees and selects in each clip, from waveforms (B, T); noisy where it is needed."""
-        spectra = self._spectra(student, teacher, clean, noisy, True)
+        spectra = self._spectra(student, teacher, clean, noisy, teachers, True)
         outcome = self._distil(spectra, share_done, explaining=True)
         patches, choice = outcome.patches, outcome.choice
         assert patches is not None
@@ -207,6 +201,7 @@ class DISPatch(Declared):
             rule=rule_text(self, share_done),
             teachers=outcome.teachers,
             chosen=outcome.chosen,
+            disagreement=choice.disagreement,
         )
 
     @property
@@ -230,21 +225,24 @@ class DISPatch(Declared):
 
     def _spectra(
         self, student: Tensor, teacher: Teachers | None, clean: Tensor | None, noisy: Tensor | None,
-        explaining: bool = False,
+        teachers: ByName, explaining: bool = False,
     ) -> dict[str, Tensor]:  # fmt: skip
-        waves = take_needed(self.needs, student, teacher, clean, noisy, clips_of, explaining)
+        waves = take_needed(self.needs, student, teacher, clean, noisy, teachers, clips_of, explaining)
         return {name: self.stft(wave) for name, wave in waves.items()}
 
     def _distil(
         self, spectra: dict[str, Tensor], share_done: float | None, explaining: bool = False
     ) -> Outcome:
-        several = [name for name in spectra if name.startswith(ONE_OF)]
+        # Without a teacher that they are together, several are the one that is nearest in each patch.
+        several = [name for name in spectra if name.startswith(ONE_OF)] if "teacher" not in spectra else []
         seen = several if several and self.target == "teacher" else [self.target]
         crossover, low_band = self._bands([spectra[name] for name in seen])
         chosen = None
         if several:
             chosen = self._chosen(several, spectra, crossover, low_band)
-            spectra["teacher"] = pick([spectra.pop(name) for name in several], chosen)
+            spectra["teacher"] = pick([spectra[name] for name in several], chosen)
+            if "teachers" not in self.needs:
+                spectra = {name: one for name, one in spectra.items() if name not in several}
         teachers = [name.removeprefix(ONE_OF) for name in several]
         of_gap = None if self.gap_metric is None else Views(self.gap_metric, dict(spectra))
         views = Views(self.loss, spectra)

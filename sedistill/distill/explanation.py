@@ -59,7 +59,8 @@ class Explanation:
     None where bands play no part; parts: the logged values by name, one a clip, (B,); gate: the weight that
     the gate leaves to each patch, selected or not, in [0, 1], (B, P, K), NaN as `gap`; None without a gate;
     teachers: the names of several; chosen: which of them is the teacher in each bin, int64 (B, F, K); None
-    where there is one;
+    where there is one; disagreement: where it ranks, how far several teachers are from what they are
+    together, (B, P, K);
     patch_frames: frames a patch, for each of which K counts once; rule: which patches count, in words.
 
     Printed, it is a summary of a few lines.
@@ -75,6 +76,7 @@ class Explanation:
     rule: str = ""
     teachers: Sequence[str] = ()
     chosen: Tensor | None = None
+    disagreement: Tensor | None = None
 
     @property
     def selected_bins(self) -> Tensor:
@@ -117,6 +119,13 @@ class Explanation:
         if self.chosen is not None:
             shares = [f"{name} in {_share(self.chosen == n)}" for n, name in enumerate(self.teachers)]
             lines.append(f"teacher    {', '.join(shares)} of the bins")
+        if self.disagreement is not None:
+            apart = [self.disagreement[where & present] for where in (self.selected, ~self.selected)]
+            inside, outside = (_number(values.median()) if len(values) else "-" for values in apart)
+            lines.append(
+                f"agreement  the teachers are apart by {inside} in the median selected patch, "
+                f"by {outside} in that of the others"
+            )
         if self.crossover is not None:
             frames = self.crossover.double().flatten()
             low, middle, high = (frames.quantile(share).item() for share in (0.25, 0.5, 0.75))

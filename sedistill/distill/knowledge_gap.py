@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor
 
+from sedistill.distill.averaging import total_of
 from sedistill.distill.bin_losses import BinLoss
+from sedistill.distill.needed_signals import ONE_OF
 from sedistill.distill.patches import Partition
 
 ScoreReduction = Annotated[
@@ -25,6 +27,7 @@ class Views:
         self.loss = loss
         self._spectra = spectra
         self._views: dict[str, Any] = {}
+        self.of_several = [name for name in spectra if name.startswith(ONE_OF)]
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._views:
@@ -58,6 +61,14 @@ class PatchErrors:
         """How far the teacher's output is from the noisy input."""
         views = self._views
         return self._per_patch(views.loss.compare(views["noisy"], views["teacher"], self._low_band))
+
+    @cached_property
+    def disagreement(self) -> Tensor:
+        """How far several teachers are, in the mean, from the one that they are together."""
+        views = self._views
+        together, names = views["teacher"], views.of_several
+        maps = (views.loss.compare(views[name], together, self._low_band) for name in names)
+        return self._per_patch(total_of(maps) / len(names))
 
     def _map(self, name: str) -> Tensor:
         if name not in self._maps:

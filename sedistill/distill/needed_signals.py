@@ -6,28 +6,36 @@ from torch import Tensor
 
 Teachers = Tensor | Mapping[str, Tensor]
 """One signal, or those of several teachers by their names."""
+ByName = Mapping[str, Tensor] | None
+"""Those of several teachers beside the one that they are together, where it is asked how well they agree."""
 ONE_OF = "teacher "
 """Before the name of one of several."""
 
 
 def take_needed(
     needs: Collection[str], student: Tensor, teacher: Teachers | None, clean: Tensor | None,
-    noisy: Tensor | None, form: Callable[[Tensor], Tensor], explaining: bool = False,
+    noisy: Tensor | None, teachers: ByName, form: Callable[[Tensor], Tensor], explaining: bool = False,
 ) -> dict[str, Tensor]:  # fmt: skip
     """Those that are needed, by name; all but the student's are constants.
 
-    explaining: clean speech and teacher are looked at in any case. Raises ValueError for a missing signal or
-    shapes that differ.
+    explaining: clean speech and teacher are looked at in any case. Raises ValueError for a missing signal,
+    shapes that differ, or one teacher where several are compared.
     """
     signals = {"student": form(student)}
     wanted = {*needs, *(("teacher", "clean") if explaining else ())}
     given: dict[str, Tensor | None] = {}
-    if isinstance(teacher, Mapping):
-        given = {ONE_OF + name: one for name, one in teacher.items()}
-        if "teacher" in wanted:
-            wanted |= {"clean", *given}  # the one nearest to the clean speech is chosen
-    else:
+    if not isinstance(teacher, Mapping):
         given["teacher"] = teacher
+    else:
+        teachers = teacher
+        if "teacher" in wanted:
+            wanted |= {"clean", "teachers"}  # among them the one nearest to the clean speech is chosen
+    if "teachers" in needs and len(teachers or {}) < 2:
+        raise ValueError("agreement is between two teachers at least; give `teachers` by name")
+    if "teachers" in wanted:
+        named = {ONE_OF + name: one for name, one in (teachers or {}).items()}
+        given |= named
+        wanted |= set(named)
     for name, signal in {**given, "clean": clean, "noisy": noisy}.items():
         if name not in wanted:
             continue

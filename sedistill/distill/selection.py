@@ -17,6 +17,11 @@ RankOver = Annotated[
     Field(description="DISPatch: rank patches within each clip, or over all clips of the batch."),
 ]
 
+Threshold = Annotated[
+    float | None,
+    Field(ge=-1e9, le=1e9, description="Of the patches kept, only those with a score above this."),
+]
+
 # What a threshold is in: the score's own unit, or its standard deviations above its mean.
 ThresholdUnit = Annotated[
     Literal["score", "deviations"],

@@ -18,6 +18,8 @@ TEACHER = "teacher"
 """The name of the run's own teacher among all that it has."""
 ONE_OF = "teachers."
 """Before the name of each of several of its own."""
+TEACHERS = "teachers"
+"""All of these by their names, for objectives that compare them."""
 MAX_LEVEL_GAIN = 1e3  # silence is not blown up without bound when clips are brought to one level
 
 
@@ -172,15 +174,12 @@ class Task:
     def given(self, objective: Objective, signals: Mapping[str, Any]) -> dict[str, Any]:
         """Of the signals those that an objective needs, of the clips for which all of them are known."""
         chooses = TEACHER in objective.needs and self.chooses(objective)
-        names = (
-            [need for need in (*objective.needs, "clean") if need != TEACHER] if chooses else objective.needs
-        )
-        given = {name: signals[name] for name in names}
-        own = self.own_of(signals) if chooses else {}
-        if needs_clean(objective, self.several):
-            known = len(signals["clean"])
-            given, own = ({name: _first(known, one) for name, one in some.items()} for some in (given, own))
-        return given | ({TEACHER: own} if chooses else {})
+        by_name = {TEACHERS, TEACHER} if chooses else {TEACHERS}
+        needs = {*objective.needs, "clean"} if chooses else objective.needs
+        given = {need: self.own_of(signals) if need in by_name else signals[need] for need in needs}
+        if not needs_clean(objective, self.several):
+            return given
+        return {need: _first(len(signals["clean"]), signal) for need, signal in given.items()}
 
     def signals(
         self, batch: Mapping[str, Tensor], estimate: Tensor, teachers: Mapping[str, Tensor]
@@ -214,7 +213,9 @@ def needs_clean(objective: Objective, several: Several | None) -> bool:
 
 
 def _first(clips: int, signal: Any) -> Any:
-    """The first clips of a signal (B, ...); what is of no clip as it is."""
+    """The first clips of a signal (B, ...), or of several by name; what is of no clip as it is."""
+    if isinstance(signal, Mapping):
+        return {name: _first(clips, one) for name, one in signal.items()}
     cut = isinstance(signal, Tensor) and signal.ndim > 1 and len(signal) > clips
     return signal[:clips] if cut else signal
 

@@ -33,7 +33,7 @@ CLEAN, TEACHER, STUDENT = (
     for rows in ([[1, 0], [2, 1], [3, 2]], [[1, 1], [2, 1], [2, 2]], [[0, 0], [2, 3], [3, 4]])
 )
 
-RANKED_BY_CLEAN = [one for one in get_args(Criterion) if one not in ("removed", "random")]
+RANKED_BY_CLEAN = [one for one in get_args(Criterion) if one not in ("removed", "agreement", "random")]
 EVERY_OBJECTIVE = [
     SISNRTarget(),
     SISNRTarget("clean"),

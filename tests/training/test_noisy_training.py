@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from sedistill.common.errors import UserError
 from sedistill.distill.bin_losses import ComplexL2, MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
+from sedistill.distill.ranking import WITHOUT_CLEAN
 from sedistill.distill.several import Several
+from sedistill.training.patch_record.record import read_patch_record
 from sedistill.training.run import train
 from sedistill.training.tasks import level_gain
 from tests.data.sounds import noise, save
@@ -78,6 +80,23 @@ def test_a_batch_without_any_clean_speech_has_the_other_terms_alone() -> None:
     assert all(bool(value.isfinite()) for value in parts.values())
 
 
+@pytest.mark.parametrize("score", WITHOUT_CLEAN)
+def test_rankings_without_clean_speech_see_all_clips(score: Any) -> None:
+    batch = signals(2, 2, seed=4)
+    batch |= {"teachers.a": batch["teacher"], "teachers.b": 0.5 * batch.pop("teacher")}
+    kd = DISPatch(MagnitudeL2(), keep=0.5, score=score)
+    several = Several("mean")
+    silent = dict.fromkeys(("teachers.a", "teachers.b"), lambda noisy: pytest.fail("its output is there"))
+    one = task(objectives={"kd": (1.0, kd)}, several=several, teachers=silent, kd_level_db=None)
+    torch.manual_seed(5)
+    found = one.losses(batch).parts["kd/kd"]
+    named = {"a": batch["teachers.a"], "b": batch["teachers.b"]}
+    together, _ = several(named, batch["clean"])
+    torch.manual_seed(5)
+    expected = kd(0.5 * batch["noisy"], together, noisy=batch["noisy"], teachers=named)
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("rule", ["best", "mean"])
 def test_of_several_teachers_the_best_is_known_by_clean_speech_alone(rule: Any) -> None:
     batch = signals(2, 2, seed=3)
@@ -120,6 +139,34 @@ def test_runs_with_recordings_resume_exactly(
         live = train(recipe, ["teacher_use.cache=never"], output=world / "live")
         for name, value in weights(live).items():
             torch.testing.assert_close(weights(student)[name], value, atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize("score", WITHOUT_CLEAN)
+def test_a_training_by_every_ranking_without_clean_speech(
+    world: Path, write_recipe: Write, noisy: Path, score: str
+) -> None:
+    """Its own loss and the distilled one are of all steps, and the recorder explains what is selected."""
+    both = {name: str(world / "teacher") for name in ("a", "b")}
+    recipe = write_recipe(
+        teachers=both, several="mean", objectives=[{"loss": "l2", "keep": 0.5, "score": score}],
+        data={"noisy": str(noisy)}, patch_record={"clips": 1, "every_steps": 2},
+    )  # fmt: skip
+    train(recipe, output=world / "run")
+    logged = (world / "run/metrics.csv").read_text()
+    assert "kd/l2" in logged
+    assert "nan" not in logged
+    record = read_patch_record(world / "run")
+    assert record.selections > 0
+    assert record.distilled is not None
+    assert 0 < record.distilled.max() <= record.selections
+
+
+def test_agreement_is_between_several(world: Path, write_recipe: Write, taught: dict[str, Any]) -> None:
+    one = {"teachers": {"a": taught["teacher"]}}
+    for teachers in ({"teacher": taught["teacher"]}, one):
+        recipe = write_recipe(**teachers, objectives=[{"loss": "l2", "keep": 0.5, "score": "agreement"}])
+        with pytest.raises(UserError, match="score: agreement compares several teachers; name two or more"):
+            train(recipe, output=world / "run")
 
 
 def test_with_share_0_nothing_changes_bit_for_bit(

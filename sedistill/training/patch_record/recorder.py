@@ -81,11 +81,13 @@ class Selection:
         self, student: Tensor, teachers: dict[str, Tensor], clean: Tensor, noisy: Tensor
     ) -> NDArray[np.bool_]:
         gain = level_gain(clean, self.task.kd_level_db)
-        teacher = self._teacher({name: gain * wave for name, wave in teachers.items()}, gain * clean)
+        theirs = {name: gain * wave for name, wave in teachers.items()}
+        teacher = self._teacher(theirs, gain * clean)
         with torch.random.fork_rng():  # a random score draws, and the training must not notice
             seen = self.objective.explain(
-                gain * student, teacher, gain * clean, gain * noisy, share_done=self.task.share_done
-            )
+                gain * student, teacher, gain * clean, gain * noisy, teachers=self.task.own_of(theirs),
+                share_done=self.task.share_done,
+            )  # fmt: skip
         return seen.selected_bins.numpy()
 
     def _teacher(self, waves: dict[str, Tensor], clean: Tensor) -> Tensor | dict[str, Tensor]:

@@ -261,6 +261,9 @@ class Recipe(Settings):
             raise ValueError(f"several: bands with {count} teachers needs {count - 1} edges, not {edges}.")
         if self.several != "bands" and edges:
             raise ValueError(f"several_edges_hz belongs to several: bands, not to {self.several}.")
+        comparing = any(getattr(one, "score", None) == "agreement" for one in self.objectives)
+        if comparing and count < 2:
+            raise ValueError("score: agreement compares several teachers; name two or more in `teachers`.")
         looking = [one.loss for one in self.objectives if one.weight > 0 and one.compares_features]
         if count and looking:
             raise ValueError(f"{looking[0]} looks into one teacher; name it as `teacher`, not in `teachers`.")

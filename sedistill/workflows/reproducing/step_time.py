@@ -96,10 +96,13 @@ def _objective_seconds(objective: Any, batch: int, clip_seconds: float, device: 
 
     def seconds_of(clips: int, length: float) -> Timing:
         shape = (clips, round(length * _AnyStudent.sample_rate))
-        waves = {name: 0.1 * torch.randn(shape, device=device) for name in ("student", "teacher", "clean")}
+        waves: dict[str, Any] = {
+            name: 0.1 * torch.randn(shape, device=device) for name in ("student", "teacher", "clean")
+        }
         waves["student"].requires_grad_()
         waves["noisy"] = waves["teacher"] + waves["clean"]
         waves["band_teachers"] = waves["teacher"][:, None].repeat(1, max(1, bands), 1)
+        waves["teachers"] = {name: waves[name] for name in ("teacher", "noisy")}
         given = {name: 0.5 if name == "share_done" else waves[name] for name in loss.needs}
         return time_steps(lambda: loss.with_parts(**given)[0].backward(), device)
 
