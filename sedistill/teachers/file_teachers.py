@@ -55,10 +55,15 @@ class Command(ForeignTeacher):
                     f"'{self.arguments[0]}' ended well but left {len(made) or 'no'} audio files, not one."
                 )
             output = place / made[0]
-            if (rate := probe(output).sample_rate) != sample_rate:
+            about = probe(output)
+            if (rate := about.sample_rate) != sample_rate:
                 raise UserError(
                     f"'{self.arguments[0]}' gives {rate} Hz for {sample_rate} Hz; state rate: {rate}, and it "
                     "is asked at that."
+                )
+            if about.channels != 1:
+                raise UserError(
+                    f"'{self.arguments[0]}' gives {about.channels} channels for one; it must give one too."
                 )
             return read_mono(output, sample_rate)
 
@@ -99,7 +104,12 @@ class Folder(ForeignTeacher):
     def clean_clip(self, clips: Clips, index: int, heard: Wave, sample_rate: int) -> Wave:
         if not isinstance(clips, FixedSet):
             return self.clean(heard, sample_rate)
-        file = self.folder / self._partner_of(clips)[clips.name(index)]
+        file, noisy = self.folder / self._partner_of(clips)[clips.name(index)], clips.paths(index)[0]
+        channels, heard_channels = probe(file).channels, probe(noisy).channels
+        if channels != heard_channels:
+            raise UserError(
+                f"its partner {file} has {channels} channels, not {heard_channels}; give it as many."
+            )
         wave = read_mono(file, sample_rate)
         start = round(max(int(clips.lags[index]), 0) * sample_rate / clips.sample_rate)
         wave = wave[start:]

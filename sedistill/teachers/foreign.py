@@ -125,10 +125,11 @@ class InStep:
 def of_waveform(output: object, samples: int, sample_rate: int, name: str) -> Wave:
     """An output as float32 (samples,), filled up or cut where little is missing. Raises UserError."""
     wave = np.asarray(output)
-    if wave.ndim == 2 and 1 in wave.shape:
-        wave = wave.reshape(-1)
-    if wave.ndim != 1:
+    if wave.size != max(wave.shape, default=0):
         raise UserError(f"the teacher {name} gives shape {wave.shape} for one channel; it must give one too.")
+    if wave.dtype.kind not in "fiu":
+        raise UserError(f"the teacher {name} gives {wave.dtype} values; a waveform has real numbers.")
+    wave = wave.reshape(-1)
     if abs(len(wave) - samples) > LENGTH_SECONDS * sample_rate:
         raise UserError(
             f"the teacher {name} gives {len(wave)} samples for {samples}; its output must be as long as its "

@@ -118,7 +118,7 @@ class OnnxTeacher(ForeignTeacher):
                 return self._through_spectra(noisy)
             size = self.inputs[0].shape[-1]
             if size is None:
-                return self._run([noisy.reshape(self._shape(len(noisy)))])[0].reshape(-1)
+                return self._run([noisy.reshape(self._shape(len(noisy)))])[0]
             return self._in_frames(noisy, size)
         except UserError:
             raise
@@ -130,6 +130,13 @@ class OnnxTeacher(ForeignTeacher):
         names = [port.name for port in self.inputs]
         return self.session.run(None, dict(zip(names, arrays, strict=True)))
 
+    def _refuse_another_size(self, made: NDArray, size: int) -> None:
+        if made.size != size:
+            raise UserError(
+                f"{self.path} gives shape {made.shape} for {size} values; it must give one channel, as long "
+                "as its input."
+            )
+
     def _shape(self, samples: int) -> list[int]:
         return [1] * (len(self.inputs[0].shape) - 1) + [samples]
 
@@ -138,6 +145,7 @@ class OnnxTeacher(ForeignTeacher):
         for start in range(0, len(noisy), size):
             frame = noisy[start : start + size]
             made, *states = self._run([np.pad(frame, (0, size - len(frame))).reshape(shape), *states])
+            self._refuse_another_size(made, size)
             output[start : start + size] = made.reshape(-1)[: len(frame)]
         return output
 
@@ -151,6 +159,7 @@ class OnnxTeacher(ForeignTeacher):
         states, shape = self.states, [size or 1 for size in self.inputs[0].shape]
         for spectrum in spectra:
             output, *states = self._run([spectrum.reshape(shape), *states])
+            self._refuse_another_size(output, spectrum.size)
             yield output.reshape(spectrum.shape)
 
     def _at_once(self, spectra: Iterable[NDArray]) -> NDArray:
@@ -161,7 +170,9 @@ class OnnxTeacher(ForeignTeacher):
         frames_first = sizes.index(None) < sizes.index(bins)
         given = frames if frames_first else frames.swapaxes(0, 1)
         shape = [len(frames) if size is None else size for size in sizes]
-        made = self._run([given.reshape(1, *shape)])[0].reshape(given.shape)
+        made = self._run([given.reshape(1, *shape)])[0]
+        self._refuse_another_size(made, given.size)
+        made = made.reshape(given.shape)
         return made if frames_first else made.swapaxes(0, 1)
 
     def _stft_of(self, facts: dict[str, str]) -> StftSettings | None:

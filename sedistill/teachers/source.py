@@ -142,7 +142,13 @@ class TeacherSource:
         late = self.teacher.latency
         with torch.autocast(noisy.device.type, enabled=False):
             heard = nn.functional.pad(noisy.float(), (0, late)) if late else noisy.float()
-            return self.teacher(heard).float()[:, late:]
+            output = self.teacher(heard)
+        if output.shape != heard.shape:
+            raise UserError(
+                f"the teacher {self.name} gives shape {tuple(output.shape)} for {tuple(heard.shape)}; it "
+                "must give one channel, as long as its input."
+            )
+        return output.float()[:, late:]
 
     def __call__(self, noisy: Tensor) -> Tensor:
         return self.level_factor * self.raw(noisy)

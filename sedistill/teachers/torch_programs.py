@@ -46,7 +46,7 @@ class TorchProgram(ForeignTeacher):
             raise UserError(
                 f"{self.path} is no denoiser: it gives a {type(output).__name__}, not a waveform."
             )
-        return output.detach().float().cpu().squeeze().numpy()
+        return output.detach().cpu().squeeze().numpy()
 
 
 class PythonFunction(ForeignTeacher):

@@ -233,6 +233,22 @@ def test_a_graph_that_is_no_denoiser_is_refused(
         assert "can be stated: rate, stft" in str(refused.value)
 
 
+@pytest.mark.parametrize("form", ["waveform", "frames", "spectra", "spectra at once"])
+def test_a_graph_that_answers_in_stereo_is_refused(tmp_path: Path, noisy: torch.Tensor, form: str) -> None:
+    """Both channels follow each other in one array, of which the first half would fit."""
+    taken = {"waveform": [1, "T"], "frames": [1, 100], "spectra": [1, 257, 1, 2]}.get(form, [1, 257, "T", 2])
+    nodes = [helper.make_node("Concat", ["wav_in", "wav_in"], ["y"], axis=1)]
+    inputs, outputs = {"wav_in": taken}, {"y": [size if n != 1 else None for n, size in enumerate(taken)]}
+    if form in ("frames", "spectra"):
+        nodes.append(helper.make_node("Identity", ["state"], ["next"]))
+        inputs["state"] = outputs["next"] = [1, 2]
+    path = save(tmp_path / "stereo.onnx", nodes, inputs, outputs)
+    spec = {"onnx": str(path), "rate": 16_000}
+    stft = {"stft": {"n_fft": 512, "hop_length": 256}} if "spectra" in form else {}
+    with pytest.raises(UserError, match=r"must give one channel|gives 6000 samples for 3000"):
+        open_teacher(spec | stft, 16_000)(noisy)
+
+
 def test_the_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.onnx").write_bytes(b"any")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
