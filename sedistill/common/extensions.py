@@ -48,6 +48,15 @@ def code_is_trusted() -> bool:
     return _trusted.get()
 
 
+def refuse_untrusted(what: str, way_on: str = "") -> None:
+    """Raise UserError unless code is trusted. what: what would run, as the beginning of the sentence."""
+    if not code_is_trusted():
+        raise UserError(
+            f"{what}, which is not run unasked: give --trust-code (in Python: with "
+            f"sedistill.trusting_code()){way_on}."
+        )
+
+
 def names_a_part(kind: Kind, text: str) -> bool:
     """Whether a text reads as a class of another package, by its path or by a name that is installed."""
     return _CLASS.fullmatch(text) is not None or text in installed(kind)
@@ -71,11 +80,8 @@ def find_part(kind: Kind, name: Any, own: Mapping[str, Part], what: str, fits: C
     point = offered.get(name) or paths.get(name) if isinstance(name, str) else None
     if point is None and (not isinstance(name, str) or "." not in name):
         raise UserError(f"there is no {what} '{name}'{nearest(name, [*own, *offered])}")
-    if point is None and not code_is_trusted():
-        raise UserError(
-            f"{what} {name} is code of another package, which is not run unasked: give --trust-code (in "
-            "Python: with sedistill.trusting_code()), or install a package that offers it."
-        )
+    if point is None:
+        refuse_untrusted(f"{what} {name} is code of another package", ", or install a package that offers it")
     part = _imported(point.value.replace(":", ".") if point else name, what)
     if not fits(part):
         raise UserError(f"{name} is no {what} that can be used here; see docs/extend.md.")

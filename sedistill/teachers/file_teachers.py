@@ -11,7 +11,7 @@ import numpy as np
 from sedistill.audio.files import probe, read_mono, write
 from sedistill.audio.listing import audio_below
 from sedistill.common.errors import UserError
-from sedistill.common.extensions import code_is_trusted
+from sedistill.common.extensions import refuse_untrusted
 from sedistill.common.integrity import facts_checksum, file_hash, joint_hash
 from sedistill.common.reading import require_folder
 from sedistill.data.fixed_sets import FixedSet
@@ -31,11 +31,7 @@ class Command(ForeignTeacher):
 
     def __init__(self, settings: TeacherFrom) -> None:
         line = str(settings.command)
-        if not code_is_trusted():
-            raise UserError(
-                f"the teacher '{line}' is a program, which is not run unasked: give --trust-code (in Python: "
-                "with sedistill.trusting_code())."
-            )
+        refuse_untrusted(f"the teacher '{line}' is a program")
         self.arguments = shlex.split(line)
         if "{input}" not in line or "{output" not in line:
             raise UserError(f"the command '{line}' lacks {{input}}, or {{output}} or {{output_file}}.")

@@ -39,8 +39,12 @@ class TeacherFrom(Settings):
         None, description="`bundled`: DeepFilterNet3 of the extra teachers; or an archive of its ONNX files."
     )
     onnx: UserPath | None = Field(None, description="An ONNX file: waveforms, or frames with states.")
-    torchscript: UserPath | None = Field(None, description="A file of torch.jit.save, waveform to waveform.")
-    exported: UserPath | None = Field(None, description="A file of torch.export.save, waveform to waveform.")
+    torchscript: UserPath | None = Field(
+        None, description="A file of torch.jit.save, waveform to waveform; with --trust-code."
+    )
+    exported: UserPath | None = Field(
+        None, description="A file of torch.export.save, waveform to waveform; with --trust-code."
+    )
     python: str | None = Field(
         None,
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",

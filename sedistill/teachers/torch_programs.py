@@ -10,18 +10,22 @@ import numpy as np
 import torch
 
 from sedistill.common.errors import UserError
-from sedistill.common.extensions import find_part, package_of
+from sedistill.common.extensions import find_part, package_of, refuse_untrusted
 from sedistill.common.integrity import facts_checksum, file_hash
 from sedistill.teachers.foreign import ForeignTeacher, Wave
 from sedistill.teachers.teacher_settings import TeacherFrom
 
 
 class TorchProgram(ForeignTeacher):
-    """A file of torch.jit.save or torch.export.save: (1, T) -> (1, T), on the CPU, in eval mode, frozen."""
+    """A file of torch.jit.save or torch.export.save: (1, T) -> (1, T), on the CPU, in eval mode, frozen.
+
+    Both hold code, and to read them is to unpickle: they have to be trusted.
+    """
 
     def __init__(self, settings: TeacherFrom) -> None:
         self.path = Path(str(getattr(settings, settings.kind)))
         facts = {"kind": settings.kind, "file": file_hash(self.path), "rate": settings.rate}
+        refuse_untrusted(f"the teacher {self.path} is a program of torch")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that TorchScript has a successor
