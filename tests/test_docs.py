@@ -101,6 +101,25 @@ def test_the_site_is_built(tmp_path: Path) -> None:
     assert not re.search(r'<(script|link|img)[^>]*(src|href)="(https?:)?//', start)  # it needs no network
 
 
+def test_every_dependency_is_on_the_page_with_its_licence() -> None:
+    project = (ROOT / "pyproject.toml").read_text("utf-8").partition("[project.scripts]")[0]
+    named = {name.lower() for name in re.findall(r'"([\w-]+)>=[\w.]+"', project)} | {"types-pyyaml"}
+    page = (DOCS / "security.md").read_text("utf-8").partition("## Dependencies")[2]
+    rows = re.findall(r"^\| ([^|]+) \|", page, re.MULTILINE)
+    assert {"numpy", "pipecat-ai", "selenium"} <= named
+    assert not named - {name for row in rows for name in re.findall(r"[\w-]+", row)}
+
+
+def test_the_scripts_that_the_pages_name_are_there() -> None:
+    named = {
+        path
+        for page in PAGES
+        for path in re.findall(r"\b(?:tests|benchmarks|examples)/[\w/-]+\.py", page.read_text("utf-8"))
+    }
+    assert len(named) > 50
+    assert not [path for path in sorted(named) if not (ROOT / path).is_file()]
+
+
 def test_the_files_that_the_architecture_names_are_there() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:\w+/)+(?:\w+\.py)?)[`:]", text))
