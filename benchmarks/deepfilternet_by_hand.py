@@ -36,11 +36,16 @@ class Library:
         heard = soxr.resample(noisy, rate, RATE, quality="VHQ").astype(np.float32)
         heard = np.concatenate([heard, np.zeros(LATE + FRAME, np.float32)])
         frames = np.ascontiguousarray(heard[: len(heard) // FRAME * FRAME].reshape(-1, FRAME))
+        output = self.frames(frames)
+        back = soxr.resample(output.reshape(-1)[LATE:], RATE, rate, quality="VHQ")
+        return back[: len(noisy)]
+
+    def frames(self, frames: np.ndarray) -> np.ndarray:
+        """(N, 480) at 48 kHz to the same, late."""
         output = np.empty_like(frames)
         for given, made in zip(frames, output, strict=True):
             self.library.df_process_frame(self.state, given.ctypes.data, made.ctypes.data)
-        back = soxr.resample(output.reshape(-1)[LATE:], RATE, rate, quality="VHQ")
-        return back[: len(noisy)]
+        return output
 
 
 def by_hand(folder: Path) -> list[float]:

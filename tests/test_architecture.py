@@ -23,6 +23,7 @@ STOREYS = [
         "common.yaml_files",
         "common.progress",
         "common.devices",
+        "common.freed_memory",
     ],
     ["common.overrides", "common.setting_faults", "common.parallel"],
     ["common.settings"],

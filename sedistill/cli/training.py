@@ -36,8 +36,10 @@ def train(
         return
     if recipe is None:
         raise UserError("name a recipe; `sedistill train --keys WORD` lists what one may say.")
+    from sedistill.common.freed_memory import keep_freed_memory
     from sedistill.training.run import train as run
 
+    keep_freed_memory()
     run(recipe, overrides or [], output=output, plan_only=plan)
 
 

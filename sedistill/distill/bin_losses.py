@@ -9,10 +9,13 @@ from torch import Tensor
 
 from sedistill.common.argument_checks import Declared
 from sedistill.distill.frequency_adapter import FrequencyAdapter
+from sedistill.distill.magnitudes import (
+    COMPRESSION_EPS,
+    compressed_magnitude,
+    compressed_spectrum,
+    squared_magnitude,
+)
 from sedistill.distill.shapes import spectra_of
-
-# Compressed magnitudes are (|z|^2 + COMPRESSION_EPS)^(p/2): a finite slope at 0, near the noise of 16 bits.
-COMPRESSION_EPS = 1e-8
 
 # Beyond a power of 16 float32 holds neither speech nor silence.
 Power = Annotated[float, Field(gt=0, le=16, description="Compress magnitudes to |.|^power.")]
@@ -167,22 +170,3 @@ class GeneralizedKL(BinLoss):
         # expm1 that errs by one unit in the last place, as on some devices, may fall below 0 by as much.
         log_ratio = (target / estimate).log()
         return (target * (log_ratio + torch.expm1(-log_ratio))).clamp(min=0)
-
-
-def compressed_magnitude(spectrum: Tensor, power: float) -> Tensor:
-    """|z|^power, real, (B, F, K). Its gradient is finite everywhere and 0 at z = 0."""
-    if power == 1:
-        return spectrum.abs()  # the slope of abs at 0 is 0, where that of sqrt(re^2 + im^2) is NaN
-    return (squared_magnitude(spectrum) + COMPRESSION_EPS) ** (power / 2)
-
-
-def compressed_spectrum(spectrum: Tensor, power: float) -> Tensor:
-    """|z|^power z/|z|, complex, (B, F, K). Its gradient is finite everywhere."""
-    if power == 1:
-        return spectrum
-    return spectrum * (squared_magnitude(spectrum) + COMPRESSION_EPS) ** ((power - 1) / 2)
-
-
-def squared_magnitude(spectrum: Tensor) -> Tensor:
-    """|z|^2, real, (B, F, K)."""
-    return (spectrum * spectrum.conj()).real

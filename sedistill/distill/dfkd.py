@@ -7,7 +7,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from sedistill.distill.bin_losses import BinLoss
 from sedistill.distill.frequency_adapter import FrequencyAdapter
@@ -48,14 +47,9 @@ class DFKDLoss(BinLoss):
     def compare(self, estimate: "PolarView", target: "PolarView", low_band: Tensor | None) -> Tensor:
         if low_band is None:
             low_band = self.adapter.low_band(self.adapter(target.magnitude), target.magnitude.shape[1])
-        # 1 - cos(a - b), or 0 where a phase is missing; in place, because at this size memory costs most.
-        phase = (estimate.has_phase & target.has_phase).to(target.magnitude.dtype)
-        phase.addcmul_(estimate.cosine, target.cosine, value=-1)
-        phase.addcmul_(estimate.sine, target.sine, value=-1)
-        functional.hardtanh_(phase, 0, 2)
-        amplitude = (estimate.magnitude - target.magnitude).square()
-        phase_weight = low_band.to(phase.dtype).clamp_(min=self.beta)  # 1 in low bins, beta in high ones
-        return amplitude.lerp_(phase, phase_weight)
+        # 1 in low bins, beta in high ones
+        phase_weight = low_band.to(target.magnitude.dtype).clamp_(min=self.beta)
+        return _Distance.apply(*estimate, *target, phase_weight)
 
 
 class PolarView(NamedTuple):
@@ -70,11 +64,36 @@ class PolarView(NamedTuple):
     magnitude: Tensor
 
 
-class _Polar(torch.autograd.Function):
-    """Complex z -> PolarView; bins without a phase get no gradient.
+# Both derivatives are written by hand: autograd through the single steps costs several times as much.
 
-    The derivative is written by hand, because autograd through the single steps costs several times as much.
-    """
+
+class _Distance(torch.autograd.Function):
+    """Of two views, w (1 - cos(a - b)) + (1 - w) (difference of magnitudes)^2; constant in the second."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, cosine: Tensor, sine: Tensor, has_phase: Tensor, magnitude: Tensor,
+        cosine_b: Tensor, sine_b: Tensor, has_phase_b: Tensor, magnitude_b: Tensor, phase_weight: Tensor,
+    ) -> Tensor:  # fmt: skip
+        # 0 where a phase is missing; in place, because at this size memory costs most.
+        phase = (has_phase & has_phase_b).to(magnitude.dtype)
+        phase.addcmul_(cosine, cosine_b, value=-1).addcmul_(sine, sine_b, value=-1).clamp_(0, 2)
+        apart = magnitude - magnitude_b
+        ctx.save_for_backward(cosine_b, sine_b, phase_weight, phase, apart)
+        return apart.square().lerp_(phase, phase_weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        cosine_b, sine_b, phase_weight, phase, apart = ctx.saved_tensors
+        by_phase = gradient * phase_weight
+        by_magnitude = (gradient - by_phase).mul_(apart).mul_(2)
+        by_phase.mul_(phase > 0).neg_()  # where both agree nothing is left of the phase, nor of rounding
+        return by_phase * cosine_b, by_phase * sine_b, None, by_magnitude, *5 * (None,)
+
+
+class _Polar(torch.autograd.Function):
+    """Complex z -> PolarView; bins without a phase get no gradient."""
 
     @staticmethod
     def forward(ctx: Any, spectrum: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

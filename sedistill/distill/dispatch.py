@@ -12,7 +12,7 @@ from sedistill.audio.spectrum import Stft
 from sedistill.common.argument_checks import Declared, as_given
 from sedistill.common.errors import UserError
 from sedistill.distill.averaging import Normalizer, Reduction, mean_within, patch_weights, total_of
-from sedistill.distill.bin_losses import BinLoss, squared_magnitude
+from sedistill.distill.bin_losses import BinLoss
 from sedistill.distill.choice import choose_patches, rule_text
 from sedistill.distill.dispatch_checks import refuse_misfits
 from sedistill.distill.explanation import Explanation, Outcome
@@ -20,6 +20,7 @@ from sedistill.distill.frequency_adapter import FrequencyAdapter
 from sedistill.distill.gates import RIVALS, Gate, GateSoftness
 from sedistill.distill.keep_schedule import BY_TIME, Keep, KeepSchedule, KeepStart
 from sedistill.distill.knowledge_gap import PatchErrors, ScoreReduction, Views
+from sedistill.distill.magnitudes import squared_magnitude
 from sedistill.distill.needed_signals import ONE_OF, ByName, Teachers, take_needed
 from sedistill.distill.patches import MultiScalePatches, UniformPatches, partition
 from sedistill.distill.ranking import Score, signals_of

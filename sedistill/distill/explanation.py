@@ -36,8 +36,8 @@ class Outcome:
             parts |= shares_chosen(self.chosen, self.teachers)
         if self.crossover is not None:
             crossover = self.crossover.to(self.losses.dtype)
-            for percent in (25, 50, 75):
-                parts[f"crossover_q{percent}"] = crossover.quantile(percent / 100, dim=1)
+            quarters = crossover.quantile(crossover.new_tensor([0.25, 0.5, 0.75]), dim=1)
+            parts |= zip(("crossover_q25", "crossover_q50", "crossover_q75"), quarters, strict=True)
         if self.patches is None or self.choice is None:
             return parts
         counts, present, choice = self.patches.counts, self.patches.present, self.choice

@@ -11,7 +11,8 @@ from torch import Tensor
 from sedistill.audio.spectrum import Stft
 from sedistill.common.argument_checks import Declared
 from sedistill.common.errors import UserError
-from sedistill.distill.bin_losses import BinLoss, squared_magnitude
+from sedistill.distill.bin_losses import BinLoss
+from sedistill.distill.magnitudes import squared_magnitude
 from sedistill.distill.patches import Partition
 
 # best: where each is nearest to the clean speech; mean: their average; bands: each has a band of its own.

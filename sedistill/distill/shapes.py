@@ -32,4 +32,4 @@ def spectra_of(spectrogram: Tensor) -> Tensor:
             "a spectrogram is complex with the shape (batch, bins, frames), or real with "
             f"(batch, bins, frames, 2), not {kind} {tuple(spectrogram.shape)}"
         )
-    return at_least_float32(complex_)
+    return at_least_float32(complex_).resolve_conj()

@@ -4,12 +4,11 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from sedistill.audio.clean_and_noise import clean_and_noise_loss
 from sedistill.audio.multi_resolution import multi_resolution_distance
 from sedistill.audio.si_snr import negative_si_snr
-from sedistill.audio.spectrum import at_least_float32
+from sedistill.audio.spectrum import at_least_float32, transform
 from sedistill.common.extensions import find_part
 
 # (estimate, clean, noisy: (B, T)) -> one value a clip, (B,); lower is better.
@@ -126,8 +125,7 @@ def _compressed(waveform: Tensor) -> tuple[Tensor, Tensor]:
 
 def _spectrum(waveform: Tensor, window: Tensor) -> Tensor:
     """(B, T) to complex (B, F, K), half overlapping; short clips are padded until they can be reflected."""
-    waveform = F.pad(waveform, (0, max(0, WINDOW // 2 + 1 - waveform.shape[1])))
-    return torch.stft(waveform, WINDOW, WINDOW // 2, window=window, return_complex=True)
+    return transform(waveform, window, WINDOW // 2)
 
 
 ENHANCEMENT_LOSSES: dict[str, EnhancementLoss] = {

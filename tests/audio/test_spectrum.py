@@ -34,6 +34,21 @@ def test_equals_a_dft_of_one_reflected_frame() -> None:
     torch.testing.assert_close(Stft()(wave)[0, :, 3], expected)
 
 
+@pytest.mark.parametrize(("size", "hop"), [(16, 4), (16, 5), (15, 4), (16, 16), (2, 1)])
+def test_it_is_torch_s_and_its_gradient_that_of_finite_differences(size: int, hop: int) -> None:
+    wave = torch.randn(2, 53, dtype=torch.float64, requires_grad=True)
+    window = torch.hann_window(size, dtype=torch.float64)
+    expected = torch.stft(wave, size, hop, window=window, return_complex=True)
+    assert torch.equal(Stft(size, hop)(wave), expected)
+    assert torch.autograd.gradcheck(Stft(size, hop), wave)
+    weight = torch.randn(expected.shape, dtype=expected.dtype)
+    found, theirs = (
+        torch.autograd.grad((spectrum * weight).real.sum(), wave)[0]
+        for spectrum in (Stft(size, hop)(wave), expected)
+    )
+    torch.testing.assert_close(found, theirs)
+
+
 @given(st.integers(1, 2000))
 def test_the_inverse_gives_the_waveform_back_at_any_length(length: int) -> None:
     wave = torch.randn(2, length, generator=torch.Generator().manual_seed(length), dtype=torch.float64)

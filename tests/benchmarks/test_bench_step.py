@@ -9,7 +9,7 @@ from benchmarks import bench_step
 
 def test_every_question_gets_a_ratio() -> None:
     options = argparse.Namespace(rounds=1, batch=1, seconds=0.2, threads=1)
-    kept = bench_step.kept_teacher_over_none("convtasnet-tiny", 1.5, options)
+    kept, _ = bench_step.kept_teacher_over_none("convtasnet-tiny", 1.5, options)
     loss, added = bench_step.shares_of_live_step(options)
     assert float(str(kept["median"])) == pytest.approx(1.3, rel=5)
     assert 0 < float(str(loss["median"])) < 1
