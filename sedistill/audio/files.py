@@ -35,10 +35,10 @@ _UNKNOWN_FRAMES = 2**62  # what libsndfile gives a FLAC from a pipe, which does 
 
 
 class AudioFileError(UserError):
-    """An audio file that cannot be used; the message is `path: reason`."""
+    """An audio file that cannot be used; the message is `path reason.`"""
 
     def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(f"{shown(path)}: {reason}.")
+        super().__init__(f"{shown(path)} {reason}.")
         self.path, self.reason = str(path), reason
 
     def __reduce__(self) -> tuple[type["AudioFileError"], tuple[str, str]]:
@@ -110,7 +110,7 @@ def read_mono(
     finite = np.isfinite(mono)
     if not finite.all():
         first = int(np.argmin(finite))
-        raise AudioFileError(path, f"sample {start + first} is {mono[first]}; mend the file or take it away")
+        raise AudioFileError(path, f"holds {mono[first]} at sample {start + first}; mend it or take it away")
     return resample(mono, rate, sample_rate)
 
 
@@ -194,7 +194,7 @@ def _open(path: Path | str) -> soundfile.SoundFile:
     if file.frames > _UNKNOWN_FRAMES:
         raise AudioFileError(path, "does not say how long it is, as files from a pipe; encode it once more")
     if fault := why_cut_short(path, file.format, file.frames, file.extra_info):
-        raise AudioFileError(path, f"damaged or cut short ({fault})")
+        raise AudioFileError(path, f"is damaged or cut short ({fault})")
     if file.format in ("WAV", "WAVEX") and (fault := why_size_is_wrong(path)):
         if file.frames == 0 and (stream := never_closed(path)):
             return _Sequential(stream)
@@ -211,12 +211,14 @@ def _go_to(file: soundfile.SoundFile, path: Path | str, start: int, frames: int 
     """Seek to sample `start`; returns where `frames` samples from there end."""
     stop = file.frames if frames is None else start + frames
     if not 0 <= start <= stop <= file.frames:
-        raise AudioFileError(path, f"samples {start} to {stop} were asked for, it has {file.frames}")
+        raise AudioFileError(path, f"has {file.frames} samples; {start} to {stop} were asked for")
     try:
         if start:
             file.seek(start)
     except soundfile.LibsndfileError as error:
-        raise AudioFileError(path, f"damaged or cut short before sample {start} ({_plain(error)})") from None
+        raise AudioFileError(
+            path, f"is damaged or cut short before sample {start} ({_plain(error)})"
+        ) from None
     return stop
 
 
@@ -226,9 +228,11 @@ def _read_next(file: soundfile.SoundFile, path: Path | str, first: int, stop: in
         samples = file.read(stop - first, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         place = f"after sample {first} of {file.frames}"
-        raise AudioFileError(path, f"damaged or cut short {place} ({_plain(error)})") from None
+        raise AudioFileError(path, f"is damaged or cut short {place} ({_plain(error)})") from None
     if len(samples) < stop - first:
-        raise AudioFileError(path, f"damaged or cut short ({first + len(samples)} of {file.frames} samples)")
+        raise AudioFileError(
+            path, f"is damaged or cut short ({first + len(samples)} of {file.frames} samples)"
+        )
     return samples
 
 

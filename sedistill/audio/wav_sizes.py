@@ -30,7 +30,7 @@ def why_size_is_wrong(path: Path | str) -> str:
     if stray <= _MOST_STRAY + declared // 100:
         return ""
     return (
-        f"damaged: its header tells of {declared} bytes of samples, and {stray} more lie behind; write it "
+        f"is damaged: its header tells of {declared} bytes of samples, and {stray} more lie behind; write it "
         "anew, as by ffmpeg -i FILE FILE.flac"
     )
 

@@ -14,15 +14,8 @@ from sedistill.common.errors import UserError
 from sedistill.common.interruption import came, finished, heard, safe_moment
 from sedistill.common.reading import printable
 
-# What Ctrl-C left behind, and so how to go on.
-NOTHING_KEPT = "nothing was written, and the same command line starts afresh"
-WAYS_ON = {
-    "distil": "the same command line goes on where it stopped",
-    "train": "the same command line goes on where it stopped",
-    "reproduce": "the same command line goes on where it stopped",
-    "demo": "the same command line goes on where it stopped",
-    "enhance": "files written so far are whole; say --overwrite to begin again",
-}
+RESUMED = ("distil", "train", "reproduce", "demo")
+"""Commands that go on where they stopped."""
 
 
 class Commands(TyperGroup):
@@ -75,11 +68,16 @@ def end_interrupted(ctx: Any, way_on: str = "") -> NoReturn:
 
     `way_on`: what the work that was interrupted says itself.
     """
-    command = getattr(ctx, "invoked_subcommand", None) or ""
-    written = f"{finished()} is written, and whole" if finished() else NOTHING_KEPT
+    command = getattr(ctx, "invoked_subcommand", None)
+    if command in RESUMED:
+        default = "the same command line goes on where it stopped"
+    elif finished():
+        default = f"{finished()} is written, and whole"
+    else:
+        default = "nothing was written, and the same command line starts afresh"
     number = came() or signal.SIGINT
     by = "" if number == signal.SIGINT else f" ({signal.Signals(number).name})"
-    end_with(f"\nsedistill: interrupted{by}; {way_on or WAYS_ON.get(command, written)}.", 128 + number)
+    end_with(f"\nsedistill: interrupted{by}; {way_on or default}.", 128 + number)
 
 
 def end_with(sentence: str, code: int) -> NoReturn:

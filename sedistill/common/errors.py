@@ -11,9 +11,14 @@ class UserError(Exception):
     """
 
 
-def nearest(wanted: object, known: Iterable[str]) -> str:
-    """ "; did you mean ...?" where a known name resembles the wanted one, else "; known are ..."."""
+def nearest(wanted: object, known: Iterable[str], lists: str = "") -> str:
+    """ "; did you mean ...?" where a known name resembles the wanted one, else "; known are ...".
+
+    lists: the command that lists them, where they are too many for a sentence.
+    """
     names = [str(name) for name in known]
     by_lower = {name.lower(): name for name in names}
     close = difflib.get_close_matches(str(wanted).lower(), by_lower, n=1, cutoff=0.5)
-    return f"; did you mean {by_lower[close[0]]}?" if close else f"; known are {', '.join(names)}."
+    if close:
+        return f"; did you mean {by_lower[close[0]]}?"
+    return f"; `{lists}` lists what there is." if lists else f"; known are {', '.join(names)}."

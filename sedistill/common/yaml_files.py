@@ -28,8 +28,8 @@ def read_yaml(path: Path | str, remedy: str = "") -> dict[str, Any]:
     value = parse_yaml(read_text(path, remedy, LARGEST_YAML), shown(path), remedy)
     value = {} if value is None else value
     if not isinstance(value, dict):
-        kind = type(value).__name__
-        raise UserError(f"{shown(path)} must hold `key: value` lines, not a {kind}{ending(remedy)}")
+        kind = "a list" if isinstance(value, list) else "one value"
+        raise UserError(f"{shown(path)} must hold `key: value` lines, and holds {kind}{ending(remedy)}")
     return value
 
 

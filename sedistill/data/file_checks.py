@@ -32,6 +32,8 @@ MOST_CLIPPED_SHARE = 0.001
 _DEEP_SUBTYPES = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 _SLOW_TO_SEEK = "MP3"  # cutting two seconds out of an hour of it takes a hundred times as long as of a FLAC
 MISFITS = {SHIFTED: "shifted", DRIFTS: "drifting", UNRELATED: "another recording"}
+OF_BOTH_FILES = ("lengths differ", *MISFITS.values())
+"""Reasons that both files of a pair have."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def _go_through(job: Job, gain: float) -> tuple[Finding, ...]:
         except UnusableError as unusable:
             findings.append(unusable.finding)
         except AudioFileError as error:
-            findings.append(Finding(_short_reason(error), error.reason))
+            findings.append(Finding(_short_reason(error), f"it {error.reason}"))
     return tuple(findings)
 
 
@@ -220,7 +222,7 @@ class _Original:
         for block in read_blocks(path):
             if not np.isfinite(block).all():
                 first = self.clipping.frames + int(np.argmin(np.isfinite(block).all(axis=1)))
-                raise UnusableError("NaN", f"holds NaN or infinite samples, the first at sample {first}")
+                raise UnusableError("NaN", f"it holds NaN or infinite samples, the first at sample {first}")
             self.digest.update(np.ascontiguousarray(block).data)
             mono = to_mono(block)
             self.clipping.add(mono)
@@ -264,7 +266,7 @@ class _Original:
 
 
 def _short_reason(error: AudioFileError) -> str:
-    reasons = {"is not audio": "not audio", "is empty": "zero length", "damaged": "damaged"}
+    reasons = {"is not audio": "not audio", "is empty": "zero length", "is damaged": "damaged"}
     return next(
         (short for beginning, short in reasons.items() if error.reason.startswith(beginning)), "unreadable"
     )

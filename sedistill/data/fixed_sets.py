@@ -172,6 +172,7 @@ class FixedSet:
         return as_written(self.folder, self.files(), self.facts.get("files_hash"), WRITE_AGAIN)
 
     def _matched_files(self) -> list[Pair]:
+        require_folder(self.folder, "give a set, a folder with noisy/ and clean/ in it")
         sides = []
         for side in ("noisy", "clean"):
             place = self.folder / side

@@ -15,7 +15,7 @@ from sedistill.common.writing import atomic_folder, is_empty_folder, refuse_exis
 from sedistill.data.copies import original, split_rank, without_copies
 from sedistill.data.corpus import FACTS, Clip, Corpus
 from sedistill.data.expected_counts import LeftOut, compare
-from sedistill.data.file_checks import SHORTEST_SECONDS, Finding, Job, check
+from sedistill.data.file_checks import OF_BOTH_FILES, SHORTEST_SECONDS, Finding, Job, check
 from sedistill.data.joining import joined_with, refuse_unjoinable
 from sedistill.data.layouts import Listing, Source, find_sources
 from sedistill.data.pair_fit import TRUSTED
@@ -272,8 +272,11 @@ def _refuse_useless(
             continue
         place = " and ".join(str(p) for n, p in listing.roots.items() if not mixes or n == kind)
         inside = [one for one in excluded if not mixes or Path(one.path).is_relative_to(listing.roots[kind])]
-        counts = Counter(one.reason for one in inside).most_common(3)
-        reasons = ", ".join(f"{count} x {reason}" for reason, count in counts)
+        counts = Counter(one.reason for one in inside)
+        if not mixes:
+            del counts["partner unusable"]
+            counts.update({reason: -counts[reason] // 2 for reason in OF_BOTH_FILES if reason in counts})
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common(3))
         example = f"; for example {inside[0].path}: {inside[0].detail or inside[0].reason}" if inside else ""
         what = {"clean": "clean file", "noise": "noise file", "pair": "noisy/clean pair"}[kind]
         raise UserError(f"no usable {what} in {place} ({reasons}){example}.")

@@ -101,8 +101,8 @@ class FixedSetSummary:
         lines.append(f"  {distinct_text(facts['distinct'])}")
         lines.append(f"  seed {facts['seed']}, hash {facts['hash'][:12]}")
         if self.left_out:
-            reasons = ", ".join(f"{count} x {reason}" for reason, count in self.left_out.items())
-            lines.append(f"  Left out when the corpus was prepared: {reasons} (its excluded.csv names each)")
+            reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
+            lines.append(f"  Files left out of the corpus: {reasons} (its excluded.csv names each)")
         warning = few_warning(facts["distinct"], facts["count"])
         return "\n".join([*lines, *([f"Warning: {warning}."] if warning else [])])
 

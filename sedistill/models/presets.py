@@ -39,6 +39,10 @@ NETWORKS: dict[str, type[SpeechEnhancer]] = {
 }
 
 
+LIST = "sedistill models"
+"""The command that lists presets."""
+
+
 @dataclass(frozen=True)
 class Preset:
     """A named configuration. `printed_*` are a paper's own figures, "" where there is no paper."""
@@ -278,7 +282,7 @@ def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnha
     if class_name is not None:
         return network_class(class_name), settings
     if not isinstance(preset_name, str) or preset_name not in PRESETS:
-        raise UserError(f"there is no preset '{preset_name}'{nearest(preset_name, PRESETS)}")
+        raise UserError(f"there is no preset '{preset_name}'{nearest(preset_name, PRESETS, LIST)}")
     preset = PRESETS[preset_name]
     return network_class(preset.network), {**preset.settings, **settings}
 

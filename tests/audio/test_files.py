@@ -81,7 +81,7 @@ def test_a_part_is_that_part_of_the_whole(
 
 def test_a_part_beyond_the_end_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.wav", SOUND, 16_000)
-    with pytest.raises(AudioFileError, match="3900 to 4100 were asked for, it has 4000"):
+    with pytest.raises(AudioFileError, match="has 4000 samples; 3900 to 4100 were asked for"):
         read(tmp_path / "a.wav", 3900, 200)
 
 
@@ -128,7 +128,7 @@ def test_a_wav_written_to_a_pipe_is_whole(tmp_path: Path) -> None:
 def test_errors_survive_the_way_back_from_a_worker() -> None:
     error = pickle.loads(pickle.dumps(AudioFileError("a.wav", "is empty")))
     assert isinstance(error, AudioFileError)
-    assert (str(error), error.path, error.reason) == ("a.wav: is empty.", "a.wav", "is empty")
+    assert (str(error), error.path, error.reason) == ("a.wav is empty.", "a.wav", "is empty")
 
 
 def test_unwritable_formats_say_what_to_use(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_flac_from_a_pipe_does_not_know_its_length(tmp_path: Path) -> None:
     data[22:26] = bytes(4)
     (tmp_path / "a.flac").write_bytes(data)
     for look in (probe, read):
-        with pytest.raises(AudioFileError, match=r"a\.flac: does not say how long it is"):
+        with pytest.raises(AudioFileError, match=r"a\.flac does not say how long it is"):
             look(tmp_path / "a.flac")
 
 

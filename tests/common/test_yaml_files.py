@@ -69,8 +69,8 @@ def test_what_an_anchor_repeats_can_be_changed_apart() -> None:
         ("a: 1".encode("utf-16"), "is not a text file in UTF-8; mend it"),
         (b"a: caf\xe9", "is not a text file in UTF-8; mend it"),
         (b"a: 1\0", "NUL bytes"),
-        (b"- 1", "must hold `key: value` lines, not a list"),
-        (b"just words", "must hold `key: value` lines, not a str"),
+        (b"- 1", "must hold `key: value` lines, and holds a list"),
+        (b"just words", "must hold `key: value` lines, and holds one value"),
         (b"a: 1\n" * 300_000, "more than the 1,048,576 of such a file"),
     ],
 )

@@ -141,10 +141,10 @@ def test_plain_folders_that_do_not_match_are_named(tmp_path: Path) -> None:
         "longer": r"noisy/1\.wav has 48000 samples at 16000 Hz and its clean partner 34000",
         "rate": r"noisy/1\.wav has 16000 samples at 8000 Hz and its clean partner 34000 at 16000",
         "rates": r"noisy/1\.wav has 8000 Hz, files before it 16000 Hz",
-        "text": r"noisy/1\.wav: is not audio",
+        "text": r"noisy/1\.wav is not audio",
         "half": r"half/clean does not exist",
         "none": r"none holds no audio files",
-        "nowhere": r"nowhere/noisy does not exist",
+        "nowhere": r"nowhere does not exist; give a set, a folder with noisy/ and clean/ in it",
     }.items():
         with pytest.raises(UserError, match=match):
             FixedSet(tmp_path / name)

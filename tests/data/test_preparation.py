@@ -151,7 +151,7 @@ def test_the_first_sample_that_is_no_number_is_named(tmp_path: Path) -> None:
     save(clean / "s0/inf.wav", samples, subtype="FLOAT")
     summary = prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1)
     assert [one.detail for one in summary.excluded] == [
-        "holds NaN or infinite samples, the first at sample 123456"
+        "it holds NaN or infinite samples, the first at sample 123456"
     ]
 
 
@@ -316,7 +316,7 @@ def test_no_usable_file_is_an_error_that_says_why(tmp_path: Path) -> None:
     for number in range(3):
         save(tmp_path / f"silent/{number}.wav", np.zeros(RATE))
     with pytest.raises(
-        UserError, match=r"no usable noise file in .*silent \(3 x silent\); for example .*0\.wav"
+        UserError, match=r"no usable noise file in .*silent \(3 silent\); for example .*0\.wav"
     ):
         prepare(tmp_path / "corpus", clean=clean, noise=tmp_path / "silent", workers=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["silent", "sounds"]
@@ -410,7 +410,7 @@ def test_damaged_corpora_are_refused(mixed_corpus: Path, tmp_path: Path) -> None
     for name, new_facts, new_manifest, match in (
         ("none", None, None, "not a prepared corpus"),
         ("yaml", "a: [", manifest, "line 1, is not readable YAML: .*prepare the corpus again"),
-        ("text", "hello", manifest, "must hold `key: value` lines, not a str; prepare"),
+        ("text", "hello", manifest, "must hold `key: value` lines, and holds one value; prepare"),
         ("version", facts.replace("format_version: 1", "format_version: 9"), manifest, "format version 9"),
         ("column", facts, manifest.replace("active_level_db", "level"), "no column 'active_level_db'"),
         ("cut", facts, manifest[: len(manifest) // 2], "cells, not .*prepare the corpus again"),

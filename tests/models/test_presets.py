@@ -170,7 +170,7 @@ def test_same_seed_same_weights() -> None:
     ("wanted", "sentence"),
     [
         ("convtasnet-tinny", "no preset 'convtasnet-tinny'; did you mean convtasnet-tiny?"),
-        ("qqq", "no preset 'qqq'; known are convtasnet-dispatch-teacher, "),
+        ("qqq", "no preset 'qqq'; `sedistill models` lists what there is."),
         ({"preset": 3}, "no preset '3'"),
         ({"class": "convtasnet"}, "no network class 'convtasnet'; did you mean ConvTasNet?"),
         (

@@ -221,7 +221,7 @@ def test_a_clip_of_floats_with_nan_is_named(
         samples[700] = value if half == side else samples[700]
         sf.write(path.with_suffix(".wav"), samples, rate, subtype="FLOAT")
         path.unlink()
-    with pytest.raises(UserError, match=rf"{split}/{side}/001\.wav: sample 700 is {value}"):
+    with pytest.raises(UserError, match=rf"{split}/{side}/001\.wav holds {value} at sample 700"):
         train(write_recipe(), output=world / "out")
     assert not (world / "out" / "student").exists()
 

@@ -139,14 +139,14 @@ def refuse_not_finite(samples: NDArray, name: str, first_frame: int = 0) -> None
     frame, channel = np.argwhere(~np.isfinite(samples))[0]
     value = samples[frame, channel]
     place = f"sample {first_frame + frame} of channel {channel + 1}"
-    raise UnusableSamples(name, f"{place} is {value}; mend or cut it out first")
+    raise UnusableSamples(name, f"holds {value} at {place}; mend or cut it out first")
 
 
 class UnusableSamples(UserError):  # noqa: N818 - named as UserError is
-    """What is to be enhanced is at fault, not the network; the message is `name: reason.`"""
+    """What is to be enhanced is at fault, not the network; the message is `name reason.`"""
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"{name}: {reason}.")
+        super().__init__(f"{name} {reason}.")
         self.name, self.reason = name, reason
 
     def __reduce__(self) -> tuple[type["UnusableSamples"], tuple[str, str]]:
@@ -174,9 +174,7 @@ def _fault(network: nn.Module, piece: Block, name: str) -> UserError:
         return UserError("the model gave NaN: some of its weights are NaN or infinite; take another one.")
     peak = float(np.abs(piece).max())
     if not peak <= LOUDEST:
-        return UnusableSamples(
-            name, f"its samples reach {_size(peak)}, where full scale is 1; scale it first"
-        )
+        return UnusableSamples(name, f"reaches {_size(peak)}, where full scale is 1; scale it first")
     return UserError(f"the model gave NaN for {name}, though its weights are finite; its training diverged.")
 
 
@@ -206,9 +204,7 @@ def _as_frames(waveform: NDArray[np.floating] | Tensor) -> Block:
         samples = frames.astype(np.float32)
     if not np.isfinite(samples).all():
         peak = float(np.abs(frames).max())
-        raise UnusableSamples(
-            WAVEFORM, f"its samples reach {peak:.3g}, where full scale is 1; scale it first"
-        )
+        raise UnusableSamples(WAVEFORM, f"reaches {peak:.3g}, where full scale is 1; scale it first")
     return samples
 
 

@@ -15,6 +15,7 @@ from sedistill.audio.listing import told
 from sedistill.common.devices import choose_device, keeping_torch_state, limit_threads, usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.progress import ProgressBar
+from sedistill.common.wording import counted
 from sedistill.common.writing import make_folders, named_disk_errors, refuse_impossible, refuse_inside
 from sedistill.inference.enhancing.enhancement_settings import Settings
 from sedistill.inference.enhancing.inputs_and_outputs import Job, plan, refuse_models_among, refuse_targets
@@ -112,7 +113,7 @@ class Failures:
             raise self.errors[0]
         if self.errors:
             count = f"{len(self.errors)} of {self.total} files"
-            raise UserError(f"{count} could not be enhanced; the first is {self.errors[0]}")
+            raise UserError(f"{count} could not be enhanced; the first: {self.errors[0]}")
 
 
 def probe_all(jobs: list[Job], failures: Failures) -> dict[Job, AudioInfo]:
@@ -155,9 +156,14 @@ class _AtWork:
                     except AudioFileError as error:
                         failures.add(error)
                 return clipped
-            except BaseException:  # Ctrl-C, or a fault that is no file's own: nothing more is begun
+            except BaseException as error:  # Ctrl-C, or a fault that is no file's own: nothing more is begun
                 self._stopped = True
                 pool.shutdown(wait=False, cancel_futures=True)
+                if isinstance(error, KeyboardInterrupt) and (
+                    written := sum(map(_is_written, futures.values()))
+                ):
+                    whole = f"{written} of {counted(len(futures), 'file')} written, and whole"
+                    raise KeyboardInterrupt(f"{whole}; say --overwrite to begin again") from None
                 raise
 
     def _enhance(self, job: Job, info: AudioInfo) -> int:
@@ -175,6 +181,10 @@ class _AtWork:
             bar.advance(int(self._seconds) - bar.done, self._name)
             if is_done:
                 return future.result()
+
+
+def _is_written(future: "Future[int]") -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 class _Stopped(BaseException):

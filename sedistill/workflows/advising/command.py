@@ -32,7 +32,7 @@ from sedistill.workflows.advising.choosing import POWER, Choice, choose
 from sedistill.workflows.advising.nearness import Nearness, nearness_of
 from sedistill.workflows.advising.pull import measure_pull
 from sedistill.workflows.advising.report_text import advice_json, advice_text, recipe_text
-from sedistill.workflows.advising.sample import known_of, scores_of, take_sample
+from sedistill.workflows.advising.sample import scores_of, take_sample, with_measures
 from sedistill.workflows.distilling.networks import in_recipe, student_named, teacher_named
 
 CLIPS = 24
@@ -106,8 +106,9 @@ def advise(
         network = build_student(described)
     pairs = FixedSet(on)
     refuse_other_rate(pairs.folder, pairs.sample_rate, network.sample_rate, "--on")
+    opened = open_teacher(named, pairs.sample_rate)
     check_some(pairs)
-    source = known_of(open_teacher(named, pairs.sample_rate, on=pairs), pairs)
+    source = with_measures(opened, named, pairs)
     sample = take_sample(source, network if trained else None, pairs.evenly(clips))
     found = {
         kind: nearness_of(sample, kind(POWER), pairs.sample_rate, source.bandwidth)

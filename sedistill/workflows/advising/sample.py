@@ -17,7 +17,9 @@ from sedistill.inference.enhancing.arrays import enhance
 from sedistill.models.base import SpeechEnhancer
 from sedistill.teachers.foreign import ForeignTeacher, InStep, Wave
 from sedistill.teachers.measuring import measure
+from sedistill.teachers.opening import measure_on
 from sedistill.teachers.source import TeacherSource
+from sedistill.teachers.teacher_settings import TeacherFrom
 from sedistill.teachers.threads import in_order
 from sedistill.workflows.advising.nearness import Heard
 
@@ -41,10 +43,10 @@ def take_sample(teacher: TeacherSource, student: SpeechEnhancer | None, clips: F
     return sample
 
 
-def known_of(teacher: TeacherSource, clips: FixedSet) -> TeacherSource:
-    """The same with its level and bandwidth measured, if it is a saved model; that is never late."""
-    if teacher.measured is not None:
-        return teacher
+def with_measures(teacher: TeacherSource, named: str | TeacherFrom, clips: FixedSet) -> TeacherSource:
+    """The teacher with what is measured of it; a saved model is never late."""
+    if isinstance(named, TeacherFrom):
+        return measure_on(teacher, named, clips)
     return replace(teacher, measured=measure(InStep(_Raw(teacher), clips.sample_rate), clips, delay_ms=0.0))
 
 

@@ -7,7 +7,7 @@ import torch
 from sedistill.common.devices import keeping_torch_state
 from sedistill.common.errors import UserError, nearest
 from sedistill.models.base import SpeechEnhancer
-from sedistill.models.presets import PRESETS, build_model
+from sedistill.models.presets import LIST, PRESETS, build_model
 from sedistill.models.ready_made import is_ready_made, ready_made_names
 from sedistill.models.saving import load_model
 
@@ -32,4 +32,4 @@ def _refuse_misspelt(model: str) -> None:
     if Path(model).name != model or is_ready_made(model) or Path(model).exists():
         return
     known = dict.fromkeys([*ready_made_names(), *PRESETS])
-    raise UserError(f"{model} is not a saved model, nor a preset{nearest(model, known)}")
+    raise UserError(f"{model} is not a saved model, nor a preset{nearest(model, known, LIST)}")

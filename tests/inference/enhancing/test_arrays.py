@@ -86,7 +86,7 @@ def test_the_given_network_and_waveform_are_left_as_they_were() -> None:
 def test_arrays_that_cannot_be_enhanced() -> None:
     bad = np.zeros((2, 100), np.float32)
     bad[1, 40] = np.nan
-    with pytest.raises(UserError, match="sample 40 of channel 2 is nan"):
+    with pytest.raises(UserError, match="holds nan at sample 40 of channel 2"):
         enhance(Unchanged(), bad, RATE)
     with pytest.raises(TypeError, match=r"full scale 1\.0, not int16"):
         enhance(Unchanged(), np.zeros(10, np.int16), RATE)
@@ -116,7 +116,7 @@ def test_samples_first_is_refused_with_the_way_to_turn_them(shape: tuple[int, in
 def test_samples_that_are_too_large_are_not_the_networks_fault(sample_rate: int, peak: float) -> None:
     loud = music(4000)[:, 0].astype(np.float64 if abs(peak) > 1e38 else np.float32)
     loud[100] = peak
-    with pytest.raises(UserError, match=r"the waveform: its samples reach .*, where full scale is 1; scale"):
+    with pytest.raises(UserError, match=r"the waveform reaches .*, where full scale is 1; scale"):
         enhance(Powers(), loud if abs(peak) > 1e39 else loud.astype(np.float32), sample_rate)
 
 

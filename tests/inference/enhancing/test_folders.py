@@ -71,6 +71,25 @@ def test_what_stops_one_stops_all_and_leaves_whole_files(
     assert len(network.lengths) < 10  # of 34 chunks
 
 
+@pytest.mark.parametrize(
+    ("whole", "said"), [(0, ""), (1, "1 of 2 files written, and whole; say --overwrite")]
+)
+def test_an_interruption_says_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int, said: str
+) -> None:
+    class Interrupted(Unchanged):
+        def forward(self, noisy: Tensor) -> Tensor:
+            if len(self.lengths) == whole:
+                raise KeyboardInterrupt
+            return super().forward(noisy)
+
+    use(Interrupted(), monkeypatch)
+    with pytest.raises(KeyboardInterrupt) as interruption:
+        enhance_files("model", [folder_of(tmp_path, 100, 200)], tmp_path / "out", workers=1)
+    assert str(interruption.value).startswith(said)
+    assert bool(str(interruption.value)) == bool(whole)
+
+
 def test_dry_tells_and_writes_nothing(
     tmp_path: Path, unchanged: Unchanged, capsys: pytest.CaptureFixture[str]
 ) -> None:

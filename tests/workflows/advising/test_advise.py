@@ -144,7 +144,9 @@ def test_the_recipe_of_a_new_student_is_taken_as_it_is(
     assert "teacher_over_noisy" in capsys.readouterr().out
 
 
-def test_what_cannot_be_advised_on_is_refused(pairs: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_advised_on_is_refused(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.manual_seed(0)
     save_model(build_model({"preset": "convtasnet-tiny", "sample_rate": 8_000}), tmp_path / "8k")
     with pytest.raises(UserError, match="has 16000 Hz but the student works at 8000 Hz"):
@@ -153,5 +155,14 @@ def test_what_cannot_be_advised_on_is_refused(pairs: Path, tmp_path: Path) -> No
         advise("fastenhancer-t", "fastenhancer-q", pairs)
     with pytest.raises(UserError, match="noisy/ and clean/"):
         advise("fastenhancer-t", "fastenhancer-t", tmp_path)
+    a_file = pairs / "noisy/000.wav"
+    with pytest.raises(
+        UserError, match=r"000\.wav is a file, not a folder; give a set, a folder with noisy/"
+    ):
+        advise("fastenhancer-t", "fastenhancer-t", a_file)
+    capsys.readouterr()
+    with pytest.raises(UserError, match="nowhere is not a saved model"):
+        advise("nowhere", "fastenhancer-t", pairs)
+    assert "checking pairs" not in "".join(capsys.readouterr())
     with pytest.raises(UserError, match="does not exist"):
         advise("fastenhancer-t", "convtasnet-tiny", pairs, train=tmp_path / "none", clips=1)
