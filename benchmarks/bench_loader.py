@@ -21,9 +21,12 @@ import soundfile
 from results_csv import RESULTS, write_results
 
 from sedistill.audio.files import write
-from sedistill.data.corpus import Clip, Corpus
-from sedistill.data.mixing import Material, MixingSettings, Mixture, make_mixture, plan_mixture
+from sedistill.data.clips import Clip
+from sedistill.data.corpus import Corpus
+from sedistill.data.mix_sources import Material
+from sedistill.data.mixing import MixingSettings, plan_mixture
 from sedistill.data.preparation import prepare
+from sedistill.data.rendering import Mixture, make_mixture
 
 RATE = 16_000
 Segment = tuple[Path, int, int]

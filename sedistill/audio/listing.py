@@ -32,11 +32,11 @@ WITHOUT_HEADER = frozenset(
 
 @dataclass(frozen=True)
 class Unread:
-    """A file (or folder) that is not used: where it lies, the kind of reason, and the whole of it."""
+    """A file (or folder) that is not used: where it lies, the kind of reason, and more about it."""
 
     path: Path
     reason: str
-    detail: str
+    detail: str = ""
 
 
 @dataclass

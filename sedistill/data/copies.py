@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from sedistill.data.corpus import Clip
+from sedistill.audio.listing import Unread
+from sedistill.data.clips import Clip
 from sedistill.data.layouts import Listing
 from sedistill.data.layouts.timit_noisex92 import SIMILAR
-from sedistill.data.summary import Excluded
 
 SPLIT_ORDER = ("train", "valid", "test", "test_with_reverb", SIMILAR)
 
 
-def without_copies(clips: Sequence[Clip], listing: Listing) -> tuple[list[Clip], list[Excluded]]:
+def without_copies(clips: Sequence[Clip], listing: Listing) -> tuple[list[Clip], list[Unread]]:
     """Keep one of each set of exact copies: that of the latest split, so that test sets stay whole.
 
     A noise file that is also clean speech is left out as well. Pairs count as copies when noisy and clean
@@ -28,11 +28,11 @@ def without_copies(clips: Sequence[Clip], listing: Listing) -> tuple[list[Clip],
         kept = first_of.setdefault(keys[number], clip)
         # The other file of a pair has the same key, and is no copy.
         if kept is not clip and not (clip.pair and clip.pair == kept.pair):
-            dropped[f"{clip.root}/{clip.path}"] = original(kept, listing)
+            dropped[f"{clip.root}/{clip.path}"] = str(listing.place(*kept.given))
     remaining = [clip for clip in clips if f"{clip.root}/{clip.path}" not in dropped]
     copies = [(clip, dropped.get(f"{clip.root}/{clip.path}")) for clip in clips]
     return remaining, [
-        Excluded(original(clip, listing), "exact copy", f"the same audio as {kept}")
+        Unread(listing.place(*clip.given), "exact copy", f"the same audio as {kept}")
         for clip, kept in copies
         if kept
     ]
@@ -46,11 +46,6 @@ def _copy_keys(clips: Sequence[Clip]) -> list[str]:
     return [
         "{noisy} {clean}".format(**hashes[clip.pair]) if clip.pair else clip.audio_sha256 for clip in clips
     ]
-
-
-def original(clip: Clip, listing: Listing) -> str:
-    root, path = clip.source.split("/", 1) if clip.source else (clip.root, clip.path)
-    return str(listing.roots[root] / path)
 
 
 def split_rank(split: str) -> int:

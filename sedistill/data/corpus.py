@@ -1,80 +1,32 @@
-"""A prepared corpus: the list of clips that passed the checks, as `corpus.csv` and `corpus.yaml` hold it.
-
-In memory the list is one numpy array, so that data workers share it instead of copying it: Python objects
-are copied page by page as soon as a forked worker counts a reference to them.
-"""
+"""A prepared corpus: the list of clips that passed the checks, as `corpus.csv` and `corpus.yaml` hold it."""
 
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from sedistill.audio.files import read_blocks, read_mono, to_mono
 from sedistill.common.csv_files import CsvWriter, read_csv
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import CHECKSUM, bytes_hash, facts_checksum, file_hash
-from sedistill.common.paths import PathInside
 from sedistill.common.reading import NAMES, is_taken, require_folder
 from sedistill.common.settings import Record, read_record
 from sedistill.common.writing import atomic_path
 from sedistill.common.yaml_files import yaml_text
+from sedistill.data.clips import COLUMNS, Clip, clip_of, table_of, text_of
 from sedistill.data.contents import FILES, Contents, as_written, contents_hash, look, write_contents
 
 FORMAT_VERSION = 1
 MANIFEST, FACTS = "corpus.csv", "corpus.yaml"
 PREPARE_AGAIN = "prepare the corpus again"
-MOST_FRAMES = 2**40  # samples: two years at 16 kHz
 
 
-def _known_kind(kind: str) -> str:
-    if kind not in ("clean", "noise", "noisy"):
-        raise ValueError("it must be clean, noise or noisy")
-    return kind
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One usable piece of audio: `frames` samples of a mono file at the corpus's rate, from `start` on.
-
-    `root` names an entry of the corpus's roots, `path` is relative to it. `sample_rate` and `channels` are
-    those of the file the user gave, `source`, which differs from `path` when it was converted.
-    `pair` is the name a noisy clip shares with its clean one, else "". `group` is a speaker or a class of
-    noise; `recording` names what several files were cut from, where that is known, else "". `offset` is the
-    mean of the recording, 0 where it is negligible; it is taken away on reading, and `active_level_db` and
-    `peak` are without it.
-    """
-
-    root: str
-    path: PathInside
-    kind: Annotated[str, AfterValidator(_known_kind)]
-    split: str
-    group: str
-    start: Annotated[int, Field(ge=0, le=MOST_FRAMES)]
-    frames: Annotated[int, Field(ge=1, le=MOST_FRAMES)]
-    active_level_db: float
-    peak: float
-    clipped_share: float
-    sample_rate: int
-    channels: int
-    audio_sha256: str
-    pair: str = ""
-    source: str = ""
-    recording: str = ""
-    offset: float = 0.0
-
-    @property
-    def cut_from(self) -> str:
-        """The recording this clip is of: two clips of one are not independent."""
-        return self.recording or self.source or f"{self.root}/{self.path}"
-
-
-_COLUMNS = get_type_hints(Clip)  # without bounds
 _DECISIVE_COLUMNS = (
     "root", "path", "kind", "split", "group", "start", "frames", "active_level_db", "peak", "offset", "pair",
 )  # fmt: skip
@@ -129,7 +81,7 @@ class Corpus:
         facts: Mapping[str, Any] | None = None,
     ) -> "Corpus":  # fmt: skip
         """Build a corpus in memory; `save` writes it."""
-        table = _to_table([[getattr(clip, name) for name in _COLUMNS] for clip in clips])
+        table = table_of(clips)
         own = {
             "format_version": FORMAT_VERSION,
             "sample_rate": sample_rate,
@@ -143,9 +95,9 @@ class Corpus:
         folder = Path(folder)
         with atomic_path(folder / MANIFEST) as path, path.open("w", newline="", **NAMES) as file:
             writer = CsvWriter(file)
-            writer.writerow(_COLUMNS)
+            writer.writerow(COLUMNS)
             for row in self.table:
-                writer.writerow(_to_text(value) for value in row)
+                writer.writerow(text_of(value) for value in row)
         contents = look(replace(self, folder=folder).files())
         write_contents(folder / FILES, contents)
         hashes = {"manifest_sha256": file_hash(folder / MANIFEST), "files_hash": contents_hash(contents)}
@@ -177,7 +129,7 @@ class Corpus:
     @property
     def rows_hash(self) -> str:
         """Of what decides which mixtures are drawn from the clips: levels, splits, pairs, paths."""
-        lines = ("\t".join(_to_text(row[name]) for name in _DECISIVE_COLUMNS) for row in self.table)
+        lines = ("\t".join(text_of(row[name]) for name in _DECISIVE_COLUMNS) for row in self.table)
         return bytes_hash("\n".join([str(self.sample_rate), *lines]).encode("utf-8", "surrogateescape"))
 
     @property
@@ -189,8 +141,7 @@ class Corpus:
         return len(self.table)
 
     def __getitem__(self, index: int) -> Clip:
-        row = self.table[index]
-        return Clip(*(_to_python(row[name]) for name in _COLUMNS))
+        return clip_of(self.table[index])
 
     def __iter__(self) -> Iterator[Clip]:
         return (self[index] for index in range(len(self)))
@@ -290,35 +241,10 @@ def _read_manifest(path: Path, roots: Iterable[str]) -> NDArray[np.void]:
     strange = next((clip.root for clip in clips if clip.root not in roots), None)
     if strange is not None:
         raise UserError(f"{path}: {FACTS} has no root '{strange}'; {PREPARE_AGAIN}.")
-    return _to_table([[getattr(clip, name) for name in _COLUMNS] for clip in clips])
+    return table_of(clips)
 
 
 def _hash(table: NDArray[np.void], sample_rate: int) -> str:
     said = ("kind", "split", "group", "start", "frames", "audio_sha256", "pair")
-    lines = sorted("\t".join(_to_text(row[name]) for name in said) for row in table)
+    lines = sorted("\t".join(text_of(row[name]) for name in said) for row in table)
     return hashlib.sha256(os.fsencode("\n".join([str(sample_rate), *lines]))).hexdigest()
-
-
-def _to_table(rows: list[list[Any]]) -> NDArray[np.void]:
-    columns: dict[str, NDArray] = {}
-    for place, (name, kind) in enumerate(_COLUMNS.items()):
-        values = [row[place] for row in rows]
-        if kind not in (int, float):
-            columns[name] = np.array([os.fsencode(str(value)) for value in values], dtype=np.bytes_)
-        elif kind is int:
-            columns[name] = np.array([int(value) for value in values], dtype=np.int64)
-        else:
-            columns[name] = np.array([float(value) for value in values], dtype=np.float64)
-    table = np.empty(len(rows), dtype=[(name, column.dtype) for name, column in columns.items()])
-    for name, column in columns.items():
-        table[name] = column
-    return table
-
-
-def _to_python(value: Any) -> Any:
-    return os.fsdecode(value) if isinstance(value, bytes) else value.item()
-
-
-def _to_text(value: Any) -> str:
-    value = _to_python(value)
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

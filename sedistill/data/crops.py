@@ -9,8 +9,8 @@ from sedistill.audio import levels
 from sedistill.common.errors import UserError
 from sedistill.data.corpus import Corpus
 from sedistill.data.mix_sources import Piece
-from sedistill.data.mixing import ATTEMPTS, QUIETEST_SPEECH_DB, around_peak
 from sedistill.data.randomness import CROPS, philox, stream_of
+from sedistill.data.rendering import ATTEMPTS, QUIETEST_SPEECH_DB, around_peak
 
 
 @dataclass(frozen=True)

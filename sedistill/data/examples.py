@@ -18,8 +18,9 @@ from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, crop_in_memory, cut_segment, filled_up, make_crop, segments_of
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mix_sources import Material
-from sedistill.data.mixing import MixingSettings, make_mixture, plan_mixture
+from sedistill.data.mixing import MixingSettings, plan_mixture
 from sedistill.data.randomness import philox
+from sedistill.data.rendering import make_mixture
 
 PAIRS_IN_TURN = 2**32
 """The attempt, beyond all that are made, under which the order of pairs is drawn."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sedistill.data.corpus import Clip
+from sedistill.data.clips import Clip
 
 NAMED = 3  # files named one by one in the summary; the rest is in excluded.csv
 _HOURS_TOLERANCE = 0.02  # hours are published with two digits
@@ -112,19 +112,11 @@ def compare(
     warnings: list[str] = []
     for part in parts:
         published = PUBLISHED[part.key]
-        held = [clip for clip in clips if part.holds(origin(clip))]
+        held = [clip for clip in clips if part.holds(clip.given)]
         causes = [one for one in left_out if part.holds((one.root, one.path))]
         lines.append(_line(published, part, held, causes, sample_rate))
         warnings += _other_rates(published, held)
     return lines, warnings
-
-
-def origin(clip: Clip) -> tuple[str, str]:
-    """(root, path) of the file that the user gave, converted or not."""
-    if not clip.source:
-        return clip.root, clip.path
-    root, path = clip.source.split("/", 1)
-    return root, path
 
 
 def _line(
@@ -132,7 +124,7 @@ def _line(
 ) -> str:
     """One sentence: so many of so many; what is missing, extra or doubled."""
     clips = [clip for clip in clips if clip.kind == part.kind]
-    files = len({origin(clip) for clip in clips}) if part.listed is None else part.listed
+    files = len({clip.given for clip in clips}) if part.listed is None else part.listed
     speakers = len({clip.group for clip in clips}) if part.speakers is None else part.speakers
     counts = [_of(files, published.files, published.tolerance, published.unit)]
     if part.listed is None:
@@ -222,7 +214,7 @@ def _other_rates(published: Published, clips: Sequence[Clip]) -> list[str]:
             f"{published.title} is at {usual:,} Hz, published at {published.sample_rate:,} Hz: what "
             "resampled it is not known here, and resamplers move PESQ"
         )
-    odd = {Path(origin(clip)[1]).name: clip.sample_rate for clip in clips if clip.sample_rate != usual}
+    odd = {Path(clip.given[1]).name: clip.sample_rate for clip in clips if clip.sample_rate != usual}
     if odd:
         shown = ", ".join(f"{name} ({rate:,} Hz)" for name, rate in list(odd.items())[:NAMED])
         more = f" and {len(odd) - NAMED} more" if len(odd) > NAMED else ""

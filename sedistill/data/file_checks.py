@@ -31,6 +31,7 @@ SHORTEST_SECONDS = {"clean": 0.5, "noisy": 0.5, "noise": 0.1}
 MOST_CLIPPED_SHARE = 0.001
 _DEEP_SUBTYPES = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 _SLOW_TO_SEEK = "MP3"  # cutting two seconds out of an hour of it takes a hundred times as long as of a FLAC
+PARTNER_UNUSABLE = "partner unusable"
 MISFITS = {SHIFTED: "shifted", DRIFTS: "drifting", UNRELATED: "another recording"}
 OF_BOTH_FILES = ("lengths differ", *MISFITS.values())
 """Reasons that both files of a pair have."""
@@ -107,7 +108,7 @@ def check(job: Job) -> tuple[Finding, ...]:
     """
     findings = _go_through(job, gain=1.0)
     if any(one.reason for one in findings):
-        return tuple(one if one.reason else Finding("partner unusable") for one in findings)
+        return tuple(one if one.reason else Finding(PARTNER_UNUSABLE) for one in findings)
     if len({one.seconds for one in findings}) > 1 and not job.align:
         detail = " and ".join(f"{one.seconds:.3f} s" for one in findings)
         return tuple(Finding("lengths differ", f"noisy and clean have {detail}") for _ in findings)

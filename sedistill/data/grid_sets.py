@@ -19,8 +19,9 @@ from sedistill.common.settings import Settings, parts_of, settings_of_texts
 from sedistill.common.writing import refuse_existing, refuse_inside
 from sedistill.data.corpus import Corpus
 from sedistill.data.mix_sources import Material, Piece
-from sedistill.data.mixing import MixturePlan, plan_noise, render_one_of
+from sedistill.data.mixing import MixturePlan, plan_noise
 from sedistill.data.randomness import GRIDS, philox, stream_of
+from sedistill.data.rendering import render_one_of
 from sedistill.data.set_files import FACTS, FixedSetSummary, Row, row_of_mixture, write_pair, write_set
 
 

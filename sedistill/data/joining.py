@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sedistill.common.errors import UserError
-from sedistill.data.corpus import Clip, Corpus
+from sedistill.data.clips import Clip
+from sedistill.data.corpus import Corpus
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from sedistill.common.writing import refuse_existing, refuse_inside
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, drawn_pair, make_crop
 from sedistill.data.mix_sources import Material
-from sedistill.data.mixing import MixingSettings, make_mixture
+from sedistill.data.mixing import MixingSettings
 from sedistill.data.pair_fit import TRUSTED
+from sedistill.data.rendering import make_mixture
 from sedistill.data.set_files import (
     FACTS,
     MOST_CLIPS,

@@ -7,30 +7,35 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sedistill.audio.listing import Unread
 from sedistill.audio.resampling import RESAMPLER
 from sedistill.common.errors import UserError
 from sedistill.common.parallel import parallel_map
 from sedistill.common.provenance import Provenance
 from sedistill.common.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
-from sedistill.data.copies import original, split_rank, without_copies
-from sedistill.data.corpus import FACTS, Clip, Corpus
-from sedistill.data.expected_counts import LeftOut, compare
-from sedistill.data.file_checks import OF_BOTH_FILES, SHORTEST_SECONDS, Finding, Job, check
+from sedistill.data.clips import Clip
+from sedistill.data.copies import split_rank, without_copies
+from sedistill.data.corpus import FACTS, Corpus
+from sedistill.data.excluded import (
+    EXCLUDED,
+    TOO_SHORT_TO_SPLIT,
+    by_root,
+    counted_reasons,
+    misfits_told,
+    write_excluded,
+)
+from sedistill.data.expected_counts import compare
+from sedistill.data.file_checks import SHORTEST_SECONDS, Finding, Job, check
 from sedistill.data.joining import joined_with, refuse_unjoinable
 from sedistill.data.layouts import Listing, Source, find_sources
 from sedistill.data.pair_fit import TRUSTED
 from sedistill.data.splitting import assign_splits, find_leaks
 from sedistill.data.summary import (
     AUDIO_ROOT,
-    EXCLUDED,
-    TOO_SHORT_TO_SPLIT,
-    Excluded,
     PrepareSummary,
     missing_splits,
-    told_of_misfits,
     told_of_pairs,
     told_of_trusted,
-    write_excluded,
 )
 from sedistill.data.unused import unused_files
 
@@ -99,10 +104,7 @@ def prepare(
         layout, root, clean, noise, noisy, valid_speakers, speaker_from, noise_from,
         may_lack_one=earlier is not None,
     )  # fmt: skip
-    unused = [
-        Excluded(str(one.path), one.reason, one.detail)
-        for one in unused_files(filter(None, (root, clean, noise, noisy)), listing)
-    ]
+    unused = list(unused_files(filter(None, (root, clean, noise, noisy)), listing))
     refuse_inside(output, [*listing.roots.values(), *([] if earlier is None else [earlier.folder])])
     with atomic_folder(output, overwrite, marker=FACTS) as folder:
         jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate, align, trust_pairs)
@@ -134,7 +136,7 @@ def _jobs(
     sources = [tuple(both) for both in together.values()]
     jobs = [
         Job(
-            paths=tuple(str(listing.roots[source.root] / source.path) for source in both),
+            paths=tuple(str(listing.place(source.root, source.path)) for source in both),
             kinds=tuple(source.kind for source in both),
             converted=tuple(str(converted / _converted_path(source)) for source in both),
             sample_rate=sample_rate,
@@ -157,23 +159,23 @@ def _converted_path(source: Source) -> str:
 
 def _summarize(
     output: Path, listing: Listing, sources: Sequence[tuple[Source, ...]],
-    findings: Sequence[tuple[Finding, ...]], sample_rate: int, seed: int, unused: Sequence[Excluded],
+    findings: Sequence[tuple[Finding, ...]], sample_rate: int, seed: int, unused: Sequence[Unread],
     trust_pairs: bool, earlier: Corpus | None,
 ) -> PrepareSummary:  # fmt: skip
-    excluded = [Excluded(path, _short_reason(reason), reason) for path, reason in listing.left_out]
+    excluded = list(listing.left_out)
     clips: list[Clip] = []
     for both, found in zip(sources, findings, strict=True):
         for source, finding in zip(both, found, strict=True):
             if finding.reason:
-                path = str(listing.roots[source.root] / source.path)
-                excluded.append(Excluded(path, finding.reason, finding.detail))
+                path = listing.place(source.root, source.path)
+                excluded.append(Unread(path, finding.reason, finding.detail))
             else:
                 clips.append(_clip(source, finding))
     clips, copies = without_copies(clips, listing)
     shortest = {kind: round(seconds * sample_rate) for kind, seconds in SHORTEST_SECONDS.items()}
     clips, cut, warnings = assign_splits(clips, listing.shares, seed, shortest, listing.in_time)
     excluded += copies
-    excluded += [Excluded(original(clip, listing), TOO_SHORT_TO_SPLIT, why) for clip, why in cut]
+    excluded += [Unread(listing.place(*clip.given), TOO_SHORT_TO_SPLIT, why) for clip, why in cut]
     _refuse_useless(listing, clips, excluded, one_kind=earlier is not None)
     roots = dict(listing.roots)
     if any(clip.source for clip in clips):
@@ -182,12 +184,12 @@ def _summarize(
         joined = joined_with(earlier, clips, roots)
         clips, roots = joined.clips, joined.roots
         excluded += [
-            Excluded(original(clip, listing), "exact copy", f"the same audio as one of {earlier.folder}")
+            Unread(listing.place(*clip.given), "exact copy", f"the same audio as one of {earlier.folder}")
             for clip in joined.copies
         ]
     clips.sort(key=lambda clip: (split_rank(clip.split), clip.kind, clip.root, clip.path, clip.start))
     converted = len({(clip.root, clip.path) for clip in clips if clip.source})
-    published, rates = compare(listing.parts, clips, _by_root(listing, excluded), sample_rate)
+    published, rates = compare(listing.parts, clips, by_root(excluded, listing.roots), sample_rate)
     excluded += unused
     facts = _facts(listing, clips, excluded, sample_rate, seed) | (
         {"published": published} if published else {}
@@ -197,24 +199,10 @@ def _summarize(
     corpus = Corpus.from_clips(output, clips, sample_rate, roots, facts)
     warnings = [*listing.warnings, *rates, *warnings, *find_leaks(clips, listing.unknown)]
     warnings += missing_splits(clips, listing.noise_only)
-    warnings += [*told_of_misfits(excluded), *told_of_trusted(sources, findings)]
+    warnings += [*misfits_told(excluded), *told_of_trusted(sources, findings)]
     notes = [*listing.notes, *told_of_pairs(findings)]
     clipped = sum(clip.clipped_share > 0.001 for clip in clips)
     return PrepareSummary(output, corpus, excluded, converted, clipped, warnings, published, notes)
-
-
-def _by_root(listing: Listing, excluded: Iterable[Excluded]) -> list[LeftOut]:
-    """What was left out, by the root it lies in; the innermost where roots lie in one another."""
-    innermost = sorted(listing.roots.items(), key=lambda item: -len(str(item[1])))
-    found = []
-    for one in excluded:
-        path = Path(one.path).absolute()
-        for name, folder in innermost:
-            if path.is_relative_to(folder):
-                place = path.relative_to(folder).as_posix()
-                found.append(LeftOut(name, place, one.reason, one.detail))
-                break
-    return found
 
 
 def _remove_unused(converted: Path, corpus: Corpus) -> None:
@@ -226,17 +214,6 @@ def _remove_unused(converted: Path, corpus: Corpus) -> None:
     for folder in sorted([converted, *converted.rglob("*")], reverse=True):
         if is_empty_folder(folder):
             folder.rmdir()
-
-
-def _short_reason(reason: str) -> str:
-    words = {
-        "partner": "no partner",
-        "outside": "outside of the splits",
-        "same name": "name twice",
-        "none of": "unknown name",
-        "does not use": "not used",
-    }
-    return next((short for word, short in words.items() if word in reason), reason)
 
 
 def _clip(source: Source, finding: Finding) -> Clip:
@@ -262,7 +239,7 @@ def _clip(source: Source, finding: Finding) -> Clip:
 
 
 def _refuse_useless(
-    listing: Listing, clips: Iterable[Clip], excluded: Sequence[Excluded], one_kind: bool
+    listing: Listing, clips: Iterable[Clip], excluded: Sequence[Unread], one_kind: bool
 ) -> None:
     usable = Counter("pair" if clip.pair else clip.kind for clip in clips)
     mixes = "noise" in listing.roots or one_kind
@@ -271,19 +248,15 @@ def _refuse_useless(
         if usable[kind]:
             continue
         place = " and ".join(str(p) for n, p in listing.roots.items() if not mixes or n == kind)
-        inside = [one for one in excluded if not mixes or Path(one.path).is_relative_to(listing.roots[kind])]
-        counts = Counter(one.reason for one in inside)
-        if not mixes:
-            del counts["partner unusable"]
-            counts.update({reason: -counts[reason] // 2 for reason in OF_BOTH_FILES if reason in counts})
-        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common(3))
+        inside = [one for one in excluded if not mixes or one.path.is_relative_to(listing.roots[kind])]
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counted_reasons(inside, not mixes)[:3])
         example = f"; for example {inside[0].path}: {inside[0].detail or inside[0].reason}" if inside else ""
         what = {"clean": "clean file", "noise": "noise file", "pair": "noisy/clean pair"}[kind]
         raise UserError(f"no usable {what} in {place} ({reasons}){example}.")
 
 
 def _facts(
-    listing: Listing, clips: Sequence[Clip], excluded: Sequence[Excluded], sample_rate: int, seed: int
+    listing: Listing, clips: Sequence[Clip], excluded: Sequence[Unread], sample_rate: int, seed: int
 ) -> dict[str, Any]:
     return {
         "layout": listing.layout,

@@ -12,7 +12,7 @@ NOT_USED = "not used"
 def unused_files(given: Iterable[Path], listing: Listing) -> Iterator[Unread]:
     """Files below the folders `given` that are neither sources of `listing` nor left out in it already."""
     sources = {str(listing.roots[source.root] / source.path) for source in listing.sources}
-    told = sources | {str(Path(path).absolute()) for path, _ in listing.left_out}
+    told = sources | {str(one.path.absolute()) for one in listing.left_out}
     seen: set[Path] = set()  # the folders given may lie in one another
     for folder in given:
         found = audio_below(folder.absolute())

@@ -7,37 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sedistill.common.errors import UserError, nearest
-from sedistill.common.extensions import find_part, path_of
 from sedistill.models.base import SpeechEnhancer
-from sedistill.models.clean_unet import CleanUNet
-from sedistill.models.convtasnet import ConvTasNet
-from sedistill.models.dccrn import DCCRN
-from sedistill.models.demucs import DEMUCS
-from sedistill.models.dptnet import DPTNet
-from sedistill.models.e3net import E3Net
-from sedistill.models.fast_enhancer import FastEnhancer
-from sedistill.models.gtcrn import GTCRN
-from sedistill.models.manner import MANNER
-from sedistill.models.tstnn import TSTNN
-from sedistill.models.wave_u_net import WaveUNet
-
-NETWORKS: dict[str, type[SpeechEnhancer]] = {
-    network.__name__: network
-    for network in (
-        ConvTasNet,
-        DCCRN,
-        DPTNet,
-        GTCRN,
-        FastEnhancer,
-        MANNER,
-        WaveUNet,
-        DEMUCS,
-        TSTNN,
-        CleanUNet,
-        E3Net,
-    )
-}
-
+from sedistill.models.network_classes import NETWORKS, network_class, network_name
 
 LIST = "sedistill models"
 """The command that lists presets."""
@@ -285,21 +256,6 @@ def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnha
         raise UserError(f"there is no preset '{preset_name}'{nearest(preset_name, PRESETS, LIST)}")
     preset = PRESETS[preset_name]
     return network_class(preset.network), {**preset.settings, **settings}
-
-
-def network_class(name: str) -> type[SpeechEnhancer]:
-    """The class of that name or path (see `common.extensions`). Raises UserError where there is none."""
-    return find_part("networks", name, NETWORKS, "network class", _is_network)
-
-
-def network_name(network: type[SpeechEnhancer]) -> str:
-    """The name by which `network_class` finds a class again: its path, for one of another package."""
-    ours = NETWORKS.get(network.__name__) is network
-    return network.__name__ if ours else path_of(network)
-
-
-def _is_network(part: Any) -> bool:
-    return isinstance(part, type) and issubclass(part, SpeechEnhancer)
 
 
 def _preset_with(model: SpeechEnhancer) -> str | None:

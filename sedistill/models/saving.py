@@ -29,7 +29,8 @@ from sedistill.common.writing import atomic_folder, is_empty_folder
 from sedistill.common.yaml_files import yaml_text
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.complexity import macs_per_second, parameters
-from sedistill.models.presets import build_model, network_name
+from sedistill.models.network_classes import network_name
+from sedistill.models.presets import build_model
 from sedistill.models.ready_made import saved_folder, what_is_missing
 
 WEIGHTS, CARD = "model.safetensors", "card.yaml"

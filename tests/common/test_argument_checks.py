@@ -24,7 +24,8 @@ from sedistill.distill.multi_view import MultiViewAttentionTransfer
 from sedistill.distill.patches import MultiScalePatches, UniformPatches
 from sedistill.distill.subband import SubbandKD
 from sedistill.distill.waveform import SISNRTarget, WaveformL1, WaveformL2
-from sedistill.models.presets import NETWORKS, build_model
+from sedistill.models.network_classes import NETWORKS
+from sedistill.models.presets import build_model
 
 NAN, INF = float("nan"), float("inf")
 NO_NUMBERS = [NAN, INF, -INF, True, "1", "x" * 400, None, [1], {}, 1j, torch.tensor(0.5), 10**400, 10**5000]

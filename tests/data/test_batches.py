@@ -334,8 +334,10 @@ def _run_worker(clips: int) -> str:
     script = f"""
         import os
         from pathlib import Path
-        from sedistill.data.corpus import Clip, Corpus
-        from sedistill.data.mixing import Material, MixingSettings, plan_mixture
+        from sedistill.data.clips import Clip
+        from sedistill.data.corpus import Corpus
+        from sedistill.data.mix_sources import Material
+        from sedistill.data.mixing import MixingSettings, plan_mixture
 
         def private_kb():
             lines = Path("/proc/self/smaps_rollup").read_text().splitlines()

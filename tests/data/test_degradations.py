@@ -6,7 +6,8 @@ import pytest
 from sedistill.audio import levels
 from sedistill.data.degradations import Room, coded, convolved, low_passed, mu_law
 from sedistill.data.mix_sources import Material
-from sedistill.data.mixing import MixingSettings, make_mixture, plan_mixture
+from sedistill.data.mixing import MixingSettings, plan_mixture
+from sedistill.data.rendering import make_mixture
 
 RATE = 16_000
 KEY = (0, 1, 2, 3)

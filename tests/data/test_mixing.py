@@ -14,14 +14,10 @@ from sedistill.audio.combine import join, mix_at_snr
 from sedistill.common.errors import UserError
 from sedistill.data.corpus import Corpus
 from sedistill.data.mix_sources import Material
-from sedistill.data.mixing import (
-    MixingSettings,
-    make_mixture,
-    mixing_settings,
-    plan_mixture,
-)
+from sedistill.data.mixing import MixingSettings, mixing_settings, plan_mixture
 from sedistill.data.preparation import prepare
 from sedistill.data.randomness import philox
+from sedistill.data.rendering import make_mixture
 
 from .sounds import RATE, noise, save, speech, speech_and_noise
 

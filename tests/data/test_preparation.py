@@ -11,7 +11,8 @@ import yaml
 
 from sedistill.audio.files import read_mono, write, write_blocks
 from sedistill.common.errors import UserError
-from sedistill.data.corpus import Clip, Corpus
+from sedistill.data.clips import Clip
+from sedistill.data.corpus import Corpus
 from sedistill.data.file_checks import Job, check
 from sedistill.data.preparation import prepare
 

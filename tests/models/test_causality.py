@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sedistill.models.base import SpeechEnhancer
-from sedistill.models.presets import NETWORKS, build_model
+from sedistill.models.network_classes import NETWORKS
+from sedistill.models.presets import build_model
 
 SMALL_CLEAN_UNET = {"class": "CleanUNet", "channels": 4, "max_channels": 16, "width": 16, "hidden": 16}
 # The smallest preset of each network, and what makes the others causal.

@@ -6,7 +6,7 @@ import torch
 
 from sedistill.audio.multi_resolution import multi_resolution_distance
 from sedistill.audio.si_snr import negative_si_snr
-from sedistill.models.presets import NETWORKS
+from sedistill.models.network_classes import NETWORKS
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
 
 

@@ -1,6 +1,6 @@
 """The folder layouts users own: which file is clean, noise or noisy, of which split, speaker or class.
 
-A layout only looks at names; whether a file is usable is found out by `checking`.
+A layout only looks at names; whether a file is usable is found out by `data.file_checks`.
 """
 
 import re

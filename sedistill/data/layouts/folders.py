@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from sedistill.audio.listing import Unread
 from sedistill.data.layouts.layout_listing import VALID_ONLY, Listing, Source, audio_files, match_pairs
 from sedistill.data.layouts.recording_names import find_recordings
 from sedistill.data.layouts.speakers import Grouping, by_folder, find_speakers
 from sedistill.data.layouts.split_names import SplitFolders, find_split_folders
 
-OUTSIDE = "outside of the train/valid/test folders"
+OUTSIDE = "outside of the splits", "outside of the train/valid/test folders"
 Pattern = re.Pattern[str] | None
 
 
@@ -40,7 +41,7 @@ def list_folders(
         for file, group, recording in zip(files, groups, recordings, strict=True):
             split = _split(places, file)
             if split is None:
-                listing.left_out.append((str(folder / file), OUTSIDE))
+                listing.left_out.append(Unread(folder / file, *OUTSIDE))
             else:
                 source = Source(kind, file.as_posix(), kind, split, group, recording=recording)
                 listing.sources.append(source)
@@ -59,7 +60,7 @@ def list_pairs(clean: Path, noisy: Path, speaker_from: Pattern = None) -> Listin
     for (name, noisy_file, clean_file), group in zip(pairs, groups, strict=True):
         split = _split(places, noisy_file)
         if split is None:
-            listing.left_out += [(str(noisy / noisy_file), OUTSIDE), (str(clean / clean_file), OUTSIDE)]
+            listing.left_out += [Unread(noisy / noisy_file, *OUTSIDE), Unread(clean / clean_file, *OUTSIDE)]
         else:
             listing.add_pair("noisy", noisy_file, "clean", clean_file, split, group, name)
     _cut_what_is_missing(listing, "noisy", places)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sedistill.audio.listing import audio_below, none_found
+from sedistill.audio.listing import Unread, audio_below, none_found
 from sedistill.data.expected_counts import Part
 from sedistill.data.partners import NO_PARTNER, find_partners
 
@@ -32,7 +32,7 @@ class Listing:
     Attributes:
         roots: folders by name, absolute.
         sources: candidates; a pair's two files share `pair`.
-        left_out: (path, reason) of files with audio names that have no place in the layout.
+        left_out: files with audio names that have no place in the layout.
         shares: for each kind, which splits to cut from the sources without one, and their shares.
         in_time: kinds of which every recording is cut in time by those shares, whatever its group.
         noise_only: splits that are meant to hold noise alone, for the speech of another split.
@@ -44,7 +44,7 @@ class Listing:
     layout: str
     roots: dict[str, Path]
     sources: list[Source] = field(default_factory=list)
-    left_out: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[Unread] = field(default_factory=list)
     shares: dict[str, Mapping[str, float]] = field(default_factory=dict)
     in_time: frozenset[str] = frozenset()
     noise_only: frozenset[str] = frozenset()
@@ -52,6 +52,10 @@ class Listing:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
+
+    def place(self, root: str, path: str) -> Path:
+        """Where a file lies."""
+        return self.roots[root] / path
 
     def add_pair(
         self, noisy_root: str, noisy: Path, clean_root: str, clean: Path, split: str, group: str, name: str
@@ -86,7 +90,9 @@ def match_pairs(listing: Listing, noisy: Side, clean: Side) -> list[tuple[str, P
         (found.clean_left, clean[1], noisy[1]),
     ):
         listing.left_out += [
-            (str(folder / file), f"{reason} in {other_folder}" if reason == NO_PARTNER else reason)
+            Unread(folder / file, "no partner", f"{NO_PARTNER} in {other_folder}")
+            if reason == NO_PARTNER
+            else Unread(folder / file, "name twice", reason)
             for file, reason in left
         ]
     return [(pair.name, Path(pair.noisy), Path(pair.clean)) for pair in found.pairs]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from sedistill.audio.listing import Unread
 from sedistill.common.errors import UserError
 from sedistill.data.expected_counts import PUBLISHED, Part
 from sedistill.data.layouts.layout_listing import Listing, Source, audio_files
@@ -160,16 +161,17 @@ def _add_noises(listing: Listing, noisex: Path) -> None:
     for file in audio_files(noisex):
         name = _noise_name(file)
         if name not in _ALL_NOISES:
-            listing.left_out.append((str(noisex / file), "none of the 15 noises of NOISEX-92 by its name"))
+            why = "unknown name", "none of the 15 noises of NOISEX-92 by its name"
         elif name in found:
-            listing.left_out.append((str(noisex / file), f"another file of the same name: {found[name]}"))
+            why = "name twice", f"another file of the same name: {found[name]}"
+        elif name in UNUSED_NOISES:
+            found[name], why = file, ("not used", "KDRL does not use it")
         else:
             found[name] = file
-            if name in UNUSED_NOISES:
-                listing.left_out.append((str(noisex / file), "KDRL does not use it"))
-            else:
-                split = "test" if name in TEST_NOISES else ""
-                listing.sources.append(Source("noise", file.as_posix(), "noise", split, name))
+            split = "test" if name in TEST_NOISES else ""
+            listing.sources.append(Source("noise", file.as_posix(), "noise", split, name))
+            continue
+        listing.left_out.append(Unread(noisex / file, *why))
     missing = [
         f"{name} (there is {name}.mat, which is not read)" if (noisex / f"{name}.mat").exists() else name
         for name in _ALL_NOISES

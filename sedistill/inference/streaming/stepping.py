@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sedistill.models.base import SpeechEnhancer
-from sedistill.models.presets import NETWORKS
+from sedistill.models.network_classes import NETWORKS
 
 States = Sequence[Tensor]
 Step = Callable[[Tensor, States], tuple[Tensor, States]]
