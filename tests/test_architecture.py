@@ -14,7 +14,6 @@ ROOT = Path(sedistill.__file__).parent
 STOREYS = [
     ["common.errors", "common.wording"],
     ["common.extensions"],
-    ["common.extensions"],
     ["common.reading", "common.interruption", "common.console", "common.interpreters"],
     ["common.integrity"],
     [

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 from sedistill.common.progress import duration_text
+from sedistill.common.report.printing import print_facts
 from sedistill.common.wording import counted
 from sedistill.data.noisy_recordings import RecordingCrops
 from sedistill.distill.choice import rule_text
@@ -33,12 +32,7 @@ if TYPE_CHECKING:
 
 def print_summary(run: PreparedRun, folder: Path) -> None:
     """Print networks, data, steps, loss terms, device and place of a run."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in facts(run, folder):
-        table.add_row(name, text)
-    Console().print(table)
+    print_facts(facts(run, folder))
     for name, teacher in run.own_teachers.items():
         if teacher.measured is None and (warning := level_warning(teacher.level_factor)):
             print(f"note on {'the teacher' if teacher is run.teacher else name}: {warning}")

@@ -11,7 +11,6 @@ import yaml
 
 from sedistill.audio.files import read_mono, write, write_blocks
 from sedistill.common.errors import UserError
-from sedistill.data.clips import Clip
 from sedistill.data.corpus import Corpus
 from sedistill.data.file_checks import Job, check
 from sedistill.data.preparation import prepare
@@ -156,19 +155,6 @@ def test_the_first_sample_that_is_no_number_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_the_loudest_place_of_a_clip_counts_from_its_own_start(tmp_path: Path) -> None:
-    clean, noises = speech_and_noise(tmp_path / "sounds")
-    for path in noises.rglob("*.flac"):
-        path.unlink()
-    for number in range(2):
-        samples = noise(20, number)
-        samples[[70_000, 270_000, 310_000]] = [0.5, -0.9, 0.9]
-        save(noises / f"{number}.wav", samples)
-    corpus = prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1).corpus.kind("noise")
-    loudest = {(clip.split, corpus.loudest(number)) for number, clip in enumerate(corpus)}
-    assert loudest == {("train", 70_000), ("valid", 270_000 - 256_000), ("test", 310_000 - 288_000)}
-
-
 def test_conversions_nobody_needs_do_not_stay(tmp_path: Path) -> None:
     clean, noises = speech_and_noise(tmp_path / "sounds")
     for name in ("a", "b"):
@@ -189,102 +175,6 @@ def test_a_pair_is_turned_down_together_when_conversion_would_clip_it(tmp_path: 
     levels = {clip.kind: clip.peak for clip in corpus if clip.pair == "9"}
     assert levels["noisy"] <= 1.0
     assert levels["noisy"] == pytest.approx(2 * levels["clean"], rel=1e-3)
-
-
-def test_groups_stay_together_and_the_split_hangs_on_the_seed_alone(tmp_path: Path) -> None:
-    clean, noises = speech_and_noise(tmp_path / "sounds", speakers=10, files=2)
-
-    def splits(name: str, seed: int, workers: int = 1) -> dict[str, str]:
-        corpus = prepare(tmp_path / name, clean=clean, noise=noises, seed=seed, workers=workers).corpus
-        of_group: dict[str, set[str]] = {}
-        for clip in corpus:
-            of_group.setdefault(f"{clip.kind} {clip.group}", set()).add(clip.split)
-        assert all(len(found) == 1 for found in of_group.values())
-        return {group: found.pop() for group, found in of_group.items()}
-
-    first = splits("a", 0)
-    assert splits("b", 0, workers=2) == first
-    assert splits("c", 1) != first
-    speakers = [split for group, split in first.items() if group.startswith("clean")]
-    assert sorted(speakers) == [
-        "test",
-        "train",
-        "train",
-        "train",
-        "train",
-        "train",
-        "train",
-        "train",
-        "train",
-        "valid",
-    ]
-    assert {split for group, split in first.items() if group.startswith("noise")} == {
-        "train",
-        "valid",
-        "test",
-    }
-
-
-def test_a_flat_folder_of_files_is_split_by_file(tmp_path: Path) -> None:
-    for number in range(5):
-        save(tmp_path / f"clean/{number}.wav", speech(1, number))
-        save(tmp_path / f"noise/{number}.wav", noise(1, number))
-    corpus = prepare(
-        tmp_path / "corpus", clean=tmp_path / "clean", noise=tmp_path / "noise", workers=1
-    ).corpus
-    for kind in ("clean", "noise"):
-        splits = [clip.split for clip in corpus.kind(kind)]
-        assert sorted(splits) == ["test", "train", "train", "train", "valid"]
-
-
-def test_two_recordings_are_split_in_time_without_overlap(tmp_path: Path) -> None:
-    clean, noises = speech_and_noise(tmp_path / "sounds")
-    for path in noises.rglob("*.flac"):
-        path.unlink()
-    save(noises / "a.wav", noise(10, 1))
-    save(noises / "b.wav", noise(0.5, 2))
-    summary = prepare(tmp_path / "corpus", clean=clean, noise=noises, workers=1)
-    pieces = {
-        clip.split: (clip.start, clip.frames) for clip in summary.corpus.kind("noise") if clip.path == "a.wav"
-    }
-    assert pieces == {"train": (0, 128_000), "valid": (128_000, 16_000), "test": (144_000, 16_000)}
-    assert "split in time" in summary.text()
-    assert "Left out: nothing" in summary.text()
-    assert "Not used: parts of 1 files, too short to split in time" in summary.text()
-    assert reasons(tmp_path / "corpus") == {"b.wav": "too short to split in time"}
-    corpus = Corpus.load(tmp_path / "corpus").split("valid").kind("noise")
-    assert np.array_equal(corpus.read(0), read_mono(noises / "a.wav", RATE, 128_000, 16_000))
-
-
-def test_named_splits_are_taken_and_files_outside_of_them_left_out(tmp_path: Path) -> None:
-    for number, split in enumerate(("train", "val", "test")):
-        save(tmp_path / f"clean/{split}/s{number}/a.wav", speech(1, number))
-        save(tmp_path / f"noise/{split}/n{number}/a.wav", noise(1, number))
-    save(tmp_path / "noise/extra/x.wav", noise(1, 9))
-    summary = prepare(tmp_path / "made/corpus", clean=tmp_path / "clean", noise=tmp_path / "noise", workers=1)
-    assert [clip.split for clip in summary.corpus.kind("clean")] == ["train", "valid", "test"]
-    assert reasons(tmp_path / "made/corpus") == {"x.wav": "outside of the splits"}
-
-
-def test_speakers_in_two_splits_are_warned_about(tmp_path: Path) -> None:
-    for number, split in enumerate(("train", "valid", "test")):
-        save(tmp_path / f"clean/{split}/anna/{number}.wav", speech(1, number))
-        save(tmp_path / f"noise/{split}/rain/{number}.wav", noise(1, number))
-    summary = prepare(tmp_path / "c", clean=tmp_path / "clean", noise=tmp_path / "noise", workers=1)
-    assert any("1 speaker is in more than one split" in warning for warning in summary.warnings)
-    assert not any("recording" in warning for warning in summary.warnings)  # a class may be in all splits
-
-
-def test_of_exact_copies_in_two_splits_the_test_one_stays(tmp_path: Path) -> None:
-    _, noises = speech_and_noise(tmp_path / "sounds")
-    for number, split in enumerate(("train", "valid", "test")):
-        save(tmp_path / f"clean/{split}/{split}/same.wav", speech(1, 0))
-        save(tmp_path / f"clean/{split}/{split}/own.wav", speech(1, 1 + number))
-    summary = prepare(tmp_path / "corpus", clean=tmp_path / "clean", noise=noises, workers=1)
-    kept = [clip for clip in summary.corpus if clip.path.endswith("same.wav")]
-    assert [clip.split for clip in kept] == ["test"]
-    copies = [Path(one.path) for one in summary.excluded if one.reason == "exact copy"]
-    assert [(path.parts[-3], path.name) for path in copies] == [("train", "same.wav"), ("valid", "same.wav")]
 
 
 def test_pairs_that_do_not_match_are_left_out(tmp_path: Path) -> None:
@@ -381,47 +271,3 @@ def test_an_interrupted_preparation_leaves_nothing(tmp_path: Path, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         prepare(tmp_path / "corpus", clean=clean, noise=noises)
     assert [path.name for path in tmp_path.iterdir()] == ["sounds"]
-
-
-def test_the_manifest_comes_back_as_it_was_and_the_hash_knows_the_audio(tmp_path: Path) -> None:
-    clean, noises = speech_and_noise(tmp_path / "sounds")
-    made = prepare(tmp_path / "a", clean=clean, noise=noises, workers=1).corpus
-    read_back = Corpus.load(tmp_path / "a")
-    for one, other in zip(made, read_back, strict=True):
-        assert isinstance(other, Clip)
-        assert other.active_level_db == pytest.approx(one.active_level_db, rel=1e-5)
-        assert (other.path, other.frames, other.audio_sha256) == (one.path, one.frames, one.audio_sha256)
-    assert read_back.hash == made.hash
-    moved = tmp_path / "elsewhere"
-    (tmp_path / "sounds").rename(moved)
-    again = prepare(tmp_path / "b", clean=moved / "clean", noise=moved / "noise", workers=1).corpus
-    assert again.hash == made.hash
-    with pytest.raises(UserError, match=r"root 'clean' should lie in .*does not exist"):
-        Corpus.load(tmp_path / "a")
-    write(moved / "clean/s0/0.flac", speech(2, 99), RATE)
-    assert (
-        prepare(tmp_path / "c", clean=moved / "clean", noise=moved / "noise", workers=1).corpus.hash
-        != made.hash
-    )
-
-
-def test_damaged_corpora_are_refused(mixed_corpus: Path, tmp_path: Path) -> None:
-    facts = (mixed_corpus / "corpus.yaml").read_text()
-    manifest = (mixed_corpus / "corpus.csv").read_text()
-    for name, new_facts, new_manifest, match in (
-        ("none", None, None, "not a prepared corpus"),
-        ("yaml", "a: [", manifest, "line 1, is not readable YAML: .*prepare the corpus again"),
-        ("text", "hello", manifest, "must hold `key: value` lines, and holds one value; prepare"),
-        ("version", facts.replace("format_version: 1", "format_version: 9"), manifest, "format version 9"),
-        ("column", facts, manifest.replace("active_level_db", "level"), "no column 'active_level_db'"),
-        ("cut", facts, manifest[: len(manifest) // 2], "cells, not .*prepare the corpus again"),
-        ("no_manifest", facts, None, "corpus.csv does not exist; prepare the corpus again"),
-    ):
-        folder = tmp_path / name
-        folder.mkdir()
-        if new_facts is not None:
-            (folder / "corpus.yaml").write_text(new_facts)
-        if new_manifest is not None:
-            (folder / "corpus.csv").write_text(new_manifest)
-        with pytest.raises(UserError, match=match):
-            Corpus.load(folder)

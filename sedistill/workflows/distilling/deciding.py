@@ -1,12 +1,12 @@
 """What is decided before anything is done: how long everything takes here, how many clips and steps fit."""
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 from sedistill.common.devices import choose_device, usable_cores
 from sedistill.common.reading import shown
+from sedistill.common.report.printing import print_facts
 from sedistill.teachers.opening import open_teacher
+from sedistill.workflows.disk_use import free_bytes
 from sedistill.workflows.distilling import stages
 from sedistill.workflows.distilling.listening import warn_of_other_sounds
 from sedistill.workflows.distilling.networks import Networks, name_of
@@ -29,7 +29,7 @@ from sedistill.workflows.distilling.speed import (
     step_seconds,
     teaching_seconds,
 )
-from sedistill.workflows.distilling.told import print_facts, print_plan
+from sedistill.workflows.distilling.told import print_plan
 
 FEWEST_FILES = 2
 
@@ -45,7 +45,7 @@ def decide(work: ResultFolder, networks: Networks) -> Decided:
         )
         if folder is not None
     }  # fmt: skip
-    print_facts(_facts(work, networks, found))
+    print_facts(_facts(work, networks, found).items())
     warn_of_other_sounds(found)
     runs = students(asked.twin)
     cores = usable_cores()
@@ -63,7 +63,7 @@ def decide(work: ResultFolder, networks: Networks) -> Decided:
         cores=cores,
         together=together,
         sample_rate=networks.sample_rate,
-        free_bytes=shutil.disk_usage(_existing(work.folder)).free,
+        free_bytes=free_bytes(work.folder),
     )
     plan = make_plan(task, speeds)
     print_plan(task, speeds, plan, work.folder)
@@ -127,10 +127,3 @@ def recipe_of_teacher(network: str, steps: int) -> dict[str, Any]:
     mixing = stages.mixing_of("train").model_dump()
     epoch = max(BATCH_SIZE, round(steps * BATCH_SIZE / PASSES))
     return teacher_recipe(network, steps, usable_cores(), mixing, epoch)
-
-
-def _existing(path: Path) -> Path:
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return path

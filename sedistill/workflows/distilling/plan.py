@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sedistill.common.errors import UserError
+from sedistill.workflows.disk_use import outputs_bytes, pair_bytes
 from sedistill.workflows.distilling.recipes import ALONE, BATCH_SIZE, CLIP_SECONDS, DISTILLED, TEACHER
 from sedistill.workflows.distilling.speed import Speeds
 
@@ -30,9 +31,8 @@ SLACK = 0.03
 """Of all the time, kept for what takes longer than measured."""
 START_SECONDS, PAGE_SECONDS = 6.0, 12.0
 """To start the processes of a training, and to make the page. Assumed."""
-SAMPLE_BYTES, KEPT_BYTES, FLAC_SHARE, DISK_SHARE = 2, 4, 0.6, 0.25
-"""A sample on the disk, of recordings and of the teacher's outputs, what FLAC makes of the former, and how
-much of the free disk mixtures may take."""
+DISK_SHARE = 0.25
+"""So much of the free disk mixtures may take."""
 
 PREPARE, MIX, TEACH, CHECK, LABEL, TRAIN, EVALUATE, PAGE = (
     "prepare", "mix", "teach", "check", "label", "train", "evaluate", "page",
@@ -265,14 +265,9 @@ def time_for_training(task: Task, after: float) -> float:
     return (1 - SLACK) * task.budget - task.spent - after
 
 
-def pair_bytes(sample_rate: int) -> float:
-    """A second of a noisy and clean pair on the disk."""
-    return 2 * sample_rate * SAMPLE_BYTES * FLAC_SHARE
-
-
 def clip_bytes(sample_rate: int) -> float:
     """A training clip: the pair and the teacher's output."""
-    return CLIP_SECONDS * (pair_bytes(sample_rate) + sample_rate * KEPT_BYTES)
+    return CLIP_SECONDS * (pair_bytes(sample_rate) + outputs_bytes(sample_rate))
 
 
 def _clips_on_disk(task: Task) -> int:

@@ -18,7 +18,7 @@ from sedistill.teachers.saved import SavedTeacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.run_folder.logs import read_metrics
 from sedistill.training.run_summary import teacher_lines
-from sedistill.workflows.distilling.conclusions import of_mixtures, verdicts
+from sedistill.workflows.conclusions import of_mixtures, verdicts
 from sedistill.workflows.distilling.networks import Named
 from sedistill.workflows.distilling.recipes import TEACHER
 from sedistill.workflows.distilling.result_folder import STUDENT, ResultFolder

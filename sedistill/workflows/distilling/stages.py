@@ -15,6 +15,7 @@ from typing import Any
 from sedistill.common.devices import choose_device, limit_threads
 from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken, shown
+from sedistill.common.report.printing import print_facts
 from sedistill.common.settings import load_settings
 from sedistill.common.writing import atomic_folder, atomic_path
 from sedistill.data.fixed_sets import FixedSet
@@ -44,7 +45,6 @@ from sedistill.workflows.distilling.result_folder import (
     STUDENT,
     ResultFolder,
 )
-from sedistill.workflows.distilling.told import print_facts
 from sedistill.workflows.distilling.watched_trainings import Watched
 from sedistill.workflows.jobs import Run, train_command
 
@@ -148,7 +148,7 @@ def check_teacher(work: ResultFolder, teacher: Named) -> SetScores:
     asked to teach nevertheless.
     """
     if isinstance(teacher, TeacherFrom):
-        print_facts(dict(teacher_lines(TEACHER, opened(work, teacher), "kept outputs")))
+        print_facts(teacher_lines(TEACHER, opened(work, teacher), "kept outputs"))
     place, valid = work.place(CHECKED), work.place("sets/valid")
     scores = kept_scores(place, [teacher], valid, CHECKED_BY)
     label = next(model for model in scores.models if model != NOISY)

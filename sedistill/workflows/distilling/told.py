@@ -25,16 +25,6 @@ TITLES = {
 }
 
 
-def print_facts(facts: Mapping[str, str]) -> None:
-    """Lines of a name and a text."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in facts.items():
-        table.add_row(name, text)
-    Console().print(table)
-
-
 def print_plan(task: Task, speeds: Speeds, plan: Plan, place: Path) -> None:
     """Print what will be done, how long each stage takes, and the disk."""
     table = Table(box=None, pad_edge=False, header_style="bold")

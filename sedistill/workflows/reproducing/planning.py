@@ -1,7 +1,6 @@
 """What a table will cost before anything starts: trainings, hours on this machine, disk."""
 
 import math
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from sedistill.models.complexity import parameters
 from sedistill.models.presets import build_model
 from sedistill.training.recipe.optimiser_settings import LOSS
 from sedistill.training.recipe.schema import Recipe
+from sedistill.workflows.disk_use import free_bytes, outputs_bytes, pair_bytes
 from sedistill.workflows.jobs import Run, is_finished
 from sedistill.workflows.reproducing.runs import Work, needs
 from sedistill.workflows.reproducing.sources import CORPORA, SETS, Sources
@@ -27,7 +27,7 @@ from sedistill.workflows.reproducing.timing import Timing
 
 SECONDS_TO_SCORE = 0.4
 """Of one core for a clip and network; metrics take most of it."""
-SAMPLE_BYTES, KEPT_BYTES, FLAC_SHARE = 2, 4, 0.6
+SAMPLE_RATE = 16_000
 STATE_COPIES = 5
 """Of the weights: student, best, and last with Adam's two moments."""
 TYPICAL_CLIP_SECONDS = 4.0
@@ -161,7 +161,7 @@ def _disk(work: Work, recipes: Mapping[str, Recipe], sources: Sources, sets: Ite
         settings = sources.scale.sets[name]
         seconds = settings.count * _clip_seconds(settings)
         if settings.pairs is None and not sources.set(name).exists():
-            total += 2 * seconds * 16_000 * SAMPLE_BYTES * FLAC_SHARE
+            total += seconds * pair_bytes(SAMPLE_RATE)
     cached = set()
     for run in work.runs:
         if is_finished(sources.output, run):
@@ -174,20 +174,24 @@ def _disk(work: Work, recipes: Mapping[str, Recipe], sources: Sources, sets: Ite
             for one in needs(recipe.model_dump(mode="json")):
                 if (one, recipe.data.train) not in cached:
                     cached.add((one, recipe.data.train))
-                    total += clips * seconds * 16_000 * KEPT_BYTES
+                    total += clips * seconds * outputs_bytes(SAMPLE_RATE)
     return round(total)
 
 
 def print_plan(plan: Plan, output: Path) -> None:
     """Print runs, hours and disk."""
     rows = [
-        [str(cost.run), f"{cost.steps:,}",
-         *(("", "finished") if cost.finished else (range_text(cost.step_seconds), range_text(cost.hours)))]
+        [
+            str(cost.run),
+            f"{cost.steps:,}",
+            "" if cost.finished else three_digits(cost.step_seconds.median),
+            "finished" if cost.finished else range_text(cost.hours),
+        ]
         for cost in plan.costs
-    ]  # fmt: skip
+    ]
     threads = f"hours on at most {counted(plan.threads, 'thread')} each"
     unit = "GPU-hours" if torch.cuda.is_available() else threads
-    free = shutil.disk_usage(_existing(output)).free
+    free = free_bytes(output)
     to_do = sum(not cost.finished for cost in plan.costs)
     note = (
         f"{to_do} of {len(plan.costs)} runs to train: {range_text(plan.training_hours)} {unit}; with --jobs "
@@ -195,25 +199,20 @@ def print_plan(plan: Plan, output: Path) -> None:
         "the clock. Medians of the steps that were timed here, and in brackets where 80 % of them lie; what "
         "else this machine does meanwhile comes on top. Large steps are in proportion to one of 1 s."
     )
-    print_tables([("", TextTable(["run", "steps at most", "s a step", "hours"], rows, note))], [])
+    print_tables([("", TextTable(["run", "most steps", "s a step", "hours"], rows, note))], [])
     short = " That is too little." if free < plan.disk_bytes else ""
     print(f"Disk: about {_size(plan.disk_bytes)} in {output}, where {_size(free)} are free.{short}")
 
 
 def range_text(time: Timing) -> str:
     """4.69 (4.5 to 5.2), or 0.0332, or 91,400: the median and the range."""
-    texts = [
-        f"{value:.3g}" if value < 100 else f"{value:,.0f}" for value in (time.median, time.low, time.high)
-    ]
-    return f"{texts[0]} ({texts[1]} to {texts[2]})"
+    return f"{three_digits(time.median)} ({three_digits(time.low)} to {three_digits(time.high)})"
+
+
+def three_digits(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
 def _size(count: int) -> str:
     return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
-
-
-def _existing(path: Path) -> Path:
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return path

@@ -26,6 +26,21 @@ def test_a_column_that_is_too_wide_alone_stands_alone() -> None:
     assert [list(part.header) for part in fitting(wide, 80)] == [["", "a"], ["", "b"]]
 
 
+def test_long_names_of_rows_are_folded_before_a_table_is_parted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "dispatch/table1/convtasnet-dfkd-dispatch-mssp, seed 0"
+    table = TextTable(["run", "steps", "hours"], [[name, "1,234,567", "4.69 (4.50 to 5.20)"]] * 2)
+    assert len(fitting(table, 80)) == 1
+    assert len(fitting(table, 60)) == 2
+    monkeypatch.setattr("sedistill.common.report.printing.NARROWEST_CONSOLE", 80)
+    print_tables([("", table)], [])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    folded = "".join(line.split("│")[1].strip() for line in lines if line.startswith("│"))
+    assert folded.replace(" ", "") == 2 * name.replace(" ", "")
+
+
 def test_no_line_is_wider_than_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

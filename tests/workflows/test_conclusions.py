@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from sedistill.evaluation.scores import ClipScore, SetScores
-from sedistill.workflows.distilling.conclusions import difference, difference_text, is_better, verdicts
+from sedistill.workflows.conclusions import difference, difference_text, is_better, verdicts
 
 LABELS = {"noisy": "noisy", "distilled": "m/distilled", "alone": "m/alone", "teacher": "t"}
 

@@ -10,9 +10,10 @@ from sedistill.evaluation.comparing.clusters import Clusters
 from sedistill.evaluation.comparing.significance import PairedTest, paired_test
 from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores
-from sedistill.workflows.distilling.recipes import ALONE, DISTILLED, TEACHER
 from sedistill.workflows.training_page import NAMES
 
+DISTILLED, ALONE, TEACHER = "distilled", "alone", "teacher"
+"""The keys of labels, as pages have them."""
 FEW_RECORDINGS = 6
 SEED_SPREAD = (
     "One run of each with one seed: elsewhere, two seeds of one small network lay about 0.06 WB-PESQ apart, "
