@@ -13,7 +13,7 @@ ROOT = Path(sedistill.__file__).parent
 # From the ground up; a module may import its own storey's folder and anything below, never beside or above.
 STOREYS = [
     ["common.errors", "common.wording"],
-    ["common.extensions"],
+    ["common.extensions", "common.extras"],
     ["common.reading", "common.interruption", "common.console", "common.interpreters"],
     ["common.integrity"],
     [

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sedistill.common.errors import UserError
+from sedistill.common.extras import needed
 from sedistill.distill.choice import Choice
 from sedistill.distill.patches import Partition, values_of_bins
 from sedistill.distill.several import shares_chosen
@@ -183,11 +184,8 @@ class Explanation:
 
 
 def _new_axes() -> "Axes":
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("plotting needs matplotlib; type pip install 'sedistill[report]'.") from None
-    return Figure(figsize=(8, 4), layout="constrained").subplots()
+    figure = needed("matplotlib.figure", "report", "plotting", package="matplotlib").Figure
+    return figure(figsize=(8, 4), layout="constrained").subplots()
 
 
 def _share(what: Tensor, among: Tensor | None = None) -> str:

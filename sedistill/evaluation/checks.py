@@ -1,12 +1,7 @@
 """What every metric asks of a clip before it says a number, and what it says instead of one."""
 
-from importlib import import_module
-from types import ModuleType
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from sedistill.common.errors import UserError
 
 SILENCE_PEAK = 1e-6
 """A clip whose peak about its mean is below this (-120 dB of full scale) counts as silent."""
@@ -52,13 +47,3 @@ def finite(score: float, name: str) -> float:
     if not np.isfinite(score):
         raise MetricUndefined(f"{name} came out as {score}")
     return float(score)
-
-
-def optional(package: str, extra: str) -> ModuleType:
-    """An optional package, loaded; UserError with what to type where it is missing."""
-    try:
-        return import_module(package)
-    except ImportError:
-        raise UserError(
-            f"{package} is not installed; type: pip install 'sedistill[{extra}]' (or choose other metrics)."
-        ) from None

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from numpy.typing import ArrayLike
 
-from sedistill.evaluation.checks import MetricUndefined, at_rate, checked, finite, optional
+from sedistill.common.extras import needed
+from sedistill.evaluation.checks import MetricUndefined, at_rate, checked, finite
 
 RATE = 16_000
 WINDOW_SECONDS = 9.01
@@ -56,8 +57,8 @@ def _rate(window: np.ndarray) -> np.ndarray:
 
 @cache
 def _network() -> Any:
-    onnxruntime = optional("onnxruntime", extra="dnsmos")
+    onnxruntime = needed("onnxruntime", "dnsmos", "DNSMOS")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # clips are what runs in parallel
-    file = Path(optional("speechmos", extra="dnsmos").__path__[0]) / "dnsmos_models" / "sig_bak_ovr.onnx"
+    file = Path(needed("speechmos", "dnsmos", "DNSMOS").__path__[0]) / "dnsmos_models" / "sig_bak_ovr.onnx"
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

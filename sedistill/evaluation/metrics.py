@@ -22,8 +22,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from sedistill.audio.levels import rms_db
 from sedistill.common.errors import UserError, nearest
+from sedistill.common.extras import needed
 from sedistill.evaluation import composite
-from sedistill.evaluation.checks import MetricUndefined, checked, checked_pair, finite, optional
+from sedistill.evaluation.checks import MetricUndefined, checked, checked_pair, finite
 from sedistill.evaluation.composite import frame_distances, peaks_matched_segmental_snr
 from sedistill.evaluation.dnsmos_scores import dnsmos
 from sedistill.evaluation.pesq_mos import pesq_nb, pesq_nb_rate, pesq_wb
@@ -215,12 +216,12 @@ def metrics_named(names: Sequence[str]) -> list[Metric]:
         if name not in METRICS:
             raise UserError(f"unknown metric {name}{nearest(name.replace('-', '_'), METRICS)}")
         for package in METRICS[name].packages:
-            optional(package, METRICS[name].extra)
+            needed(package, METRICS[name].extra, METRICS[name].label)
     return [METRICS[name] for name in names]
 
 
 def _stoi(clean: ArrayLike, estimate: ArrayLike, sample_rate: int, extended: bool) -> float:
-    pystoi = optional("pystoi", extra="eval")
+    pystoi = needed("pystoi", "eval", "STOI")
     clean, estimate = checked_pair(clean, estimate)
     too_short = "fewer than 30 frames (0.4 s) of speech, too short for STOI"
     if len(clean) < STOI_SHORTEST_SECONDS * sample_rate:

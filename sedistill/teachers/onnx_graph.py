@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedistill.common.errors import UserError
+from sedistill.common.extras import needed
 from sedistill.common.integrity import facts_checksum, file_hash
 from sedistill.common.settings import check_settings
 from sedistill.teachers.foreign import ForeignTeacher, Wave
@@ -193,10 +194,7 @@ class OnnxTeacher(ForeignTeacher):
 
 
 def _session(path: Path) -> tuple[Any, dict[str, str]]:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise UserError("onnxruntime is not installed; type: pip install 'sedistill[teachers]'") from None
+    onnxruntime = needed("onnxruntime", "teachers")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # clips are what runs in parallel
     options.log_severity_level = 4

@@ -1,9 +1,9 @@
 """The page: whole in itself, complete, honest about n, safe with any text."""
 
 import base64
-import builtins
 import io
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -135,14 +135,7 @@ def test_the_file_is_written_whole_and_small(tmp_path: Path, page: str) -> None:
 
 
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    real_import = builtins.__import__
-
-    def without_jinja(name: str, *arguments: object, **named: object) -> object:
-        if name == "jinja2":
-            raise ImportError(name)
-        return real_import(name, *arguments, **named)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without_jinja)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(UserError, match=r"pip install 'sedistill\[report\]'"):
         example_page().render()
 

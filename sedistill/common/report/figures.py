@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sedistill.common.errors import UserError
+from sedistill.common.extras import require
 from sedistill.common.reading import shown
 
 if TYPE_CHECKING:
@@ -212,10 +212,4 @@ def standing_alone(svg: str) -> str:
 
 def require_drawing(what: str) -> None:
     """Raises UserError when the packages that figures and pages need are not installed. what: "comparing"."""
-    try:
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError(
-            f"{what} needs matplotlib and jinja2; type: pip install 'sedistill[report]'"
-        ) from None
+    require(("matplotlib", "jinja2"), "report", what)

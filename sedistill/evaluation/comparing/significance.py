@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sedistill.common.errors import UserError
+from sedistill.common.extras import needed
 from sedistill.evaluation.comparing.clusters import Clusters
 
 CONFIDENCE = 0.95
@@ -221,8 +221,4 @@ def _finite_row(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def _special() -> ModuleType:
-    try:
-        import scipy.special
-    except ImportError:
-        raise UserError("comparing needs scipy; type: pip install 'sedistill[eval]'") from None
-    return scipy.special
+    return needed("scipy.special", "eval", "comparing", package="scipy")

@@ -1,12 +1,11 @@
 """For LiveKit: a frame processor that takes the noise out of an audio stream, such as an agent's input."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sedistill.common.errors import UserError
+from sedistill.common.extras import needed
 from sedistill.inference.adapters.steady import Steady
 from sedistill.inference.streaming.stream import Stream
 from sedistill.models.base import SpeechEnhancer
@@ -24,10 +23,7 @@ def livekit_denoiser(model: SpeechEnhancer | Path | str | None = None, **setting
 
     Raises UserError where LiveKit is not installed, and as `Stream` does.
     """
-    try:
-        rtc = import_module("livekit.rtc")
-    except ImportError:
-        raise UserError("this needs livekit; type: pip install 'sedistill[livekit]'") from None
+    rtc = needed("livekit.rtc", "livekit", package="livekit")
 
     class LiveKitDenoiser(Frames, rtc.FrameProcessor):  # type: ignore[name-defined]
         pass

@@ -1,12 +1,12 @@
 """For Pipecat: an audio filter for the input of a transport."""
 
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sedistill.common.errors import UserError
+from sedistill.common.extras import needed
 from sedistill.inference.adapters.steady import Steady
 from sedistill.inference.streaming.stream import Stream
 from sedistill.models.base import SpeechEnhancer
@@ -24,11 +24,9 @@ def pipecat_denoiser(model: SpeechEnhancer | Path | str | None = None, **setting
 
     Raises UserError where Pipecat is not installed, and as `Stream` does.
     """
-    try:
-        base = import_module("pipecat.audio.filters.base_audio_filter").BaseAudioFilter
-        switch = import_module("pipecat.frames.frames").FilterEnableFrame
-    except ImportError:
-        raise UserError("this needs pipecat-ai; type: pip install 'sedistill[pipecat]'") from None
+    pipecat = partial(needed, extra="pipecat", package="pipecat-ai")
+    base = pipecat("pipecat.audio.filters.base_audio_filter").BaseAudioFilter
+    switch = pipecat("pipecat.frames.frames").FilterEnableFrame
 
     class PipecatDenoiser(Filter, base):  # type: ignore[misc, valid-type]
         pass

@@ -1,18 +1,16 @@
 """Microphones and loudspeakers, as sounddevice (PortAudio) knows them."""
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from sedistill.common.errors import UserError
+from sedistill.common.extras import needed
 
 
 def sounddevice() -> Any:
     """The package of that name. Raises UserError where it, or the library below it, is missing."""
     try:
-        return import_module("sounddevice")
-    except ImportError:
-        raise UserError("this needs sounddevice; type: pip install 'sedistill[live]'") from None
+        return needed("sounddevice", "live")
     except OSError:  # it looks for the library as it is imported
         raise UserError(
             "sounddevice finds no PortAudio here; install it (Debian: apt install libportaudio2; macOS: brew "

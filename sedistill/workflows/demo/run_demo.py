@@ -7,7 +7,7 @@ station whose result is there already is passed by, so an interrupted demo goes 
 import shutil
 from pathlib import Path
 
-from sedistill.common.errors import UserError
+from sedistill.common.extras import require
 from sedistill.workflows.demo.demo_folder import METRICS, NETWORKS, RECIPES, SEED, SETS, SNR_DB, Demo
 
 
@@ -31,12 +31,8 @@ def make_demo(output: Path | str = "demo", overwrite: bool = False) -> Path:
 
 def require_packages() -> None:
     """Refuse at the start, not after minutes, when a package of the extra is missing."""
-    from importlib.util import find_spec
-
-    needed = ("espeakng_loader", "tensorboard", "pesq", "pystoi", "matplotlib", "jinja2")
-    missing = [name for name in needed if find_spec(name) is None]
-    if missing:
-        raise UserError(f"the demo needs {', '.join(missing)}; type: pip install 'sedistill[demo]'")
+    packages = ("espeakng_loader", "tensorboard", "pesq", "pystoi", "matplotlib", "jinja2")
+    require(packages, "demo", "the demo")
 
 
 def make_corpus(demo: Demo) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sedistill.common.errors import UserError
+from sedistill.common.extras import require
 from sedistill.common.interpreters import module_command, python_environment
 
 SAMPLE_RATE = 22_050
@@ -56,12 +57,7 @@ def speak(utterances: Sequence[Utterance], seed: int) -> list[np.ndarray]:
 
 def require_espeak() -> None:
     """Raise UserError with the command to type when the synthesizer is not installed."""
-    try:
-        import espeakng_loader  # noqa: F401
-    except ImportError:
-        raise UserError(
-            "the demo corpus needs a speech synthesizer; type: pip install 'sedistill[demo]'"
-        ) from None
+    require(["espeakng_loader"], "demo", "the demo corpus")
 
 
 class Synthesizer:

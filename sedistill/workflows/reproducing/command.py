@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sedistill.common.errors import UserError
+from sedistill.common.extras import require
 from sedistill.common.reading import TO_BE_READ
 from sedistill.common.report.document import Document
 from sedistill.common.report.printing import print_tables
@@ -55,7 +56,7 @@ def reproduce(
     if plan_only:
         session.print_plan()
         return None
-    require_packages()
+    require(("filelock", "jinja2", "matplotlib"), "train,eval,report", "reproducing")
     session.refuse_lacking()
     with session.alone():
         failed = session.train_and_evaluate()
@@ -84,18 +85,6 @@ def scale_named(table: Table, name: str) -> ScaleName:
     if table.trains and known[name] not in table.scales:
         raise UserError(f"{table.title}: it has no {name} scale.")
     return known[name]
-
-
-def require_packages() -> None:
-    """Raise UserError where what writes pages is missing, before hours of training."""
-    try:
-        import filelock  # noqa: F401
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError(
-            "reproducing needs more packages; type: pip install 'sedistill[train,eval,report]'"
-        ) from None
 
 
 def write_result(folder: Path, document: Document, numbers: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,10 +123,7 @@ def test_a_demo_of_other_code_is_replaced_only_when_asked(tmp_path: Path) -> Non
 def test_a_missing_package_is_named_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import importlib.util
-
-    real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pystoi" else real(name))
+    monkeypatch.setitem(sys.modules, "pystoi", None)
     with pytest.raises(UserError, match=r"needs pystoi; type: pip install 'sedistill\[demo\]'"):
         demo.make_demo(tmp_path / "demo")
     assert not (tmp_path / "demo").exists()
