@@ -21,7 +21,7 @@ import soundfile
 from results_csv import RESULTS, write_results
 
 from sedistill.audio.files import write
-from sedistill.data.clips import Clip
+from sedistill.data.clip_table import Clip
 from sedistill.data.corpus import Corpus
 from sedistill.data.mix_sources import Material
 from sedistill.data.mixing import MixingSettings, plan_mixture

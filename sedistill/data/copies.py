@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sedistill.audio.listing import Unread
-from sedistill.data.clips import Clip
+from sedistill.data.clip_table import Clip
 from sedistill.data.layouts import Listing
 from sedistill.data.layouts.timit_noisex92 import SIMILAR
 

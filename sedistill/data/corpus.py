@@ -19,7 +19,7 @@ from sedistill.common.reading import NAMES, is_taken, require_folder
 from sedistill.common.settings import Record, read_record
 from sedistill.common.writing import atomic_path
 from sedistill.common.yaml_files import yaml_text
-from sedistill.data.clips import COLUMNS, Clip, clip_of, table_of, text_of
+from sedistill.data.clip_table import COLUMNS, Clip, clip_of, table_of, text_of
 from sedistill.data.contents import FILES, Contents, as_written, contents_hash, look, write_contents
 
 FORMAT_VERSION = 1

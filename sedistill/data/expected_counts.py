@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sedistill.data.clips import Clip
+from sedistill.data.clip_table import Clip
 
 NAMED = 3  # files named one by one in the summary; the rest is in excluded.csv
 _HOURS_TOLERANCE = 0.02  # hours are published with two digits

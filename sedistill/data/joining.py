@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sedistill.common.errors import UserError
-from sedistill.data.clips import Clip
+from sedistill.data.clip_table import Clip
 from sedistill.data.corpus import Corpus
 
 

@@ -13,7 +13,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.parallel import parallel_map
 from sedistill.common.provenance import Provenance
 from sedistill.common.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
-from sedistill.data.clips import Clip
+from sedistill.data.clip_table import Clip
 from sedistill.data.copies import split_rank, without_copies
 from sedistill.data.corpus import FACTS, Corpus
 from sedistill.data.excluded import (

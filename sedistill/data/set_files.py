@@ -27,7 +27,7 @@ from sedistill.common.reading import NAMES
 from sedistill.common.settings import Record
 from sedistill.common.writing import atomic_folder
 from sedistill.common.yaml_files import yaml_text
-from sedistill.data.clips import MOST_FRAMES
+from sedistill.data.clip_table import MOST_FRAMES
 from sedistill.data.contents import FILES, Contents, content_of, contents_hash, write_contents
 from sedistill.data.corpus import Corpus
 from sedistill.data.distinct import count_distinct, distinct_text, few_warning

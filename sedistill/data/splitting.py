@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sedistill.common.wording import counted
-from sedistill.data.clips import Clip
+from sedistill.data.clip_table import Clip
 from sedistill.data.layouts.split_names import split_named
 
 LEAKS_SHOWN = 3

@@ -9,7 +9,7 @@ from typing import Any
 from sedistill.audio.listing import Unread
 from sedistill.audio.resampling import RESAMPLER
 from sedistill.common.reading import shown
-from sedistill.data.clips import Clip
+from sedistill.data.clip_table import Clip
 from sedistill.data.corpus import Corpus
 from sedistill.data.excluded import EXCLUDED, excluded_lines
 from sedistill.data.file_checks import Finding

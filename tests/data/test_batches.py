@@ -334,7 +334,7 @@ def _run_worker(clips: int) -> str:
     script = f"""
         import os
         from pathlib import Path
-        from sedistill.data.clips import Clip
+        from sedistill.data.clip_table import Clip
         from sedistill.data.corpus import Corpus
         from sedistill.data.mix_sources import Material
         from sedistill.data.mixing import MixingSettings, plan_mixture

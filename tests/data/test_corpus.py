@@ -6,7 +6,7 @@ import pytest
 
 from sedistill.audio.files import write
 from sedistill.common.errors import UserError
-from sedistill.data.clips import Clip
+from sedistill.data.clip_table import Clip
 from sedistill.data.corpus import Corpus
 from sedistill.data.preparation import prepare
 

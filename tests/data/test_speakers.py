@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sedistill.common.errors import UserError
-from sedistill.data.clips import Clip
+from sedistill.data.clip_table import Clip
 from sedistill.data.layouts import find_sources
 from sedistill.data.layouts.recording_names import find_recordings
 from sedistill.data.layouts.speakers import find_speakers
