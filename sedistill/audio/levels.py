@@ -162,13 +162,13 @@ def peak(samples: NDArray) -> float:
     return float(max(samples.max(), -samples.min())) if samples.size else 0.0
 
 
-def clipping_guard(*signals: NDArray, limit: float = PEAK_LIMIT) -> float:
-    """The one factor (at most 1) that keeps all signals within `limit`, to be applied to each of them.
+def clipping_guard(*signals: NDArray) -> float:
+    """The one factor (at most 1) that keeps all signals within PEAK_LIMIT, to be applied to each of them.
 
     >>> clipping_guard(np.array([0.3]), np.array([1.98]))
     0.5
     """
-    return gain_within(limit, max(peak(signal) for signal in signals))
+    return gain_within(PEAK_LIMIT, max(peak(signal) for signal in signals))
 
 
 def gain_within(limit: float, highest: float) -> float:

@@ -2,8 +2,7 @@
 
 from sedistill.common.report.document import TextTable
 from sedistill.common.report.printing import print_tables
-from sedistill.evaluation.metrics import METRICS
-from sedistill.evaluation.score_files import count_text, mean_cell
+from sedistill.evaluation.score_files import count_text, score_cell
 from sedistill.evaluation.scores import NOISY, SetScores
 
 
@@ -11,18 +10,14 @@ def print_score_tables(scores: SetScores) -> None:
     """Print the means of a set with their improvement over noisy, and what they hold for."""
     rows = [
         ["", *(scores.label(metric) for metric in scores.metrics)],
-        *([model, *(_cell(scores, model, metric) for metric in scores.metrics)] for model in scores.models),
+        *(
+            [model, *(score_cell(scores, model, metric, spread=False) for metric in scores.metrics)]
+            for model in scores.models
+        ),
     ]
     if len(scores.metrics) > len(scores.models):  # the longer list downwards, so that the cells stay whole
         rows = [list(column) for column in zip(*rows, strict=True)]
     print_tables([(scores.name, TextTable(rows[0], rows[1:], _legend(scores)))], [])
-
-
-def _cell(scores: SetScores, model: str, metric: str) -> str:
-    digits = METRICS[metric].digits
-    gain = scores.improvement_statistic(model, metric)
-    mean = mean_cell(scores.statistic(model, metric), metric)
-    return mean if model == NOISY or not gain.n else f"{mean} ({gain.mean:+.{digits}f})"
 
 
 def _legend(scores: SetScores) -> str:

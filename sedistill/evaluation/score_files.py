@@ -102,7 +102,7 @@ def summary_text(scores: SetScores) -> str:
 def _means_table(scores: SetScores) -> str:
     header = ["", *(scores.label(metric) for metric in scores.metrics)]
     rows = [
-        [model, *(full_cell(scores, model, metric) for metric in scores.metrics)] for model in scores.models
+        [model, *(score_cell(scores, model, metric) for metric in scores.metrics)] for model in scores.models
     ]
     return markdown_table(header, rows)
 
@@ -130,12 +130,12 @@ def _noise_table(scores: SetScores, metric: str) -> str:
     return markdown_table([scores.label(metric), *scores.models], rows)
 
 
-def full_cell(scores: SetScores, model: str, metric: str) -> str:
-    """Mean ± spread, improvement, and n where clips are missing."""
+def score_cell(scores: SetScores, model: str, metric: str, spread: bool = True) -> str:
+    """Mean, ± spread, improvement, and n where clips are missing."""
     digits = METRICS[metric].digits
     score = scores.statistic(model, metric)
     text = mean_cell(score, metric)
-    if math.isfinite(score.sd):
+    if spread and math.isfinite(score.sd):
         text += f" ± {score.sd:.{digits}f}"
     gain = scores.improvement_statistic(model, metric)
     if model != NOISY and gain.n:

@@ -109,9 +109,9 @@ class ConvTasNet(SpeechEnhancer):
 class FrameNorm(nn.Module):
     """Layer norm over the channels of each frame, (B, N, F) to (B, N, F)."""
 
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(channels, eps=eps)
+        self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(x.transpose(1, 2)).transpose(1, 2)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.common.errors import UserError
-from sedistill.evaluation.score_files import full_cell, summary_text, write_scores
+from sedistill.evaluation.score_files import score_cell, summary_text, write_scores
 from sedistill.evaluation.scores import (
     NOISY,
     ClipScore,
@@ -151,8 +151,9 @@ def test_without_noise_classes_there_is_no_such_table(scores: SetScores) -> None
 
 
 def test_cells_name_missing_clips(scores: SetScores) -> None:
-    assert full_cell(scores, "student", "si_sdr") == "9.00 [n = 3 of 4] ± 4.00 (+3.00)"
-    assert full_cell(scores, NOISY, "si_sdr") == "8.25 ± 6.24"
+    assert score_cell(scores, "student", "si_sdr") == "9.00 [n = 3 of 4] ± 4.00 (+3.00)"
+    assert score_cell(scores, NOISY, "si_sdr") == "8.25 ± 6.24"
+    assert score_cell(scores, "student", "si_sdr", spread=False) == "9.00 [n = 3 of 4] (+3.00)"
 
 
 def test_the_summary_says_why_a_clip_is_missing(scores: SetScores) -> None:

@@ -38,13 +38,12 @@ WIDTH_INCHES, POINTS = 5.2, 10.5  # on a phone (about 350 px) the text is still 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a figure. `dashed` tells apart two lines of the same role."""
+    """One line of a figure."""
 
     label: str
     role: Role
     steps: Sequence[float]
     values: Sequence[float]
-    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,18 +83,11 @@ def curves_svg(figure: CurveFigure) -> str:
     """A line chart."""
     canvas, axes = blank_axes(2.7)
     for curve in figure.curves:
-        colour, style = COLOURS[curve.role], "--" if curve.dashed else "-"
         dots = "o" if len(curve.steps) <= MOST_DOTS else None
         axes.plot(
-            curve.steps,
-            curve.values,
-            style,
-            color=colour,
-            linewidth=2,
-            label=drawn(curve.label),
-            marker=dots,
-            ms=4,
-        )
+            curve.steps, curve.values, color=COLOURS[curve.role], linewidth=2, label=drawn(curve.label),
+            marker=dots, ms=4,
+        )  # fmt: skip
     axes.set_xlabel(drawn(figure.x_label))
     axes.set_ylabel(drawn(figure.y_label))
     axes.grid(axis="y", alpha=0.15, color=INK)

@@ -131,13 +131,13 @@ class Identity:
         return told
 
 
-def hold_to_identity(recipe: Recipe, folder: Path, base: Path = Path()) -> Identity:
+def hold_to_identity(recipe: Recipe, folder: Path) -> Identity:
     """What the run in `folder` works with now; written down where it is not yet. Nobody else may work there.
 
     Raises UserError naming what is not what the run began with.
     """
     known = Identity.read(folder)
-    now = Identity.of(recipe, known.contents if known else None, base)
+    now = Identity.of(recipe, known.contents if known else None)
     if known is None:
         if is_taken(folder / "checkpoints" / "last.ckpt"):
             print(f"note: {folder} is from before runs kept hashes of their data; it does from now on.")

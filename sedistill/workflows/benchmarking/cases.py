@@ -56,7 +56,12 @@ class Case:
 
     @property
     def label(self) -> str:
-        return self.subject.label if self.way == FOREIGN else f"{self.subject.label} {self.way}"
+        return label_of(self.subject.label, self.way)
+
+
+def label_of(network: str, way: str) -> str:
+    """What a case is called."""
+    return network if way == FOREIGN else f"{network} {way}"
 
 
 def subjects_of(

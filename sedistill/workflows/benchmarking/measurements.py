@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sedistill.common.provenance import Provenance
-from sedistill.workflows.benchmarking.cases import FOREIGN
+from sedistill.workflows.benchmarking.cases import label_of
 from sedistill.workflows.benchmarking.timed_job import Costs
 
 METRICS = ("pesq_wb", "estoi", "si_sdr")
@@ -31,7 +31,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        return self.network if self.way == FOREIGN else f"{self.network} {self.way}"
+        return label_of(self.network, self.way)
 
 
 @dataclass

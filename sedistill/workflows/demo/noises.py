@@ -17,10 +17,10 @@ def noise(kind: str, rng: np.random.Generator, samples: int, sample_rate: int) -
     return levelled(KINDS[kind](rng, samples, sample_rate))
 
 
-def levelled(samples: np.ndarray, rms: float = LEVEL_RMS, peak: float = PEAK) -> np.ndarray:
-    """Scaled to an RMS level, or to `peak` where that is lower; float32."""
+def levelled(samples: np.ndarray, rms: float = LEVEL_RMS) -> np.ndarray:
+    """Scaled to an RMS level, or to a peak of 0.9 where that is lower; float32."""
     samples = samples - samples.mean()
-    gain = min(rms / np.sqrt(np.mean(samples**2)), peak / np.abs(samples).max())
+    gain = min(rms / np.sqrt(np.mean(samples**2)), PEAK / np.abs(samples).max())
     return (gain * samples).astype(np.float32)
 
 

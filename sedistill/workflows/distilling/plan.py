@@ -5,7 +5,7 @@ Everything here is arithmetic on seconds by the clock; what is assumed rather th
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from sedistill.common.errors import UserError
 from sedistill.workflows.disk_use import outputs_bytes, pair_bytes
@@ -96,15 +96,26 @@ class Costs:
 
     task: Task
     speeds: Speeds
-    valid_clips: int = field(init=False)
-    test_clips: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        scoring = self.speeds.scoring / self.task.cores
-        valid = int(VALID_SHARE * self.task.budget / (2 * scoring))
-        test = int(TEST_SHARE * self.task.budget / (self.task.systems * scoring))
-        object.__setattr__(self, "valid_clips", min(max(valid, VALID_CLIPS[0]), VALID_CLIPS[1]))
-        object.__setattr__(self, "test_clips", min(max(test, TEST_CLIPS[0]), TEST_CLIPS[1]))
+    @property
+    def scoring(self) -> float:
+        """Of a clip and a system."""
+        return self.speeds.scoring / self.task.cores
+
+    @property
+    def valid_clips(self) -> int:
+        affordable = int(VALID_SHARE * self.task.budget / (2 * self.scoring))
+        return min(max(affordable, VALID_CLIPS[0]), VALID_CLIPS[1])
+
+    @property
+    def test_clips(self) -> int:
+        affordable = int(TEST_SHARE * self.task.budget / (self.task.systems * self.scoring))
+        return min(max(affordable, TEST_CLIPS[0]), TEST_CLIPS[1])
+
+    @property
+    def held_out(self) -> float:
+        """Seconds of sound to validate with and to test on."""
+        return self.valid_clips * VALID_SECONDS + self.test_clips * TEST_SECONDS
 
     def of_runs(self, seconds: Mapping[str, float]) -> float:
         """Of all students: as long as the slowest takes, where they are trained together."""
@@ -137,11 +148,10 @@ class Costs:
     def before(self) -> dict[str, float]:
         """What comes before the training, whatever its length."""
         task = self.task
-        held_out = self.valid_clips * VALID_SECONDS + self.test_clips * TEST_SECONDS
         return {
             PREPARE: task.spent + task.recordings * self.speeds.checking / task.cores,
-            MIX: self.mixing(held_out),
-            CHECK: 2 * self.valid_clips * self.speeds.scoring / task.cores,
+            MIX: self.mixing(self.held_out),
+            CHECK: 2 * self.valid_clips * self.scoring,
         }
 
     @property
@@ -150,7 +160,7 @@ class Costs:
         task = self.task
         enhancing = task.to_enhance * sum(self.speeds.validating[name] for name in task.runs)
         return {
-            EVALUATE: task.systems * self.test_clips * self.speeds.scoring / task.cores,
+            EVALUATE: task.systems * self.test_clips * self.scoring,
             PAGE: PAGE_SECONDS + enhancing,
         }
 
@@ -241,8 +251,7 @@ def _plan(costs: Costs, clips: int, steps: int, teacher_steps: int) -> Plan:
         **costs.after,
     }
     numbers = {"train": clips, "valid": costs.valid_clips, "test": costs.test_clips}
-    held_out = costs.valid_clips * VALID_SECONDS + costs.test_clips * TEST_SECONDS
-    disk = clips * clip_bytes(task.sample_rate) + held_out * pair_bytes(task.sample_rate)
+    disk = clips * clip_bytes(task.sample_rate) + costs.held_out * pair_bytes(task.sample_rate)
     of_teacher = {TEACHER: teacher_steps} if task.trains_teacher else {}
     return Plan(numbers, {**of_teacher, **of_runs}, seconds, round(disk))
 

@@ -31,7 +31,7 @@ from sedistill.teachers.threads import in_order
 
 LONG_ENOUGH_SECONDS, FEWEST_TIMES = 3.0, 3
 """Something is repeated until it took so long together, and at least so often."""
-LABELLED_TOGETHER = 8
+LABELLED_TOGETHER, MIXED_SECONDS = 8, 2.0
 SCORING_SECONDS = 0.3
 """Of one core for a clip of 4 s and a network: enhancing it and its parts, PESQ, STOI. Assumed."""
 LONGEST_TO_CHECK_SECONDS = 300.0
@@ -77,16 +77,16 @@ def checking_seconds(files: Sequence[tuple[str, AudioInfo]], sample_rate: int) -
         return (time.perf_counter() - began) / sum(info.seconds for _, info in short)
 
 
-def mixing_seconds(sample_rate: int, seconds: float = 2.0) -> float:
+def mixing_seconds(sample_rate: int) -> float:
     """To write a second of a noisy and clean pair, which is what mixing mostly is."""
-    noisy = np.random.default_rng(0).normal(0, 0.1, round(seconds * sample_rate)).astype(np.float32)
+    noisy = np.random.default_rng(0).normal(0, 0.1, round(MIXED_SECONDS * sample_rate)).astype(np.float32)
     with TemporaryDirectory() as place:
         for side in ("noisy", "clean"):
             (Path(place) / side).mkdir()
         began = time.perf_counter()
         for number in range(FEWEST_TIMES):
             write_pair(Path(place), f"{number}.flac", noisy, 0.5 * noisy, sample_rate)
-        return (time.perf_counter() - began) / FEWEST_TIMES / seconds
+        return (time.perf_counter() - began) / FEWEST_TIMES / MIXED_SECONDS
 
 
 def teaching_seconds(teacher: TeacherSource, device: str, clip_seconds: float, sample_rate: int) -> float:

@@ -125,8 +125,8 @@ def test_a_colour_falls_by_its_slope(kind: str, slope: float) -> None:
 
 
 def test_levelled_by_hand() -> None:
-    np.testing.assert_allclose(noises.levelled(np.array([3.0, -1.0]), rms=0.5, peak=0.9), [0.5, -0.5])
-    np.testing.assert_allclose(noises.levelled(np.array([3.0, -1.0]), rms=0.5, peak=0.4), [0.4, -0.4])
+    np.testing.assert_allclose(noises.levelled(np.array([3.0, -1.0]), rms=0.5), [0.5, -0.5])
+    np.testing.assert_allclose(noises.levelled(np.array([3.0, -1.0]), rms=1.0), [0.9, -0.9])
 
 
 def test_a_missing_synthesizer_is_one_sentence_and_nothing_is_written(
