@@ -47,21 +47,23 @@ def check_all(
         pairs.shift([fit.lag if fit.verdict == SHIFTED else 0 for fit in fits])
 
 
-def check_some(source: FixedSet | Corpus, trust: bool = False) -> None:
+def check_some(
+    source: FixedSet | Corpus, trust: bool = False, way_on: str = "data.trust_pairs: true"
+) -> None:
     """Look at some pairs of a set, or of the training split of a corpus of ready pairs, before a training.
 
     Trusts pairs and raises UserError as `check_all` does.
     """
     if isinstance(source, FixedSet):
         if not _is_mixed_here(source):
-            _check_some(source, len(source), source.__getitem__, source.name, trust)
+            _check_some(source, len(source), source.__getitem__, source.name, trust, way_on)
     elif (part := source.split("train")).has_pairs:
         pairs = Pairs(part)
 
         def read(index: int) -> tuple[NDArray, NDArray]:
             return pairs.noisy.read(index), pairs.clean.read(index)
 
-        _check_some(source, len(pairs), read, lambda index: pairs.noisy[index].path, trust)
+        _check_some(source, len(pairs), read, lambda index: pairs.noisy[index].path, trust, way_on)
 
 
 def is_trusted(source: FixedSet | Corpus) -> bool:
@@ -70,14 +72,14 @@ def is_trusted(source: FixedSet | Corpus) -> bool:
 
 
 def _check_some(
-    source: FixedSet | Corpus, count: int, read: Read, name: Callable[[int], str], trust: bool
+    source: FixedSet | Corpus, count: int, read: Read, name: Callable[[int], str], trust: bool, way_on: str
 ) -> None:
     chosen = np.unique(np.linspace(0, count - 1, min(SOME, count)).round().astype(int)).tolist()
     fits = _measure(read, chosen, source.sample_rate, workers=1)
     wrong = {name(i): fit for i, fit in zip(chosen, fits, strict=True) if fit.is_wrong}
     remedy = "`sedistill prepare --noisy ... --clean ... --align` shifts such pairs"
     told = _Told(source.folder, wrong, len(chosen), source.sample_rate)
-    told.refuse_or_warn(trust or is_trusted(source), remedy, "data.trust_pairs: true")
+    told.refuse_or_warn(trust or is_trusted(source), remedy, way_on)
 
 
 def _is_mixed_here(pairs: FixedSet) -> bool:

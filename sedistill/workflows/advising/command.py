@@ -107,7 +107,7 @@ def advise(
     pairs = FixedSet(on)
     refuse_other_rate(pairs.folder, pairs.sample_rate, network.sample_rate, "--on")
     opened = open_teacher(named, pairs.sample_rate)
-    check_some(pairs)
+    check_some(pairs, way_on="a set mixed from what `sedistill prepare --trust-pairs` made")
     source = with_measures(opened, named, pairs)
     sample = take_sample(source, network if trained else None, pairs.evenly(clips))
     found = {
