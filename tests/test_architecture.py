@@ -14,7 +14,7 @@ ROOT = Path(sedistill.__file__).parent
 STOREYS = [
     ["common.errors", "common.wording"],
     ["common.extensions", "common.extras"],
-    ["common.reading", "common.interruption", "common.console", "common.interpreters"],
+    ["common.reading", "common.interruption", "common.console", "common.interpreters", "common.onnx_models"],
     ["common.integrity"],
     [
         "common.writing",

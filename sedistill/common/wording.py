@@ -14,3 +14,8 @@ def counted(count: int, one: str, many: str = "") -> str:
 def listed(names: Sequence[str]) -> str:
     """a, b and c."""
     return " and ".join([*filter(None, [", ".join(names[:-1])]), *names[-1:]])
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

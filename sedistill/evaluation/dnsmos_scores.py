@@ -12,6 +12,7 @@ from numpy.polynomial import Polynomial
 from numpy.typing import ArrayLike
 
 from sedistill.common.extras import needed
+from sedistill.common.onnx_models import open_onnx_model
 from sedistill.evaluation.checks import MetricUndefined, at_rate, checked, finite
 
 RATE = 16_000
@@ -57,8 +58,8 @@ def _rate(window: np.ndarray) -> np.ndarray:
 
 @cache
 def _network() -> Any:
-    onnxruntime = needed("onnxruntime", "dnsmos", "DNSMOS")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # clips are what runs in parallel
-    file = Path(needed("speechmos", "dnsmos", "DNSMOS").__path__[0]) / "dnsmos_models" / "sig_bak_ovr.onnx"
-    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    package = needed("speechmos", "dnsmos", "DNSMOS")
+    # On one thread: clips are what runs in parallel.
+    return open_onnx_model(
+        Path(package.__path__[0]) / "dnsmos_models" / "sig_bak_ovr.onnx", "dnsmos", what="DNSMOS"
+    )

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sedistill.common.errors import UserError
-from sedistill.common.extras import needed
 from sedistill.common.integrity import facts_checksum, file_hash
+from sedistill.common.onnx_models import open_onnx_model
 from sedistill.common.settings import check_settings
+from sedistill.common.wording import first_line
 from sedistill.teachers.foreign import ForeignTeacher, Wave
 from sedistill.teachers.framed_stft import spectra_of, wave_of
 from sedistill.teachers.teacher_settings import StftSettings, TeacherFrom
@@ -124,8 +125,7 @@ class OnnxTeacher(ForeignTeacher):
         except UserError:
             raise
         except Exception as error:  # whatever the runtime or the graph's shapes object to
-            reason = (str(error).strip().splitlines() or ["no reason"])[0]
-            raise UserError(f"{self.path} fails in onnxruntime: {reason}") from None
+            raise UserError(f"{self.path} fails in onnxruntime: {first_line(error)}") from None
 
     def _run(self, arrays: list[NDArray]) -> list[NDArray]:
         names = [port.name for port in self.inputs]
@@ -194,15 +194,7 @@ class OnnxTeacher(ForeignTeacher):
 
 
 def _session(path: Path) -> tuple[Any, dict[str, str]]:
-    onnxruntime = needed("onnxruntime", "teachers")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # clips are what runs in parallel
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or ["no reason"])[0].rpartition(" : ")[2]
-        raise UserError(f"{path} is not a model that onnxruntime can run ({reason.rstrip('.')}).") from None
+    session = open_onnx_model(path, "teachers")  # on one thread: clips are what runs in parallel
     if not session.get_inputs() or not session.get_outputs():
         raise UserError(f"{path} is no denoiser: it takes or gives nothing.")
     return session, dict(session.get_modelmeta().custom_metadata_map)

@@ -5,6 +5,7 @@ from typing import Any
 
 from sedistill.common.errors import UserError
 from sedistill.common.extras import needed
+from sedistill.common.wording import first_line
 
 
 def sounddevice() -> Any:
@@ -70,7 +71,7 @@ def line_between(microphone: str | None, loudspeaker: str | None, wanted_rate: i
 
 def reason_of(error: Exception) -> str:
     """What PortAudio says, in a line without a full stop."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return first_line(error).rstrip(".")
 
 
 def _all_devices(sound: Any) -> list[dict[str, Any]]:

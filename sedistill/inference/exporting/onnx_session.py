@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sedistill.common.errors import UserError
-from sedistill.inference.exporting.packages import package
+from sedistill.common.onnx_models import open_onnx_model
 
 FORM = "sedistill_form"
 """Names the form of an exported file; a file without it is none of ours."""
@@ -20,19 +20,7 @@ class Session:
     """A session of onnxruntime and the file's facts; `run` takes and gives arrays in the file's order."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        runtime = package("onnxruntime")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 4  # what fails is raised, too
-        try:
-            self._session = runtime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )  # fmt: skip
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or ["no reason"])[0].rpartition(" : ")[2]
-            raise UserError(
-                f"{path} is not a model that onnxruntime can run ({reason.rstrip('.')})."
-            ) from None
+        self._session = open_onnx_model(path, "export", threads)
         self.path = path
         self.facts: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self._names = [one.name for one in self._session.get_inputs()]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sedistill.audio.resampling import resample
 from sedistill.common.errors import UserError
+from sedistill.common.wording import first_line
 from sedistill.evaluation.checks import MetricUndefined
 from sedistill.evaluation.metrics import METRICS, metrics_named
 from sedistill.inference.exporting.calibration import Clip
@@ -99,7 +100,7 @@ def _run(found: SpeechEnhancer, clip: Tensor) -> NDArray:
         with torch.no_grad():
             return found(clip)[0].numpy()
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UserError(
             f"onnxruntime fails on {clip.shape[1]} samples: {reason[:200].rstrip('.')}."
         ) from None

@@ -1,0 +1,21 @@
+"""ONNX files in onnxruntime, on the CPU."""
+
+from pathlib import Path
+from typing import Any
+
+from sedistill.common.errors import UserError
+from sedistill.common.extras import needed
+from sedistill.common.wording import first_line
+
+
+def open_onnx_model(path: Path, extra: str, threads: int = 1, what: str = "this") -> Any:
+    """A session of onnxruntime. extra, what: as `needed` takes them. Raises UserError for what is no model."""
+    onnxruntime = needed("onnxruntime", extra, what)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 4  # what fails is raised, too
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = first_line(error).rpartition(" : ")[2]
+        raise UserError(f"{path} is not a model that onnxruntime can run ({reason.rstrip('.')}).") from None
