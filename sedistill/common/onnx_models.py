@@ -9,7 +9,7 @@ from sedistill.common.wording import first_line
 
 
 def open_onnx_model(path: Path, extra: str, threads: int = 1, what: str = "this") -> Any:
-    """A session of onnxruntime. extra, what: as `needed` takes them. Raises UserError for what is no model."""
+    """A session of onnxruntime. extra, what: as for `needed`. Raises UserError for what is no model."""
     onnxruntime = needed("onnxruntime", extra, what)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
