@@ -25,7 +25,7 @@ from sedistill.data.excluded import (
     write_excluded,
 )
 from sedistill.data.expected_counts import compare
-from sedistill.data.file_checks import SHORTEST_SECONDS, Finding, Job, check
+from sedistill.data.file_checks import MOST_CLIPPED_SHARE, SHORTEST_SECONDS, Finding, Job, check
 from sedistill.data.joining import joined_with, refuse_unjoinable
 from sedistill.data.layouts import Listing, Source, find_sources
 from sedistill.data.pair_fit import TRUSTED
@@ -162,20 +162,7 @@ def _summarize(
     findings: Sequence[tuple[Finding, ...]], sample_rate: int, seed: int, unused: Sequence[Unread],
     trust_pairs: bool, earlier: Corpus | None,
 ) -> PrepareSummary:  # fmt: skip
-    excluded = list(listing.left_out)
-    clips: list[Clip] = []
-    for both, found in zip(sources, findings, strict=True):
-        for source, finding in zip(both, found, strict=True):
-            if finding.reason:
-                path = listing.place(source.root, source.path)
-                excluded.append(Unread(path, finding.reason, finding.detail))
-            else:
-                clips.append(_clip(source, finding))
-    clips, copies = without_copies(clips, listing)
-    shortest = {kind: round(seconds * sample_rate) for kind, seconds in SHORTEST_SECONDS.items()}
-    clips, cut, warnings = assign_splits(clips, listing.shares, seed, shortest, listing.in_time)
-    excluded += copies
-    excluded += [Unread(listing.place(*clip.given), TOO_SHORT_TO_SPLIT, why) for clip, why in cut]
+    clips, excluded, warnings = _usable(listing, sources, findings, sample_rate, seed)
     _refuse_useless(listing, clips, excluded, one_kind=earlier is not None)
     roots = dict(listing.roots)
     if any(clip.source for clip in clips):
@@ -201,8 +188,29 @@ def _summarize(
     warnings += missing_splits(clips, listing.noise_only)
     warnings += [*misfits_told(excluded), *told_of_trusted(sources, findings)]
     notes = [*listing.notes, *told_of_pairs(findings)]
-    clipped = sum(clip.clipped_share > 0.001 for clip in clips)
+    clipped = sum(clip.clipped_share > MOST_CLIPPED_SHARE for clip in clips)
     return PrepareSummary(output, corpus, excluded, converted, clipped, warnings, published, notes)
+
+
+def _usable(
+    listing: Listing, sources: Sequence[tuple[Source, ...]], findings: Sequence[tuple[Finding, ...]],
+    sample_rate: int, seed: int,
+) -> tuple[list[Clip], list[Unread], list[str]]:  # fmt: skip
+    """The clips with their splits, the files that are left out, and warnings about splits."""
+    excluded = list(listing.left_out)
+    clips: list[Clip] = []
+    for both, found in zip(sources, findings, strict=True):
+        for source, finding in zip(both, found, strict=True):
+            if finding.reason:
+                path = listing.place(source.root, source.path)
+                excluded.append(Unread(path, finding.reason, finding.detail))
+            else:
+                clips.append(_clip(source, finding))
+    clips, copies = without_copies(clips, listing)
+    shortest = {kind: round(seconds * sample_rate) for kind, seconds in SHORTEST_SECONDS.items()}
+    clips, cut, warnings = assign_splits(clips, listing.shares, seed, shortest, listing.in_time)
+    too_short = [Unread(listing.place(*clip.given), TOO_SHORT_TO_SPLIT, why) for clip, why in cut]
+    return clips, [*excluded, *copies, *too_short], warnings
 
 
 def _remove_unused(converted: Path, corpus: Corpus) -> None:
