@@ -15,7 +15,7 @@ STOREYS = [
     ["common.errors", "common.wording"],
     ["common.extensions", "common.extras"],
     ["common.reading", "common.interruption", "common.console", "common.interpreters", "common.onnx_models"],
-    ["common.integrity"],
+    ["common.integrity", "common.ranks"],
     [
         "common.writing",
         "common.paths",
@@ -23,6 +23,7 @@ STOREYS = [
         "common.progress",
         "common.devices",
         "common.freed_memory",
+        "common.torchrun",
     ],
     ["common.overrides", "common.setting_faults", "common.parallel"],
     ["common.settings"],

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from sedistill.common.errors import UserError
 from sedistill.common.interruption import came, finished, heard, safe_moment
 from sedistill.common.reading import printable
+from sedistill.common.torchrun import refuse_for_several
 
 RESUMED = ("distil", "train", "reproduce", "demo")
 """Commands that go on where they stopped."""
@@ -35,6 +36,11 @@ class Commands(TyperGroup):
                 place = f"after {before}" if text == "" else f"for {text[:-1]}"
                 raise UserError(f"an empty text {place} names nothing; give it a value, or leave it out.")
         return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        found = super().resolve_command(ctx, args)
+        refuse_for_several(found[0] or "")
+        return found
 
     def invoke(self, ctx: Any) -> None:
         with ends_in_words(ctx):

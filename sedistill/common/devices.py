@@ -29,15 +29,29 @@ they spin for long.
 """
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of this name; "auto" is cuda where there is one. Raises UserError."""
+def choose_device(name: str, number: int | None = None) -> torch.device:
+    """The device of this name; "auto" is cuda where there is one. Raises UserError.
+
+    number: of several processes of this machine, which this is: each has a device of its own.
+    """
     import torch
 
     if name not in ("auto", "cpu", "cuda"):
         raise UserError(f"device = {name}: choose auto, cpu or cuda.")
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device = cuda: torch finds no CUDA device here; use auto or cpu.")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if number is None:
+        return torch.device("cuda")
+    if number >= (found := torch.cuda.device_count()):
+        raise UserError(
+            f"device = {name}: torch finds {found} CUDA devices here, too few for process {number} of this "
+            "machine (they count from 0); start no more processes than devices (torchrun --nproc-per-node), "
+            "or use cpu."
+        )
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 def peak_memory_mb(device: torch.device) -> float:
@@ -72,11 +86,13 @@ def hardware() -> str:
 def usable_cores() -> int:
     """How many cores this process may use: those of its affinity, and of its control groups' quota of time.
 
-    Part of a core counts as one. This is the one count for processes and threads alike.
+    Part of a core counts as one. This is the one count for processes and threads alike. Processes that
+    torchrun started together on this machine (LOCAL_WORLD_SIZE) share the cores.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quotas = [math.ceil(quota) for quota in _quotas()]
-    return max(1, min([allowed, *quotas]))
+    beside = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return max(1, min([allowed, *quotas]) // (int(beside) if beside.isdecimal() and int(beside) else 1))
 
 
 def worker_count(workers: int | None) -> int:

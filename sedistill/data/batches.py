@@ -21,16 +21,23 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         length: number of examples; must give at least one batch, else UserError.
         batch_size: examples in a batch.
         recordings: further clips in each batch, behind its examples: those numbered from `length` on.
+        rank, count: which of how many processes this is, which divide each batch among them: an equal slice
+            of its examples and of its recordings is this one's. `count` divides both.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int, recordings: int = 0) -> None:
+    def __init__(
+        self, length: int, batch_size: int, seed: int, recordings: int = 0, rank: int = 0, count: int = 1
+    ) -> None:
         if batch_size < 1:
             raise UserError(f"batch_size is {batch_size}; give 1 or more.")
         if length < batch_size:
             raise UserError(
                 f"{length} training examples do not fill a batch of {batch_size}; lower batch_size."
             )
+        if batch_size % count or recordings % count or not 0 <= rank < count:
+            raise ValueError(f"{batch_size} + {recordings} clips do not divide among {count} processes")
         self.length, self.batch_size, self.seed, self.recordings = length, batch_size, seed, recordings
+        self.rank, self.count = rank, count
         self.epoch = self.first_batch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -52,25 +59,37 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         epoch = self.epoch
         order = philox(self.seed, ORDER, epoch, 0).permutation(self.length)
         for batch in range(self.first_batch, len(self)):
-            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
-            first = self.length + batch * self.recordings
-            yield [(epoch, index) for index in (*indices, *range(first, first + self.recordings))]
+            indices = order[self._own(batch, self.batch_size)].tolist()
+            recordings = self._own(batch, self.recordings)
+            first, end = self.length + recordings.start, self.length + recordings.stop
+            yield [(epoch, index) for index in (*indices, *range(first, end))]
+
+    def _own(self, batch: int, size: int) -> slice:
+        """Of the places that a batch takes, so many, those of this process."""
+        own = size // self.count
+        start = batch * size + self.rank * own
+        return slice(start, start + own)
 
 
 class EqualLengthBatches(Sampler[list[int]]):
-    """Batches of clips of equal length, shortest first, in a fixed order; every clip once, none padded."""
+    """Batches of clips of equal length, shortest first, in a fixed order; every clip once, none padded.
 
-    def __init__(self, lengths: NDArray[np.int64], batch_size: int) -> None:
+    rank, count: which of how many processes this is, which take the batches in turn.
+    total: batches of all of them together.
+    """
+
+    def __init__(self, lengths: NDArray[np.int64], batch_size: int, rank: int = 0, count: int = 1) -> None:
         if batch_size < 1:
             raise UserError(f"batch_size is {batch_size}; give 1 or more.")
         order = np.argsort(lengths, kind="stable")
         ends = np.append(np.flatnonzero(np.diff(lengths[order])) + 1, len(order))
         starts = np.insert(ends[:-1], 0, 0)
-        self.batches = [
+        batches = [
             order[first : min(first + batch_size, end)]
             for start, end in zip(starts, ends, strict=True)
             for first in range(start, end, batch_size)
         ]
+        self.total, self.batches = len(batches), batches[rank::count]
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -80,8 +99,9 @@ class EqualLengthBatches(Sampler[list[int]]):
 
 
 def train_loader(
-    dataset: Dataset, batch_size: int, seed: int, workers: int = 0, recordings: int = 0
-) -> Batches:
+    dataset: Dataset, batch_size: int, seed: int, workers: int = 0, recordings: int = 0,
+    rank: int = 0, count: int = 1,
+) -> Batches:  # fmt: skip
     """Shuffled batches for training; `loader.batch_sampler` is the EpochBatches that holds the position.
 
     `dataset` takes keys (epoch, index). Raises UserError when its clips (`lengths`, if it has them) differ in
@@ -89,6 +109,7 @@ def train_loader(
 
     recordings: how many clips without "clean" each batch has besides; they are its last, and "clean" has so
         many rows less.
+    rank, count: as in EpochBatches.
     """
     lengths = getattr(dataset, "lengths", None)
     if lengths is not None and lengths.min() != lengths.max():
@@ -97,10 +118,16 @@ def train_loader(
             f"the training clips last from {lengths.min() / rate:.2f} to {lengths.max() / rate:.2f} s and "
             "cannot share a batch; write the set with one clip_seconds."
         )
-    sampler = EpochBatches(len(dataset), batch_size, seed, recordings)  # type: ignore[arg-type]
+    sampler = EpochBatches(len(dataset), batch_size, seed, recordings, rank, count)  # type: ignore[arg-type]
     return Batches(dataset, sampler, workers)
 
 
-def fixed_loader(dataset: Dataset, batch_size: int, workers: int = 0) -> Batches:
-    """Every clip once, in batches of equal length, always in the same order. `dataset` has `lengths`."""
-    return Batches(dataset, EqualLengthBatches(dataset.lengths, batch_size), workers)  # type: ignore[attr-defined]
+def fixed_loader(
+    dataset: Dataset, batch_size: int, workers: int = 0, rank: int = 0, count: int = 1
+) -> Batches:
+    """Every clip once, in batches of equal length, always in the same order. `dataset` has `lengths`.
+
+    rank, count: as in EqualLengthBatches.
+    """
+    lengths = dataset.lengths  # type: ignore[attr-defined]
+    return Batches(dataset, EqualLengthBatches(lengths, batch_size, rank, count), workers)

@@ -37,7 +37,7 @@ def philox(seed: int, stream: int, epoch: int, index: int, attempt: int = 0) -> 
     return _REUSED.generator
 
 
-MIXTURES, CROPS, ORDER, GRIDS, HEARD, DEGRADED, RECORDINGS = 1, 2, 3, 4, 5, 6, 7
+MIXTURES, CROPS, ORDER, GRIDS, HEARD, DEGRADED, RECORDINGS, APART = 1, 2, 3, 4, 5, 6, 7, 8
 """The streams of `philox`, so that what is drawn for one purpose says nothing about another."""
 
 

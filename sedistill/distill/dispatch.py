@@ -212,6 +212,11 @@ class DISPatch(Declared):
         return ranked or self.gate is not None
 
     @property
+    def over_batch(self) -> bool:
+        """Whether what counts in a clip hangs on the others."""
+        return self.rank_over == "batch"
+
+    @property
     def _by_patch(self) -> bool:
         return self.selects or self.normalizer != "bins"
 

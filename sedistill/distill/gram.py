@@ -49,6 +49,11 @@ class GramSimilarity(PairedFeatures):
     student_time_dim: StudentTimeDim = -1
     teacher_time_dim: TeacherTimeDim = -1
 
+    @property
+    def over_batch(self) -> bool:
+        """Whether a clip's value hangs on the others."""
+        return self.gram == "batch"
+
     def compare(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The distance in each clip, (B,), between activations (B, C, ...)."""
         if self.gram == "batch":

@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ from sedistill.data.examples import Key, split_key
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.eval_mode import on_device
 from sedistill.teachers.foreign import Clips, InStep
+from sedistill.teachers.in_rounds import rows_of_all
 from sedistill.teachers.source import HEARD, CachedOutputs, TeacherSource, heard_in
 from sedistill.teachers.threads import in_order
 
@@ -202,18 +204,16 @@ class OutputCache:
             self._unfinished.open("ab") as file,
             ProgressBar("teacher's outputs", len(self.clips), "clips", done) as bar,
         ):
-            stop = done
-            for noisy, outputs in self.outputs(done, device, batch_size):
-                stop += len(outputs)
-                if not np.isfinite(outputs).all():
-                    raise UserError(f"the teacher {self.source.name} gives NaN or infinite output.")
-                rows = np.concatenate([outputs, heard_in(noisy)], axis=1) if self.is_made else outputs
-                data = rows.astype(np.float32).tobytes()
+            stop, missing = done, range(done, len(self.clips))
+            size = 1 if isinstance(self.source.teacher, InStep) else batch_size
+            for rows in rows_of_all(self.folder.name, partial(self.rows, device), missing, size):
+                stop += len(rows)
+                data = rows.tobytes()
                 file.write(data)
                 file.flush()
                 digest.update(data)
                 self._progress.write_text(f"{self._bytes(stop)} {digest.hexdigest()}", encoding="utf-8")
-                bar.advance(len(outputs))
+                bar.advance(len(rows))
         flush(self._unfinished)
         os.replace(self._unfinished, self.path)
         self._progress.unlink(missing_ok=True)
@@ -221,11 +221,19 @@ class OutputCache:
             card = {**self.key, "samples": self.samples, "checksum": digest.hexdigest()}
             temporary.write_text(yaml_text(card), encoding="utf-8")
 
+    def rows(self, device: str, numbers: Sequence[int], batch_size: int) -> Iterator[NDArray[np.float32]]:
+        """What is kept of these clips, (B, samples) at a time. Raises UserError for NaN and infinity."""
+        for noisy, outputs in self.outputs(numbers, device, batch_size):
+            if not np.isfinite(outputs).all():
+                raise UserError(f"the teacher {self.source.name} gives NaN or infinite output.")
+            rows = np.concatenate([outputs, heard_in(noisy)], axis=1) if self.is_made else outputs
+            yield rows.astype(np.float32)
+
     def outputs(
-        self, first: int, device: str, batch_size: int = 8
+        self, numbers: Sequence[int], device: str, batch_size: int = 8
     ) -> Generator[tuple[NDArray[np.float32], NDArray[np.float32]], None, None]:
-        """Noisy clips and outputs, (B, T) each, from clip `first` on: batches of a network, or one by one."""
-        teacher, clips, numbers = self.source.teacher, self.clips, range(first, len(self.clips))
+        """Noisy clips and outputs, (B, T) each, of these clips: batches of a network, or one by one."""
+        teacher, clips = self.source.teacher, self.clips
         if isinstance(teacher, InStep):
             for noisy, output in in_order(lambda i: teacher.of_clip(clips, i), numbers, usable_cores()):
                 yield noisy[None], output[None]

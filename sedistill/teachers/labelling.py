@@ -3,16 +3,19 @@
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 
+from sedistill.common import ranks
 from sedistill.common.devices import usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.progress import duration_text
-from sedistill.teachers.cached import OutputCache
+from sedistill.teachers.cached import NoPlaceError, OutputCache
 from sedistill.teachers.foreign import InStep
+from sedistill.teachers.in_rounds import help_first, no_more
 
 FEW, MEASURED = 100, 16
 """Clips: up to so few, the time is not told; on so many it is measured."""
@@ -21,10 +24,40 @@ FEW, MEASURED = 100, 16
 def opened(caches: Sequence[OutputCache], device: str, limit_gb: float | None = None) -> list[np.ndarray]:
     """The outputs of each, computed where they are not on the disk; how large they are is said before.
 
+    Processes that train together share the work; the first looks and writes.
     limit_gb: of all of them together, 1e9 bytes each; None: what the disk has room for.
 
     Raises UserError where they are larger, and NoPlaceError where there is no place for them.
     """
+    if not ranks.is_first():
+        return _helped(caches, device)
+    try:
+        outputs = _opened_by_first(caches, device, limit_gb)
+    except NoPlaceError as error:
+        no_more(str(error))
+        raise
+    no_more()
+    return outputs
+
+
+def _helped(caches: Sequence[OutputCache], device: str) -> list[np.ndarray]:
+    named = {cache.folder.name: cache for cache in caches}
+    with ExitStack() as stack:
+        for cache in caches:
+            stack.enter_context(cache.on(device))
+        why_none = help_first(lambda name: partial(named[name].rows, device))
+    if why_none is not None:
+        raise NoPlaceError(why_none)
+    outputs = [cache.whole() for cache in caches]
+    if unseen := [cache.folder for cache, one in zip(caches, outputs, strict=True) if one is None]:
+        raise UserError(
+            f"{unseen[0]}: the teacher's outputs, which another process has computed, cannot be seen by this "
+            "one; name a folder that all machines share (teacher_use.cache_folder)."
+        )
+    return [one for one in outputs if one is not None]
+
+
+def _opened_by_first(caches: Sequence[OutputCache], device: str, limit_gb: float | None) -> list[np.ndarray]:
     there = [cache.whole() for cache in caches]
     missing = [cache for cache, outputs in zip(caches, there, strict=True) if outputs is None]
     if missing:
@@ -70,7 +103,7 @@ def _tell(missing: Sequence[OutputCache], device: str) -> None:
     megabytes = sum(cache.bytes_missing for cache in missing) / 1e6
     print(
         f"teacher's outputs: {clips:,} clips, {megabytes:,.0f} MB in "
-        f"{missing[0].folder.parent}, about {duration_text(seconds)}.",
+        f"{missing[0].folder.parent}, about {duration_text(seconds / ranks.count())}.",
         flush=True,
     )
 
@@ -79,7 +112,8 @@ def _seconds_a_clip(cache: OutputCache, device: str) -> float:
     """Measured on a few, after as many as are begun at once."""
     warming = 2 * usable_cores() if isinstance(cache.source.teacher, InStep) else 1
     begun, clips = time.monotonic(), 0
-    with cache.on(device), closing(cache.outputs(0, device)) as outputs:
+    clips_of_cache = range(len(cache.clips))
+    with cache.on(device), closing(cache.outputs(clips_of_cache, device)) as outputs:
         for number, (noisy, _) in enumerate(outputs, start=1):
             clips += len(noisy)
             if clips >= MEASURED and number > warming:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from sedistill.common import ranks
 from sedistill.common.devices import worker_count
 from sedistill.common.errors import UserError
 from sedistill.data.batches import fixed_loader, train_loader
@@ -16,6 +17,7 @@ from sedistill.data.examples import FixedDataset
 from sedistill.data.noisy_recordings import WithRecordings
 from sedistill.data.workers import Batches, together
 from sedistill.models.eval_mode import evaluating
+from sedistill.models.layers.synced_norm import synchronize_batch_norms
 from sedistill.teachers.cached import KEPT, CachedOutputsDataset, NoPlaceError, OutputCache
 from sedistill.teachers.labelling import opened
 from sedistill.teachers.source import CachedOutputs
@@ -39,6 +41,8 @@ def build_loop(run: PreparedRun, folder: Path) -> Loop:
     """Everything connected, ready to run."""
     recipe = run.recipe
     student = run.student.to(run.device)
+    if recipe.hardware.sync_batch_norm:
+        synchronize_batch_norms(student)
     forward = cast(nn.Module, torch.compile(student)) if recipe.hardware.compile else student
     for teacher in run.teachers.values():
         teacher.to(run.device)
@@ -97,7 +101,7 @@ def build_kdrl_step(settings: KDRLSettings, run: PreparedRun, batches: int, fold
     """A step whose weights a policy network learns along the way."""
     recipe = run.recipe
     steps = recipe.optimiser.steps_at_most(batches)
-    return KDRLStep(
+    step = KDRLStep(
         run.student,
         build_optimiser(run.student.parameters(), recipe.optimiser),
         recipe.optimiser.clip_norm,
@@ -109,6 +113,9 @@ def build_kdrl_step(settings: KDRLSettings, run: PreparedRun, batches: int, fold
         ratio_path=folder / "ratios.csv",
         seed=recipe.seed,
     )
+    if step.policy is not None and recipe.hardware.sync_batch_norm:
+        synchronize_batch_norms(step.policy.network)
+    return step
 
 
 def dry_run(task: Task, run: PreparedRun) -> None:
@@ -143,11 +150,12 @@ def build_stages(recipe: Recipe, batches: int) -> list[Stage]:
 
 def build_validation(run: PreparedRun, forward: nn.Module) -> Validation:
     """What decides which weights are the best."""
+    batch_size = run.recipe.optimiser.batch_size // ranks.count()
     return Validation(
         run.student,
         partial(clip_losses, forward, run.se_loss, run.precision),
         run.se_loss_name,
-        fixed_loader(FixedDataset(run.valid_set), run.recipe.optimiser.batch_size, workers=0),
+        fixed_loader(FixedDataset(run.valid_set), batch_size, 0, ranks.rank(), ranks.count()),
         run.device,
         build_metric(run),
     )
@@ -212,7 +220,10 @@ def build_train_batches(run: PreparedRun) -> Batches:
                 flush=True,
             )
     dataset = data.with_outputs or data.with_recordings
-    return train_loader(dataset, data.batch_size, recipe.seed, recipe.data.workers, data.recordings_a_batch)
+    return train_loader(
+        dataset, data.batch_size, recipe.seed, recipe.data.workers, data.recordings_a_batch,
+        ranks.rank(), ranks.count(),
+    )  # fmt: skip
 
 
 def with_cached_outputs(run: PreparedRun) -> Dataset:

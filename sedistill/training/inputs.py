@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sedistill.common import ranks
 from sedistill.common.devices import choose_device, limit_threads
 from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken
@@ -100,7 +101,7 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
         torch.set_num_threads(recipe.hardware.threads)
     else:
         limit_threads()
-    device = choose_device(recipe.hardware.device)
+    device = choose_device(recipe.hardware.device, ranks.local_rank())
     torch.manual_seed(recipe.seed)
     student = build_student(recipe.student)
     sample_rate, correct_level = student.sample_rate, recipe.teacher_use.correct_level
@@ -121,9 +122,11 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
         teachers[f"{TEACHER} {place}"] = open_teacher(place, sample_rate, correct_level)
     band_teachers = {name: [f"{TEACHER} {place}" for place in places] for name, places in of_bands.items()}
     recipe, data, valid_set, by_size = open_data(recipe, sample_rate)
-    for name, spec in recipe.own_teachers.items():
-        if name in teachers:
-            teachers[name] = measured_teacher(recipe, spec, teachers[name], data, valid_set)
+    refuse_unequal_shares(data)
+    with ranks.first_ahead():
+        for name, spec in recipe.own_teachers.items():
+            if name in teachers:
+                teachers[name] = measured_teacher(recipe, spec, teachers[name], data, valid_set)
     if data.recordings and all(needs_clean(one, several) for _, one in objectives.values()):
         raise UserError(
             f"{recipe.name}: every term needs clean speech, so nothing is learnt from data.noisy; add an "
@@ -133,6 +136,17 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
     return PreparedRun(
         recipe, student, teachers, objectives, band_teachers, taps, data, valid_set, device, by_size, several
     )
+
+
+def refuse_unequal_shares(data: TrainingData) -> None:
+    """Raise UserError where processes cannot divide a batch equally."""
+    count, clips, without = ranks.count(), data.batch_size, data.recordings_a_batch
+    if clips % count or without % count:
+        of_noisy = f", {without} of them of data.noisy," if without else ""
+        raise UserError(
+            f"optimiser.batch_size = {clips + without}: the clips of a step{of_noisy} do not divide equally "
+            f"among {count} processes; choose another batch size, or another number of processes."
+        )
 
 
 def objectives_in_force(recipe: Recipe) -> dict[str, ObjectiveSettings]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from sedistill.common import ranks
 from sedistill.common.devices import peak_memory_mb
 from sedistill.common.errors import UserError
 from sedistill.common.interruption import deferred
@@ -24,8 +25,8 @@ from sedistill.training.polarity import Polarity
 from sedistill.training.recipe.optimiser_settings import OptimiserSettings
 from sedistill.training.recipe.schema import LoggingSettings
 from sedistill.training.run_folder.checkpoints import save_checkpoint
-from sedistill.training.run_folder.logs import Means, RunLog
-from sedistill.training.run_folder.run_state import Progress, restore_run, save_run
+from sedistill.training.run_folder.logs import Means, NoLog, RunLog
+from sedistill.training.run_folder.run_state import Progress, draw_apart, restore_run, save_run
 from sedistill.training.schedule import LearningRate, Stage, stage_of
 from sedistill.training.steps import Step
 from sedistill.training.time_left import TimeLeft
@@ -102,13 +103,13 @@ class Loop:
 
     def run(self) -> Progress:
         """Train to the end, from wherever checkpoints/last.ckpt stands. Returns the final progress."""
-        if is_taken(self.last_path):
+        if ranks.from_first(lambda: is_taken(self.last_path)):
             self._restore()
+        else:
+            draw_apart(0)
         self.last_saved = time.monotonic()
-        with (
-            closing(RunLog(self.folder, first_step=self.progress.step)) as self.log,
-            deferred() as self.is_interrupted,
-        ):
+        log = RunLog(self.folder, first_step=self.progress.step) if ranks.is_first() else NoLog()
+        with closing(log) as self.log, deferred() as self.is_interrupted:
             while not self.progress.finished:
                 try:
                     with named_worker_faults():
@@ -125,7 +126,7 @@ class Loop:
         Raises UserError where the same step fails again, or the third one does, or there is no checkpoint.
         """
         step = self.progress.step
-        if not is_taken(self.last_path):
+        if not ranks.from_first(lambda: is_taken(self.last_path)):
             raise UserError(f"training stopped at step {step}: {fault} is not finite; {REMEDY}.")
         if step in self.failed_steps or len(self.failed_steps) == RETURNS:
             raise UserError(
@@ -187,8 +188,10 @@ class Loop:
         turned = self.polarity is not None and self.polarity.look(self.progress.step)
         if turned and self.averaged is not None:
             self.averaged.restart()
-        for callback in self.callbacks:
-            callback.after_step(self.progress.step)
+        if self.callbacks:
+            with ranks.failing_together(NotFiniteError):
+                for callback in self.callbacks if ranks.is_first() else ():
+                    callback.after_step(self.progress.step)
 
     def _enter_stage_if_new(self) -> None:
         number = stage_of(self.progress.step, self.stages)
@@ -223,10 +226,12 @@ class Loop:
             self.refuse_changed_data()
             if score.is_better_than(self._best):
                 best = {"student": self.network.state_dict()}
-                refuse_state_not_finite(best)
+                with ranks.failing_together(NotFiniteError):
+                    refuse_state_not_finite(best)
                 progress.best_loss, progress.best_metric = score.loss, score.metric
                 progress.best_epoch, progress.best_step = progress.epoch, progress.step
-                save_checkpoint(self.best_path, best)
+                if ranks.is_first():
+                    save_checkpoint(self.best_path, best)
         if settings.schedule == "plateau":
             self.rate.after_validation(score.loss if score.metric is None else -score.metric)
         self.log.write(
@@ -263,11 +268,13 @@ class Loop:
         return Score(self.progress.best_loss, self.progress.best_metric)
 
     def _checkpoint_if_due(self) -> None:
-        if self.is_interrupted():
+        due = time.monotonic() - self.last_saved > 60 * self.logging.checkpoint_minutes
+        interrupted, due = ranks.any_says(self.is_interrupted(), due and ranks.is_first())
+        if interrupted:
             self._save_last()
             print(f"\nstopped after step {self.progress.step}, which is saved.", flush=True)
             raise KeyboardInterrupt
-        if time.monotonic() - self.last_saved > 60 * self.logging.checkpoint_minutes:
+        if due:
             self._save_last()
 
     def _save_last(self) -> None:

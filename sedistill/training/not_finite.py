@@ -6,16 +6,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sedistill.common import ranks
+
+ELSEWHERE = "something in another process"
+
 
 class NotFiniteError(Exception):
     """Something of a training is not finite; the message says what, and where it was first."""
 
 
 def refuse_not_finite(values: Mapping[str, Tensor]) -> None:
-    """Raise NotFiniteError naming the first of these scalars that is not finite."""
+    """Raise NotFiniteError naming the first of these scalars that is not finite.
+
+    If one process does, all do.
+    """
     finite = torch.stack([value.detach().double() for value in values.values()]).isfinite()
-    if not bool(finite.all()):
-        raise NotFiniteError(next(name for name, good in zip(values, finite, strict=True) if not good))
+    own_fault = not bool(finite.all())
+    if ranks.any_says(own_fault)[0]:
+        named = (name for name, good in zip(values, finite, strict=True) if not good)
+        raise NotFiniteError(next(named, ELSEWHERE))
 
 
 def refuse_state_not_finite(state: Mapping[str, Any]) -> None:
@@ -40,7 +49,21 @@ def first_cause(
     """The fault of a step with what was not finite first: a signal of a clip, a weight, or a clip's term.
 
     terms: of `Step`. origin: a clip's "index" -> where it comes from.
+    Of several processes the first that knows more than that there was a fault is the one that tells.
     """
+    with ranks.alone():
+        own = _own_cause(fault, batch, network, terms, origin)
+    told = ranks.gathered((own is fault, str(own) == ELSEWHERE, str(own)))
+    return own if len(told) == 1 else NotFiniteError(min(told, key=lambda one: one[:2])[2])
+
+
+def _own_cause(
+    fault: NotFiniteError,
+    batch: Mapping[str, Tensor],
+    network: nn.Module,
+    terms: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+    origin: Callable[[int], str],
+) -> NotFiniteError:
     clips = batch["index"].tolist()
     for name, values in batch.items():
         for number in broken_clips(values):

@@ -2,6 +2,7 @@
 
 import torch
 
+from sedistill.common import ranks
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.eval_mode import keeping_buffers
@@ -32,7 +33,7 @@ class Polarity:
 
     def look(self, step: int) -> bool:
         """Invert a wrong sign after this step; 0 is before the first. Returns whether it did."""
-        if step not in LOOKS or not self._is_inverted():
+        if step not in LOOKS or not ranks.gathered(self._is_inverted())[0]:
             return False
         self._turn()
         print(f"step {step}: the new student's output was inverted; its last layer was negated.", flush=True)

@@ -2,19 +2,23 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+from sedistill.common import ranks
 from sedistill.common.devices import keeping_torch_state
 from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken
 from sedistill.common.report.figures import standing_alone
 from sedistill.common.report.ratios import RatioFigure, ratios_svg
 from sedistill.common.settings import load_settings
+from sedistill.common.torchrun import joined
 from sedistill.common.writing import atomic_path, exclusive_lock, refuse_foreign_folder, refuse_if_taken
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.saving import read_card, save_model
 from sedistill.teachers.level_factor import level_warning, measure_level_factor
 from sedistill.teachers.source import TeacherSource
+from sedistill.training.alike import program_facts, refuse_differing, run_facts
 from sedistill.training.build import build_loop
 from sedistill.training.chosen_teachers import NAME as CHOSEN
 from sedistill.training.chosen_teachers import chosen_text, count_chosen, write_chosen
@@ -46,39 +50,61 @@ def train(
 ) -> Path:
     """Run a recipe and return the folder of the saved student.
 
+    Of several processes that torchrun started each takes its share of every batch, and the first writes.
     Started again with the same recipe, an interrupted run goes on where it stopped and a finished one is
     left alone; one with a plateau goes on when it is given more steps. Raises UserError for
     whatever the user can mend, a second command in one folder among it.
     """
+    with joined():
+        return _train(recipe_path, overrides, output, plan_only)
+
+
+def _train(
+    recipe_path: Path | str, overrides: Sequence[str], output: Path | str | None, plan_only: bool
+) -> Path:
     recipe = load_settings(Recipe, recipe_path, overrides)
     folder = Path(output or Path("runs") / recipe.name / f"seed-{recipe.seed}")
     refuse_foreign_folder(folder, "config.yaml", "identity.csv")
     recipe = as_begun(recipe, folder)
-    if is_finished(recipe, folder):
+    refuse_differing({"recipe": recipe.model_dump(mode="json"), **program_facts()})
+    if ranks.from_first(lambda: is_finished(recipe, folder)):
         return folder / "student"
     if plan_only:
         print_summary(prepare_run(recipe), folder)
         return folder / "student"
 
-    refuse_if_taken(folder / LOCK, COMMAND)
+    ranks.from_first(lambda: refuse_if_taken(folder / LOCK, COMMAND))
     prepared = prepare_run(recipe)
-    recipe = prepared.recipe
-    refuse_another_identity(recipe, folder)  # before hours go into a teacher's outputs
-    print_summary(prepared, folder)
-    warn_of_weak_teacher(prepared)
+    refuse_differing(run_facts(prepared))
+    ranks.from_first(lambda: announce(prepared, folder))
     loop = build_loop(prepared, folder)  # what cannot work is refused up to here, before anything is written
-    with exclusive_lock(folder / LOCK, COMMAND):
-        if not is_finished(recipe, folder):  # another command may have been here meanwhile
-            identity = hold_to_identity(recipe, folder)
-            loop.refuse_changed_data = unchanged_since(identity, recipe)
-            if makes_longer(recipe, folder):
-                make_longer(recipe, folder)
-            write_config(recipe, folder, identity.hashes)
-            if isinstance(loop.step, PlainStep):
-                tell_chosen_teachers(prepared, loop.step.task, folder)
+    with exclusive_lock(folder / LOCK, COMMAND) if ranks.is_first() else nullcontext():
+        if ranks.from_first(lambda: begin(prepared, loop, folder)):
             progress = loop.run()
-            finish(prepared, loop, progress, folder)
+            ranks.from_first(lambda: finish(prepared, loop, progress, folder))
     return folder / "student"
+
+
+def announce(run: PreparedRun, folder: Path) -> None:
+    """Say what will happen. Raises UserError where the run in the folder is of other data or teachers."""
+    refuse_another_identity(run.recipe, folder)  # before hours go into a teacher's outputs
+    print_summary(run, folder)
+    warn_of_weak_teacher(run)
+
+
+def begin(run: PreparedRun, loop: Loop, folder: Path) -> bool:
+    """Write down what is trained with what; False where another command has finished the run meanwhile."""
+    recipe = run.recipe
+    if is_finished(recipe, folder):
+        return False
+    identity = hold_to_identity(recipe, folder)
+    loop.refuse_changed_data = unchanged_since(identity, recipe)
+    if makes_longer(recipe, folder):
+        make_longer(recipe, folder)
+    write_config(recipe, folder, identity.hashes)
+    if isinstance(loop.step, PlainStep):
+        tell_chosen_teachers(run, loop.step.task, folder)
+    return True
 
 
 def tell_chosen_teachers(run: PreparedRun, task: Task, folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from sedistill.common import ranks
 from sedistill.common.progress import duration_text
 from sedistill.common.report.printing import print_facts
 from sedistill.common.wording import counted
@@ -19,6 +20,7 @@ from sedistill.teachers.cached import BYTES_KEPT
 from sedistill.teachers.level_factor import level_warning
 from sedistill.teachers.saved import SavedTeacher
 from sedistill.teachers.source import TeacherSource
+from sedistill.training.gradients import remembered_by
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.own_teachers import several_text
 from sedistill.training.recipe.objectives import objective_names
@@ -81,7 +83,19 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
     threads = f", {counted(torch.get_num_threads(), 'thread')}" if run.device.type == "cpu" else ""
     compiled = ", compiled" if recipe.hardware.compile else ""
     lines.append(("device", f"{run.device}, {recipe.hardware.precision}{threads}{compiled}"))
+    if ranks.count_of_all() > 1:
+        lines.append(("processes", _processes_text(run)))
     return lines
+
+
+def _processes_text(run: PreparedRun) -> str:
+    count = ranks.count_of_all()
+    text = f"{count}, each with {counted(run.recipe.optimiser.batch_size // count, 'clip')} of a step"
+    if not remembered_by(run.student):
+        return text
+    if run.recipe.hardware.sync_batch_norm:
+        return f"{text}; batch norms see those of all"
+    return f"{text}; batch norms see those alone (hardware.sync_batch_norm: false)"
 
 
 def teacher_lines(word: str, teacher: TeacherSource, use: str) -> list[tuple[str, str]]:

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from sedistill.models.eval_mode import evaluating
-from sedistill.training.gradients import clip_gradients, gradient_balance, gradients_of
+from sedistill.training.gradients import (
+    average_gradients,
+    average_what_backward_left,
+    clip_gradients,
+    gradient_balance,
+    gradients_of,
+)
 from sedistill.training.not_finite import refuse_not_finite
 from sedistill.training.schedule import Stage
 from sedistill.training.tasks import Task
@@ -69,6 +75,7 @@ class PlainStep:
             log |= self._backward_apart(losses.se, losses.kd)
         else:
             losses.total.backward()
+            average_what_backward_left(self.parameters, self.student)
         log |= clip_gradients(self.parameters, self.clip_norm)
         refuse_not_finite({**losses.parts, "the loss": losses.total, "the gradient": log["gradient/norm"]})
         self.optimiser.step()
@@ -83,6 +90,7 @@ class PlainStep:
         """The gradients of both terms on their own: their balance is returned, their sum goes to the step."""
         se_grads = gradients_of(se, self.parameters, retain_graph=True)
         kd_grads = gradients_of(kd, self.parameters)
+        average_gradients(se_grads, kd_grads, network=self.student)
         for parameter, a, b in zip(self.parameters, se_grads, kd_grads, strict=True):
             parameter.grad = a + b
         students = len(self.student_parameters)  # maps of an objective have no say in the balance

@@ -13,6 +13,7 @@ from sedistill.distill.several import Several
 from sedistill.distill.taps import Taps
 from sedistill.teachers.bandwidth import below
 from sedistill.training.enhancement_losses import EnhancementLoss
+from sedistill.training.whole_batch import with_parts_of_all
 
 TEACHER = "teacher"
 """The name of the run's own teacher among all that it has."""
@@ -130,7 +131,7 @@ class Task:
             given = self.given(objective, signals)
             if not len(given.get("student", clean)):
                 continue
-            loss, details = objective.with_parts(**given)
+            loss, details = with_parts_of_all(objective, given)
             kd = kd + weight * loss
             parts[f"kd/{name}"] = details.pop("loss")
             parts |= {f"{name}/{key}": value for key, value in details.items()}

@@ -1,13 +1,15 @@
 """What decides which weights of a run are the best: its loss, or a metric, over the validation set."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sedistill.common import ranks
 from sedistill.common.errors import UserError
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.workers import Batches
@@ -38,6 +40,8 @@ class Score:
 @dataclass
 class Validation:
     """Measures a network on the clips of the validation set; what it learnt of batches stays as it is.
+
+    Several processes share the clips, and all of them find the same.
 
     clip_losses: a batch on the device -> the enhancement loss of every clip, (B,).
     loss_name: in `ENHANCEMENT_LOSSES`.
@@ -79,18 +83,28 @@ class Validation:
 
     @torch.no_grad()
     def _loss(self, pause: Callable[[], None]) -> float:
-        values = []
-        for batch in self.batches:
+        total = self.batches.batch_sampler.total  # type: ignore[union-attr]
+        own, values, fault = iter(self.batches), [], None
+        for _ in range(-(-total // ranks.count())):
             pause()
+            batch = next(own, None)
+            if batch is None or fault is not None:
+                continue
             losses = self.clip_losses({name: value.to(self.device) for name, value in batch.items()})
-            losses = losses.double().cpu()
-            for number in broken_clips(losses):
-                clip = self.batches.examples.origin(int(batch["index"][number]))  # type: ignore[attr-defined]
-                raise NotFiniteError(
-                    f"the validation loss, without which there is no student, first for {clip},"
-                )
-            values.append(losses)
-        return float(torch.cat(values).mean())
+            values.append(losses.double().cpu())
+            fault = self._fault_of(batch, values[-1])
+        with ranks.failing_together(NotFiniteError):
+            if fault is not None:
+                raise fault
+        return float(torch.cat(in_turn(ranks.gathered(values))).mean())
+
+    def _fault_of(self, batch: Mapping[str, Tensor], losses: Tensor) -> NotFiniteError | None:
+        for number in broken_clips(losses):
+            clip = self.batches.examples.origin(int(batch["index"][number]))  # type: ignore[attr-defined]
+            return NotFiniteError(
+                f"the validation loss, without which there is no student, first for {clip},"
+            )
+        return None
 
     def _metric(self, pause: Callable[[], None], interrupted: Callable[[], bool]) -> float | None:
         if self.metric is None:
@@ -100,6 +114,12 @@ class Validation:
         except KeyboardInterrupt:
             pause()  # the epoch's steps are done and saved; it is validated on resuming
             raise
+
+
+def in_turn(parts: Sequence[Sequence[Any]]) -> list[Any]:
+    """What several processes have of things that they took in turn, in the order of things."""
+    count = sum(map(len, parts))
+    return [parts[number % len(parts)][number // len(parts)] for number in range(count)]
 
 
 @dataclass(frozen=True)
@@ -141,14 +161,23 @@ class ValidationMetric:
     def mean(self, network: nn.Module, interrupted: Callable[[], bool]) -> float:
         """The mean over the clips on which the metric is defined, NaN where it is on none.
 
-        `network` is in eval mode. Raises KeyboardInterrupt as soon as `interrupted()` is true.
+        `network` is in eval mode. Raises KeyboardInterrupt as soon as `interrupted()` is true in a process.
         """
         system = System(self.name, network, {}, correct_level=False)
 
         def score(index: int, process: ScoringProcess) -> ClipScore:
             if interrupted():
                 raise KeyboardInterrupt
-            return score_clip(system, self.pairs, index, [self.name], process)
+            return score_clip(system, self.pairs, own[index], [self.name], process)
 
-        rows = in_parallel(score, len(self.pairs), self.workers, f"validation: {self.name}")
-        return Statistic.over([row.values[self.name] for row in rows]).mean
+        own, found = range(ranks.rank(), len(self.pairs), ranks.count()), None
+        try:
+            rows = in_parallel(score, len(own), self.workers, f"validation: {self.name}")
+            found = [row.values[self.name] for row in rows]
+        except KeyboardInterrupt:
+            if ranks.count() == 1:
+                raise
+        of_all = [values for values in ranks.gathered(found) if values is not None]
+        if len(of_all) < ranks.count():
+            raise KeyboardInterrupt
+        return Statistic.over(in_turn(of_all)).mean

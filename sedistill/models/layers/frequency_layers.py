@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from sedistill.models.folding import fold_into
 from sedistill.models.layers.fast_cpu import runs_own_kernels
 from sedistill.models.layers.fused_rows import mapped_normed_silu
+from sedistill.models.layers.synced_norm import SyncedBatchNorm
 
 NORM_MOMENTUM = 0.02
 """Of the running statistics: with batches of a few clips PyTorch's 0.1 would make them those of the last ten
@@ -50,10 +51,13 @@ class ActiveRows(NormedRows):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Returns (B, K, F, outputs)."""
-        if self.training and torch.is_grad_enabled() and runs_own_kernels(inputs[0]):
+        if self.training and torch.is_grad_enabled() and self._may_be_fused(inputs[0]):
             return self._fused(inputs)
         joined = neighbours(inputs[0]) if self.with_neighbours else torch.cat(inputs, dim=-1)
         return F.silu(super().forward(joined))
+
+    def _may_be_fused(self, x: Tensor) -> bool:
+        return runs_own_kernels(x) and not isinstance(self.norm, SyncedBatchNorm)
 
     def _fused(self, inputs: tuple[Tensor, ...]) -> Tensor:
         norm = self.norm

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sedistill.distill.kdrl import PolicyNetwork, bounded_target, policy_loss
+from sedistill.training.gradients import average_what_backward_left
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.not_finite import refuse_not_finite
 
@@ -44,6 +45,7 @@ class Policy:
         loss = policy_loss(ratios, target)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        average_what_backward_left(list(self.network.parameters()), self.network)
         refuse_not_finite({"policy/loss": loss})
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate(steps_done)

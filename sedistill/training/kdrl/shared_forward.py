@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sedistill.training.gradients import gradients_of
+from sedistill.training.gradients import average_gradients, gradients_of
 
 # (estimate, target: (B, T)) -> one value a clip, (B,); lower is better.
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -46,7 +46,7 @@ class SharedForward:
         teacher: Tensor | None,
         split: bool,
     ) -> None:
-        self.parameters, self.batch = parameters, len(noisy)
+        self.student, self.parameters, self.batch = student, parameters, len(noisy)
         step = 1 if split else self.batch
         self.pieces = [slice(start, start + step) for start in range(0, self.batch, step)]
         estimates = [student(noisy[piece]) for piece in self.pieces]
@@ -75,7 +75,9 @@ class SharedForward:
         total = torch.cat(
             [self._mixed(number, hard_weight, soft_weight) for number in range(len(self.pieces))]
         )
-        return gradients_of(total.sum() / self.batch, self.parameters)
+        gradient = gradients_of(total.sum() / self.batch, self.parameters)
+        average_gradients(gradient, network=self.student)
+        return gradient
 
     def gradients(self, hard_weight: Tensor, soft_weight: Tensor) -> ThreeGradients:
         """That gradient, and those of the means of soft and of hard."""
@@ -91,6 +93,7 @@ class SharedForward:
                 _add(total.mixed, soft, float(soft_weight[piece]))
             else:
                 _add(total.mixed, self._gradient(self._mixed(number, hard_weight, soft_weight), keep=False))
+        average_gradients(total.mixed, total.soft, total.hard, network=self.student)
         return total
 
     def _mixed(self, number: int, hard_weight: Tensor, soft_weight: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sedistill.audio.si_snr import negative_si_snr
+from sedistill.common import ranks
 from sedistill.distill.kdrl import loss_weights, reward
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.eval_mode import evaluating
@@ -178,12 +179,15 @@ class KDRLStep:
         """KDRL has one stage: its ratios are its schedule."""
 
     def log_clips(self, step: int) -> None:
-        """Write the ratios of the latest batch."""
+        """Write the ratios of the latest batch, of all processes."""
         if self.policy is None:
+            return
+        clips, ratios = ranks.joined_rows(self.clips.cpu()), ranks.joined_rows(self.ratios.cpu())
+        if not ranks.is_first():
             return
         if self.ratio_log is None:
             self.ratio_log = RatioLog(self.ratio_path, self.steps_before)
-        self.ratio_log.write(step, self.clips, self.ratios)
+        self.ratio_log.write(step, clips, ratios)
 
     def state_dict(self) -> dict[str, Any]:
         """What there is besides the student and its optimiser."""

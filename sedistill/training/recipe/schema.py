@@ -44,6 +44,11 @@ class HardwareSettings(Settings):
     threads: int | None = Field(
         None, ge=1, le=1024, description="CPU threads of torch; default: one a core that it may use."
     )
+    sync_batch_norm: bool = Field(
+        False,
+        description="With several processes (docs/scaling.md): batch norms see the clips of all of them, as "
+        "in one process; else each process's own.",
+    )
 
 
 class TeacherSettings(Settings):

@@ -16,11 +16,8 @@ from sedistill.common.writing import atomic_path
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, nested dicts) and torch's random states, sealed."""
-    random = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        random["cuda"] = torch.cuda.get_rng_state()
     buffer = io.BytesIO()  # so that a full disk is the file system's error, not one of torch's writer
-    torch.save({**state, "random": random}, buffer)
+    torch.save({**state, "random": random_states()}, buffer)
     buffer.write(seal(buffer.getbuffer()))
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
@@ -59,6 +56,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         f"the checkpoint {path} {fault}; put a good copy in its place, or delete {path.parent} to train "
         "afresh."
     )
+
+
+def random_states() -> dict[str, torch.Tensor]:
+    """Where torch's generators of this process are."""
+    random = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        random["cuda"] = torch.cuda.get_rng_state()
+    return random
 
 
 def restore_random_states(state: dict[str, Any]) -> None:

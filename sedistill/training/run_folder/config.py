@@ -77,7 +77,7 @@ def makes_longer(recipe: Recipe, folder: Path) -> bool:
     begun = _recipe_of(written)
     differing = [
         key
-        for key in _differences(written if begun is None else _meaning_of(begun), _meaning_of(recipe))
+        for key in differing_keys(written if begun is None else _meaning_of(begun), _meaning_of(recipe))
         if not _is_free(key, folder)
     ]
     if begun is not None and differing and {*differing} <= {f"optimiser.{key}" for key in LIMITS}:
@@ -207,10 +207,13 @@ def _is_free(key: str, folder: Path) -> bool:
     return key.startswith(FREE_TO_CHANGE) or bool(known_by_hash)
 
 
-def _differences(a: Any, b: Any, key: str = "") -> list[str]:
+def differing_keys(a: Any, b: Any, key: str = "") -> list[str]:
+    """Where two settings differ, as keys such as "optimiser.learning_rate"."""
     if isinstance(a, dict) and isinstance(b, dict):
         names = sorted(a.keys() | b.keys())
-        return [d for n in names for d in _differences(a.get(n), b.get(n), f"{key}.{n}".lstrip("."))]
+        return [d for n in names for d in differing_keys(a.get(n), b.get(n), f"{key}.{n}".lstrip("."))]
     if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        return [d for n, both in enumerate(zip(a, b, strict=True)) for d in _differences(*both, f"{key}.{n}")]
+        return [
+            d for n, both in enumerate(zip(a, b, strict=True)) for d in differing_keys(*both, f"{key}.{n}")
+        ]
     return [] if a == b else [key]

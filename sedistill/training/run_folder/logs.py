@@ -14,6 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from sedistill.common import ranks
 from sedistill.common.csv_files import CsvWriter, as_written, read_columns
 from sedistill.common.reading import is_taken, require_file
 from sedistill.common.writing import atomic_path, named_disk_errors
@@ -119,6 +120,18 @@ class RunLog:
             self.tensorboard.close()
 
 
+class NoLog:
+    """Of a process that writes nothing, because another one does."""
+
+    def go_back_to(self, step: int) -> None: ...
+
+    def write(self, step: int, epoch: int, values: Mapping[str, float]) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Means:
     """Running means of named scalars since the last `take`; part of a checkpoint, so logs resume exactly."""
 
@@ -133,10 +146,10 @@ class Means:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def take(self) -> dict[str, float]:
-        """The means, which are then forgotten."""
+        """The means, over all processes, which are then forgotten."""
         means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
-        return means
+        return ranks.average_by_name(means)
 
     def state_dict(self) -> dict[str, dict]:
         return {"sums": {k: v.cpu() for k, v in self.sums.items()}, "counts": dict(self.counts)}

@@ -5,19 +5,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from pydantic import TypeAdapter
 
+from sedistill.common import ranks
 from sedistill.common.errors import UserError
+from sedistill.common.wording import counted
+from sedistill.data.randomness import APART, philox
 from sedistill.training.not_finite import NotFiniteError, refuse_state_not_finite
 from sedistill.training.run_folder.checkpoints import (
     fitting,
     load_checkpoint,
+    random_states,
     restore_random_states,
     save_checkpoint,
 )
 
 if TYPE_CHECKING:
     from sedistill.training.loop import Loop
+
+PROCESSES = "processes"
+"""In a checkpoint of several: what each has of its own."""
 
 
 @dataclass
@@ -53,28 +61,60 @@ def save_run(loop: "Loop") -> None:
     }
     if averaged is not None:
         state["averaged"] = averaged.state_dict()
-    refuse_state_not_finite(state)
-    save_checkpoint(loop.last_path, state)
+    if ranks.count() > 1:
+        state[PROCESSES] = ranks.gathered({"random": random_states(), "means": state["means"]})
+    with ranks.failing_together(NotFiniteError):
+        refuse_state_not_finite(state)
+    if ranks.is_first():
+        save_checkpoint(loop.last_path, state)
 
 
 def restore_run(loop: "Loop") -> None:
     """Take back what `save_run` wrote. Raises UserError for what does not fit, or is damaged."""
-    state = load_checkpoint(loop.last_path)
+    state = ranks.from_first(lambda: _loaded(loop))
     with fitting(loop.last_path):
-        _refuse_failed(state, loop.last_path)
-        if state["progress"]["best_loss"] < float("inf"):
-            load_checkpoint(loop.best_path)  # a damaged one had better be known now than after a night
         loop.network.load_state_dict(state["student"])
         if loop.averaged is not None:
             loop.averaged.load_state_dict(state["averaged"])
         loop.optimiser.load_state_dict(state["optimiser"])
         loop.step.load_state_dict(state["step"])
         loop.rate.load_state_dict(state)
-        loop.means.load_state_dict(state["means"], loop.device)
         loop.progress = TypeAdapter(Progress).validate_python(state["progress"])
         for callback, seen in zip(loop.callbacks, state.get("watchers", []), strict=True):
             callback.load_state_dict(seen)
-        restore_random_states(state)
+        _restore_own(loop, state)
+
+
+def _loaded(loop: "Loop") -> dict[str, Any]:
+    state = load_checkpoint(loop.last_path)
+    with fitting(loop.last_path):
+        _refuse_failed(state, loop.last_path)
+        if state["progress"]["best_loss"] < float("inf"):
+            load_checkpoint(loop.best_path)  # a damaged one had better be known now than after a night
+    return state
+
+
+def _restore_own(loop: "Loop", state: Mapping[str, Any]) -> None:
+    """What each process has of its own; with another number of them, all but the first begin it afresh."""
+    saved = state.get(PROCESSES, [state])
+    now = ranks.count()
+    if len(saved) != now:
+        print(
+            f"note: {loop.folder} was trained by {counted(len(saved), 'process', 'processes')}, and goes on "
+            f"with {now}: the clips of each step stay the same, sums are rounded otherwise."
+        )
+    own = saved[ranks.rank()] if len(saved) == now else saved[0]
+    loop.means.load_state_dict(own["means"], loop.device)
+    restore_random_states(own)
+    if len(saved) != now:
+        draw_apart(loop.progress.step)
+
+
+def draw_apart(step: int) -> None:
+    """From here on every process but the first has random numbers of its own."""
+    if ranks.rank():
+        key = torch.initial_seed(), APART, step, ranks.rank()
+        torch.manual_seed(int(philox(*key).integers(2**62)))
 
 
 def _refuse_failed(state: Mapping[str, Any], path: Path) -> None:
