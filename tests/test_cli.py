@@ -143,7 +143,7 @@ main()
             "sedistill.inference.enhancing",
             "enhance_files",
             ["enhance", "in", "--model", "m", "-o", "o"],
-            "--overwrite",
+            "nothing was written",
         ),
     ],
 )

@@ -142,29 +142,40 @@ class _AtWork:
         workers = max(1, min(workers, len(infos)))
         torch.set_num_threads(max(1, torch.get_num_threads() // workers))
         total = max(round(sum(info.seconds for info in infos.values())), 1)
-        with (
-            _folders_of(infos),
-            ProgressBar("enhancing", total, "s of audio") as bar,
-            ThreadPoolExecutor(workers) as pool,
-        ):
-            futures = {job: pool.submit(self._enhance, job, info) for job, info in infos.items()}
-            try:
-                clipped = {}
-                for job, future in futures.items():
-                    try:
-                        clipped[job] = self._result(future, bar)
-                    except AudioFileError as error:
-                        failures.add(error)
-                return clipped
-            except BaseException as error:  # Ctrl-C, or a fault that is no file's own: nothing more is begun
-                self._stopped = True
-                pool.shutdown(wait=False, cancel_futures=True)
-                if isinstance(error, KeyboardInterrupt) and (
-                    written := sum(map(_is_written, futures.values()))
-                ):
-                    whole = f"{written} of {counted(len(futures), 'file')} written, and whole"
-                    raise KeyboardInterrupt(f"{whole}; say --overwrite to begin again") from None
+        futures: dict[Job, Future[int]] = {}
+        try:
+            with (
+                _folders_of(infos),
+                ProgressBar("enhancing", total, "s of audio") as bar,
+                ThreadPoolExecutor(workers) as pool,
+            ):
+                futures |= {job: pool.submit(self._enhance, job, info) for job, info in infos.items()}
+                return self._results(futures, bar, pool, failures)
+        except KeyboardInterrupt:  # by now nobody writes any more
+            if not (written := sum(map(_is_written, futures.values()))):
                 raise
+            whole = f"{written} of {counted(len(futures), 'file')} written, and whole"
+            raise KeyboardInterrupt(f"{whole}; say --overwrite to begin again") from None
+
+    def _results(
+        self,
+        futures: "dict[Job, Future[int]]",
+        bar: ProgressBar,
+        pool: ThreadPoolExecutor,
+        failures: Failures,
+    ) -> dict[Job, int]:
+        try:
+            clipped = {}
+            for job, future in futures.items():
+                try:
+                    clipped[job] = self._result(future, bar)
+                except AudioFileError as error:
+                    failures.add(error)
+            return clipped
+        except BaseException:  # Ctrl-C, or a fault that is no file's own: nothing more is begun
+            self._stopped = True
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
     def _enhance(self, job: Job, info: AudioInfo) -> int:
         return enhance_file(self.network, job, info, self.settings, self.overwrite, self._read)
