@@ -79,6 +79,19 @@ def test_a_training_takes_the_threads_of_its_recipe_and_no_more_than_its_share(
     assert threads == [2, 1], "known from the third on"
 
 
+def test_a_step_has_the_recipe_s_own_loss(
+    small: tuple[Work, dict[str, Recipe], Sources], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, losses = small[1]["tiny/table1/alone"], []
+    monkeypatch.setattr(step_time, "_at_size", lambda *_: Timing(1.0, 1.0, 1.0))
+    monkeypatch.setattr(step_time, "enhancement_loss", losses.append)
+    stopwatch = Stopwatch(threads=1)
+    for se_loss in (None, "gtcrn", "gtcrn"):
+        one = recipe.model_copy(update={"se_loss": se_loss})
+        stopwatch.step_seconds(one, one.student, None, 0, 0.5, live=False)
+    assert losses == ["si_snr", "gtcrn"]
+
+
 def test_hours_by_the_clock_are_shared_by_jobs() -> None:
     step = Timing(2.0, 1.0, 3.0)
     costs = [RunCost(Run("a", 0), 3600, step, False), RunCost(Run("b", 0), 3600, step, True)]
