@@ -68,7 +68,7 @@ class SpeechEnhancer(nn.Module):
         """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
         assert self.step_samples is not None
         length, delay = noisy.shape[1], self.delay_samples
-        padded = F.pad(noisy, (0, delay + -(length + delay) % self.step_samples))
+        padded = in_whole_steps(noisy, delay, self.step_samples)
         return self.piece(padded, Memory())[:, delay : delay + length]
 
     @property
@@ -124,6 +124,13 @@ class SpeechEnhancer(nn.Module):
         """Turn the polarity of the output round, in place; an SI-SNR loss does not see the difference."""
         for parameter in self.sign_parameters():
             parameter.neg_()
+
+
+def in_whole_steps(noisy: Tensor, delay: int, step: int) -> Tensor:
+    """A clip (B, T) with `delay` zeros behind it and as many more as make whole steps of it."""
+    length = noisy.shape[1]
+    steps = (length + delay + step - 1) // step  # in a form that exporters follow
+    return F.pad(noisy, (0, step * steps - length))
 
 
 def check_odd(name: str, value: int) -> None:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from sedistill.common.argument_checks import as_given, check_declared
 from sedistill.common.errors import UserError
-from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer
+from sedistill.models.base import EvenSize, SampleRate, Size, SpeechEnhancer, in_whole_steps
 from sedistill.models.folding import fold_into
 from sedistill.models.frames import Frames, complex_product
 from sedistill.models.layers.memory import Memory, delayed, recurred, with_past
@@ -76,8 +76,7 @@ class DCCRN(SpeechEnhancer):
     def forward(self, noisy: Tensor) -> Tensor:
         """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
         length, delay = noisy.shape[1], self.frames.delay
-        padded = F.pad(noisy, (0, delay + -(length + delay) % self.frames.hop))
-        frames = self.frames(padded, Memory())
+        frames = self.frames(in_whole_steps(noisy, delay, self.frames.hop), Memory())
         enhanced = complex_product(frames, self.mask(frames, None))
         return self.frames.inverse(enhanced, Memory())[:, delay : delay + length]
 

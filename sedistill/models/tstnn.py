@@ -159,7 +159,7 @@ class TransformerLayer(SequenceLayer):
 def framed(waveform: Tensor, size: int) -> Tensor:
     """(B, T) to (B, frames, size), half overlapping from the first sample on; zeros complete the last."""
     hop, length = size // 2, waveform.shape[-1]
-    halves = max(2, -(-length // hop))
+    halves = torch.sym_max(2, (length + hop - 1) // hop)  # in ONNX -7 // 2 would be -3
     halved = F.pad(waveform, (0, halves * hop - length)).unflatten(-1, (halves, hop))
     return torch.cat([halved[:, :-1], halved[:, 1:]], dim=-1)
 

@@ -59,7 +59,8 @@ class WaveUNet(SpeechEnhancer):
     def forward(self, noisy: Tensor) -> Tensor:
         """Enhance `noisy` (B, T), T >= 1; returns (B, T), within [-1, 1]."""
         length = noisy.shape[-1]
-        waveform = F.pad(noisy, (0, -length % self.multiple))[:, None]
+        fitting = self.multiple * ((length + self.multiple - 1) // self.multiple)  # as exporters follow it
+        waveform = F.pad(noisy, (0, fitting - length))[:, None]
         x, skips = waveform, []
         for down in self.down:
             full = F.leaky_relu(down(x), 0.2)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sedistill.inference.exporting.command import Form, export
+from sedistill.inference.exporting.command import export
 from sedistill.inference.exporting.running import open_onnx
 from sedistill.inference.exporting.verifying import CoarseFindings, Findings
 from sedistill.models.base import SpeechEnhancer
@@ -11,15 +11,14 @@ from sedistill.models.saving import load_model
 
 
 def in_onnxruntime(model: SpeechEnhancer | Path | str) -> tuple[SpeechEnhancer, Findings | CoarseFindings]:
-    """The network exported, compared with PyTorch and opened, and what was found; as a clip without steps.
+    """The network exported for whole clips, compared with PyTorch and opened, and what was found.
 
     Raises UserError as `export` does.
     """
     network = load_model(model) if isinstance(model, Path | str) else model
     with TemporaryDirectory(prefix="sedistill-") as folder:
         path = Path(folder) / "network.onnx"
-        form: Form = "clip" if network.step_samples is None else "stream"
-        findings = export(network, path, form, correct_level=False)  # so that the level stays a choice
+        findings = export(network, path, "clip", correct_level=False)  # so that the level stays a choice
         opened = open_onnx(path)
     opened.output_gain = network.output_gain
     return opened, findings

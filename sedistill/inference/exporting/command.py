@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from torch import nn
 
 from sedistill.common.errors import UserError
 from sedistill.common.writing import atomic_path, refuse_existing
@@ -15,7 +14,6 @@ from sedistill.inference.exporting.graphs import ClipGraph, FrameGraph, SlotGrap
 from sedistill.inference.exporting.metadata import facts
 from sedistill.inference.exporting.onnx_session import SLOT_STATES
 from sedistill.inference.exporting.packages import package
-from sedistill.inference.exporting.scanning import clip_of_steps
 from sedistill.inference.exporting.tracing import EXAMPLE_SAMPLES, OPSETS, traced
 from sedistill.inference.exporting.verifying import (
     MOST_PESQ_LOSS,
@@ -91,17 +89,11 @@ def _in_form(
     network: SpeechEnhancer, form: Form, gain: float, opset: int, precision: Precision, clips: Sequence[Clip]
 ) -> Any:
     """The ONNX model with its metadata."""
-    of_steps = form == "clip" and network.step_samples is not None
-    first: Form = "stream" if of_steps else form
-    model, shapes = _traced(network, first, gain, opset)
-    _tell(model, facts(network, first, gain, shapes, precision))
-    if precision != "fp32":
-        model = coarse(model, precision, clips)
-    if of_steps:
-        assert network.step_samples is not None
-        model = clip_of_steps(model, network.step_samples, network.delay_samples)
-        _tell(model, facts(network, form, gain, [], precision))
-    return model
+    model, shapes = _traced(network, form, gain, opset)
+    for name, value in facts(network, form, gain, shapes, precision).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = name, value
+    return model if precision == "fp32" else coarse(model, precision, clips)
 
 
 def _traced(network: SpeechEnhancer, form: Form, gain: float, opset: int) -> tuple[Any, list[list[int]]]:
@@ -118,12 +110,6 @@ def _traced(network: SpeechEnhancer, form: Form, gain: float, opset: int) -> tup
     outputs = [ends[1], *(f"{name}_out" for name in names)]
     model = traced(graph, inputs, [ends[0], *names], outputs, opset, what)
     return model, [list(state.shape) for state in inputs[1:]]
-
-
-def _tell(model: Any, known: dict[str, str]) -> None:
-    for name, value in known.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = name, value
 
 
 def _graph(network: SpeechEnhancer, form: Form, gain: float) -> StepGraph | FrameGraph:
@@ -151,11 +137,6 @@ def _refuse_impossible(network: SpeechEnhancer, output: Path, form: str, opset: 
     if form != "clip" and network.step_samples is None:
         why = "looks at the whole clip" if network.latency_samples is None else "has no steps"
         raise UserError(f"{name} {why} and cannot be exported as {form}; choose --form clip.")
-    if network.step_samples is None and any(isinstance(one, nn.RNNBase) for one in network.modules()):
-        raise UserError(
-            f"{name} cannot be exported: its recurrent layers look both ways or wait for the clip, and "
-            "would work for one length only."
-        )
     if form in ("spectrum", "sherpa") and not isinstance(network, FrameEnhancer):
         raise UserError(f"{name} works on waveforms, not on spectra; choose --form stream or clip.")
     if (

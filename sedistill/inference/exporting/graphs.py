@@ -1,5 +1,6 @@
 """Networks in the shapes in which they are exported: tensors in, tensors out, nothing that ONNX lacks."""
 
+import keyword
 import math
 from typing import TypeVar
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sedistill.inference.exporting.recurrent import with_onnx_recurrence
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.folding import folded
 from sedistill.models.frames import FrameEnhancer, Frames
@@ -89,7 +91,7 @@ class SlotGraph(FrameGraph):
 
 
 class ClipGraph(nn.Module):
-    """A whole clip (1, T) to (1, T), for networks without steps.
+    """A whole clip (1, T) to (1, T).
 
     A factor `gain` onto the level of clean speech is part of every graph.
     """
@@ -97,6 +99,7 @@ class ClipGraph(nn.Module):
     def __init__(self, network: SpeechEnhancer, gain: float) -> None:
         super().__init__()
         self.network, self.gain = for_export(network), gain
+        with_onnx_recurrence(self.network)
 
     def forward(self, noisy: Tensor) -> Tensor:
         return self.gain * self.network(noisy)
@@ -160,9 +163,28 @@ def _turned(turns: Tensor) -> Tensor:
 def for_export(network: Network) -> Network:
     """A folded copy on the CPU without Fourier transforms."""
     copied = folded(network).cpu().float()
+    for module in list(copied.modules()):
+        _without_keywords(module)
+        _with_plain_slopes(module)
     if isinstance(frames := getattr(copied, "frames", None), Frames):
         copied.frames = MatrixFrames(frames)
     return copied
+
+
+def _without_keywords(module: nn.Module) -> None:
+    """Layers named by words of Python's, such as "global", get another name: the exporter writes code."""
+    for name in list(module._modules):
+        if keyword.iskeyword(name):
+            layer = module._modules.pop(name)
+            vars(module)[name] = layer  # where `get_submodule` finds it still
+            module.add_module(f"{name}_", layer)
+
+
+def _with_plain_slopes(module: nn.Module) -> None:
+    """PReLUs of one slope as leaky ReLUs, which onnxruntime computes inside the convolution before them."""
+    for name, layer in list(module.named_children()):
+        if isinstance(layer, nn.PReLU) and layer.num_parameters == 1:
+            setattr(module, name, nn.LeakyReLU(layer.weight.item()))
 
 
 def _in_groups(sizes: list[int]) -> list[slice]:

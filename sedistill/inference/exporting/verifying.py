@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from sedistill.audio.resampling import resample
 from sedistill.common.errors import UserError
@@ -88,11 +89,16 @@ def verify(path: Path, network: SpeechEnhancer, gain: float) -> Findings:
 def _both(
     network: SpeechEnhancer, gain: float, found: SpeechEnhancer, noisy: NDArray
 ) -> tuple[NDArray, NDArray]:
+    """What the network and the file make of a clip.
+
+    A file of steps does not know where a clip ends: a network that looks ahead hears silence behind it.
+    """
     clip = torch.from_numpy(noisy)[None]
+    ahead = network.latency_samples if network.lookahead_samples and found.step_samples else None
     with evaluating(network):
         parameter = next(network.parameters())
-        wanted = gain * network(clip.to(parameter)).float().cpu()
-    return wanted[0].numpy(), _run(found, clip)
+        wanted = gain * network(F.pad(clip, (0, ahead or 0)).to(parameter)).float().cpu()
+    return wanted[0, : len(noisy)].numpy(), _run(found, clip)
 
 
 def _run(found: SpeechEnhancer, clip: Tensor) -> NDArray:

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from sedistill.models.layers.fast_cpu import runs_own_kernels
+from sedistill.models.layers.onnx_operators import onnx_recurrence
 
 
 class GRU(nn.GRU):
@@ -51,6 +52,9 @@ def gru(x: Tensor, state: Tensor, weights: tuple[Tensor, Tensor, Tensor, Tensor]
     weights: from the inputs (3 units, inputs), from the state (3 units, units), and their biases, in the
     order of nn.GRU. In training on CPU differentiable once.
     """
+    if torch.onnx.is_in_onnx_export():
+        outputs = onnx_recurrence("GRU", x, [weights], state)
+        return outputs, outputs[-1]
     if not torch.is_grad_enabled() or not runs_own_kernels(x):
         outputs, last = torch.gru(x, state[None], list(weights), True, 1, 0.0, False, False, False)
         return outputs, last[0]

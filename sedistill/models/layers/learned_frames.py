@@ -42,7 +42,7 @@ class Encoder(nn.Module):
 
     def _half_frames(self, waveform: Tensor) -> Tensor:
         batch, length = waveform.shape
-        halves = max(2, (length + self.hop - 1) // self.hop)  # in ONNX -7 // 2 would be -3
+        halves = torch.sym_max(2, (length + self.hop - 1) // self.hop)  # in ONNX -7 // 2 would be -3
         padded = F.pad(waveform, (0, halves * self.hop - length))
         return padded.reshape(batch, halves, self.hop).transpose(1, 2)
 

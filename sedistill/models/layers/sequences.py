@@ -13,7 +13,7 @@ class SequenceLayer(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or torch.compiler.is_exporting():
             return self.together(x)
         parts = x.split(max(1, ROWS_AT_ONCE // x.shape[1]))
         return torch.cat([self.together(part) for part in parts])

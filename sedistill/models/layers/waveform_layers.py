@@ -51,12 +51,14 @@ class DecoderLayer(nn.Module):
 
 
 def fitting_length(length: int, depth: int, kernel: int, stride: int) -> int:
-    """The least length, not below `length`, that `depth` layers down and up give back."""
-    for _ in range(depth):
-        length = max(1, -(-(length - kernel) // stride) + 1)
-    for _ in range(depth):
-        length = (length - 1) * stride + kernel
-    return length
+    """The least length, not below `length`, that `depth` layers down and up give back.
+
+    Lengths that fit lie a hop of the deepest layer apart. In one formula, and without a division of negative
+    numbers, which ONNX rounds in another way, so that exporters follow it.
+    """
+    hop = stride**depth
+    late = (kernel - stride) * sum(stride**layer for layer in range(depth))  # a frame's span beyond its hop
+    return hop * torch.sym_max(1, (length - late + hop - 1) // hop) + late
 
 
 @torch.no_grad()

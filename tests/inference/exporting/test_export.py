@@ -19,7 +19,6 @@ from sedistill.inference.exporting.graphs import MatrixFrames
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.frames import Frames
 from sedistill.models.layers.memory import Memory
-from sedistill.models.presets import build_model
 from sedistill.models.saving import model_hash
 from tests.inference.exporting.conftest import network
 
@@ -182,10 +181,6 @@ class TestNothingWrongIsWritten:
         self.refused(
             tmp_path, "ConvTasNet looks at the whole clip .* choose --form clip", network("no steps")
         )
-
-    def test_recurrent_layers_without_steps(self, tmp_path: Path) -> None:
-        model = build_model({"class": "DPTNet", "filters": 8, "hidden": 8})
-        self.refused(tmp_path, "DPTNet cannot be exported: its recurrent layers", model, "clip")
 
     def test_what_the_exporter_cannot_follow(self, tmp_path: Path) -> None:
         class Chooses(Odd):
