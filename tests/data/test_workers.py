@@ -73,7 +73,7 @@ def no_shared_memory() -> None:
 
 SAME_WORDS = {
     refuse: r"^clip 5 is bad; take it away\.$",
-    refuse_file: r"^clips/5\.wav: is damaged\.$",
+    refuse_file: r"^clips/5\.wav is damaged\.$",
     no_permission: r"^cannot read clips/5\.wav: Permission denied",
     no_memory: r"no memory left for batches; lower optimiser\.batch_size or data\.workers",
 }
