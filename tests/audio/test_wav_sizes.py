@@ -55,7 +55,7 @@ def test_a_wrong_size_is_told_by_name(tmp_path: Path, name: str, suffix: str) ->
     content, fault = WRONG[name]
     path = tmp_path / f"a{suffix}"
     path.write_bytes(content)
-    with pytest.raises(AudioFileError, match=rf"a{suffix}: damaged.*{fault}"):
+    with pytest.raises(AudioFileError, match=rf"a{suffix} is damaged.*{fault}"):
         probe(path)
 
 
