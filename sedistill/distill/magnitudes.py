@@ -71,4 +71,4 @@ class _Compressed(torch.autograd.Function):
 
 def _squared(spectrum: Tensor) -> Tensor:
     real, imaginary = torch.view_as_real(spectrum).unbind(-1)
-    return real.square().addcmul_(imaginary, imaginary)
+    return (real * real).addcmul_(imaginary, imaginary)
