@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,20 @@ def test_other_commands_are_refused_once(world: Path) -> None:
         app(["models", "--json"])
 
     assert "`sedistill models` is the work of one process" in ended(work, world / "said")
+
+
+def test_the_slurm_script_starts_torchrun_once_on_each_machine(tmp_path: Path) -> None:
+    """Rehearsed with stand-ins for SLURM's commands, and one for torchrun that says how it was called."""
+    for name, does in {"scontrol": "printf 'n7\\nn8\\n'", "srun": '"$@"', "torchrun": 'echo "$@"'}.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    script = Path(__file__).parents[2] / "examples" / "slurm.sh"
+    slurm = {"JOB_ID": "4711", "JOB_NODELIST": "n[7-8]", "NNODES": "2", "GPUS_ON_NODE": "4"}
+    variables = {f"SLURM_{name}": value for name, value in slurm.items()}
+    command = ["bash", str(script), "student.yaml", "seed=1"]
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    told = subprocess.run(command, env=variables | path, capture_output=True, text=True, check=True).stdout
+    assert told.split() == [
+        "--nnodes", "2", "--nproc-per-node", "4", "--rdzv-backend", "c10d", "--rdzv-endpoint", "n7:30211",
+        "--rdzv-id", "4711", "--max-restarts", "3", "-m", "sedistill", "train", "student.yaml", "seed=1",
+    ]  # fmt: skip
