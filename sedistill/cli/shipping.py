@@ -36,7 +36,7 @@ def export(
             "clip: a waveform of any length; sherpa: for the GTCRN slot of sherpa-onnx."
         ),
     ] = Form.stream,
-    opset: Annotated[int, typer.Option(help="ONNX's operator set, 17 to 23.")] = 18,
+    opset: Annotated[int, typer.Option(help="ONNX's operator set, 18 to 23.")] = 18,
     precision: Annotated[
         Precision, typer.Option(help="int8 and fp16 are for NPUs; on CPUs they are slower.")
     ] = Precision.fp32,

@@ -51,7 +51,7 @@ def export(
             with a frame of the spectrum, (1, bins, 1, 2), for programs with a Fourier transform of their own.
             "clip": a waveform (1, T) of any length. "sherpa": as "spectrum", for the GTCRN slot of
             sherpa-onnx. States begin as zeros. Metadata of the file say all that a program has to know.
-        opset: of ONNX, 17 to 23.
+        opset: of ONNX, 18 to 23.
         correct_level: multiply by the model's `output_gain` inside the file.
         overwrite: replace a file that is there.
         precision: "fp32"; "int8" (static, a scale a channel) and "fp16" are for NPUs, and slower on CPUs.

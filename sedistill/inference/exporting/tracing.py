@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sedistill.common.errors import UserError
 from sedistill.inference.exporting.packages import package
 
-OPSETS = range(17, 24)
+OPSETS = range(18, 24)
 EXAMPLE_SAMPLES = 8009
 """A prime: of a length that is a multiple of a hop the padding would be left out for all lengths."""
 

@@ -63,7 +63,7 @@ def test_a_ready_made_network_is_written_and_told(tmp_path: Path) -> None:
     [
         (["no-such-model", "-o", "x.onnx"], "is not a saved model"),
         (["fastenhancer-t", "-o", "x.bin"], "ends in .onnx"),
-        (["fastenhancer-t", "-o", "x.onnx", "--opset", "3"], "opset = 3: choose one from 17 to 23"),
+        (["fastenhancer-t", "-o", "x.onnx", "--opset", "3"], "opset = 3: choose one from 18 to 23"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path: Path, given: list[str], said: str) -> None:

@@ -197,7 +197,7 @@ class TestNothingWrongIsWritten:
     ("wrong", "named"),
     [
         ({"form": "tflite"}, "form = tflite: choose one of stream, spectrum, clip, sherpa"),
-        ({"opset": 9}, "opset = 9: choose one from 17 to 23"),
+        ({"opset": 9}, "opset = 9: choose one from 18 to 23"),
         ({"output": "out.bin"}, "ends in .onnx"),
     ],
 )
