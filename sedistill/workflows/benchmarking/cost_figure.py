@@ -34,13 +34,15 @@ def cost_canvas(points: Sequence[Point], quality: str, noisy: float) -> "Figure"
     for network in dict.fromkeys(point.network for point in points):
         mine = sorted((point.cost, point.quality) for point in points if point.network == network)
         axes.plot(*zip(*mine, strict=True), color=INK, alpha=0.3, linewidth=1)
-        axes.annotate(drawn(network), mine[-1], xytext=(7, 0), textcoords="offset points", va="center",
+        axes.annotate(drawn(network), mine[-1], xytext=(7, 1), textcoords="offset points", va="bottom",
                       fontsize=0.85 * POINTS, color=INK)  # fmt: skip
     for way in dict.fromkeys(point.way for point in points):
         dots = [(point.cost, point.quality) for point in points if point.way == way]
         label = "from elsewhere" if way == "foreign" else way
         axes.plot(*zip(*dots, strict=True), "o", color=WAY_COLOURS[way], ms=7, label=label, linestyle="")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(lambda cost, _: f"{cost:g}" if f"{cost:.0e}"[0] in "235" else "")
     axes.margins(x=0.25, y=0.15)
     axes.set(xlabel="real-time factor, one thread", ylabel=drawn(quality))
     axes.grid(alpha=0.15, color=INK)
