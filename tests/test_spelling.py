@@ -1,4 +1,4 @@
-"""One spelling: -ize and -yze in names and prose. `optimiser` stays, as a recipe's key and what serves it."""
+"""One spelling: -ize and -yze in names and prose, and color. `optimiser` stays, as a recipe's key and what serves it."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ STEMS = (
     "|standard|penal|regular|visual|parametr|parameter|factor|vector|local|stabil|custom|prior|memor|synthes"
 )
 ENDINGS = "(?:e|ed|es|er|ers|ing|ation)(?![a-z])"
-OTHER = re.compile(rf"(?:{STEMS})is{ENDINGS}|analys(?:e|ed|ing|er)(?![a-z])", re.IGNORECASE)
+OTHER = re.compile(rf"(?:{STEMS})is{ENDINGS}|analys(?:e|ed|ing|er)(?![a-z])|colour", re.IGNORECASE)
 READ = {".py", ".md", ".yaml", ".yml", ".toml", ".jinja", ".css", ".js", ".sh"}
 FOREIGN = {"SOURCES.md", "sentences.yaml"}  # titles of others, and sentences in other languages
 
@@ -26,7 +26,7 @@ def files() -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    "word", ["row_normalised_gram", "Generalised", "analysing", "synthesiser", "summarises"]
+    "word", ["COLOURS", "row_normalised_gram", "Generalised", "analysing", "synthesiser", "summarises"]
 )
 def test_the_other_spelling_is_found(word: str) -> None:
     assert OTHER.search(f"a {word} b")
@@ -39,7 +39,7 @@ def test_other_words_are_left_alone(word: str) -> None:
     assert not OTHER.search(f"a {word} b")
 
 
-def test_words_end_in_ize_and_yze() -> None:
+def test_there_is_one_spelling() -> None:
     assert len(files()) > 250
     found = {str(path.relative_to(ROOT)): OTHER.findall(path.read_text("utf-8")) for path in files()}
     assert {name: words for name, words in found.items() if words} == {}

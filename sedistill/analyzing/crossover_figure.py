@@ -35,12 +35,12 @@ def crossover_svg(figure: CrossoverFigure) -> str:
     """The spectrogram, and the upper edge of the low band as dots for each of the (at most two) names."""
     canvas, axes = blank_axes(3.2)
     loudest = float(figure.level_db.max())
-    colours = {"cmap": "magma", "vmin": loudest - DYNAMIC_RANGE_DB, "vmax": loudest}
-    bins_image(axes, figure.level_db, figure.bin_hz, figure.frame_seconds, figure.start_seconds, **colours)
+    colors = {"cmap": "magma", "vmin": loudest - DYNAMIC_RANGE_DB, "vmax": loudest}
+    bins_image(axes, figure.level_db, figure.bin_hz, figure.frame_seconds, figure.start_seconds, **colors)
     middles = figure.start_seconds + np.arange(figure.level_db.shape[1]) * figure.frame_seconds
-    for (name, crossover), (shape, colour) in zip(figure.crossovers.items(), DOTS, strict=False):
+    for (name, crossover), (shape, color) in zip(figure.crossovers.items(), DOTS, strict=False):
         edge = (np.asarray(crossover) + 0.5) * figure.bin_hz / 1000
-        axes.plot(middles, edge, shape, color=colour, markersize=1.8, markeredgewidth=0, label=drawn(name))
+        axes.plot(middles, edge, shape, color=color, markersize=1.8, markeredgewidth=0, label=drawn(name))
     legend = axes.legend(
         labelcolor="#f4f1ea", facecolor="#16181d", edgecolor="none", framealpha=0.75, fontsize=0.9 * POINTS,
         loc="upper right", markerscale=3, handlelength=0.8,

@@ -30,7 +30,7 @@ def chosen_sections(run: RunTrends, number: int) -> list[Section]:
 
 
 def shares_svg(rows: list[Chosen], by: str, title: str) -> str:
-    """A bar a group, in the colours of the teachers."""
+    """A bar a group, in the colors of the teachers."""
     canvas, axes = blank_axes(2.7)
     groups = shares(rows, by)
     names = list(next(iter(groups.values())))

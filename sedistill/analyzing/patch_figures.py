@@ -1,4 +1,4 @@
-"""Figures of a patch analysis: errors by category over a training, and spectrograms coloured by patch.
+"""Figures of a patch analysis: errors by category over a training, and spectrograms colored by patch.
 
 Takes plain arrays and returns SVG text like `report.figures`.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sedistill.common.report.figures import (
-    COLOURS,
+    COLORS,
     DYNAMIC_RANGE_DB,
     INK,
     MOST_DOTS,
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # After DISPatch (2025), figure 2; told apart by people who do not see red and green too.
-CATEGORY_COLOURS = {
+CATEGORY_COLORS = {
     "converging": "#3b82c4", "converged": "#b9bec6", "challenging": "#e8a33d", "exploding": "#d1365f",
 }  # fmt: skip
-DARKEST = 0.45  # brightness of a category's colour where the sound is quietest
+DARKEST = 0.45  # brightness of a category's color where the sound is quietest
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class CategoryCurves:
 
 @dataclass(frozen=True)
 class CategoryMap:
-    """The category of each bin, an index into `CATEGORY_COLOURS` (bins, frames), over levels in dB."""
+    """The category of each bin, an index into `CATEGORY_COLORS` (bins, frames), over levels in dB."""
 
     title: str
     categories: np.ndarray
@@ -78,8 +78,8 @@ def category_curves_svg(figure: CategoryCurves) -> str:
     for curve in figure.curves:
         dots = "o" if len(curve.steps) <= MOST_DOTS else None
         label = f"{curve.category} {share_text(curve.share)}"
-        colour = CATEGORY_COLOURS[curve.category]
-        axes.plot(curve.steps, curve.errors, color=colour, linewidth=2, label=label, marker=dots, ms=4)
+        color = CATEGORY_COLORS[curve.category]
+        axes.plot(curve.steps, curve.errors, color=color, linewidth=2, label=label, marker=dots, ms=4)
     axes.set(xlabel="training step", ylabel="mean error", yscale="log", ylim=figure.error_range)
     axes.grid(axis="y", alpha=0.15, color=INK)
     if figure.curves:
@@ -88,25 +88,25 @@ def category_curves_svg(figure: CategoryCurves) -> str:
 
 
 def category_map_svg(figure: CategoryMap) -> str:
-    """Each patch in the colour of its category, the brighter the louder."""
+    """Each patch in the color of its category, the brighter the louder."""
     canvas, axes = blank_axes(2.7)
-    colours = np.array([_rgb(colour) for colour in CATEGORY_COLOURS.values()])
+    colors = np.array([_rgb(color) for color in CATEGORY_COLORS.values()])
     quietest = figure.level_db.max() - DYNAMIC_RANGE_DB
     loudness = np.clip((figure.level_db - quietest) / DYNAMIC_RANGE_DB, 0, 1)
     brightness = DARKEST + (1 - DARKEST) * loudness
-    bins_image(axes, colours[figure.categories] * brightness[..., None], figure.bin_hz, figure.frame_seconds)
-    for category, colour in CATEGORY_COLOURS.items():
-        axes.plot([], [], "s", color=colour, label=category, ms=7)
+    bins_image(axes, colors[figure.categories] * brightness[..., None], figure.bin_hz, figure.frame_seconds)
+    for category, color in CATEGORY_COLORS.items():
+        axes.plot([], [], "s", color=color, label=category, ms=7)
     _legend_above(axes)
     return as_svg(canvas, figure.title)
 
 
 def share_map_svg(figure: ShareMap) -> str:
-    """Shares as shades of one colour, with their scale."""
+    """Shares as shades of one color, with their scale."""
     from matplotlib.colors import LinearSegmentedColormap
 
     canvas, axes = blank_axes(2.4)
-    shades = LinearSegmentedColormap.from_list("share", ["#16181d", COLOURS["distilled"], "#f4f1ea"])
+    shades = LinearSegmentedColormap.from_list("share", ["#16181d", COLORS["distilled"], "#f4f1ea"])
     image = bins_image(axes, figure.shares, figure.bin_hz, figure.frame_seconds, cmap=shades, vmin=0, vmax=1)
     bar = canvas.colorbar(image, ax=axes, format="{x:.0%}", ticks=[0, 0.5, 1])
     bar.ax.tick_params(colors=INK, labelsize=POINTS, length=3)
@@ -129,6 +129,6 @@ def _legend_above(axes: "Axes") -> None:
     )  # fmt: skip
 
 
-def _rgb(colour: str) -> tuple[float, float, float]:
-    red, green, blue = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+def _rgb(color: str) -> tuple[float, float, float]:
+    red, green, blue = (int(color[place : place + 2], 16) / 255 for place in (1, 3, 5))
     return red, green, blue

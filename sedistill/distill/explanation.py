@@ -164,7 +164,7 @@ class Explanation:
         return figure  # type: ignore[return-value]
 
     def plot_teachers(self, clip: int = 0, axes: "Axes | None" = None) -> "Figure":
-        """Draw which of several teachers is the teacher in each bin of a clip, each in its own colour.
+        """Draw which of several teachers is the teacher in each bin of a clip, each in its own color.
 
         axes, returns, raises: as for `plot`; UserError also where there is one teacher.
         """
@@ -173,11 +173,11 @@ class Explanation:
         axes = axes or _new_axes()
         from matplotlib.colors import ListedColormap
 
-        colours = [f"C{n}" for n in range(len(self.teachers))]
+        colors = [f"C{n}" for n in range(len(self.teachers))]
         chosen = self.chosen[clip].cpu().numpy()
-        axes.pcolormesh(chosen, cmap=ListedColormap(colours), vmin=0, vmax=len(colours), rasterized=True)
-        for name, colour in zip(self.teachers, colours, strict=True):
-            axes.plot([], [], "s", color=colour, label=name)
+        axes.pcolormesh(chosen, cmap=ListedColormap(colors), vmin=0, vmax=len(colors), rasterized=True)
+        for name, color in zip(self.teachers, colors, strict=True):
+            axes.plot([], [], "s", color=color, label=name)
         axes.legend(loc="upper right")
         axes.set(xlabel="frame", ylabel="bin")
         return axes.figure  # type: ignore[return-value]

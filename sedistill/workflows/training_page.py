@@ -70,7 +70,7 @@ class Player:
 class TrainingPage:
     """Everything the page shows. Paragraphs are plain text; `commands` are (comment, command line) pairs.
 
-    legend: (colour, meaning) of what is marked in the spectrograms.
+    legend: (color, meaning) of what is marked in the spectrograms.
     """
 
     title: str

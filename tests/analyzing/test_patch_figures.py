@@ -1,4 +1,4 @@
-"""Figures of patches: every category in its colour, and what they do without."""
+"""Figures of patches: every category in its color, and what they do without."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from sedistill.analyzing.categories import CATEGORIES
 from sedistill.analyzing.patch_figures import (
-    CATEGORY_COLOURS,
+    CATEGORY_COLORS,
     CategoryCurve,
     CategoryCurves,
     CategoryMap,
@@ -25,8 +25,8 @@ def texts_in(svg: str) -> set[str]:
     return {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
 
 
-def test_every_category_has_a_colour_in_the_order_of_their_numbers() -> None:
-    assert tuple(CATEGORY_COLOURS) == CATEGORIES
+def test_every_category_has_a_color_in_the_order_of_their_numbers() -> None:
+    assert tuple(CATEGORY_COLORS) == CATEGORIES
 
 
 def test_curves_name_their_shares() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sedistill.common.report.figures import COLOURS, require_drawing, standing_alone
+from sedistill.common.report.figures import COLORS, require_drawing, standing_alone
 from sedistill.common.report.markdown import markdown_image, markdown_table, markdown_text
 
 
@@ -129,6 +129,6 @@ def render(
     )
     environment.filters.update(filters or {})
     page = environment.get_template(template).render(
-        title=title, summary=summary, facts=facts, colours=COLOURS, **values
+        title=title, summary=summary, facts=facts, colors=COLORS, **values
     )
     return page.lstrip()

@@ -1,4 +1,4 @@
-"""Figures for a web page: SVG text that takes its colours and its font from the page around it.
+"""Figures for a web page: SVG text that takes its colors and its font from the page around it.
 
 Everything takes plain arrays and returns a string; nothing here knows of networks or runs.
 """
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 Role = Literal["noisy", "alone", "distilled", "teacher", "clean"]
 
 # Readable on white and on near-black; the page uses the same four.
-COLOURS: dict[Role, str] = {
+COLORS: dict[Role, str] = {
     "noisy": "#8a8f98",
     "alone": "#d9822b",
     "distilled": "#12947f",
     "teacher": "#7a6ff0",
     "clean": "#3b82c4",
 }
-INK = "#010203"  # stands for the page's text colour
+INK = "#010203"  # stands for the page's text color
 DYNAMIC_RANGE_DB = 70.0
 MOST_DOTS = 20  # points of a curve that are marked one by one
 WIDTH_INCHES, POINTS = 5.2, 10.5  # on a phone (about 350 px) the text is still some 10 px high
@@ -85,7 +85,7 @@ def curves_svg(figure: CurveFigure) -> str:
     for curve in figure.curves:
         dots = "o" if len(curve.steps) <= MOST_DOTS else None
         axes.plot(
-            curve.steps, curve.values, color=COLOURS[curve.role], linewidth=2, label=drawn(curve.label),
+            curve.steps, curve.values, color=COLORS[curve.role], linewidth=2, label=drawn(curve.label),
             marker=dots, ms=4,
         )  # fmt: skip
     axes.set_xlabel(drawn(figure.x_label))
@@ -96,24 +96,24 @@ def curves_svg(figure: CurveFigure) -> str:
 
 
 def spectrograms_svg(panels: Sequence[BinsPanel]) -> list[str]:
-    """One picture a panel, all on the colour scale of the loudest."""
+    """One picture a panel, all on the color scale of the loudest."""
     loudest = max((float(panel.values.max()) for panel in panels), default=0.0)
     return [_spectrogram(panel, loudest) for panel in panels]
 
 
 def gap_svg(panel: BinsPanel) -> str:
-    """The gap in two colours on a logarithmic scale: the teacher's where it is ahead, else the student's.
+    """The gap in two colors on a logarithmic scale: the teacher's where it is ahead, else the student's.
 
     It has no numbers: gaps span many powers of ten, and only their order and sign decide what is distilled.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
     canvas, axes = blank_axes(3.2)
-    colours = [COLOURS["alone"], "#f4f1ea", COLOURS["teacher"]]
+    colors = [COLORS["alone"], "#f4f1ea", COLORS["teacher"]]
     shown = signed_log(panel.values)
     limit = max(float(np.nanquantile(np.abs(shown), 0.995)), 1e-12)
-    colour_map = LinearSegmentedColormap.from_list("gap", colours)
-    scale: dict[str, Any] = {"cmap": colour_map, "vmin": -limit, "vmax": limit}
+    color_map = LinearSegmentedColormap.from_list("gap", colors)
+    scale: dict[str, Any] = {"cmap": color_map, "vmin": -limit, "vmax": limit}
     bins_image(axes, shown, panel.bin_hz, panel.frame_seconds, **scale)
     _marks(axes, panel, line="#111111")
     return as_svg(canvas, panel.title)
@@ -149,14 +149,14 @@ def _marks(axes: "Axes", panel: BinsPanel, line: str) -> None:
 
 def bins_image(
     axes: "Axes", values: np.ndarray, bin_hz: float, frame_seconds: float, start_seconds: float = 0.0,
-    **colours: Any,
+    **colors: Any,
 ) -> "AxesImage":  # fmt: skip
     """An image with a field for every bin and frame (bins, frames), over seconds and kHz."""
     bins, frames = values.shape[:2]
     left, bottom = start_seconds - frame_seconds / 2, -bin_hz / 2000
     extent = (left, left + frames * frame_seconds, bottom, bottom + bins * bin_hz / 1000)
     image = axes.imshow(
-        values, origin="lower", aspect="auto", interpolation="nearest", extent=extent, **colours
+        values, origin="lower", aspect="auto", interpolation="nearest", extent=extent, **colors
     )
     axes.set(xlim=extent[:2], ylim=extent[2:], xlabel="seconds", ylabel="kHz")
     axes.locator_params(nbins=5)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedistill.common.report.figures import COLOURS, INK, POINTS, as_svg, blank_axes
+from sedistill.common.report.figures import COLORS, INK, POINTS, as_svg, blank_axes
 
 MOST_SPANS = 40  # points of the median's line
 SINGLE_CLIPS = 10  # as many as the paper shows
@@ -31,9 +31,9 @@ def ratios_svg(figure: RatioFigure) -> str:
         rows = figure.clips == clip
         axes.plot(figure.steps[rows], figure.ratios[rows], color=INK, alpha=0.2, linewidth=0.8)
     steps, low, median, high = summarize(figure.steps, figure.ratios)
-    colour = COLOURS["distilled"]
-    axes.fill_between(steps, low, high, color=colour, alpha=0.25, linewidth=0, label="80 % of the clips")
-    axes.plot(steps, median, color=colour, linewidth=2, label="median")
+    color = COLORS["distilled"]
+    axes.fill_between(steps, low, high, color=color, alpha=0.25, linewidth=0, label="80 % of the clips")
+    axes.plot(steps, median, color=color, linewidth=2, label="median")
     axes.set(xlabel="training step", ylabel="ratio", ylim=(0, 1))
     axes.grid(axis="y", alpha=0.15, color=INK)
     axes.legend(frameon=False, labelcolor=INK, handlelength=1.4, fontsize=POINTS)

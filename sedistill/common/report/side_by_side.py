@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sedistill.common.report.figures import (
-    COLOURS,
+    COLORS,
     DYNAMIC_RANGE_DB,
     INK,
     POINTS,
@@ -44,7 +44,7 @@ def side_by_side_svg(title: str, panels: Sequence[ClipPanel], sample_rate: int) 
     for panel, (wave, spectrum) in zip(panels, rows, strict=True):
         low, high = envelope(panel.samples)
         places = (np.arange(len(low)) + 0.5) / len(low) * len(panel.samples) / sample_rate
-        wave.fill_between(places, low, high, color=COLOURS["clean"], linewidth=0)
+        wave.fill_between(places, low, high, color=COLORS["clean"], linewidth=0)
         wave.set(xlim=(0, seconds), ylim=(-peak, peak), yticks=[])
         wave.set_title(drawn(panel.title), color=INK, size=POINTS, loc="left")
         spectrum.imshow(

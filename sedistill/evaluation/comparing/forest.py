@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sedistill.common.report.figures import COLOURS, INK, POINTS, as_svg, blank_axes, drawn
+from sedistill.common.report.figures import COLORS, INK, POINTS, as_svg, blank_axes, drawn
 
 ROW_INCHES, AROUND_INCHES = 0.3, 0.75
 MARGIN = 0.06  # of the width, left and right of everything
@@ -55,8 +55,8 @@ def forest_svg(figure: ForestFigure) -> str:
                 if not low <= edge <= high:
                     end = np.clip(edge, low, high)
                     axes.plot(end, place, marker, color=INK, alpha=0.35, ms=5, mew=0, clip_on=False)
-        ends, colour = row.clip_interval, COLOURS["distilled"]
-        axes.plot(ends, [place, place], color=colour, linewidth=4, solid_capstyle="butt")
+        ends, color = row.clip_interval, COLORS["distilled"]
+        axes.plot(ends, [place, place], color=color, linewidth=4, solid_capstyle="butt")
         axes.plot(row.difference, place, "|", color=INK, ms=11, mew=2)
         axes.plot(row.seed_dots, [place] * len(row.seed_dots), "o", mfc="none", mec=INK, ms=4.5, mew=1)
     axes.set(xlim=(low, high), ylim=(len(figure.rows) - 0.4, -0.6), xlabel=drawn(figure.x_label))

@@ -24,7 +24,7 @@ def levelled(samples: np.ndarray, rms: float = LEVEL_RMS) -> np.ndarray:
     return (gain * samples).astype(np.float32)
 
 
-def coloured(rng: np.random.Generator, samples: int, sample_rate: int, slope: float) -> np.ndarray:
+def colored(rng: np.random.Generator, samples: int, sample_rate: int, slope: float) -> np.ndarray:
     """Noise whose power falls as 1 / f**slope (0 white, 1 pink, 2 brown), flat below 30 Hz; unit RMS."""
     frequency = np.maximum(np.fft.rfftfreq(samples, 1 / sample_rate), 30.0)
     return shaped(rng, samples, frequency ** (-slope / 2))
@@ -87,15 +87,15 @@ def events(
 
 
 def white(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
-    return coloured(rng, samples, sample_rate, 0.0)
+    return colored(rng, samples, sample_rate, 0.0)
 
 
 def pink(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
-    return coloured(rng, samples, sample_rate, 1.0)
+    return colored(rng, samples, sample_rate, 1.0)
 
 
 def brown(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
-    return coloured(rng, samples, sample_rate, 2.0)
+    return colored(rng, samples, sample_rate, 2.0)
 
 
 def hum(rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:

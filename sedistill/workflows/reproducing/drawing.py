@@ -17,7 +17,7 @@ from sedistill.workflows.reproducing.sources import Sources
 from sedistill.workflows.reproducing.table import CLEAN_PANEL, NOISY_ROW, Chart, Picture, Table
 
 ROLES: tuple[Role, ...] = ("alone", "clean", "distilled", "teacher")
-"""The colours of a chart's lines, in their order."""
+"""The colors of a chart's lines, in their order."""
 
 
 def charts(table: Table, blocks: Sequence[Block]) -> Iterator[Figure]:

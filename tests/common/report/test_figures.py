@@ -1,4 +1,4 @@
-"""Figures: well-formed SVG in the page's colours, with the data where they belong."""
+"""Figures: well-formed SVG in the page's colors, with the data where they belong."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.common.report.figures import (
-    COLOURS,
+    COLORS,
     INK,
     BinsPanel,
     Curve,
@@ -42,14 +42,14 @@ def test_a_curve_figure_is_svg_in_the_pages_ink() -> None:
     assert root.get("width") is None
     assert "currentColor" in svg
     assert INK not in svg
-    assert COLOURS["teacher"] in svg
+    assert COLORS["teacher"] in svg
     assert ">teacher</text>" in svg
     assert "DejaVu" not in svg
 
 
 def test_a_curve_goes_where_its_values_go() -> None:
     svg = curves_svg(CurveFigure("t", "dB", [Curve("x", "alone", [0, 1, 2], [0.0, 1.0, 0.5])]))
-    path = re.search(rf'd="([^"]*)"[^>]*style="[^"]*stroke: {COLOURS["alone"]}; stroke-width: 2', svg)
+    path = re.search(rf'd="([^"]*)"[^>]*style="[^"]*stroke: {COLORS["alone"]}; stroke-width: 2', svg)
     assert path
     x, y = np.array(re.findall(r"([\d.]+) ([\d.]+)", path[1]), dtype=float)[:3].T
     assert x[2] - x[1] == pytest.approx(x[1] - x[0], abs=1e-3)
@@ -101,16 +101,16 @@ def test_no_panels_give_no_pictures() -> None:
     assert spectrograms_svg([]) == []
 
 
-def test_a_gap_is_shown_in_the_colour_of_who_is_ahead() -> None:
+def test_a_gap_is_shown_in_the_color_of_who_is_ahead() -> None:
     gap = np.concatenate([np.full((50, 40), 1.0), np.full((50, 40), -1.0)])
     svg = gap_svg(BinsPanel("gap", gap, 31.25, 0.008))
     image = images_in(svg)[0][..., :3]
     seen = {tuple(np.round(255 * image[row, image.shape[1] // 2]).astype(int)) for row in (1, -2)}
-    assert seen == {_rgb(COLOURS["teacher"]), _rgb(COLOURS["alone"])}
+    assert seen == {_rgb(COLORS["teacher"]), _rgb(COLORS["alone"])}
 
 
-def _rgb(colour: str) -> tuple[int, ...]:
-    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+def _rgb(color: str) -> tuple[int, ...]:
+    return tuple(int(color[i : i + 2], 16) for i in (1, 3, 5))
 
 
 def test_a_gap_of_zero_and_patches_without_a_gap_are_drawn() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedistill.common.report.figures import COLOURS, INK
+from sedistill.common.report.figures import COLORS, INK
 from sedistill.common.report.ratios import RatioFigure, most_seen, ratios_svg, summarize
 
 
@@ -51,7 +51,7 @@ def test_the_figure_is_svg_in_the_pages_ink() -> None:
     assert INK not in svg
     assert ">median</text>" in svg
     assert len(re.findall(r"stroke-opacity: 0.2", svg)) == 4
-    assert COLOURS["distilled"] in svg
+    assert COLORS["distilled"] in svg
 
 
 def test_nothing_logged_yet_is_an_empty_figure() -> None:

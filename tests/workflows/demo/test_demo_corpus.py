@@ -115,7 +115,7 @@ def test_a_noise_is_reproducible_and_levelled(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "slope"), [("white", 0.0), ("pink", 1.0), ("brown", 2.0)])
-def test_a_colour_falls_by_its_slope(kind: str, slope: float) -> None:
+def test_a_color_falls_by_its_slope(kind: str, slope: float) -> None:
     samples = noises.noise(kind, np.random.default_rng(0), 32 * RATE, RATE)
     power = np.abs(np.fft.rfft(samples)) ** 2
     hz = np.fft.rfftfreq(len(samples), 1 / RATE)
