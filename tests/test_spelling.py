@@ -1,4 +1,4 @@
-"""One spelling: -ize, -yze and color in names and prose. `optimiser` stays, a recipe's key and what serves it."""
+"""One spelling: -ize, -yze, color. `optimiser` stays, as a recipe's key and what serves it."""
 
 import re
 from pathlib import Path
