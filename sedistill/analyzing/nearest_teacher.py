@@ -4,7 +4,7 @@ from sedistill.analyzing.patch_figures import share_text
 from sedistill.analyzing.trends import RunTrends
 from sedistill.common.report.document import Figure, Section, TextTable
 from sedistill.common.report.figures import INK, POINTS, as_svg, blank_axes, drawn
-from sedistill.training.chosen_teachers import Chosen, read_chosen, shares
+from sedistill.training.teaching.chosen_teachers import Chosen, read_chosen, shares
 
 GROUPS = {"band_hz": "frequency (Hz)", "snr_db": "SNR of the clip (dB)"}
 

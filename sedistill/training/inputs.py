@@ -23,10 +23,10 @@ from sedistill.teachers.foreign import Clips
 from sedistill.teachers.opening import open_teacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.enhancement_losses import EnhancementLoss, enhancement_loss
-from sedistill.training.own_teachers import bandwidth, measured_teacher, several_of
 from sedistill.training.recipe.objectives import ObjectiveSettings, objective_names
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.tasks import TEACHER, FeatureTaps, Objective, needs_clean
+from sedistill.training.teaching.own_teachers import bandwidth, measured_teacher, several_of
 from sedistill.training.training_data import TrainingData, open_data
 
 

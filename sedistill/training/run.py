@@ -18,15 +18,12 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.saving import read_card, save_model
 from sedistill.teachers.level_factor import level_warning, measure_level_factor
 from sedistill.teachers.source import TeacherSource
-from sedistill.training.alike import program_facts, refuse_differing, run_facts
 from sedistill.training.build import build_loop
-from sedistill.training.chosen_teachers import NAME as CHOSEN
-from sedistill.training.chosen_teachers import chosen_text, count_chosen, write_chosen
 from sedistill.training.enhancement_losses import loss_text
 from sedistill.training.inputs import PreparedRun, prepare_run
 from sedistill.training.kdrl.ratio_log import read_ratios
 from sedistill.training.loop import Loop
-from sedistill.training.own_teachers import teacher_facts
+from sedistill.training.processes.alike import program_facts, refuse_differing, run_facts
 from sedistill.training.recipe.optimiser_settings import LOSS
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.checkpoints import fitting, load_checkpoint
@@ -36,7 +33,10 @@ from sedistill.training.run_folder.run_state import Progress
 from sedistill.training.run_summary import print_summary, word_for
 from sedistill.training.steps import PlainStep
 from sedistill.training.tasks import Task
-from sedistill.training.weak_teacher import weak_teacher_warning
+from sedistill.training.teaching.chosen_teachers import NAME as CHOSEN
+from sedistill.training.teaching.chosen_teachers import chosen_text, count_chosen, write_chosen
+from sedistill.training.teaching.own_teachers import teacher_facts
+from sedistill.training.teaching.weak_teacher import weak_teacher_warning
 
 LOCK, COMMAND = ".train.lock", "sedistill train"
 

@@ -22,11 +22,11 @@ from sedistill.teachers.saved import SavedTeacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.gradients import remembered_by
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
-from sedistill.training.own_teachers import several_text
 from sedistill.training.recipe.objectives import objective_names
 from sedistill.training.recipe.optimiser_settings import LOSS, OptimiserSettings
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.tasks import ONE_OF
+from sedistill.training.teaching.own_teachers import several_text
 
 if TYPE_CHECKING:
     from sedistill.training.inputs import PreparedRun

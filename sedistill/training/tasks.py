@@ -13,7 +13,7 @@ from sedistill.distill.several import Several
 from sedistill.distill.taps import Taps
 from sedistill.teachers.bandwidth import below
 from sedistill.training.enhancement_losses import EnhancementLoss
-from sedistill.training.whole_batch import with_parts_of_all
+from sedistill.training.processes.whole_batch import with_parts_of_all
 
 TEACHER = "teacher"
 """The name of the run's own teacher among all that it has."""

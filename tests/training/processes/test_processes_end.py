@@ -18,8 +18,8 @@ from sedistill.training import loop as loop_module
 from sedistill.training.run import train
 from sedistill.training.run_folder import run_state
 from sedistill.training.run_folder.logs import read_metrics
+from tests.training.processes.together import one_sentence, together, told
 from tests.training.runs import same, weights
-from tests.training.together import one_sentence, together, told
 
 Write = Callable[..., Path]
 
@@ -193,7 +193,7 @@ def test_the_slurm_script_starts_torchrun_once_on_each_machine(tmp_path: Path) -
     for name, does in {"scontrol": "printf 'n7\\nn8\\n'", "srun": '"$@"', "torchrun": 'echo "$@"'}.items():
         (tmp_path / name).write_text(f"#!/bin/bash\n{does}\n")
         (tmp_path / name).chmod(0o755)
-    script = Path(__file__).parents[2] / "examples" / "slurm.sh"
+    script = Path(__file__).parents[3] / "examples" / "slurm.sh"
     slurm = {"JOB_ID": "4711", "JOB_NODELIST": "n[7-8]", "NNODES": "2", "GPUS_ON_NODE": "4"}
     variables = {f"SLURM_{name}": value for name, value in slurm.items()}
     command = ["bash", str(script), "student.yaml", "seed=1"]

@@ -19,13 +19,13 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.distill.several import Several
 from sedistill.models.presets import build_model
 from sedistill.models.saving import load_model, read_card, save_model
-from sedistill.training.chosen_teachers import count_chosen, read_chosen, shares
-from sedistill.training.own_teachers import bandwidth
 from sedistill.training.patch_record.record import read_patch_record
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics
 from sedistill.training.tasks import Task
+from sedistill.training.teaching.chosen_teachers import count_chosen, read_chosen, shares
+from sedistill.training.teaching.own_teachers import bandwidth
 from tests.training.conftest import TINY_NETWORK
 
 OBJECTIVES = [

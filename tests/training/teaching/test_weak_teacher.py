@@ -8,7 +8,7 @@ import torch
 
 from sedistill.teachers.foreign import InStep
 from sedistill.teachers.source import TeacherSource
-from sedistill.training.weak_teacher import weak_teacher_warning
+from sedistill.training.teaching.weak_teacher import weak_teacher_warning
 from tests.teachers.test_foreign import RATE, Elsewhere, write_speech
 
 

@@ -1,0 +1,1 @@
+"""The teachers of a training: measured, judged, and which of several is the nearest."""
