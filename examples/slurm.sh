@@ -18,7 +18,8 @@
 
 set -euo pipefail
 
-first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+first=${hosts%%$'\n'*}
 port=$((29500 + SLURM_JOB_ID % 1000))
 
 srun torchrun \

@@ -24,6 +24,7 @@ STOREYS = [
         "common.devices",
         "common.freed_memory",
         "common.torchrun",
+        "common.agreement",
     ],
     ["common.overrides", "common.setting_faults", "common.parallel"],
     ["common.settings"],

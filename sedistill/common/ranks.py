@@ -77,6 +77,23 @@ def is_first() -> bool:
     return rank() == 0
 
 
+def own_share(things: int) -> range:
+    """Of so many things, which processes take in turn, the numbers of this one's."""
+    return range(things) if count() == 1 else range(rank(), things, count())
+
+
+def in_turn(parts: Sequence[Sequence[T]]) -> list[T]:
+    """What several processes have of things that they took in turn, in the order of things."""
+    things = sum(map(len, parts))
+    return [parts[number % len(parts)][number // len(parts)] for number in range(things)]
+
+
+def heed_others() -> None:
+    """End where another process has said that the work has ended; long work of each alone calls this."""
+    if _State.group is not None:
+        _State.group.faults()
+
+
 @contextmanager
 def alone() -> Iterator[None]:
     """What is done in here, this process does without the others."""
@@ -97,10 +114,11 @@ def average(tensors: Sequence[Tensor]) -> None:
     kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     for tensor in tensors:
         kinds.setdefault((tensor.dtype, tensor.device), []).append(tensor)
-    with torch.no_grad(), reaching_others():
+    with torch.no_grad():
         for alike in kinds.values():
             flat = torch.cat([tensor.reshape(-1) for tensor in alike])
-            dist.all_reduce(flat)
+            with reaching_others():
+                dist.all_reduce(flat)
             flat /= count()
             for tensor, part in zip(alike, flat.split([one.numel() for one in alike]), strict=True):
                 tensor.copy_(part.view(tensor.shape))

@@ -24,6 +24,8 @@ START_SECONDS = 300.0
 """So long processes wait for each other at the start."""
 ANSWER_MINUTES = 30
 """So long one waits for another's answer, as for the slowest one's batch."""
+SHARED = ("train", "evaluate")
+"""Commands in which several processes work together."""
 NAMES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -57,14 +59,14 @@ def asked_for(environment: Mapping[str, str]) -> _Asked | None:
 
 def refuse_for_several(command: str) -> None:
     """Raise UserError, in the first process, where torchrun started a command that works alone."""
-    asked = None if command == "train" else asked_for(os.environ)
+    asked = None if command in SHARED else asked_for(os.environ)
     if asked is None:
         return
     if asked.rank:
         sys.exit(2)
     raise UserError(
         f"`sedistill {command}` is the work of one process; start it without torchrun, which is for "
-        "`sedistill train`."
+        f"{' and '.join(f'`sedistill {one}`' for one in SHARED)}."
     )
 
 
@@ -92,17 +94,17 @@ def joined() -> Iterator[None]:
         with _silent(asked.rank > 0):
             yield
     except UserError:
-        if not _claim(store, dist, 2):
+        if not _claim(store, dist, 2, asked):
             _end_as_told(store)
         raise
     except KeyboardInterrupt:
         code = 128 + (came() or signal.SIGINT)
-        _claim(store, dist, code)
+        _claim(store, dist, code, asked)
         if asked.rank:
             sys.exit(code)
         raise
     except ranks.OthersLostError:
-        if not _claim(store, dist, 2):
+        if not _claim(store, dist, 2, asked):
             _end_as_told(store)
         raise UserError(
             f"process {asked.rank} of {asked.count} lost the others: one was ended from outside, as the "
@@ -110,7 +112,7 @@ def joined() -> Iterator[None]:
             "from the last checkpoint, and with `torchrun --max-restarts` it does so by itself."
         ) from None
     except Exception:
-        if not _claim(store, dist, 1):
+        if not _claim(store, dist, 1, asked):
             _end_as_told(store)
         raise
     finally:
@@ -167,14 +169,15 @@ def _attempt(notes: Any, count: int) -> str:
     return f"{started}, time {number}"
 
 
-def _claim(store: Any, dist: Any, code: int) -> bool:
+def _claim(store: Any, dist: Any, code: int, asked: _Asked) -> bool:
     """Note for the others that the work has ended; whether this process is the first to, and so tells why."""
     try:
         first = bool(store.add("ended", 1) == 1)
         if first:
             store.set(FAULT, str(code))
     except RuntimeError:
-        first = False  # whoever keeps the notes has gone, and has told why
+        # Whoever keeps the notes, as the first does without torchrun, was killed: it waits for their readers.
+        first = asked.rank == 1
     with contextlib.suppress(RuntimeError):
         dist.destroy_process_group()  # whoever waits for this process hears that it has gone
     return first

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sedistill.common import ranks
 from sedistill.common.errors import UserError
 from sedistill.common.progress import ProgressBar
 from sedistill.common.reading import shown
@@ -36,7 +37,8 @@ def check_all(
     """
     if _is_mixed_here(pairs):
         return
-    fits = _measure(pairs.__getitem__, range(len(pairs)), pairs.sample_rate, workers)
+    own = _measure(pairs.__getitem__, ranks.own_share(len(pairs)), pairs.sample_rate, workers)
+    fits = ranks.in_turn(ranks.gathered(own))
     wrong = {pairs.name(i): fit for i, fit in enumerate(fits) if fit.is_wrong}
     if align:
         wrong = {name: fit for name, fit in wrong.items() if fit.verdict != SHIFTED}

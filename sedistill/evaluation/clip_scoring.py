@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from sedistill.audio import levels
+from sedistill.common import ranks
 from sedistill.common.errors import UserError
 from sedistill.common.progress import ProgressBar
 from sedistill.common.provenance import Provenance
@@ -33,16 +34,18 @@ from sedistill.inference.enhancing.arrays import refuse_not_finite
 def score_set(
     name: str, pairs: FixedSet, systems: Sequence[System], metrics: Sequence[Metric], workers: int
 ) -> SetScores:
-    """Score every system on every clip of a set."""
+    """Score every system on every clip of a set; processes that work together share the clips."""
     jobs = [(system, index) for system in systems for index in range(len(pairs))]
     metric_names = [metric.name for metric in metrics]
 
     def score_job(position: int, process: ScoringProcess) -> ClipScore:
-        system, index = jobs[position]
+        system, index = jobs[own[position]]
         return score_clip(system, pairs, index, metric_names, process)
 
-    rows = in_parallel(score_job, len(jobs), workers, f"scoring {len(systems)} systems on {name}")
-    return SetScores(name, metric_names, rows, facts_about(pairs, systems, metrics))
+    own = ranks.own_share(len(jobs))
+    rows = in_parallel(score_job, len(own), workers, f"scoring {len(systems)} systems on {name}")
+    of_all = ranks.in_turn(ranks.gathered(rows))
+    return SetScores(name, metric_names, of_all, facts_about(pairs, systems, metrics))
 
 
 def score_clip(
@@ -125,6 +128,7 @@ def in_parallel(
                 for future in as_completed(futures):
                     future.result()
                     bar.advance()
+                    ranks.heed_others()
             except BaseException:
                 for future in futures:
                     future.cancel()

@@ -1,6 +1,7 @@
 """Score models and the noisy input on sets of noisy/clean pairs, and write what comes of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from torch import nn
 
 from sedistill.audio import levels
 from sedistill.audio.listing import told
+from sedistill.common import ranks
+from sedistill.common.agreement import program_facts, refuse_differing
 from sedistill.common.devices import worker_count
 from sedistill.common.errors import UserError
 from sedistill.common.reading import shown
+from sedistill.common.torchrun import joined
 from sedistill.common.writing import atomic_folder, refuse_existing, refuse_inside
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_alignment import check_all
@@ -84,23 +88,50 @@ def evaluate_models(
         show: print the tables.
         align, trust_pairs: as for `evaluate`.
 
+    Of several processes that torchrun started each scores its share of the clips, and the first writes.
+
     Returns the scores by the set's name. Raises UserError before anything is computed for whatever cannot
     be used: model, set, metric, output.
     """
-    output = Path(output)
+    with joined():
+        return _evaluate_models(
+            models, sets, Path(output), metrics, workers, correct_level, overwrite, show, align, trust_pairs
+        )
+
+
+def _evaluate_models(
+    models: Sequence[AnyModel],
+    sets: Sequence[Path | str],
+    output: Path,
+    metrics: Sequence[str],
+    workers: int | None,
+    correct_level: bool,
+    overwrite: bool,
+    show: bool,
+    align: bool,
+    trust_pairs: bool,
+) -> dict[str, SetScores]:
     refuse_existing(output, overwrite, marker=f"*/{FACTS}")
     folders = [model for model in models if isinstance(model, Path | str) and settings_of(model) is None]
     refuse_inside(output, map(Path, [*folders, *sets]))
     chosen, workers = metrics_named(metrics), worker_count(workers)
     pair_sets = [FixedSet(folder) for folder in sets]
     names = distinct_labels([pairs.folder for pairs in pair_sets], what="set")
+    if ranks.count() > 1:
+        asked = {"sets": len(sets), "metrics": list(metrics), "align": align, "trust_pairs": trust_pairs}
+        refuse_differing(program_facts() | {"command": asked})
+        refuse_differing({name: pairs.hash for name, pairs in zip(names, pair_sets, strict=True)})
     for pairs in pair_sets:
         check_all(pairs, align, workers, trust_pairs)
     systems = [NOISY_SYSTEM, *systems_of(models, correct_level, pair_sets[0])]
+    refuse_differing({"models": {system.label: system.facts for system in systems}})
     results: dict[str, SetScores] = {}
-    with atomic_folder(output, overwrite, marker=f"*/{FACTS}") as temporary:
+    writes = ranks.is_first()
+    with atomic_folder(output, overwrite, marker=f"*/{FACTS}") if writes else nullcontext() as temporary:
         for name, place_name, pairs in zip(names, file_names(names), pair_sets, strict=True):
             results[name] = score_set(name, pairs, systems, chosen, workers)
+            if temporary is None:
+                continue
             place = temporary / place_name
             place.mkdir()
             write_scores(place, results[name])

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from sedistill.common import ranks
+from sedistill.common.devices import choose_device
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.labels import distinct_labels
 from sedistill.evaluation.scores import NOISY
@@ -87,8 +88,8 @@ def _place_of(model: Any, settings: TeacherFrom | None) -> Path:
 
 
 def _network_system(label: str, model: Any, correct_level: bool) -> System:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = model if isinstance(model, nn.Module) else load_model(saved_folder(model), device)
+    device = choose_device("auto", ranks.local_rank())
+    network = model if isinstance(model, nn.Module) else load_model(saved_folder(model), str(device))
     gain = level_factor(network)
     training = getattr(network, "card", {}).get("training", {})
     facts = {

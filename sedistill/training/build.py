@@ -36,6 +36,9 @@ from sedistill.training.steps import PlainStep, Step
 from sedistill.training.tasks import Task, clip_losses
 from sedistill.training.validation import Validation, ValidationMetric
 
+VALIDATED_AT_ONCE = 16
+"""Clips, at most; also where the batches of a training on many devices are too large for one of them."""
+
 
 def build_loop(run: PreparedRun, folder: Path) -> Loop:
     """Everything connected, ready to run."""
@@ -149,8 +152,8 @@ def build_stages(recipe: Recipe, batches: int) -> list[Stage]:
 
 
 def build_validation(run: PreparedRun, forward: nn.Module) -> Validation:
-    """What decides which weights are the best."""
-    batch_size = run.recipe.optimiser.batch_size // ranks.count()
+    """What decides which weights are the best, of the same bits with any number of processes."""
+    batch_size = min(VALIDATED_AT_ONCE, run.recipe.optimiser.batch_size)
     return Validation(
         run.student,
         partial(clip_losses, forward, run.se_loss, run.precision),

@@ -22,6 +22,7 @@ from sedistill.data.workers import Batches, named_worker_faults
 from sedistill.training.not_finite import NotFiniteError, first_cause, refuse_state_not_finite
 from sedistill.training.optimiser import AveragedWeights
 from sedistill.training.polarity import Polarity
+from sedistill.training.processes.alike import refuse_drift
 from sedistill.training.recipe.optimiser_settings import OptimiserSettings
 from sedistill.training.recipe.schema import LoggingSettings
 from sedistill.training.run_folder.checkpoints import save_checkpoint
@@ -218,6 +219,7 @@ class Loop:
 
     def _validate(self) -> None:
         progress, settings = self.progress, self.settings
+        refuse_drift(self.network, self.step.state_dict(), progress.step)
         with (
             self.time_left.validation(),
             nullcontext() if self.averaged is None else self.averaged.in_place(),
@@ -279,6 +281,7 @@ class Loop:
 
     def _save_last(self) -> None:
         self.refuse_changed_data()
+        refuse_drift(self.network, self.step.state_dict(), self.progress.step)
         self.log.flush()
         save_run(self)
         self.saved_step = self.progress.step

@@ -29,7 +29,7 @@ def refuse_not_finite(values: Mapping[str, Tensor]) -> None:
 
 def refuse_state_not_finite(state: Mapping[str, Any]) -> None:
     """Raise NotFiniteError naming the first tensor, of nested dicts and lists, with a value that is not."""
-    for name, tensor in _tensors(state):
+    for name, tensor in tensors_in(state):
         if not bool(tensor.isfinite().all()):
             raise NotFiniteError(name)
 
@@ -68,7 +68,7 @@ def _own_cause(
     for name, values in batch.items():
         for number in broken_clips(values):
             return NotFiniteError(f"`{name}` of {origin(clips[number])}")
-    for name, weight in _tensors(network.state_dict()):
+    for name, weight in tensors_in(network.state_dict()):
         if not bool(weight.isfinite().all()):
             return NotFiniteError(f"the student's weight {name}")
     for number, clip in enumerate(clips):
@@ -79,12 +79,13 @@ def _own_cause(
     return fault
 
 
-def _tensors(values: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+def tensors_in(values: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """The tensors in nested dicts and lists, with their places."""
     if isinstance(values, Tensor):
         yield name, values
     elif isinstance(values, Mapping):
         for key, value in values.items():
-            yield from _tensors(value, f"{name}.{key}" if name else str(key))
+            yield from tensors_in(value, f"{name}.{key}" if name else str(key))
     elif isinstance(values, Sequence) and not isinstance(values, str | bytes):
         for number, value in enumerate(values):
-            yield from _tensors(value, f"{name}.{number}")
+            yield from tensors_in(value, f"{name}.{number}")

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from sedistill.common import ranks
+from sedistill.common.agreement import program_facts, refuse_differing
 from sedistill.common.devices import keeping_torch_state
 from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken
@@ -23,7 +24,7 @@ from sedistill.training.enhancement_losses import loss_text
 from sedistill.training.inputs import PreparedRun, prepare_run
 from sedistill.training.kdrl.ratio_log import read_ratios
 from sedistill.training.loop import Loop
-from sedistill.training.processes.alike import program_facts, refuse_differing, run_facts
+from sedistill.training.processes.alike import run_facts
 from sedistill.training.recipe.optimiser_settings import LOSS
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.checkpoints import fitting, load_checkpoint

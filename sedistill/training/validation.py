@@ -1,9 +1,8 @@
 """What decides which weights of a run are the best: its loss, or a metric, over the validation set."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -96,7 +95,7 @@ class Validation:
         with ranks.failing_together(NotFiniteError):
             if fault is not None:
                 raise fault
-        return float(torch.cat(in_turn(ranks.gathered(values))).mean())
+        return float(torch.cat(ranks.in_turn(ranks.gathered(values))).mean())
 
     def _fault_of(self, batch: Mapping[str, Tensor], losses: Tensor) -> NotFiniteError | None:
         for number in broken_clips(losses):
@@ -114,12 +113,6 @@ class Validation:
         except KeyboardInterrupt:
             pause()  # the epoch's steps are done and saved; it is validated on resuming
             raise
-
-
-def in_turn(parts: Sequence[Sequence[Any]]) -> list[Any]:
-    """What several processes have of things that they took in turn, in the order of things."""
-    count = sum(map(len, parts))
-    return [parts[number % len(parts)][number // len(parts)] for number in range(count)]
 
 
 @dataclass(frozen=True)
@@ -170,7 +163,7 @@ class ValidationMetric:
                 raise KeyboardInterrupt
             return score_clip(system, self.pairs, own[index], [self.name], process)
 
-        own, found = range(ranks.rank(), len(self.pairs), ranks.count()), None
+        own, found = ranks.own_share(len(self.pairs)), None
         try:
             rows = in_parallel(score, len(own), self.workers, f"validation: {self.name}")
             found = [row.values[self.name] for row in rows]
@@ -180,4 +173,4 @@ class ValidationMetric:
         of_all = [values for values in ranks.gathered(found) if values is not None]
         if len(of_all) < ranks.count():
             raise KeyboardInterrupt
-        return Statistic.over(in_turn(of_all)).mean
+        return Statistic.over(ranks.in_turn(of_all)).mean

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from sedistill.common.agreement import differing_keys
 from sedistill.common.errors import UserError
 from sedistill.common.provenance import KEY, Provenance
 from sedistill.common.reading import is_taken
@@ -205,15 +206,3 @@ def _meaning_of(recipe: Recipe) -> Any:
 def _is_free(key: str, folder: Path) -> bool:
     known_by_hash = is_taken(folder / IDENTITY) and KNOWN_BY_HASH.fullmatch(key)
     return key.startswith(FREE_TO_CHANGE) or bool(known_by_hash)
-
-
-def differing_keys(a: Any, b: Any, key: str = "") -> list[str]:
-    """Where two settings differ, as keys such as "optimiser.learning_rate"."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        names = sorted(a.keys() | b.keys())
-        return [d for n in names for d in differing_keys(a.get(n), b.get(n), f"{key}.{n}".lstrip("."))]
-    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        return [
-            d for n, both in enumerate(zip(a, b, strict=True)) for d in differing_keys(*both, f"{key}.{n}")
-        ]
-    return [] if a == b else [key]

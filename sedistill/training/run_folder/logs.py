@@ -159,6 +159,16 @@ class Means:
         self.counts = dict(state["counts"])
 
 
+def mean_state(states: Sequence[Mapping[str, dict]]) -> dict[str, dict]:
+    """Of the `Means` of several processes the state of one that has seen the clips of all of them."""
+    counts = {name: count for state in states for name, count in state["counts"].items()}
+    sums = {}
+    for name, count in counts.items():
+        means = [state["sums"][name] / state["counts"][name] for state in states if name in state["sums"]]
+        sums[name] = count * torch.stack(means).mean()
+    return {"sums": sums, "counts": counts}
+
+
 @dataclass(frozen=True)
 class _Row:
     step: Annotated[int, Field(ge=0)]

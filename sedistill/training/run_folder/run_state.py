@@ -20,6 +20,7 @@ from sedistill.training.run_folder.checkpoints import (
     restore_random_states,
     save_checkpoint,
 )
+from sedistill.training.run_folder.logs import mean_state
 
 if TYPE_CHECKING:
     from sedistill.training.loop import Loop
@@ -104,10 +105,12 @@ def _restore_own(loop: "Loop", state: Mapping[str, Any]) -> None:
             f"with {now}: the clips of each step stay the same, sums are rounded otherwise."
         )
     own = saved[ranks.rank()] if len(saved) == now else saved[0]
-    loop.means.load_state_dict(own["means"], loop.device)
     restore_random_states(own)
+    means = own["means"]
     if len(saved) != now:
+        means = mean_state([one["means"] for one in saved])
         draw_apart(loop.progress.step)
+    loop.means.load_state_dict(means, loop.device)
 
 
 def draw_apart(step: int) -> None:

@@ -18,7 +18,7 @@ from sedistill.training import loop as loop_module
 from sedistill.training.run import train
 from sedistill.training.run_folder import run_state
 from sedistill.training.run_folder.logs import read_metrics
-from tests.training.processes.together import one_sentence, together, told
+from tests.together import one_sentence, together, told
 from tests.training.runs import same, weights
 
 Write = Callable[..., Path]
@@ -75,37 +75,47 @@ def test_a_signal_to_one_saves_and_the_run_goes_on_bit_for_bit(write_recipe: Wri
 
 
 def test_another_number_of_processes_goes_on_and_says_so(write_recipe: Write, world: Path) -> None:
-    """As when a machine is lost: the run of two ends with the weights of one."""
+    """As when a machine is lost: the run of two ends with the weights of one, and the log is that of one.
+
+    It stops between two lines of the log, of which the next is of steps by two and of one by one.
+    """
     recipe = write_recipe()
     alone = weights(train(recipe, output=world / "alone"))
 
     def interrupted(rank: int) -> None:
         stop = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop_module.Loop, "_train_on", at_step(4, stop))
+            patch.setattr(loop_module.Loop, "_train_on", at_step(5, stop))
             try:
                 train(recipe, output=world / "parts")
             except KeyboardInterrupt:
                 raise SystemExit(143) from None
 
     assert together(interrupted, 2, world / "said") == [143, 143], told(world / "said")
-    assert "stopped after step 4, which is saved" in told(world / "said")["0"]
+    assert "stopped after step 5, which is saved" in told(world / "said")["0"]
     student = train(recipe, output=world / "parts")
     for name, value in weights(student).items():
         torch.testing.assert_close(value, alone[name], atol=1e-5, rtol=1e-5)
+    curves = [dict(read_metrics(world / run)["se"]) for run in ("alone", "parts")]
+    assert curves[0][6] == pytest.approx(curves[1][6], rel=1e-5)
 
 
-def test_a_killed_process_ends_the_others_with_how_to_go_on(write_recipe: Write, world: Path) -> None:
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_process_ends_the_others_with_how_to_go_on(
+    write_recipe: Write, world: Path, victim: int
+) -> None:
+    """Also where it is the one that kept the notes, in which the others look for who has told why."""
     recipe = write_recipe(optimiser={"batch_size": 3})
 
     def killed(rank: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            if rank == 1:
+            if rank == victim:
                 kill = lambda: os.kill(os.getpid(), signal.SIGKILL)  # noqa: E731
-                patch.setattr(loop_module.Loop, "_train_on", at_step(5, kill))
+                patch.setattr(loop_module.Loop, "_train_on", at_step(2, kill))
             train(recipe, output=world / "out")
 
-    assert together(killed, 3, world / "said") == [2, -signal.SIGKILL, 2], told(world / "said")
+    codes = [-signal.SIGKILL if rank == victim else 2 for rank in range(3)]
+    assert together(killed, 3, world / "said") == codes, told(world / "said")
     assert "lost the others" in one_sentence(world / "said")
     assert "last checkpoint" in one_sentence(world / "said")
 
@@ -143,6 +153,29 @@ def test_nan_in_the_share_of_one_is_named_and_all_stop(write_recipe: Write, worl
     sentence = ended(work, world / "said")
     assert "training stopped at step 1: `noisy` of " in sentence
     assert ".flac" in sentence or "valid" in sentence or "train" in sentence
+
+
+def test_weights_that_drift_apart_are_told_before_they_are_saved(write_recipe: Write, world: Path) -> None:
+    """One bit of one weight, as a faulty memory turns it, in the second epoch."""
+    recipe = write_recipe()
+    step = loop_module.Loop._train_on
+
+    def step_with_a_fault(self: loop_module.Loop, batch: Any) -> str:
+        note = step(self, batch)
+        if self.progress.step == 5:
+            weight = next(self.network.parameters()).data.view(-1)
+            weight[0] = torch.nextafter(weight[0], torch.tensor(9.0))
+        return note
+
+    def work(rank: int) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            if rank == 1:
+                patch.setattr(loop_module.Loop, "_train_on", step_with_a_fault)
+            train(recipe, output=world / "out")
+
+    assert "after step 6 process 1 of 2 has other weights than process 0" in ended(work, world / "said")
+    saved = torch.load(world / "out" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["progress"]["step"] == 3
 
 
 def test_processes_that_do_not_fit_each_other_are_refused(write_recipe: Write, world: Path) -> None:

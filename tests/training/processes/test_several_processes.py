@@ -11,7 +11,7 @@ from sedistill.common.torchrun import joined
 from sedistill.models.layers.synced_norm import synchronize_batch_norms
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics
-from tests.training.processes.together import together, told
+from tests.together import together, told
 from tests.training.runs import weights
 from tests.training.test_methods import BLOCKS, FEATURES
 
