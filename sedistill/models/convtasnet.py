@@ -144,6 +144,13 @@ class Separator(nn.Module):
         self.prelu = PReLU() if prelu else nn.Identity()
         self.mask = Conv1d(skip or bottleneck, filters, 1)
 
+    def fold(self) -> None:
+        """Where the last residual is added to the skips, the last block has one output, the sum."""
+        last = self.blocks[-1]
+        assert isinstance(last, Block)
+        if self.adds_residual and last.widths[1]:
+            last.join_outputs()
+
     def forward(self, frames: Tensor, memory: Memory | None = None) -> Tensor:
         x = self.bottleneck(frames)
         skips: Tensor | None = None
@@ -180,6 +187,15 @@ class Block(nn.Module):
             norm_over_time(hidden, eps, causal),
             nn.Conv1d(hidden, residual + skip, 1),
         )
+
+    def join_outputs(self) -> None:
+        """Let the skip output be the sum of both."""
+        outputs, width = self.body[-1], self.widths[1]
+        assert isinstance(outputs, nn.Conv1d)
+        joined = nn.Conv1d(outputs.in_channels, width, 1).requires_grad_(False)
+        for one, both in zip(joined.parameters(), outputs.parameters(), strict=True):
+            one.copy_(both.unflatten(0, (2, width)).sum(0))
+        self.body[-1], self.widths = joined, [0, width]
 
     def forward(self, x: Tensor, memory: Memory | None = None) -> tuple[Tensor | None, Tensor | None]:
         """Return the residual and the skip output, each (B, ., F) or None where left out."""

@@ -14,7 +14,10 @@ def norms(model: nn.Module) -> int:
     return sum(isinstance(module, _BatchNorm) for module in model.modules())
 
 
-@pytest.mark.parametrize("name", ["FastEnhancer", "GTCRN", "FastEnhancer, other hop", "MANNER", "DCCRN"])
+NAMES = ["FastEnhancer", "GTCRN", "FastEnhancer, other hop", "MANNER", "DCCRN", "ConvTasNet, causal and deep"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_same_output_without_norms(name: str) -> None:
     model = lively(FAMILIES[name]).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -41,6 +44,12 @@ def test_transposed_convolutions_in_groups(groups: int) -> None:
         wanted = norm.eval()(layer(x))
         fold_into(layer, norm)
         torch.testing.assert_close(layer(x), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_outputs_that_are_only_added_are_one() -> None:
+    model = lively(FAMILIES["ConvTasNet, causal and deep"])
+    before, after = (one.separator.blocks[-1].body[-1] for one in (model, folded(model)))
+    assert (before.out_channels, after.out_channels) == (12, 6)
 
 
 def test_fewer_parameters_are_left_as_the_table_of_the_authors_says() -> None:

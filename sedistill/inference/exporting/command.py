@@ -89,19 +89,22 @@ def _in_form(
     network: SpeechEnhancer, form: Form, gain: float, opset: int, precision: Precision, clips: Sequence[Clip]
 ) -> Any:
     """The ONNX model with its metadata."""
-    model, shapes = _traced(network, form, gain, opset)
+    model, shapes = _traced(network, form, gain, opset, precision)
     for name, value in facts(network, form, gain, shapes, precision).items():
         entry = model.metadata_props.add()
         entry.key, entry.value = name, value
     return model if precision == "fp32" else coarse(model, precision, clips)
 
 
-def _traced(network: SpeechEnhancer, form: Form, gain: float, opset: int) -> tuple[Any, list[list[int]]]:
+def _traced(
+    network: SpeechEnhancer, form: Form, gain: float, opset: int, precision: Precision
+) -> tuple[Any, list[list[int]]]:
     """The ONNX model, and the shapes of its states."""
     what = f"{type(network).__name__} as {form}"
     if form == "clip":
         example = torch.zeros(1, EXAMPLE_SAMPLES)
-        return traced(ClipGraph(network, gain), [example], ["noisy"], ["enhanced"], opset, what, True), []
+        clip = ClipGraph(network, gain, norms_inside=precision == "fp32")  # fewer bits need constant weights
+        return traced(clip, [example], ["noisy"], ["enhanced"], opset, what, True), []
     graph = _graph(network, form, gain)
     inputs = graph.example()
     names, ends = [f"state_{i}" for i in range(len(inputs) - 1)], ("noisy", "enhanced")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sedistill.inference.exporting.clip_norms import with_norms_inside
 from sedistill.inference.exporting.recurrent import with_onnx_recurrence
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.folding import folded
@@ -93,13 +94,16 @@ class SlotGraph(FrameGraph):
 class ClipGraph(nn.Module):
     """A whole clip (1, T) to (1, T).
 
-    A factor `gain` onto the level of clean speech is part of every graph.
+    A factor `gain` onto the level of clean speech is part of every graph. `norms_inside`: norms over the clip
+    are part of convolutions where they can be; the weights of these are no constants then.
     """
 
-    def __init__(self, network: SpeechEnhancer, gain: float) -> None:
+    def __init__(self, network: SpeechEnhancer, gain: float, norms_inside: bool) -> None:
         super().__init__()
         self.network, self.gain = for_export(network), gain
         with_onnx_recurrence(self.network)
+        if norms_inside:
+            with_norms_inside(self.network)
 
     def forward(self, noisy: Tensor) -> Tensor:
         return self.gain * self.network(noisy)
