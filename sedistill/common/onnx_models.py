@@ -8,14 +8,19 @@ from sedistill.common.extras import needed
 from sedistill.common.wording import first_line
 
 
-def open_onnx_model(path: Path, extra: str, threads: int = 1, what: str = "this") -> Any:
-    """A session of onnxruntime. extra, what: as for `needed`. Raises UserError for what is no model."""
+def open_onnx_model(model: Path | bytes, extra: str, threads: int = 1, what: str = "this") -> Any:
+    """A session of onnxruntime. extra, what: as for `needed`. Raises UserError for what is no model.
+
+    model: a file, or what one would hold, which messages call `what`.
+    """
     onnxruntime = needed("onnxruntime", extra, what)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 4  # what fails is raised, too
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        given = model if isinstance(model, bytes) else str(model)
+        return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         reason = first_line(error).rpartition(" : ")[2]
-        raise UserError(f"{path} is not a model that onnxruntime can run ({reason.rstrip('.')}).") from None
+        name = what if isinstance(model, bytes) else model
+        raise UserError(f"{name} is not a model that onnxruntime can run ({reason.rstrip('.')}).") from None

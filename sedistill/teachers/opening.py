@@ -70,7 +70,7 @@ def open_foreign(settings: TeacherFrom) -> ForeignTeacher:
     """The teacher itself. Raises UserError."""
     # Each is imported where it is asked for: they need packages that not everybody has.
     if settings.kind == DEEPFILTERNET:
-        from sedistill.teachers.deepfilternet import DeepFilterNet
+        from sedistill.teachers.deepfilternet.teacher import DeepFilterNet
 
         return DeepFilterNet(settings)
     if settings.kind == "onnx":

@@ -19,8 +19,8 @@ UNKNOWN = "–"
 PICTURE = "quality-and-cost"
 TIME_NOTE = (
     "RTF: time that a second of sound takes, of whole clips where a way takes them, else step by step "
-    "(stream); CPU time on one thread, time on the clock on several, and of deepfilternet and programs, "
-    "which work in processes of their own (their memory is not known). p50, p99 and worst: of a step, on the "
+    "(stream); CPU time on one thread, time on the clock on several, and of programs, which "
+    "work in processes of their own (their memory is not known). p50, p99 and worst: of a step, on the "
     "clock."
 )
 SIZE_NOTE = (
