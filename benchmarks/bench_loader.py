@@ -91,7 +91,7 @@ def segments_of(index: int, material: Material, settings: MixingSettings) -> lis
         *((material.noise, piece) for piece in set(made.plan.noise)),
     ]
     return [
-        (corpus.path(piece.clip), int(corpus.table["start"][piece.clip]) + piece.start, piece.frames)
+        (corpus.path(piece.clip), int(corpus.number("start", piece.clip)) + piece.start, piece.frames)
         for corpus, piece in pieces
     ]
 

@@ -8,15 +8,16 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, fields
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TextIO, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from sedistill.common.errors import UserError
-from sedistill.common.reading import read_text, shown
+from sedistill.common.reading import NAMES, named_reading_errors, require_file, shown
 from sedistill.common.setting_faults import plain_fault, value_text
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -24,6 +25,8 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)")
 
 Number = Annotated[float, BeforeValidator(lambda cell: math.nan if cell == "" else cell)]
 """A number of which a cell may be empty."""
+
+_ROWS_AT_A_TIME = 10_000
 
 R = TypeVar("R")
 
@@ -90,23 +93,37 @@ def read_csv(path: Path | str, kind: type[R], remedy: str) -> list[R]:
 
 def read_columns(path: Path | str, kind: type, remedy: str, growing: bool = False) -> dict[str, list[Any]]:
     """The same column by column. growing: a kill may have cut the last line short; it is passed over."""
+    columns: dict[str, list[Any]] = {}
+    for some in read_parts(path, kind, remedy, growing):
+        for name, values in some.items():
+            columns.setdefault(name, []).extend(values)
+    return columns
+
+
+def read_parts(
+    path: Path | str, kind: type, remedy: str, growing: bool = False
+) -> Iterator[dict[str, list[Any]]]:
+    """The same a few thousand rows at a time, the first without any."""
     path = Path(path)
-    header, rows = read_cells(path, remedy, growing)
+    rows = read_rows(path, remedy, growing)
+    _, header = next(rows)
     types = get_type_hints(kind, include_extras=True)
     needed = {field.name: field.default is MISSING for field in fields(kind)}
     missing = [name for name, has_no_default in needed.items() if has_no_default and name not in header]
     if missing:
         raise UserError(f"{shown(path)} has no column '{missing[0]}'; {remedy}.")
-    columns = {}
-    for name in (name for name in needed if name in header):
-        place = header.index(name)
-        try:
-            columns[name] = _checked([row[place] for _, row in rows], types[name])
-        except _CellError as error:
-            line, row = rows[error.row]
-            cell = value_text(row[place])
-            raise UserError(f"{shown(path)}, line {line}: {name} = {cell}: {error}; {remedy}.") from None
-    return columns
+    places = {name: header.index(name) for name in needed if name in header}
+    yield {name: [] for name in places}
+    while some := list(islice(rows, _ROWS_AT_A_TIME)):
+        columns = {}
+        for name, place in places.items():
+            try:
+                columns[name] = _checked([row[place] for _, row in some], types[name])
+            except _CellError as error:
+                line, row = some[error.row]
+                cell = value_text(row[place])
+                raise UserError(f"{shown(path)}, line {line}: {name} = {cell}: {error}; {remedy}.") from None
+        yield columns
 
 
 class _CellError(Exception):
@@ -133,24 +150,43 @@ def _checked(cells: list[str], kind: Any) -> list[Any]:
     return cells
 
 
-def read_cells(
-    path: Path, remedy: str, growing: bool = False
-) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def read_cells(path: Path, remedy: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header and the rows, each with the number of its line. Raises UserError, as `read_csv` does."""
-    text = read_text(path, remedy, names=True)
-    text = text[: text.rfind("\n") + 1] if growing else text
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows = read_rows(path, remedy)
+    return next(rows)[1], list(rows)
+
+
+def read_rows(path: Path, remedy: str, growing: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """The header and each row with the number of its line, as they are read. Raises as `read_csv` does."""
+    reader = csv.reader(_lines(path, remedy, growing), strict=True)
     try:
         header = [as_written(cell) for cell in next(reader, [])]
-        rows = [(reader.line_num, [as_written(cell) for cell in row]) for row in reader if row]
+        if not header:
+            raise UserError(f"{shown(path)} is empty; {remedy}.")
+        doubled = [name for name in header if header.count(name) > 1]
+        if doubled:
+            raise UserError(f"{shown(path)} has the column '{doubled[0]}' twice; {remedy}.")
+        yield reader.line_num, header
+        for row in reader:
+            if row and len(row) != len(header):
+                raise UserError(
+                    f"{shown(path)}, line {reader.line_num}: {len(row)} cells, not {len(header)}; {remedy}."
+                )
+            if row:
+                yield reader.line_num, [as_written(cell) for cell in row]
     except csv.Error as error:
         raise UserError(f"{shown(path)}, line {reader.line_num}: {error}; {remedy}.") from None
-    if not header:
-        raise UserError(f"{shown(path)} is empty; {remedy}.")
-    doubled = [name for name in header if header.count(name) > 1]
-    if doubled:
-        raise UserError(f"{shown(path)} has the column '{doubled[0]}' twice; {remedy}.")
-    for line, row in rows:
-        if len(row) != len(header):
-            raise UserError(f"{shown(path)}, line {line}: {len(row)} cells, not {len(header)}; {remedy}.")
-    return header, rows
+
+
+def _lines(path: Path, remedy: str, growing: bool) -> Iterator[str]:
+    """Lines with their ends; of a growing file without a last one that has none."""
+    require_file(path, remedy)
+    with (
+        named_reading_errors(path),
+        open(path, newline="", encoding="utf-8-sig", errors=NAMES["errors"]) as file,
+    ):
+        for line in file:
+            if "\0" in line:
+                raise UserError(f"{shown(path)} is not a text file (it holds NUL bytes); {remedy}.")
+            if not growing or line.endswith("\n"):
+                yield line

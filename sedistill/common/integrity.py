@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,12 @@ def bytes_hash(data: bytes | bytearray | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def joint_hash(hashes: Mapping[str, str]) -> str:
-    """One hash of several named things, from the hash of each; their order does not matter."""
-    lines = (f"{len(os.fsencode(name))} {name}\t{hashes[name]}\n" for name in sorted(hashes))
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+def joint_hash(hashes: Iterable[tuple[str, str]]) -> str:
+    """One hash of several named things, from the name and the hash of each, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, one in hashes:
+        digest.update(f"{len(os.fsencode(name))} {name}\t{one}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def seal(data: bytes | memoryview) -> bytes:

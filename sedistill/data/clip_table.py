@@ -1,12 +1,16 @@
-"""One row a clip: as a record, as an array that data workers share, and as text.
+"""One row a clip: as a record, as columns that data workers share, and as text.
 
-In memory many clips are one numpy array, so that data workers share it instead of copying it: Python objects
-are copied page by page as soon as a forked worker counts a reference to them.
+Many clips are arrays of numpy, so that data workers share them instead of copying them: Python objects are
+copied page by page as soon as a forked worker counts a reference to them.
 """
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import numpy as np
@@ -14,7 +18,10 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from sedistill.common.paths import PathInside
+from sedistill.common.texts import TextColumn, Texts
 
+INDEX_VERSION = 1
+"""Of what `ClipTable.arrays` holds."""
 MOST_FRAMES = 2**40  # samples: two years at 16 kHz
 
 
@@ -24,7 +31,7 @@ def _known_kind(kind: str) -> str:
     return kind
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One usable piece of audio: `frames` samples of a mono file at the corpus's rate, from `start` on.
 
@@ -69,36 +76,155 @@ class Clip:
 
 
 COLUMNS = get_type_hints(Clip)  # without bounds
+_NUMBERS = {
+    name: {int: np.int64, float: np.float64}[kind] for name, kind in COLUMNS.items() if kind in (int, float)
+}
+_FEW = ("root", "kind", "split", "group")
+_TEXTS = ("path", "audio_sha256", "pair", "source", "recording")
+_DEFAULTS = {field.name: field.default for field in fields(Clip) if field.default is not MISSING}
+_AT_A_TIME = 10_000
 
 
-def table_of(clips: Iterable[Clip]) -> NDArray[np.void]:
-    """A row a clip; text columns are UTF-8 bytes."""
-    rows = [[getattr(clip, name) for name in COLUMNS] for clip in clips]
-    columns: dict[str, NDArray] = {}
-    for place, (name, kind) in enumerate(COLUMNS.items()):
-        values = [row[place] for row in rows]
-        if kind not in (int, float):
-            columns[name] = np.array([os.fsencode(str(value)) for value in values], dtype=np.bytes_)
-        elif kind is int:
-            columns[name] = np.array([int(value) for value in values], dtype=np.int64)
-        else:
-            columns[name] = np.array([float(value) for value in values], dtype=np.float64)
-    table = np.empty(len(rows), dtype=[(name, column.dtype) for name, column in columns.items()])
-    for name, column in columns.items():
-        table[name] = column
-    return table
+class ClipTable:
+    """Clips as columns, which many processes share.
+
+    Attributes:
+        arrays: all of it, by names: numbers (n,); of columns with few different texts a number (n,) for each,
+            and the texts in the order of their bytes; other texts one behind another.
+        file: (n,), the number of each clip's file, as they appear.
+        numbers: the columns of numbers, by name.
+        codes, choices: of the columns of few texts: (n,), and the texts.
+        texts: the other columns, by name.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray]) -> None:
+        self.arrays = arrays
+        self.numbers = {name: arrays[name] for name in _NUMBERS}
+        self.codes = {name: arrays[name] for name in _FEW}
+        self.choices = {name: list(_texts(arrays, f"{name}.of")) for name in _FEW}
+        self.texts = {name: _texts(arrays, name) for name in _TEXTS}
+        self.file = arrays["file"]
+
+    @classmethod
+    def of(cls, clips: Iterable[Clip]) -> "ClipTable":
+        """From clips in memory."""
+        clips = iter(clips)
+        parts = iter(lambda: list(islice(clips, _AT_A_TIME)), [])
+        return cls.joined(
+            {name: [getattr(clip, name) for clip in some] for name in COLUMNS} for some in parts
+        )
+
+    @classmethod
+    def joined(cls, parts: Iterable[Mapping[str, list[Any]]]) -> "ClipTable":
+        """From some rows after others, as columns; those that a clip has a default for may be missing."""
+        numbers: dict[str, list[NDArray]] = {name: [np.empty(0, kind)] for name, kind in _NUMBERS.items()}
+        texts = {name: TextColumn() for name in _TEXTS}
+        known: dict[str, dict[str, int]] = {name: {} for name in _FEW}
+        codes: dict[str, list[NDArray]] = {name: [np.empty(0, np.int32)] for name in _FEW}
+        names = [np.empty(0, "V16")]
+        for some in parts:
+            count = len(some["path"])
+            columns = {name: some.get(name, [_DEFAULTS.get(name)] * count) for name in COLUMNS}
+            for name, kind in _NUMBERS.items():
+                numbers[name].append(np.array(columns[name], kind))
+            for name, column in texts.items():
+                column.add(list(map(str, columns[name])))
+            for name, numbered in known.items():
+                row = [numbered.setdefault(str(text), len(numbered)) for text in columns[name]]
+                codes[name].append(np.array(row, np.int32))
+            names.append(_short_names(columns["root"], columns["path"]))
+        arrays = {name: np.concatenate(column) for name, column in numbers.items()}
+        for name, numbered in known.items():
+            ordered = sorted(numbered, key=os.fsencode)
+            place = np.empty(len(ordered), np.int32)
+            place[[numbered[text] for text in ordered]] = np.arange(len(ordered))
+            arrays |= {name: place[np.concatenate(codes[name])], **_arrays(f"{name}.of", Texts.of(ordered))}
+        for name, column in texts.items():
+            arrays |= _arrays(name, column.texts())
+        return cls(arrays | {"file": _numbered(np.concatenate(names))})
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def __getitem__(self, row: int) -> Clip:
+        return Clip(**{name: self.value(name, row) for name in COLUMNS})
+
+    def value(self, name: str, row: int) -> Any:
+        """A cell."""
+        if name in self.numbers:
+            return self.numbers[name][row].item()
+        return self.text(name, row)
+
+    def text(self, name: str, row: int) -> str:
+        """A cell of text."""
+        return self.choices[name][self.codes[name][row]] if name in self.codes else self.texts[name][row]
+
+    def is_in(self, name: str, text: str) -> NDArray[np.bool_]:
+        """(n,): which clips have this text in a column of few."""
+        choices = self.choices[name]
+        return self.codes[name] == (choices.index(text) if text in choices else -1)
+
+    def lines(self, columns: Sequence[str], rows: NDArray[np.int64]) -> Iterator[tuple[str, ...]]:
+        """Cells of these rows as corpus.csv has them."""
+        for first in range(0, len(rows), _AT_A_TIME):
+            some = rows[first : first + _AT_A_TIME]
+            yield from zip(*(self._as_text(name, some) for name in columns), strict=True)
+
+    def _as_text(self, name: str, rows: NDArray[np.int64]) -> Iterable[str]:
+        if name in self.codes:
+            choices = self.choices[name]
+            return [choices[code] for code in self.codes[name][rows].tolist()]
+        if name in self.texts:
+            return self.texts[name].among(rows)
+        return map(
+            "{:.6g}".format if _NUMBERS[name] is np.float64 else str, self.numbers[name][rows].tolist()
+        )
 
 
-def clip_of(row: np.void) -> Clip:
-    """A row of a table as a record."""
-    return Clip(*(_to_python(row[name]) for name in COLUMNS))
+class ClipFiles(Mapping[str, str]):
+    """Where every file of some clips lies, by its name: made when asked for, as there may be millions."""
+
+    def __init__(self, clips: ClipTable, rows: NDArray[np.int64], roots: Mapping[str, Path]) -> None:
+        _, first = np.unique(clips.file[rows], return_index=True)
+        self.clips, self.rows, self.roots = clips, rows[first], roots
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return ("/".join(both) for both in self._both())
+
+    def items(self) -> Iterator[tuple[str, str]]:  # type: ignore[override]
+        places = {name: f"{place}/" for name, place in self.roots.items()}
+        return ((f"{root}/{path}", places[root] + path) for root, path in self._both())
+
+    def __getitem__(self, name: str) -> str:
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, str]:
+        return dict(self.items())
+
+    def _both(self) -> Iterator[tuple[str, ...]]:
+        return self.clips.lines(("root", "path"), self.rows)
 
 
-def text_of(value: Any) -> str:
-    """A cell of a table as corpus.csv has it."""
-    value = _to_python(value)
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _texts(arrays: Mapping[str, NDArray], name: str) -> Texts:
+    return Texts(arrays[f"{name}.ends"], arrays[f"{name}.data"])
 
 
-def _to_python(value: Any) -> Any:
-    return os.fsdecode(value) if isinstance(value, bytes) else value.item()
+def _arrays(name: str, texts: Texts) -> dict[str, NDArray]:
+    return {f"{name}.ends": texts.ends, f"{name}.data": texts.data}
+
+
+def _short_names(roots: Iterable[Any], paths: Iterable[Any]) -> NDArray[np.void]:
+    names = (os.fsencode(f"{root}/{path}") for root, path in zip(roots, paths, strict=True))
+    return np.frombuffer(b"".join(blake2b(name, digest_size=16).digest() for name in names), "V16")
+
+
+def _numbered(names: NDArray[np.void]) -> NDArray[np.int64]:
+    """(n,): 0 for the first, then counted up at each one that was not there before."""
+    _, first, which = np.unique(names, return_index=True, return_inverse=True)
+    place = np.empty(len(first), np.int64)
+    place[np.argsort(first)] = np.arange(len(first))
+    return place[which]

@@ -6,15 +6,21 @@ the folder, and a copy or a move of everything costs one reading.
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sedistill.common.csv_files import CsvWriter, read_cells
+import numpy as np
+from numpy.typing import NDArray
+
+from sedistill.common.csv_files import CsvWriter, read_rows
+from sedistill.common.csv_index import indexed
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import file_hash, joint_hash
 from sedistill.common.parallel import parallel_map
 from sedistill.common.reading import NAMES, is_taken, shown, why_no_file
+from sedistill.common.texts import TextColumn, Texts
 from sedistill.common.writing import atomic_path
 
 FILES = "files.csv"
@@ -36,23 +42,98 @@ class Content(NamedTuple):
     sha256: str
 
 
-Contents = dict[str, Content]
-"""By name: the path below a set's folder, or a corpus's root and the path below that."""
+class Contents:
+    """Files by name (the path below a set's folder, or a corpus's root and the path below that), as columns.
+
+    Attributes:
+        names: of the files.
+        stamps: (n, 3) int64.
+        hashes: (n, 32) uint8.
+        found_hash: `contents_hash` of them, where it was taken before; "" else.
+    """
+
+    def __init__(self, names: Texts, stamps: NDArray, hashes: NDArray, found_hash: str = "") -> None:
+        self.names, self.stamps, self.hashes, self.found_hash = names, stamps, hashes, found_hash
+
+    @classmethod
+    def of(cls, items: Iterable[tuple[str, Content]]) -> "Contents":
+        """From names and contents as they come."""
+        return cls.of_rows((name, *content.stamp, content.sha256) for name, content in items)
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[tuple[str, int, int, int, str]]) -> "Contents":
+        """From rows of files.csv."""
+        names, rows = TextColumn(), iter(rows)
+        stamps, hashes = [np.empty((0, 3), np.int64)], [np.empty((0, 32), np.uint8)]
+        while some := list(islice(rows, _AT_A_TIME)):
+            names.add([row[0] for row in some])
+            stamps.append(np.array([row[1:4] for row in some], np.int64))
+            data = b"".join(_digest(row[4]) for row in some)
+            hashes.append(np.frombuffer(data, np.uint8).reshape(-1, 32))
+        return cls(names.texts(), np.concatenate(stamps), np.concatenate(hashes))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Contents):
+            return NotImplemented
+        alike = self.names == other.names and np.array_equal(self.stamps, other.stamps)
+        return alike and np.array_equal(self.hashes, other.hashes)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def items(self) -> Iterator[tuple[str, Content]]:
+        for name, *stamp, sha256 in self.rows():
+            yield name, Content(Stamp(*stamp), sha256)
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Rows of files.csv, a few at a time in memory."""
+        names = iter(self.names)
+        for first in range(0, len(self), _AT_A_TIME):
+            stamps = self.stamps[first : first + _AT_A_TIME].tolist()
+            digests = self.hashes[first : first + _AT_A_TIME].tobytes().hex()
+            for number, stamp in enumerate(stamps):
+                yield next(names), *stamp, digests[64 * number : 64 * number + 64]
+
+    def in_order(self) -> Iterator[tuple[str, str]]:
+        """Name and hash of each file, in the order of the names."""
+        if not all(one < other for one, other in pairwise(self.names)):
+            names = list(self.names)
+            order = sorted(range(len(names)), key=names.__getitem__)
+            return ((names[row], self.hashes[row].tobytes().hex()) for row in order)
+        return ((row[0], row[-1]) for row in self.rows())
+
+    def take(self, rows: NDArray[np.int64]) -> "Contents":
+        """Some of them, in this order."""
+        return Contents(self.names.take(rows), self.stamps[rows], self.hashes[rows])
 
 
-def look(files: Mapping[str, Path | str], known: Mapping[str, Content] | None = None) -> Contents:
+def look(files: Mapping[str, Path | str], known: Contents | None = None) -> Contents:
     """What files are now: as known where size and times are, else read. Those that are gone are left out."""
-    known = known or {}
+    if known is not None and len(known) == len(files) and _are_as_known(files, known):
+        return known
+    before = {} if known is None else dict(known.items())
     stamps = {name: stamp for name, path in files.items() if (stamp := stamp_of(path)) is not None}
-    unread = [name for name, stamp in stamps.items() if name not in known or known[name].stamp != stamp]
+    unread = [name for name, stamp in stamps.items() if name not in before or before[name].stamp != stamp]
     paths = [str(files[name]) for name in unread]
     hashes = parallel_map(_hash_or_nothing, paths, None, "Hashing", "files") if paths else []
     read = dict(zip(unread, hashes, strict=True))
-    return {
-        name: Content(stamp, sha256)
+    return Contents.of(
+        (name, Content(stamp, sha256))
         for name, stamp in stamps.items()
-        if (sha256 := read[name] if name in read else known[name].sha256)
-    }
+        if (sha256 := read[name] if name in read else before[name].sha256)
+    )
+
+
+def _are_as_known(files: Mapping[str, Path | str], known: Contents) -> bool:
+    """Whether all are there by the same names in the same order, with the same sizes and times."""
+    return all(
+        name == known_name and stamp_of(path) == (size, modified, changed)
+        for (name, path), (known_name, size, modified, changed, _) in zip(
+            files.items(), known.rows(), strict=True
+        )
+    )
 
 
 def content_of(path: Path | str) -> Content:
@@ -72,18 +153,21 @@ def stamp_of(path: Path | str) -> Stamp | None:
     return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def contents_hash(contents: Mapping[str, Content]) -> str:
+def contents_hash(contents: Contents) -> str:
     """One hash of all files, by their names and what is in them."""
-    return joint_hash({name: content.sha256 for name, content in contents.items()})
+    if not contents.found_hash:
+        contents.found_hash = joint_hash(contents.in_order())
+    return contents.found_hash
 
 
-def differences(
-    before: Mapping[str, Content], now: Mapping[str, Content], files: Mapping[str, Path | str] | None = None
-) -> list[str]:
+def differences(was: Contents, found: Contents, files: Mapping[str, Path | str] | None = None) -> list[str]:
     """A few words on every file that is not what it was, or is gone, or new.
 
     files: where they lie, so as to say what lies in the place of one that is gone.
     """
+    if was is found or (was.names == found.names and np.array_equal(was.hashes, found.hashes)):
+        return []
+    before, now = dict(was.items()), dict(found.items())
     names_before = {content.sha256: name for name, content in before.items()}
     told = []
     for name, content in before.items():
@@ -110,7 +194,7 @@ def shortened(told: list[str]) -> str:
     return ", ".join(told[:_SHOWN]) + more
 
 
-def write_contents(path: Path, contents: Mapping[str, Content]) -> None:
+def write_contents(path: Path, contents: Contents) -> None:
     """Write contents as CSV, whole or not at all."""
     with (
         atomic_path(path) as temporary,
@@ -118,25 +202,36 @@ def write_contents(path: Path, contents: Mapping[str, Content]) -> None:
     ):
         writer = CsvWriter(file)
         writer.writerow(_COLUMNS)
-        writer.writerows((name, *content.stamp, content.sha256) for name, content in contents.items())
+        writer.writerows(contents.rows())
 
 
 def read_contents(path: Path, written_hash: str | None = None) -> Contents | None:
     """What `write_contents` wrote; None where it is missing, damaged or not what `written_hash` is of."""
+
+    def build() -> tuple[dict[str, NDArray], dict[str, str]]:
+        found = Contents.of_rows(_read_rows(path))
+        names: dict[str, NDArray] = {"names.ends": found.names.ends, "names.data": found.names.data}
+        return names | {"stamps": found.stamps, "hashes": found.hashes}, {"hash": contents_hash(found)}
+
     try:
-        header, rows = read_cells(path, "")
-        if tuple(header) != _COLUMNS:
-            return None
-        contents = {
-            name: Content(Stamp(int(size), int(modified), int(changed)), sha256)
-            for _, (name, size, modified, changed, sha256) in rows
-        }
+        arrays, facts = indexed(path, _INDEX_KIND, build)
     except (UserError, ValueError):
         return None
+    names = Texts(arrays["names.ends"], arrays["names.data"])
+    contents = Contents(names, arrays["stamps"], arrays["hashes"], facts["hash"])
     return contents if written_hash in (None, contents_hash(contents)) else None
 
 
-def remember(path: Path, contents: Mapping[str, Content]) -> bool:
+def _read_rows(path: Path) -> Iterator[tuple[str, int, int, int, str]]:
+    """Raises UserError and ValueError for what `write_contents` did not write."""
+    rows = read_rows(path, "")
+    if tuple(next(rows)[1]) != _COLUMNS:
+        raise ValueError
+    for _, (name, size, modified, changed, sha256) in rows:
+        yield name, int(size), int(modified), int(changed), sha256
+
+
+def remember(path: Path, contents: Contents) -> bool:
     """Write contents where that can be done; a place that is read-only costs the next start a reading."""
     try:
         write_contents(path, contents)
@@ -157,7 +252,10 @@ def as_written(
     """
     known = read_contents(folder / FILES, written_hash)
     now = look(files, known)
-    if gone := [f"{name} ({_why_gone(path)})" for name, path in files.items() if name not in now]:
+    if now is known:
+        return now
+    there = set(now.names)
+    if gone := [f"{name} ({_why_gone(path)})" for name, path in files.items() if name not in there]:
         raise UserError(f"{folder} lacks files: {shortened(gone)}; put them back, or {remedy}.")
     if known is None:
         if written_hash not in (None, contents_hash(now)):
@@ -179,6 +277,13 @@ def as_written(
     return now
 
 
+def _digest(sha256: str) -> bytes:
+    digest = bytes.fromhex(sha256)
+    if len(digest) != 32:
+        raise ValueError(f"{sha256} is no SHA-256")
+    return digest
+
+
 def _hash_or_nothing(path: str) -> str:
     """Of a file; empty where it cannot be read any more."""
     try:
@@ -188,3 +293,5 @@ def _hash_or_nothing(path: str) -> str:
 
 
 _COLUMNS = ("name", "bytes", "modified_ns", "changed_ns", "sha256")
+_INDEX_KIND = "files 1"
+_AT_A_TIME = 10_000

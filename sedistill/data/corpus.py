@@ -1,9 +1,8 @@
 """A prepared corpus: the list of clips that passed the checks, as `corpus.csv` and `corpus.yaml` hold it."""
 
-import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,24 +11,19 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sedistill.audio.files import read_blocks, read_mono, to_mono
-from sedistill.common.csv_files import CsvWriter, read_csv
 from sedistill.common.errors import UserError
-from sedistill.common.integrity import CHECKSUM, bytes_hash, facts_checksum, file_hash
-from sedistill.common.reading import NAMES, is_taken, require_folder
+from sedistill.common.integrity import CHECKSUM, facts_checksum
+from sedistill.common.reading import is_taken, require_folder
 from sedistill.common.settings import Record, read_record
 from sedistill.common.writing import atomic_path
 from sedistill.common.yaml_files import yaml_text
-from sedistill.data.clip_table import COLUMNS, Clip, clip_of, table_of, text_of
+from sedistill.data.clip_table import Clip, ClipFiles, ClipTable
 from sedistill.data.contents import FILES, Contents, as_written, contents_hash, look, write_contents
+from sedistill.data.manifest import MANIFEST, clips_hash, read_manifest, rows_hash, write_manifest
 
 FORMAT_VERSION = 1
-MANIFEST, FACTS = "corpus.csv", "corpus.yaml"
+FACTS = "corpus.yaml"
 PREPARE_AGAIN = "prepare the corpus again"
-
-
-_DECISIVE_COLUMNS = (
-    "root", "path", "kind", "split", "group", "start", "frames", "active_level_db", "peak", "offset", "pair",
-)  # fmt: skip
 
 
 class _Facts(Record):
@@ -42,22 +36,27 @@ class _Facts(Record):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Clips at one rate. `table` has one row a clip; text columns are UTF-8 bytes.
+    """Clips at one rate.
 
     Attributes:
         folder: where the corpus lies.
         sample_rate: Hz, of every clip as it is read.
         roots: where the audio lies, by name.
+        clips: those of the whole corpus, as columns.
         facts: all of corpus.yaml (layout, seed, hours, ...).
-        whole: the table that this one is a part of, None for all of it.
+        rows: (n,), which of `clips` these are.
+        known_hashes: `rows_hash` of each split, where it was taken before.
+        split_name: of which split these are all the clips; "" for anything else.
     """
 
     folder: Path
     sample_rate: int
     roots: Mapping[str, Path]
-    table: NDArray[np.void]
+    clips: ClipTable
     facts: Mapping[str, Any]
-    whole: NDArray[np.void] | None = None
+    rows: NDArray[np.int64]
+    known_hashes: Mapping[str, str] = field(default_factory=dict)
+    split_name: str = ""
 
     @classmethod
     def load(cls, folder: Path | str) -> "Corpus":
@@ -71,9 +70,11 @@ class Corpus:
                     f"{folder / FACTS}: the audio of root '{name}' should lie in {place}, which does not "
                     "exist; correct the path there or prepare the corpus again."
                 )
-        table = _read_manifest(folder / MANIFEST, roots)
-        _refuse_changed(folder, facts)
-        return cls(folder, facts["sample_rate"], roots, table, facts)
+        clips, hashes, manifest_hash = read_manifest(folder, facts["sample_rate"], PREPARE_AGAIN)
+        if strange := [root for root in clips.choices["root"] if root not in roots]:
+            raise UserError(f"{folder / MANIFEST}: {FACTS} has no root '{strange[0]}'; {PREPARE_AGAIN}.")
+        _refuse_changed(folder, facts, manifest_hash)
+        return cls(folder, facts["sample_rate"], roots, clips, facts, np.arange(len(clips)), hashes)
 
     @classmethod
     def from_clips(
@@ -81,38 +82,34 @@ class Corpus:
         facts: Mapping[str, Any] | None = None,
     ) -> "Corpus":  # fmt: skip
         """Build a corpus in memory; `save` writes it."""
-        table = table_of(clips)
+        table = ClipTable.of(clips)
         own = {
             "format_version": FORMAT_VERSION,
             "sample_rate": sample_rate,
             "roots": {name: str(place) for name, place in roots.items()},
-            "hash": _hash(table, sample_rate),
+            "hash": clips_hash(table, sample_rate),
         }
-        return cls(Path(folder), sample_rate, dict(roots), table, {**own, **(facts or {})})
+        everything = {**own, **(facts or {})}
+        return cls(Path(folder), sample_rate, dict(roots), table, everything, np.arange(len(table)))
 
     def save(self, folder: Path | str) -> None:
         """Write corpus.csv, corpus.yaml and what the files hold (files.csv) into an existing folder."""
         folder = Path(folder)
-        with atomic_path(folder / MANIFEST) as path, path.open("w", newline="", **NAMES) as file:
-            writer = CsvWriter(file)
-            writer.writerow(COLUMNS)
-            for row in self.table:
-                writer.writerow(text_of(value) for value in row)
+        write_manifest(folder, self.clips, self.rows)
+        _, _, manifest_hash = read_manifest(folder, self.sample_rate, PREPARE_AGAIN)  # writes the index, too
         contents = look(replace(self, folder=folder).files())
         write_contents(folder / FILES, contents)
-        hashes = {"manifest_sha256": file_hash(folder / MANIFEST), "files_hash": contents_hash(contents)}
+        hashes = {"manifest_sha256": manifest_hash, "files_hash": contents_hash(contents)}
         facts = {**self.facts, **hashes}
         facts[CHECKSUM] = _checksum(facts)
         text = yaml_text(facts)
         with atomic_path(folder / FACTS) as path:
             path.write_text(text, encoding="utf-8")
 
-    def files(self) -> dict[str, Path]:
+    def files(self) -> ClipFiles:
         """Every audio file by its name in the corpus: its root and the path below that."""
-        return {
-            f"{os.fsdecode(row['root'])}/{os.fsdecode(row['path'])}": self.folder / self._place(row)
-            for row in np.unique(self.table[["root", "path"]])
-        }
+        roots = {name: self.folder / place for name, place in self.roots.items()}
+        return ClipFiles(self.clips, self.rows, roots)
 
     def contents(self) -> Contents:
         """What every file of this corpus, or part of one, holds.
@@ -121,16 +118,16 @@ class Corpus:
         """
         if not (self.folder / FACTS).is_file():  # only in memory
             return look(self.files())
-        whole = self if self.whole is None else replace(self, table=self.whole)
+        whole = replace(self, rows=np.arange(len(self.clips)))
         written_hash = _read_facts(self.folder).get("files_hash")
         contents = as_written(self.folder, whole.files(), written_hash, PREPARE_AGAIN)
-        return {name: contents[name] for name in self.files() if name in contents}
+        own = np.unique(self.clips.file[self.rows])
+        return contents if len(own) == len(contents) else contents.take(own)
 
-    @property
+    @cached_property
     def rows_hash(self) -> str:
         """Of what decides which mixtures are drawn from the clips: levels, splits, pairs, paths."""
-        lines = ("\t".join(text_of(row[name]) for name in _DECISIVE_COLUMNS) for row in self.table)
-        return bytes_hash("\n".join([str(self.sample_rate), *lines]).encode("utf-8", "surrogateescape"))
+        return self.known_hashes.get(self.split_name) or rows_hash(self.clips, self.rows, self.sample_rate)
 
     @property
     def hash(self) -> str:
@@ -138,44 +135,61 @@ class Corpus:
         return str(self.facts["hash"])
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.rows)
 
     def __getitem__(self, index: int) -> Clip:
-        return clip_of(self.table[index])
+        return self.clips[self.rows[index]]
 
     def __iter__(self) -> Iterator[Clip]:
         return (self[index] for index in range(len(self)))
 
     def split(self, name: str) -> "Corpus":
         """The clips of one split. Raises UserError when there are none."""
-        chosen = self.take(self.table["split"] == os.fsencode(name))
+        chosen = self.take(self.is_in("split", name))
         if not len(chosen):
-            known = ", ".join(sorted(os.fsdecode(text) for text in np.unique(self.table["split"])))
+            known = ", ".join(sorted(self.groups("split")))
             raise UserError(f"{self.folder} has no split '{name}'; it has {known or 'no clips at all'}.")
-        return chosen
+        return replace(chosen, split_name=name if len(self) == len(self.clips) else "")
 
     def kind(self, name: str) -> "Corpus":
         """The clips of one kind: clean, noise or noisy. May be empty."""
-        return self.take(self.table["kind"] == os.fsencode(name))
+        return self.take(self.is_in("kind", name))
+
+    def groups(self, column: str = "group") -> list[str]:
+        """The texts that a column of few (root, kind, split, group) has here, in the order of their bytes."""
+        choices = self.clips.choices[column]
+        return [choices[code] for code in np.unique(self.codes(column))]
+
+    def codes(self, column: str) -> NDArray[np.int32]:
+        """(n,): numbers for the texts of such a column, in the order of their bytes."""
+        return self.clips.codes[column][self.rows]
 
     @property
     def has_pairs(self) -> bool:
         """True when there are ready noisy clips with their clean ones, not speech and noise to mix."""
-        return bool((self.table["kind"] == b"noisy").any())
+        return bool(self.is_in("kind", "noisy").any())
 
     @property
     def frames(self) -> NDArray[np.int64]:
         """Length of each clip in samples."""
-        return self.table["frames"]
+        return self.clips.numbers["frames"][self.rows]
 
     @property
     def seconds(self) -> float:
         """Length of all clips together."""
         return float(self.frames.sum()) / self.sample_rate
 
+    def texts(self, column: str) -> list[str]:
+        """A column of text."""
+        return [text for (text,) in self.clips.lines([column], self.rows)]
+
+    def number(self, column: str, index: int) -> Any:
+        """What a column of numbers says of clip `index`."""
+        return self.clips.numbers[column][self.rows[index]]
+
     def path(self, index: int) -> Path:
         """Where clip `index` lies on the disk."""
-        return Path(self._place(self.table[index]))
+        return Path(self._place(self.rows[index]))
 
     def read(self, index: int, start: int = 0, frames: int | None = None) -> NDArray[np.float32]:
         """Samples (frames,) of clip `index`, from `start` samples after the clip's own beginning.
@@ -183,29 +197,34 @@ class Corpus:
         They are without the offset of the recording: it is no sound, would be scaled with it, and would be
         a step wherever a piece begins or ends.
         """
-        row = self.table[index]
-        frames = int(row["frames"]) - start if frames is None else frames
-        samples = read_mono(self._place(row), self.sample_rate, int(row["start"]) + start, frames)
-        return samples - np.float32(row["offset"]) if row["offset"] else samples
+        row, numbers = self.rows[index], self.clips.numbers
+        frames = int(numbers["frames"][row]) - start if frames is None else frames
+        samples = read_mono(self._place(row), self.sample_rate, int(numbers["start"][row]) + start, frames)
+        offset = numbers["offset"][row]
+        return samples - np.float32(offset) if offset else samples
 
     def loudest(self, index: int) -> int:
         """Where in clip `index` its largest magnitude (as `read` gives it) is, the first of equal ones."""
-        row = self.table[index]
+        row, numbers = self.rows[index], self.clips.numbers
         highest, place, first = -1.0, 0, 0
-        for block in read_blocks(self._place(row), int(row["start"]), int(row["frames"])):
-            magnitudes = np.abs(to_mono(block) - np.float32(row["offset"]))
+        for block in read_blocks(self._place(row), int(numbers["start"][row]), int(numbers["frames"][row])):
+            magnitudes = np.abs(to_mono(block) - np.float32(numbers["offset"][row]))
             if magnitudes.max() > highest:
                 highest, place = float(magnitudes.max()), first + int(magnitudes.argmax())
             first += len(block)
         return place
 
-    def _place(self, row: np.void) -> str:
+    def _place(self, row: int) -> str:
         # Text, not Path: building one costs as much as drawing a mixture.
-        return f"{self.roots[os.fsdecode(row['root'])]}/{os.fsdecode(row['path'])}"
+        return f"{self.roots[self.clips.text('root', row)]}/{self.clips.text('path', row)}"
 
     def take(self, chosen: NDArray[Any]) -> "Corpus":
-        """The clips of these rows (numbers or marks), in that order."""
-        return replace(self, table=self.table[chosen], whole=self.table if self.whole is None else self.whole)
+        """The clips of these places (numbers or marks), in that order."""
+        return replace(self, rows=self.rows[chosen], split_name="")
+
+    def is_in(self, column: str, text: str) -> NDArray[np.bool_]:
+        """(n,): which clips have this text in a column of few."""
+        return self.clips.is_in(column, text)[self.rows]
 
 
 def _checksum(facts: Mapping[str, Any]) -> str:
@@ -213,10 +232,10 @@ def _checksum(facts: Mapping[str, Any]) -> str:
     return facts_checksum({name: value for name, value in facts.items() if name != "roots"})
 
 
-def _refuse_changed(folder: Path, facts: Mapping[str, Any]) -> None:
+def _refuse_changed(folder: Path, facts: Mapping[str, Any], manifest_hash: str) -> None:
     """Corpora from before there were checksums are believed."""
     sound = {FACTS: facts.get(CHECKSUM) in (None, _checksum(facts)),
-             MANIFEST: facts.get("manifest_sha256") in (None, file_hash(folder / MANIFEST))}  # fmt: skip
+             MANIFEST: facts.get("manifest_sha256") in (None, manifest_hash)}  # fmt: skip
     for name, fine in sound.items():
         if not fine:
             raise UserError(
@@ -234,17 +253,3 @@ def _read_facts(folder: Path) -> dict[str, Any]:
             f"{folder} is not a prepared corpus (it has no {FACTS}); make one with `sedistill prepare`."
         )
     return read_record(_Facts, path, PREPARE_AGAIN, FORMAT_VERSION)
-
-
-def _read_manifest(path: Path, roots: Iterable[str]) -> NDArray[np.void]:
-    clips = read_csv(path, Clip, PREPARE_AGAIN)
-    strange = next((clip.root for clip in clips if clip.root not in roots), None)
-    if strange is not None:
-        raise UserError(f"{path}: {FACTS} has no root '{strange}'; {PREPARE_AGAIN}.")
-    return table_of(clips)
-
-
-def _hash(table: NDArray[np.void], sample_rate: int) -> str:
-    said = ("kind", "split", "group", "start", "frames", "audio_sha256", "pair")
-    lines = sorted("\t".join(text_of(row[name]) for name in said) for row in table)
-    return hashlib.sha256(os.fsencode("\n".join([str(sample_rate), *lines]))).hexdigest()

@@ -1,5 +1,6 @@
 """Ready pairs as training material: crops of equal length from noisy and clean, or whole clips."""
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,11 +38,9 @@ class Pairs:
         clean, noisy = corpus.kind("clean"), corpus.kind("noisy")
         if not len(noisy):
             raise UserError(f"{corpus.folder}: there are no ready pairs in this split.")
-        clean = clean.take(clean.table["pair"] != b"")
-        order_noisy, order_clean = np.argsort(noisy.table["pair"]), np.argsort(clean.table["pair"])
-        self.noisy = noisy.take(order_noisy)
-        self.clean = clean.take(order_clean)
-        if not np.array_equal(self.noisy.table["pair"], self.clean.table["pair"]):
+        clean = clean.take(np.array([bool(pair) for pair in clean.texts("pair")], bool))
+        self.noisy, self.clean = _by_pair(noisy), _by_pair(clean)
+        if self.noisy.texts("pair") != self.clean.texts("pair"):
             raise UserError(f"{corpus.folder}: noisy and clean clips do not match; prepare it again.")
         self.sample_rate, self.stream = corpus.sample_rate, stream_of(CROPS, self.noisy[0].split)
         steps = np.cumsum(self.noisy.frames, dtype=np.float64)
@@ -53,6 +52,10 @@ class Pairs:
     def whole(self, pair: int) -> Crop:
         """Pair number `pair` from beginning to end."""
         return Crop(self.noisy.read(pair), self.clean.read(pair), pair, 0)
+
+
+def _by_pair(corpus: Corpus) -> Corpus:
+    return corpus.take(np.argsort(np.array([os.fsencode(pair) for pair in corpus.texts("pair")])))
 
 
 def segments_of(lengths: NDArray[np.int64], frames: int, stride: int) -> NDArray[np.int64]:
@@ -124,7 +127,7 @@ def _audible_part(
     seed: int, epoch: int, index: int, pairs: Pairs, pair: int, frames: int
 ) -> tuple[int, NDArray[np.float32]]:
     """Where to cut, and the clean speech there: a draw that is not nearly all pause, or the loudest place."""
-    quietest_db = pairs.clean.table["active_level_db"][pair] - QUIETEST_SPEECH_DB
+    quietest_db = pairs.clean.number("active_level_db", pair) - QUIETEST_SPEECH_DB
     last_start = int(pairs.clean.frames[pair]) - frames
     for attempt in range(1, ATTEMPTS + 1):
         start = int(philox(seed, pairs.stream, epoch, index, attempt).random() * (last_start + 1))

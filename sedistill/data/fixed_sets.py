@@ -1,7 +1,7 @@
 """Fixed sets of noisy/clean pairs on the disk: the same for every run and every model."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from sedistill.audio.files import AudioFileError, probe, read_mono
 from sedistill.audio.listing import Unread, audio_below
 from sedistill.common.csv_files import read_csv
+from sedistill.common.csv_index import INDEX
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import file_hash, is_as_written
 from sedistill.common.reading import is_taken, require_folder, shown, why_no_file
 from sedistill.common.settings import read_record
-from sedistill.data.contents import FILES, Content, Contents, Stamp, as_written, look, stamp_of
+from sedistill.data.contents import FILES, Contents, Stamp, as_written, look, stamp_of
 from sedistill.data.pair_fit import shared_part
 from sedistill.data.partners import NO_PARTNER, Pair, find_partners
 from sedistill.data.set_files import (
@@ -136,7 +137,7 @@ class FixedSet:
         found = audio_below(self.folder)
         outside = [file for file in found.files if file.parts[0] not in ("noisy", "clean")]
         strays = [Unread(self.folder / file, "not used", "not in noisy/ or clean/") for file in outside]
-        own = (FACTS, TABLE, FILES)
+        own = (FACTS, TABLE, FILES, Path(FILES).with_suffix(INDEX).name)
         return strays + [one for one in found.unread if one.path.name not in own]
 
     @property
@@ -162,7 +163,7 @@ class FixedSet:
         ]
         return {f"{side}/{path.relative_to(self.folder / side).as_posix()}": path for side, path in paths}
 
-    def contents(self, known: Mapping[str, Content] | None = None) -> Contents:
+    def contents(self, known: Contents | None = None) -> Contents:
         """What every file holds. Raises UserError when a written set is not as it was written.
 
         known: what is known of the files of a plain folder, so that they need not be read again.

@@ -3,7 +3,6 @@
 Only the place where the noise is cut is drawn, and it is a function of (seed, split, number of the mixture).
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -113,7 +112,7 @@ class Grid:
             )
         place = settings.noise_split or split
         noise = corpus.split(place).kind("noise")
-        known = sorted({clip.group for clip in noise})
+        known = sorted(noise.groups())
         absent = [name for name in settings.noises or () if name not in known]
         if absent:
             raise UserError(
@@ -121,9 +120,8 @@ class Grid:
                 f"{', '.join(known) or 'none'}."
             )
         material = Material(part, noise)
-        groups = material.noise.table["group"]
         chosen = settings.noises or known
-        return cls(material, settings, tuple(np.flatnonzero(groups == os.fsencode(name)) for name in chosen))
+        return cls(material, settings, tuple(np.flatnonzero(noise.is_in("group", name)) for name in chosen))
 
     def __len__(self) -> int:
         return len(self.material.speech) * len(self.recordings) * len(self.settings.snr_db)

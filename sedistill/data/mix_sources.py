@@ -40,10 +40,10 @@ class Material:
         self.split = self.speech[0].split
         self.stream = stream_of(MIXTURES, self.split)
         self.sample_rate = corpus.sample_rate
-        self.speech_frames, self.noise_frames = self.speech.frames.copy(), self.noise.frames.copy()
+        self.speech_frames, self.noise_frames = self.speech.frames, self.noise.frames
         self.speech_steps = _cumulative(self.speech_frames)
         self.noise_steps = _cumulative(np.sqrt(self.noise_frames))
-        _, self.noise_groups = np.unique(self.noise.table["group"], return_inverse=True)
+        _, self.noise_groups = np.unique(self.noise.codes("group"), return_inverse=True)
         self.by_group = np.argsort(self.noise_groups, kind="stable")
         self.group_ends = np.cumsum(np.bincount(self.noise_groups))
 

@@ -1,6 +1,5 @@
 """Real noisy recordings without clean speech, as training material: crops of one length."""
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from torch.utils.data import Dataset
 from sedistill.audio.files import AudioFileError, probe, read_mono
 from sedistill.audio.listing import audio_below, none_found, told
 from sedistill.common.integrity import facts_checksum
-from sedistill.data.contents import Content, Contents, contents_hash, look
+from sedistill.data.contents import Contents, contents_hash, look
 from sedistill.data.examples import Key, split_key
 from sedistill.data.randomness import RECORDINGS, philox
 
@@ -46,7 +45,7 @@ class Recordings:
         """Every file by its name below the folder."""
         return {path.relative_to(self.folder).as_posix(): path for path in self.paths}
 
-    def contents(self, known: Mapping[str, Content] | None = None) -> Contents:
+    def contents(self, known: Contents | None = None) -> Contents:
         """What every file holds; known: what need not be read again."""
         return look(self.files(), known)
 

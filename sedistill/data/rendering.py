@@ -59,7 +59,7 @@ def render_one_of(plan_of_attempt: Callable[[int], MixturePlan], material: Mater
 def _render(plan: MixturePlan, material: Material, accept_quiet: bool = False) -> Mixture | None:
     """The mixture, or None when what was drawn is too quiet to be what it stands for."""
     speech = material.speech.read(plan.speech.clip, plan.speech.start, plan.speech.frames)
-    whole_level_db = material.speech.table["active_level_db"][plan.speech.clip]
+    whole_level_db = material.speech.number("active_level_db", plan.speech.clip)
     rms_db, speech_db = levels.rms_and_active_level_db(speech, material.sample_rate)
     target = speech
     if plan.room is not None:
@@ -69,15 +69,15 @@ def _render(plan: MixturePlan, material: Material, accept_quiet: bool = False) -
         return None
     noise = _read_noise(plan, material)
     noise_rms_db, noise_db = levels.rms_and_active_level_db(noise, material.sample_rate)
-    recorded_db = material.noise.table["active_level_db"][plan.noise[0].clip]
+    recorded_db = material.noise.number("active_level_db", plan.noise[0].clip)
     if speech_db == -np.inf or noise_db == -np.inf:
         return None
     if noise_db < recorded_db - QUIETEST_NOISE_DB and not accept_quiet:
         return None
     clean = _placed(speech, plan.speech_offset, plan.frames)
-    speech_peak = math.inf if plan.room else float(material.speech.table["peak"][plan.speech.clip])
+    speech_peak = math.inf if plan.room else float(material.speech.number("peak", plan.speech.clip))
     joined = len(plan.noise) > 1
-    noise_peak = math.inf if joined else float(material.noise.table["peak"][plan.noise[0].clip])
+    noise_peak = math.inf if joined else float(material.noise.number("peak", plan.noise[0].clip))
     level_db = speech_db if plan.level_db is None else plan.level_db
     if plan.snr_on == "rms":  # the level stays one of active speech, whatever the SNR compares
         level_db, speech_db, noise_db = level_db - speech_db + rms_db, rms_db, noise_rms_db
@@ -115,12 +115,13 @@ def _read_noise(plan: MixturePlan, material: Material) -> NDArray[np.float32]:
     if len(plan.noise) == 1:
         piece = plan.noise[0]
         return material.noise.read(piece.clip, piece.start, piece.frames)
-    recorded_db = material.noise.table["active_level_db"]
+    noise = material.noise
+    first_db = noise.number("active_level_db", plan.noise[0].clip)
     parts: dict[Piece, NDArray[np.float32]] = {}
     for piece in plan.noise:
         if piece not in parts:
-            gain = levels.db_to_gain(recorded_db[plan.noise[0].clip] - recorded_db[piece.clip])
-            parts[piece] = material.noise.read(piece.clip, piece.start, piece.frames) * np.float32(gain)
+            gain = levels.db_to_gain(first_db - noise.number("active_level_db", piece.clip))
+            parts[piece] = noise.read(piece.clip, piece.start, piece.frames) * np.float32(gain)
     return join([parts[piece] for piece in plan.noise], plan.crossfade)[: plan.frames]
 
 

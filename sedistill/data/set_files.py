@@ -28,7 +28,7 @@ from sedistill.common.settings import Record
 from sedistill.common.writing import atomic_folder
 from sedistill.common.yaml_files import yaml_text
 from sedistill.data.clip_table import MOST_FRAMES
-from sedistill.data.contents import FILES, Contents, content_of, contents_hash, write_contents
+from sedistill.data.contents import FILES, Content, Contents, content_of, contents_hash, write_contents
 from sedistill.data.corpus import Corpus
 from sedistill.data.distinct import count_distinct, distinct_text, few_warning
 from sedistill.data.mix_sources import Material
@@ -131,7 +131,7 @@ def write_set(
         written = parallel_map(job, list(enumerate(items)), workers, "Mixing", "clips")
         rows = [row for row, _, _ in written]
         _write_table(folder / TABLE, rows)
-        contents = {name: content for _, _, both in written for name, content in both.items()}
+        contents = Contents.of((name, content) for _, _, both in written for name, content in both.items())
         write_contents(folder / FILES, contents)
         frames = sum(row.frames for row in rows)
         whole = {
@@ -189,7 +189,7 @@ def row_of_mixture(name: str, mixture: Mixture, material: Material) -> Row:
 
 def _write_numbered(
     write_one: Callable[[Path, str, Item], Row], folder: Path, sample_rate: int, numbered: tuple[int, Item]
-) -> tuple[Row, bytes, Contents]:
+) -> tuple[Row, bytes, dict[str, Content]]:
     """The row of one clip, the hash of its audio, and what its files hold."""
     number, item = numbered
     name = f"{number:06d}.flac"

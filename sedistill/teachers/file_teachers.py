@@ -90,7 +90,7 @@ class Folder(ForeignTeacher):
             raise UserError(
                 f"{self.folder / self.files[0]} has {rate} Hz, not {settings.rate}; take out rate."
             )
-        contents = joint_hash({file: file_hash(self.folder / file) for file in self.files})
+        contents = joint_hash((file, file_hash(self.folder / file)) for file in sorted(self.files))
         self._partners: dict[tuple[str, ...], dict[str, str]] = {}
         super().__init__(settings.name, facts_checksum({"kind": "folder", "files": contents}), rate)
 

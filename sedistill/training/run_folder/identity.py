@@ -3,8 +3,9 @@
 In the run's folder, identity.yaml holds one hash for each of them and identity.csv every file of the data.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,17 @@ class Identity:
             for a corpus, of the rows of its manifest.
         models: for `teacher` or `teachers.NAME`, `student` where it is a saved model, and the teachers of
             bands: path, weights, settings, output_gain.
-        contents: every file of the data, by KEY/NAME.
+        contents: every file of the data.
     """
 
     data: dict[str, dict[str, Any]]
     models: dict[str, dict[str, Any]]
-    contents: Contents
+    contents: dict[str, Contents]
 
     @classmethod
-    def of(cls, recipe: Recipe, known: Mapping[str, Any] | None = None, base: Path = Path()) -> "Identity":
+    def of(
+        cls, recipe: Recipe, known: Mapping[str, Contents] | None = None, base: Path = Path()
+    ) -> "Identity":
         """Of what a recipe names, as it is now. Raises UserError for what is not as it was written.
 
         known: contents that are known already, so that their files need not be read.
@@ -64,9 +67,8 @@ class Identity:
         """
         data, contents = {}, {}
         for key, path in _data_places(recipe).items():
-            facts, found = _of_data(key, base / path, known or {})
+            facts, contents[key] = _of_data(key, base / path, (known or {}).get(key))
             data[key] = {"path": str(path), **facts}
-            contents.update({f"{key}/{name}": content for name, content in found.items()})
         models = {
             key: {"path": path, **_of_model(base, path)}
             for key, path in _models(recipe, base)
@@ -95,9 +97,10 @@ class Identity:
         try:
             facts = read_yaml(path)
             data, models = dict(facts["data"]), dict(facts["models"])
-            contents = read_contents(folder / FILES, facts["files_hash"])
-            if contents is None or not is_as_written(facts):
+            found = read_contents(folder / FILES, facts["files_hash"])
+            if found is None or not is_as_written(facts):
                 raise ValueError
+            contents = _by_key(found)
         except (UserError, OSError, KeyError, TypeError, ValueError):
             raise UserError(
                 f"{shown(path)} or {FILES} is damaged, so that nobody can tell whether this run would go on "
@@ -111,17 +114,17 @@ class Identity:
             "format_version": FORMAT_VERSION,
             "data": self.data,
             "models": self.models,
-            "files_hash": contents_hash(self.contents),
+            "files_hash": contents_hash(_together(self.contents)),
         }
         with named_disk_errors(folder):
-            write_contents(folder / FILES, self.contents)
+            write_contents(folder / FILES, _together(self.contents))
             with atomic_path(folder / FACTS) as temporary:
                 text = yaml_text(with_checksum(facts))
                 temporary.write_text(text, encoding="utf-8")
 
     def told_differences(self, now: "Identity") -> list[str]:
         """A few words on everything that is not what it was. Another path to the same is no difference."""
-        told = differences(self.contents, now.contents)
+        told = _differences(self.contents, now.contents)
         for key, before in self.data.items():
             rows = before.get("rows_hash"), now.data[key].get("rows_hash")
             if rows[0] != rows[1] and not told:
@@ -167,12 +170,12 @@ def unchanged_since(identity: Identity, recipe: Recipe) -> Callable[[], None]:
 
     Calling it raises UserError when a file is not what it was when the run was started.
     """
-    files = {f"{key}/{name}": path for key in identity.data for name, path in _files(key, recipe)}
+    files = {key: _open(key, _data_places(recipe)[key]).files() for key in identity.data}
     known = dict(identity.contents)
 
     def refuse_changed() -> None:
-        now = look(files, known)
-        if told := differences(known, now):
+        now = {key: look(files[key], known[key]) for key in files}
+        if told := _differences(known, now):
             raise UserError(
                 f"the data changed while the training was running: {shortened(told)}; nothing learnt from it "
                 "was saved: put back what was there and give the same command again."
@@ -188,7 +191,7 @@ def _refuse_differing(known: Identity, now: Identity, folder: Path) -> None:
             f"{shown(folder)} was begun with other data or teachers: {shortened(told)}; {_REMEDY}."
         )
     if now.contents != known.contents:  # a copy, say: the same with other times
-        remember(folder / FILES, now.contents)
+        remember(folder / FILES, _together(now.contents))
 
 
 def _data_places(recipe: Recipe) -> dict[str, Path]:
@@ -206,18 +209,32 @@ def _open(key: str, path: Path) -> Corpus | FixedSet | Recordings:
     return FixedSet(path)
 
 
-def _files(key: str, recipe: Recipe) -> Iterator[tuple[str, Path]]:
-    yield from _open(key, _data_places(recipe)[key]).files().items()
+def _together(contents: Mapping[str, Contents]) -> Contents:
+    """All as one, by KEY/NAME."""
+    return Contents.of(
+        (f"{key}/{name}", one) for key, found in contents.items() for name, one in found.items()
+    )
 
 
-def _of_data(key: str, path: Path, known: Mapping[str, Any]) -> tuple[dict[str, Any], Contents]:
+def _by_key(contents: Contents) -> dict[str, Contents]:
+    """The reverse of `_together`, in which what is of one key stands together."""
+    of_key = groupby(contents.rows(), key=lambda row: row[0].split("/", 1)[0])
+    return {key: Contents.of_rows((row[0][len(key) + 1 :], *row[1:]) for row in rows) for key, rows in of_key}
+
+
+def _differences(before: Mapping[str, Contents], now: Mapping[str, Contents]) -> list[str]:
+    """As of one."""
+    if all(key in before and not differences(before[key], found) for key, found in now.items()):
+        return []
+    return differences(_together(before), _together(now))
+
+
+def _of_data(key: str, path: Path, known: Contents | None) -> tuple[dict[str, Any], Contents]:
     opened = _open(key, path)
     if isinstance(opened, Corpus):
         contents, rows = opened.contents(), {"rows_hash": opened.rows_hash}
     else:
-        start = f"{key}/"
-        own = {name.removeprefix(start): one for name, one in known.items() if name.startswith(start)}
-        contents, rows = opened.contents(own), {}
+        contents, rows = opened.contents(known), {}
     return {"files": len(contents), "files_hash": contents_hash(contents), **rows}, contents
 
 

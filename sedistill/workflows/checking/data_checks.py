@@ -39,7 +39,7 @@ def check_set(folder: Path) -> list[str]:
     facts = read_yaml(folder / SET_FACTS) if is_taken(folder / SET_FACTS) else {}
     known = read_contents(folder / FILES, facts.get("files_hash")) if facts else None
     if known is not None:
-        files = {name: folder / name for name in known}
+        files = {name: folder / name for name in known.names}
         if faults := differences(known, look(files), files):
             return faults
     pairs = FixedSet(folder)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import model_validator
 
 from sedistill.common.errors import UserError
@@ -158,7 +157,7 @@ def refuse_other_speakers(corpus: Path, wanted: Sequence[str] | None) -> None:
     """Raises UserError where a corpus, perhaps prepared by hand, lets others validate than the table says."""
     if wanted is None:
         return
-    found = sorted(text.decode() for text in np.unique(Corpus.load(corpus).split("valid").table["group"]))
+    found = sorted(Corpus.load(corpus).split("valid").groups())
     if found != sorted(wanted):
         raise UserError(
             f"{corpus} was prepared with {', '.join(found)} to validate, and this table has "
