@@ -31,7 +31,10 @@ def reproduce(
     only: Annotated[
         list[str] | None, typer.Option(help="A row's key; repeat for more.", show_default="all rows")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=1024, help="Trainings at a time.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="Trainings at a time.", show_default="one a GPU, or one"),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="key=value", help="Change every recipe; for trials."),

@@ -47,11 +47,21 @@ def choose_device(name: str, number: int | None = None) -> torch.device:
     if number >= (found := torch.cuda.device_count()):
         raise UserError(
             f"device = {name}: torch finds {found} CUDA devices here, too few for process {number} of this "
-            "machine (they count from 0); start no more processes than devices (torchrun --nproc-per-node), "
-            "or use cpu."
+            "machine (they count from 0); start no more processes than devices (hardware.devices, torchrun's "
+            "--nproc-per-node), or use cpu."
         )
     torch.cuda.set_device(number)
     return torch.device("cuda", number)
+
+
+def cuda_devices() -> list[str]:
+    """The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES takes; none without CUDA."""
+    import torch
+
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = [name.strip() for name in visible.split(",") if name.strip()]
+    return (names or [str(number) for number in range(found)])[:found]
 
 
 def peak_memory_mb(device: torch.device) -> float:

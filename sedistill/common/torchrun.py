@@ -57,6 +57,22 @@ def asked_for(environment: Mapping[str, str]) -> _Asked | None:
     return _Asked(rank, int(local_rank) if local_rank.isdecimal() else rank, count)
 
 
+def starts_processes(wanted: int) -> bool:
+    """Whether this process is to start so many that train, which nobody has yet. Raises UserError.
+
+    wanted: hardware.devices.
+    """
+    beside = os.environ.get("LOCAL_WORLD_SIZE")
+    if beside is None and asked_for(os.environ) is None:
+        return wanted > 1
+    if wanted > 1 and beside not in (None, str(wanted)):
+        raise UserError(
+            f"hardware.devices = {wanted}, but {beside} processes were started on this machine; take it out "
+            "of the recipe, or give torchrun the same number (--nproc-per-node)."
+        )
+    return False
+
+
 def refuse_for_several(command: str) -> None:
     """Raise UserError, in the first process, where torchrun started a command that works alone."""
     asked = None if command in SHARED else asked_for(os.environ)

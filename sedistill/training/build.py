@@ -31,6 +31,7 @@ from sedistill.training.patch_record.recorder import PatchRecorder, Selection
 from sedistill.training.polarity import Polarity
 from sedistill.training.recipe.optimiser_settings import LOSS
 from sedistill.training.recipe.schema import Recipe
+from sedistill.training.recompute import recompute_activations
 from sedistill.training.schedule import Stage, one_stage, two_stages
 from sedistill.training.steps import PlainStep, Step
 from sedistill.training.tasks import Task, clip_losses
@@ -46,6 +47,8 @@ def build_loop(run: PreparedRun, folder: Path) -> Loop:
     student = run.student.to(run.device)
     if recipe.hardware.sync_batch_norm:
         synchronize_batch_norms(student)
+    if recipe.hardware.recompute:
+        recompute_activations(student)
     forward = cast(nn.Module, torch.compile(student)) if recipe.hardware.compile else student
     for teacher in run.teachers.values():
         teacher.to(run.device)
@@ -77,7 +80,9 @@ def build_step(run: PreparedRun, forward: nn.Module, batches: int, folder: Path)
     parameters = [*run.student.parameters(), *task.auxiliary.parameters()]
     optimiser = build_optimiser(parameters, recipe.optimiser)
     dry_run(task, run)
-    return PlainStep(task, run.student, optimiser, recipe.optimiser.clip_norm, run.precision)
+    return PlainStep(
+        task, run.student, optimiser, recipe.optimiser.clip_norm, run.precision, recipe.hardware.accumulate
+    )
 
 
 def build_task(run: PreparedRun, forward: nn.Module) -> Task:
@@ -115,6 +120,7 @@ def build_kdrl_step(settings: KDRLSettings, run: PreparedRun, batches: int, fold
         precision=run.precision,
         ratio_path=folder / "ratios.csv",
         seed=recipe.seed,
+        pieces=recipe.hardware.accumulate,
     )
     if step.policy is not None and recipe.hardware.sync_batch_norm:
         synchronize_batch_norms(step.policy.network)
@@ -153,7 +159,7 @@ def build_stages(recipe: Recipe, batches: int) -> list[Stage]:
 
 def build_validation(run: PreparedRun, forward: nn.Module) -> Validation:
     """What decides which weights are the best, of the same bits with any number of processes."""
-    batch_size = min(VALIDATED_AT_ONCE, run.recipe.optimiser.batch_size)
+    batch_size = min(VALIDATED_AT_ONCE, run.recipe.optimiser.batch_size // run.recipe.hardware.accumulate)
     return Validation(
         run.student,
         partial(clip_losses, forward, run.se_loss, run.precision),

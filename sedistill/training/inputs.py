@@ -81,8 +81,9 @@ class PreparedRun:
     @property
     def precision(self) -> torch.autocast:
         """The number format of the forward pass."""
-        mixed = self.recipe.hardware.precision == "bf16-mixed"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
+        known = {"bf16-mixed": torch.bfloat16, "fp16-mixed": torch.float16}
+        mixed = known.get(self.recipe.hardware.precision)
+        return torch.autocast(self.device.type, mixed or torch.bfloat16, enabled=mixed is not None)
 
     @property
     def keeps_outputs(self) -> bool:
@@ -122,7 +123,9 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
         teachers[f"{TEACHER} {place}"] = open_teacher(place, sample_rate, correct_level)
     band_teachers = {name: [f"{TEACHER} {place}" for place in places] for name, places in of_bands.items()}
     recipe, data, valid_set, by_size = open_data(recipe, sample_rate)
-    refuse_unequal_shares(data)
+    refuse_unequal_shares(data, recipe.hardware.accumulate)
+    if recipe.hardware.accumulate > 1:
+        refuse_apart(objectives)
     with ranks.first_ahead():
         for name, spec in recipe.own_teachers.items():
             if name in teachers:
@@ -138,15 +141,28 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
     )
 
 
-def refuse_unequal_shares(data: TrainingData) -> None:
-    """Raise UserError where processes cannot divide a batch equally."""
+def refuse_unequal_shares(data: TrainingData, pieces: int) -> None:
+    """Raise UserError where processes cannot divide a batch equally, each into so many pieces."""
     count, clips, without = ranks.count(), data.batch_size, data.recordings_a_batch
-    if clips % count or without % count:
+    shares = count * pieces
+    if clips % shares or without % shares:
         of_noisy = f", {without} of them of data.noisy," if without else ""
+        among = [f"{count} processes"] if count > 1 else []
+        among += [f"{pieces} pieces (hardware.accumulate)"] if pieces > 1 else []
         raise UserError(
             f"optimiser.batch_size = {clips + without}: the clips of a step{of_noisy} do not divide equally "
-            f"among {count} processes; choose another batch size, or another number of processes."
+            f"among {' of '.join(among)}; choose another batch size, or another number of these."
         )
+
+
+def refuse_apart(objectives: Mapping[str, tuple[float, Objective]]) -> None:
+    """Raise UserError where an objective compares clips that pieces of a batch hold apart."""
+    for name, (_, objective) in objectives.items():
+        if getattr(objective, "over_batch", False):
+            raise UserError(
+                f"hardware.accumulate: the objective {name} compares all clips of a batch, which then are "
+                "never there together; set it to 1, use hardware.recompute, or more processes."
+            )
 
 
 def objectives_in_force(recipe: Recipe) -> dict[str, ObjectiveSettings]:

@@ -13,7 +13,7 @@ from sedistill.common.reading import is_taken
 from sedistill.common.report.figures import standing_alone
 from sedistill.common.report.ratios import RatioFigure, ratios_svg
 from sedistill.common.settings import load_settings
-from sedistill.common.torchrun import joined
+from sedistill.common.torchrun import joined, starts_processes
 from sedistill.common.writing import atomic_path, exclusive_lock, refuse_foreign_folder, refuse_if_taken
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.saving import read_card, save_model
@@ -25,6 +25,7 @@ from sedistill.training.inputs import PreparedRun, prepare_run
 from sedistill.training.kdrl.ratio_log import read_ratios
 from sedistill.training.loop import Loop
 from sedistill.training.processes.alike import run_facts
+from sedistill.training.processes.started import train_in_processes
 from sedistill.training.recipe.optimiser_settings import LOSS
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.checkpoints import fitting, load_checkpoint
@@ -51,20 +52,23 @@ def train(
 ) -> Path:
     """Run a recipe and return the folder of the saved student.
 
-    Of several processes that torchrun started each takes its share of every batch, and the first writes.
+    Of several processes, which torchrun or `hardware.devices` starts, each takes its share of every batch,
+    and the first writes. Where the latter fail, they have told why, and this raises SystemExit.
     Started again with the same recipe, an interrupted run goes on where it stopped and a finished one is
     left alone; one with a plateau goes on when it is given more steps. Raises UserError for
     whatever the user can mend, a second command in one folder among it.
     """
     with joined():
-        return _train(recipe_path, overrides, output, plan_only)
+        recipe = load_settings(Recipe, recipe_path, overrides)
+        folder = Path(output or Path("runs") / recipe.name / f"seed-{recipe.seed}")
+        if not starts_processes(recipe.hardware.devices):
+            return _train(recipe, folder, plan_only)
+    words = [str(recipe_path), *overrides, "--output", str(folder), *(["--plan"] if plan_only else [])]
+    train_in_processes(recipe.hardware.devices, recipe.hardware.device, words)
+    return folder / "student"
 
 
-def _train(
-    recipe_path: Path | str, overrides: Sequence[str], output: Path | str | None, plan_only: bool
-) -> Path:
-    recipe = load_settings(Recipe, recipe_path, overrides)
-    folder = Path(output or Path("runs") / recipe.name / f"seed-{recipe.seed}")
+def _train(recipe: Recipe, folder: Path, plan_only: bool) -> Path:
     refuse_foreign_folder(folder, "config.yaml", "identity.csv")
     recipe = as_begun(recipe, folder)
     refuse_differing({"recipe": recipe.model_dump(mode="json"), **program_facts()})

@@ -82,7 +82,10 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
         )
     threads = f", {counted(torch.get_num_threads(), 'thread')}" if run.device.type == "cpu" else ""
     compiled = ", compiled" if recipe.hardware.compile else ""
-    lines.append(("device", f"{run.device}, {recipe.hardware.precision}{threads}{compiled}"))
+    pieces = recipe.hardware.accumulate
+    memory = f", a step in {pieces} pieces" if pieces > 1 else ""
+    memory += ", blocks computed again in the backward pass" if recipe.hardware.recompute else ""
+    lines.append(("device", f"{run.device}, {recipe.hardware.precision}{threads}{compiled}{memory}"))
     if ranks.count_of_all() > 1:
         lines.append(("processes", _processes_text(run)))
     return lines

@@ -15,6 +15,7 @@ from sedistill.training.gradients import (
     gradients_of,
 )
 from sedistill.training.not_finite import refuse_not_finite
+from sedistill.training.pieces import mean_of, pieces_of
 from sedistill.training.schedule import Stage
 from sedistill.training.tasks import Task
 
@@ -51,7 +52,13 @@ class Step(Protocol):
 
 
 class PlainStep:
-    """Adds the weighted terms of a task, differentiates once, clips and steps."""
+    """Adds the weighted terms of a task, differentiates once, clips and steps.
+
+    pieces: in how many a batch is computed, one after the other; their gradients add up.
+
+    In float16 the loss is multiplied, by GradScaler, so that no gradient becomes 0; a step whose gradient
+    then is too large for the format is left out, and the factor halved. At a factor of 1 it is a fault.
+    """
 
     def __init__(
         self,
@@ -60,41 +67,76 @@ class PlainStep:
         optimiser: torch.optim.Optimizer,
         clip_norm: float | None,
         precision: torch.autocast,
+        pieces: int = 1,
     ) -> None:
         self.task, self.student, self.optimiser = task, student, optimiser
-        self.clip_norm, self.precision = clip_norm, precision
+        self.clip_norm, self.precision, self.pieces = clip_norm, precision, pieces
+        scales = precision.fast_dtype == torch.float16
+        self.scaler = torch.amp.GradScaler(precision.device, enabled=scales)
         self.student_parameters = [p for p in student.parameters() if p.requires_grad]
         self.parameters = [*self.student_parameters, *task.auxiliary.parameters()]
 
     def __call__(self, batch: Mapping[str, Tensor], measure_balance: bool) -> dict[str, Tensor]:
-        with self.precision:
-            losses = self.task.losses(batch)
-        log = dict(losses.parts)
+        parts: list[dict[str, Tensor]] = []
+        apart: list[list[Tensor]] = []
         self.optimiser.zero_grad(set_to_none=True)
-        if measure_balance and losses.se is not None and losses.kd is not None:
-            log |= self._backward_apart(losses.se, losses.kd)
-        else:
-            losses.total.backward()
+        for piece in pieces_of(batch, self.pieces):
+            with self.precision:
+                losses = self.task.losses(piece)
+            parts.append({**losses.parts, "the loss": losses.total.detach()})
+            if measure_balance and losses.se is not None and losses.kd is not None:
+                apart = self._added(apart, losses.se, losses.kd)
+            else:
+                self._share(losses.total).backward()
+        balance = self._average(apart)
+        self.scaler.unscale_(self.optimiser)
+        clipped = clip_gradients(self.parameters, self.clip_norm)
+        log = mean_of(parts)
+        norm = clipped["gradient/norm"]
+        too_large = self._is_too_large(norm)
+        refuse_not_finite(log if too_large else {**log, "the gradient": norm})
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        del log["the loss"]
+        if self.scaler.is_enabled():
+            log["gradient/skipped_share"] = norm.new_tensor(float(too_large))
+        return log if too_large else log | balance | clipped
+
+    def _share(self, loss: Tensor) -> Tensor:
+        """Of the loss of a piece what it adds to that of the batch, multiplied where the format wants it."""
+        return self.scaler.scale(loss / self.pieces)
+
+    def _added(self, sums: list[list[Tensor]], se: Tensor, kd: Tensor) -> list[list[Tensor]]:
+        """The gradients of both terms on their own, added to those of the pieces before."""
+        own = [
+            gradients_of(self._share(se), self.parameters, retain_graph=True),
+            gradients_of(self._share(kd), self.parameters),
+        ]
+        for total, gradients in zip(sums, own, strict=True) if sums else ():
+            torch._foreach_add_(total, gradients)
+        return sums or own
+
+    def _average(self, apart: list[list[Tensor]]) -> dict[str, Tensor]:
+        """Over processes, in the parameters. Of gradients taken apart the balance is returned."""
+        if not apart:
             average_what_backward_left(self.parameters, self.student)
-        log |= clip_gradients(self.parameters, self.clip_norm)
-        refuse_not_finite({**losses.parts, "the loss": losses.total, "the gradient": log["gradient/norm"]})
-        self.optimiser.step()
-        return log
-
-    @torch.no_grad()
-    def terms(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        with evaluating(self.student), torch.random.fork_rng(), self.precision:
-            return self.task.losses(batch).parts
-
-    def _backward_apart(self, se: Tensor, kd: Tensor) -> dict[str, Tensor]:
-        """The gradients of both terms on their own: their balance is returned, their sum goes to the step."""
-        se_grads = gradients_of(se, self.parameters, retain_graph=True)
-        kd_grads = gradients_of(kd, self.parameters)
+            return {}
+        se_grads, kd_grads = apart
         average_gradients(se_grads, kd_grads, network=self.student)
         for parameter, a, b in zip(self.parameters, se_grads, kd_grads, strict=True):
             parameter.grad = a + b
         students = len(self.student_parameters)  # maps of an objective have no say in the balance
         return gradient_balance(se_grads[:students], kd_grads[:students])
+
+    def _is_too_large(self, norm: Tensor) -> bool:
+        if not self.scaler.is_enabled() or self.scaler.get_scale() <= 1:
+            return False
+        return not bool(norm.isfinite())
+
+    @torch.no_grad()
+    def terms(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        with evaluating(self.student), torch.random.fork_rng(), self.precision:
+            return self.task.losses(batch).parts
 
     def at(self, stage: Stage, share_done: float) -> None:
         self.task.share_done = share_done
@@ -104,7 +146,9 @@ class PlainStep:
         pass
 
     def state_dict(self) -> dict[str, Any]:
-        return {"auxiliary": self.task.auxiliary.state_dict()}
+        return {"auxiliary": self.task.auxiliary.state_dict(), "scaler": self.scaler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.task.auxiliary.load_state_dict(state["auxiliary"])
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])

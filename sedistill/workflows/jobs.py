@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from sedistill.common.devices import threads_environment
+from sedistill.common.devices import cuda_devices, threads_environment
 from sedistill.common.interpreters import module_command, python_environment
 from sedistill.common.interruption import end_with_parent, heard, uninterrupted
 from sedistill.common.progress import duration_text
@@ -44,9 +44,10 @@ class Run:
 
 @dataclass
 class Training:
-    """A training in progress."""
+    """A training in progress; `place`, from 0, is among those that are at a time."""
 
     run: Run
+    place: int
     process: subprocess.Popen[bytes]
     log: IO[bytes]
     started: float = field(default_factory=time.monotonic)
@@ -55,6 +56,8 @@ class Training:
 @dataclass
 class Trainings:
     """Trains runs in `output`, `jobs` at a time. `failed` has the run and the last line of its log.
+
+    GPUs are shared out among the places of these jobs: each sees its own alone.
 
     command: the words that train a run.
     waits_for: the runs that must be finished before a run begins.
@@ -71,6 +74,7 @@ class Trainings:
         """Train all that are not finished; on an interruption end those in progress and pass it on."""
         waiting = [run for run in runs if not is_finished(self.output, run)]
         self.total, self.ended, self.began = len(waiting), 0, time.monotonic()
+        self.devices = cuda_devices()
         active: list[Training] = []
         try:
             with heard():
@@ -94,14 +98,18 @@ class Trainings:
                 self._note_failure(run, f"it needs {lost}")
             elif len(active) < self.jobs and all(is_finished(self.output, one) for one in needed):
                 waiting.remove(run)
+                taken = {training.place for training in active}
+                place = next(number for number in range(self.jobs) if number not in taken)
                 with uninterrupted():
-                    active.append(self._start(run))
+                    active.append(self._start(run, place))
 
-    def _start(self, run: Run) -> Training:
+    def _start(self, run: Run, place: int) -> Training:
         path = self.log(run)
         path.parent.mkdir(parents=True, exist_ok=True)
         log = path.open("ab")
-        environment = python_environment(**threads_environment(self.threads))
+        own = devices_of(place, self.jobs, self.devices)
+        visible = {"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {}
+        environment = python_environment(**threads_environment(self.threads), **visible)
         process = subprocess.Popen(
             self.command(run), cwd=self.output, env=environment, stdin=subprocess.DEVNULL,
             stdout=log, stderr=subprocess.STDOUT,
@@ -109,7 +117,7 @@ class Trainings:
             # Else the same command would train beside it.
             preexec_fn=end_with_parent(signal.SIGTERM, os.getpid()),
         )  # fmt: skip
-        return Training(run, process, log)
+        return Training(run, place, process, log)
 
     def _collect(self, active: list[Training]) -> None:
         for training in list(active):
@@ -143,6 +151,24 @@ class Trainings:
     def log(self, run: Run) -> Path:
         """What a training printed."""
         return self.output / "logs" / run.name / f"seed-{run.seed}.log"
+
+
+def devices_of(place: int, jobs: int, devices: Sequence[str]) -> list[str]:
+    """Of these devices those of one place among so many jobs: equal shares, or one that several have.
+
+    >>> [devices_of(place, 2, ["0", "1", "2", "3"]) for place in range(2)]
+    [['0', '2'], ['1', '3']]
+    >>> [devices_of(place, 3, ["0", "1"]) for place in range(3)]
+    [['0'], ['1'], ['0']]
+    """
+    if jobs > len(devices) > 0:
+        return [devices[place % len(devices)]]
+    return list(devices[place::jobs][: len(devices) // jobs])
+
+
+def jobs_by_devices() -> int:
+    """How many trainings at a time suit this machine where nobody says: one a GPU, or one."""
+    return max(1, len(cuda_devices()))
 
 
 def train_command(recipe: Path, changes: Sequence[str]) -> list[str]:

@@ -24,7 +24,8 @@ def test_three_processes_write_the_table_of_one(pairs: Path, student: Path, tmp_
 
     scored(tmp_path / "1")
     tables = {path.relative_to(tmp_path / "1"): path.read_bytes() for path in (tmp_path / "1").rglob("*.csv")}
-    assert len(tables) == 4 and b"broken" in tables[Path("late/clips.csv")]
+    assert len(tables) == 4
+    assert b"broken" in tables[Path("late/clips.csv")]
     codes = together(lambda rank: scored(tmp_path / "3"), 3, tmp_path / "said")
     assert codes == [0] * 3, told(tmp_path / "said")
     assert not any(text for rank, text in told(tmp_path / "said").items() if rank != "0")

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from sedistill.common import interruption
+from sedistill.common.devices import cuda_devices
 from sedistill.workflows import jobs
 from sedistill.workflows.jobs import Run, Trainings, is_finished
 
@@ -51,6 +53,24 @@ def trainings(
 
 def saving(run: Run, seconds: float = 0.0) -> list[str]:
     return [sys.executable, "-c", SAVES, str(run.student), run.name, str(seconds)]
+
+
+def test_each_place_sees_its_own_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four that are left to us, by two trainings at a time, of which the third takes a free place."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,5,7")
+    sees = "import os; open('seen', 'a').write(os.environ['CUDA_VISIBLE_DEVICES'] + ' ')\n"
+    runs = {Run("a", 0): 3.0, Run("b", 0): 0.0, Run("c", 0): 0.0}
+    commands = {
+        run: [sys.executable, "-c", sees + SAVES, str(run.student), run.name, str(seconds)]
+        for run, seconds in runs.items()
+    }
+    trainings(tmp_path, commands, {}).train(list(runs))
+    assert sorted((tmp_path / "seen").read_text().split()) == ["2,5", "3,7", "3,7"]
+    assert jobs.jobs_by_devices() == 4
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert cuda_devices() == ["0", "1", "2", "3"]
 
 
 def test_students_wait_for_their_teacher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,7 +149,7 @@ def test_a_second_ctrl_c_kills_the_trainings(tmp_path: Path, monkeypatch: pytest
     work = trainings(tmp_path, {A: [sys.executable, "-c", slow]}, {})
     started: list[jobs.Training] = []
     start = work._start
-    monkeypatch.setattr(work, "_start", lambda run: started.append(start(run)) or started[0])
+    monkeypatch.setattr(work, "_start", lambda *given: started.append(start(*given)) or started[0])
 
     def interrupt() -> None:
         for sign in ("begun", "stopped"):

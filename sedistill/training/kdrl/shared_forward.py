@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sedistill.models.eval_mode import keeping_buffers
 from sedistill.training.gradients import average_gradients, gradients_of
 
 # (estimate, target: (B, T)) -> one value a clip, (B,); lower is better.
@@ -34,6 +35,8 @@ class SharedForward:
     for networks in which clips do not meet (no batch norm), and faster only where one clip fills the device.
 
     clean, teacher: None for a target that has no weight; its distances are then no part of anything.
+    pieces: in so many the batch passes through the network, above 1 a second time with each gradient, as the
+        weights of one clip may hang on all of them: then the graph of one piece alone is in memory.
     """
 
     def __init__(
@@ -41,28 +44,39 @@ class SharedForward:
         student: nn.Module,
         parameters: Sequence[nn.Parameter],
         distance: Distance,
+        precision: torch.autocast,
         noisy: Tensor,
         clean: Tensor | None,
         teacher: Tensor | None,
         split: bool,
+        pieces: int = 1,
     ) -> None:
         self.student, self.parameters, self.batch = student, parameters, len(noisy)
-        step = 1 if split else self.batch
+        self.distance, self.precision = distance, precision
+        self.noisy, self.targets = noisy, (clean, teacher)
+        step = 1 if split else max(1, self.batch // pieces)
         self.pieces = [slice(start, start + step) for start in range(0, self.batch, step)]
-        estimates = [student(noisy[piece]) for piece in self.pieces]
-
-        def distances_to(target: Tensor | None) -> list[Tensor]:
-            if target is None:
-                return []
-            return [distance(e, target[piece]) for e, piece in zip(estimates, self.pieces, strict=True)]
-
-        self.to_clean, self.to_teacher = distances_to(clean), distances_to(teacher)
-        self.estimate = torch.cat([estimate.detach() for estimate in estimates]).float()
+        if pieces == 1:
+            self.kept = passed = [self._pass(piece) for piece in self.pieces]
+        else:
+            with torch.no_grad(), torch.random.fork_rng(), keeping_buffers(student):
+                passed = [self._pass(piece) for piece in self.pieces]
+            self.kept = []
+        self.estimate = torch.cat([one.estimate for one in passed])
         nothing = self.estimate.new_zeros(0)
         self.hard, self.soft = (
-            torch.cat(distances).detach() if distances else nothing
-            for distances in (self.to_clean, self.to_teacher)
+            nothing if target is None else torch.cat([one.distances[side] for one in passed]).detach()
+            for side, target in enumerate(self.targets)
         )
+
+    def _pass(self, piece: slice) -> "_Passed":
+        with self.precision:
+            estimate = self.student(self.noisy[piece])
+            distances = [
+                estimate.new_zeros(0) if target is None else self.distance(estimate, target[piece])
+                for target in self.targets
+            ]
+        return _Passed(estimate.detach().float(), *distances)
 
     @property
     def means(self) -> dict[str, Tensor]:
@@ -72,40 +86,56 @@ class SharedForward:
 
     def mixed_gradient(self, hard_weight: Tensor, soft_weight: Tensor) -> list[Tensor]:
         """Gradient of the mean over clips of hard_weight * hard + soft_weight * soft, weights (B,)."""
-        total = torch.cat(
-            [self._mixed(number, hard_weight, soft_weight) for number in range(len(self.pieces))]
-        )
-        gradient = gradients_of(total.sum() / self.batch, self.parameters)
-        average_gradients(gradient, network=self.student)
-        return gradient
+        total = [torch.zeros_like(parameter) for parameter in self.parameters]
+        for number, piece in enumerate(self.pieces):
+            passed = self._passed(number)
+            _add(total, self._gradient(passed.mixed(hard_weight[piece], soft_weight[piece]), keep=False))
+        average_gradients(total, network=self.student)
+        return total
 
     def gradients(self, hard_weight: Tensor, soft_weight: Tensor) -> ThreeGradients:
         """That gradient, and those of the means of soft and of hard."""
         total = ThreeGradients(*([torch.zeros_like(p) for p in self.parameters] for _ in range(3)))
         for number, piece in enumerate(self.pieces):
-            one_clip = piece.stop - piece.start == 1
-            hard = self._gradient(self.to_clean[number], keep=True)
-            soft = self._gradient(self.to_teacher[number], keep=not one_clip)
+            passed, one_clip = self._passed(number), piece.stop - piece.start == 1
+            hard = self._gradient(passed.to_clean, keep=True)
+            soft = self._gradient(passed.to_teacher, keep=not one_clip)
             _add(total.hard, hard)
             _add(total.soft, soft)
             if one_clip:
                 _add(total.mixed, hard, float(hard_weight[piece]))
                 _add(total.mixed, soft, float(soft_weight[piece]))
             else:
-                _add(total.mixed, self._gradient(self._mixed(number, hard_weight, soft_weight), keep=False))
+                mixed = passed.mixed(hard_weight[piece], soft_weight[piece])
+                _add(total.mixed, self._gradient(mixed, keep=False))
         average_gradients(total.mixed, total.soft, total.hard, network=self.student)
         return total
 
-    def _mixed(self, number: int, hard_weight: Tensor, soft_weight: Tensor) -> Tensor:
-        piece = self.pieces[number]
-        if not self.to_teacher:
-            return hard_weight[piece] * self.to_clean[number]
-        if not self.to_clean:
-            return soft_weight[piece] * self.to_teacher[number]
-        return hard_weight[piece] * self.to_clean[number] + soft_weight[piece] * self.to_teacher[number]
+    def _passed(self, number: int) -> "_Passed":
+        return self.kept[number] if self.kept else self._pass(self.pieces[number])
 
     def _gradient(self, distances: Tensor, keep: bool) -> list[Tensor]:
         return gradients_of(distances.sum() / self.batch, self.parameters, retain_graph=keep)
+
+
+@dataclass
+class _Passed:
+    """Of a piece with b clips the estimate (b, T), detached, and its distances (b,); empty without target."""
+
+    estimate: Tensor
+    to_clean: Tensor
+    to_teacher: Tensor
+
+    @property
+    def distances(self) -> tuple[Tensor, Tensor]:
+        return self.to_clean, self.to_teacher
+
+    def mixed(self, hard_weight: Tensor, soft_weight: Tensor) -> Tensor:
+        if not len(self.to_teacher):
+            return hard_weight * self.to_clean
+        if not len(self.to_clean):
+            return soft_weight * self.to_teacher
+        return hard_weight * self.to_clean + soft_weight * self.to_teacher
 
 
 def clips_do_not_meet(network: nn.Module) -> bool:

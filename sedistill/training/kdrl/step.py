@@ -43,6 +43,7 @@ class KDRLStep:
     epochs, steps: of the whole training, for the size of the policy's targets and its learning rate.
     precision: the autocast in which networks run; distances and the policy are in float32 at least.
     ratio_path: the file to which `log_clips` adds the ratios.
+    pieces: in how many a batch passes through networks; the policy sees it whole.
 
     Raises UserError for a student whose own loss is no distance, unless the settings name one.
     """
@@ -59,7 +60,9 @@ class KDRLStep:
         precision: torch.autocast,
         ratio_path: Path,
         seed: int,
+        pieces: int = 1,
     ) -> None:
+        self.pieces = pieces
         self.student, self.optimiser, self.clip_norm = student, optimiser, clip_norm
         self.settings, self.teacher, self.precision = settings, teacher, precision
         self.parameters = [p for p in student.parameters() if p.requires_grad]
@@ -86,7 +89,7 @@ class KDRLStep:
         noisy, clean = batch["noisy"], batch["clean"]
         with self.precision:
             teacher = self._teacher_estimate(batch)
-            forward = self._forward(noisy, clean, teacher)
+        forward = self._forward(noisy, clean, teacher)
         log = forward.means
         if self.policy is None or teacher is None:
             log |= self._step_by_fixed_ratio(forward, measure_balance)
@@ -99,17 +102,20 @@ class KDRLStep:
     def _forward(self, noisy: Tensor, clean: Tensor, teacher: Tensor | None) -> SharedForward:
         """A target of weight 0, with method fixed, is left out altogether."""
         return SharedForward(
-            self.student, self.parameters, self.distance, noisy,
+            self.student, self.parameters, self.distance, self.precision, noisy,
             clean=None if self.settings.fixed_ratio == 1 else clean,
             teacher=teacher,
             split=self.splits_clips and self.policy is not None,
+            pieces=self.pieces,
         )  # fmt: skip
 
     @torch.no_grad()
     def terms(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The distances on a batch, without a step."""
-        with evaluating(self.student), self.precision:
-            return self._forward(batch["noisy"], batch["clean"], self._teacher_estimate(batch)).means
+        with evaluating(self.student):
+            with self.precision:
+                teacher = self._teacher_estimate(batch)
+            return self._forward(batch["noisy"], batch["clean"], teacher).means
 
     def _step_by_fixed_ratio(self, forward: SharedForward, measure_balance: bool) -> dict[str, Tensor]:
         ratio = forward.estimate.new_tensor(self.settings.fixed_ratio).expand(forward.batch)
@@ -160,8 +166,9 @@ class KDRLStep:
         return log
 
     def _distance_now(self, network: Callable[[Tensor], Tensor], noisy: Tensor, clean: Tensor) -> Tensor:
+        pairs = zip(noisy.chunk(self.pieces), clean.chunk(self.pieces), strict=True)
         with evaluating(self.student), self.precision:
-            return self.distance(network(noisy), clean)
+            return torch.cat([self.distance(network(one), truth) for one, truth in pairs])
 
     def _make_references(self) -> tuple[Reference, Reference]:
         """For the soft and the hard target; one serves both, in turn, unless moments are kept."""
@@ -173,7 +180,9 @@ class KDRLStep:
     def _teacher_estimate(self, batch: Mapping[str, Tensor]) -> Tensor | None:
         if self.teacher is None:
             return None
-        return batch["teacher"] if "teacher" in batch else self.teacher(batch["noisy"])
+        if "teacher" in batch:
+            return batch["teacher"]
+        return torch.cat([self.teacher(piece) for piece in batch["noisy"].chunk(self.pieces)])
 
     def at(self, stage: Stage, share_done: float) -> None:
         """KDRL has one stage: its ratios are its schedule."""

@@ -1,4 +1,4 @@
-"""What is the same in all processes of a training: what they begin with, and the weights, from epoch to epoch."""
+"""What is the same in all processes of a training: what they begin with, and the weights ever after."""
 
 import hashlib
 from typing import Any

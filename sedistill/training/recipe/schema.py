@@ -38,8 +38,27 @@ class HardwareSettings(Settings):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks run; auto takes CUDA where there is one."""
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    """Number format of the forward pass."""
+    devices: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="How many GPUs of this machine a training takes, with a process for each; on the CPU how "
+        "many processes, which share its cores. For several machines there is torchrun (docs/scaling.md).",
+    )
+    precision: Literal["32-true", "bf16-mixed", "fp16-mixed"] = "32-true"
+    """Number format of the forward pass; fp16 is for GPUs that know no bf16."""
+    accumulate: int = Field(
+        1,
+        ge=1,
+        le=65_536,
+        description="Pieces of a step's clips, of which each process computes one after the other and adds "
+        "up the gradients: less memory, and, but for batch norms, the same result (docs/scaling.md).",
+    )
+    recompute: bool = Field(
+        False,
+        description="Compute what the student's blocks gave again in the backward pass, and do not keep it: "
+        "less memory, more time, the same result.",
+    )
     compile: bool = Field(False, description="torch.compile the student; faster on CUDA, rarely on CPU.")
     threads: int | None = Field(
         None, ge=1, le=1024, description="CPU threads of torch; default: one a core that it may use."
@@ -184,6 +203,8 @@ class Recipe(Settings):
             raise ValueError("every weight is 0, so nothing would be learnt; raise se_weight or kd_weight.")
         if self.two_step is not None:
             self._two_steps_have_work()
+        if self.hardware.compile and self.hardware.recompute:
+            raise ValueError("hardware.compile decides itself what is kept; take out hardware.recompute.")
         self._several_make_sense()
         return self
 
@@ -210,6 +231,11 @@ class Recipe(Settings):
     def _kdrl_stands_alone(self) -> None:
         if self.se_loss is not None:
             raise ValueError("kdrl has its own distance for the student's loss; take out se_loss or kdrl.")
+        if self.hardware.precision == "fp16-mixed":
+            raise ValueError(
+                "kdrl takes several gradients a step, which fp16-mixed does not scale; use bf16-mixed or "
+                "32-true."
+            )
         for key in ("objectives", "se_weight", "kd_weight", "two_step"):
             if key in self.model_fields_set and getattr(self, key) not in ([], None):
                 raise ValueError(f"kdrl weighs the student's loss itself; take out {key} or kdrl.")

@@ -33,6 +33,8 @@ FREE_TO_CHANGE = (
     "data.workers",
     "data.trust_pairs",
     "hardware.threads",
+    "hardware.devices",
+    "hardware.recompute",
     "teacher_use.cache_folder",
 )
 KNOWN_BY_HASH = re.compile(r"data\.(train|valid)|teacher|teachers\.[^.]+|objectives\.\d+\.teachers\.\d+")

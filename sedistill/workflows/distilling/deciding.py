@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sedistill.common.devices import choose_device, usable_cores
+from sedistill.common.devices import choose_device, cuda_devices, usable_cores
 from sedistill.common.reading import shown
 from sedistill.common.report.printing import print_facts
 from sedistill.teachers.opening import open_teacher
@@ -49,7 +49,8 @@ def decide(work: ResultFolder, networks: Networks) -> Decided:
     warn_of_other_sounds(found)
     runs = students(asked.twin)
     cores = usable_cores()
-    together = len(runs) > 1 and cores > 1 and choose_device("auto").type == "cpu"
+    gpus = len(cuda_devices())
+    together = len(runs) > 1 and (gpus > 1 or (gpus == 0 and cores > 1))
     threads = max(1, cores // len(runs)) if together else cores
     print("Measuring how fast this machine is ...", flush=True)
     speeds = _measure(networks, found, runs, together, threads)

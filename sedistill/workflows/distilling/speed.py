@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from sedistill.audio.files import AudioInfo
-from sedistill.common.devices import threads_environment, usable_cores
+from sedistill.common.devices import cuda_devices, threads_environment, usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.interpreters import module_command, python_environment
 from sedistill.common.interruption import end_with_parent, safe_moment
@@ -28,6 +28,7 @@ from sedistill.data.set_files import write_pair
 from sedistill.teachers.foreign import InStep
 from sedistill.teachers.source import TeacherSource
 from sedistill.teachers.threads import in_order
+from sedistill.workflows.jobs import devices_of
 
 LONG_ENOUGH_SECONDS, FEWEST_TIMES = 3.0, 3
 """Something is repeated until it took so long together, and at least so often."""
@@ -124,12 +125,14 @@ def _stopwatches(
     environment = python_environment(**threads_environment(threads))
     processes: list[subprocess.Popen[str]] = []
     try:
-        for recipe in recipes:
+        for place, recipe in enumerate(recipes):
+            own = devices_of(place, len(recipes), cuda_devices())
+            visible = {"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {}
             question = json.dumps({"recipe": recipe, "clip_seconds": clip_seconds, "threads": threads})
             processes.append(
                 subprocess.Popen(
                     module_command("sedistill.workflows.distilling.stopwatch", question),
-                    env=environment,
+                    env=environment | visible,
                     text=True,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,

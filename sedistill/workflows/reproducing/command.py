@@ -9,6 +9,7 @@ from sedistill.common.reading import TO_BE_READ
 from sedistill.common.report.document import Document
 from sedistill.common.report.printing import print_tables
 from sedistill.common.writing import atomic_path
+from sedistill.workflows.jobs import jobs_by_devices
 from sedistill.workflows.reproducing.report_text import noisy_first
 from sedistill.workflows.reproducing.result import gather
 from sedistill.workflows.reproducing.session import Session
@@ -25,7 +26,7 @@ def reproduce(
     seeds: int = 1,
     only: Sequence[str] | None = None,
     plan_only: bool = False,
-    jobs: int = 1,
+    jobs: int | None = None,
     changes: Sequence[str] = (),
 ) -> Path | None:
     """Train what a table of a paper needs, evaluate it, and write our numbers beside the paper's.
@@ -43,7 +44,7 @@ def reproduce(
         seeds: seeds 0 .. seeds - 1 of every row; teachers have one.
         only: keys of rows; the result shows all, with what there is.
         plan_only: print runs, hours and disk, and stop.
-        jobs: trainings at a time, each with its share of the cores.
+        jobs: trainings at a time, each with its share of the cores and GPUs; None: one a GPU, or one.
         changes: key=value for every recipe, as for `sedistill train`; for trials.
 
     Returns the folder of the result; None with plan_only. Raises UserError for what the user can mend, and
@@ -52,6 +53,7 @@ def reproduce(
     folder = table_folder(table)
     described = noisy_first(load_table(folder))
     chosen = scale_named(described, scale)
+    jobs = jobs_by_devices() if jobs is None else jobs
     session = Session(folder, described, chosen, data, output, seeds, only, jobs, changes)
     if plan_only:
         session.print_plan()

@@ -29,15 +29,17 @@ def train_with(count: int, recipe: Path, output: Path, *overrides: str) -> Path:
     return output / "student"
 
 
-def assert_same_training(recipe: Path, world: Path, counts: tuple[int, ...], tolerance: float = 1e-5) -> None:
-    """Runs of so many processes end with the weights and curves of one."""
+def assert_same_training(
+    recipe: Path, world: Path, counts: tuple[int, ...], tolerance: float = 1e-5, *overrides: str
+) -> None:
+    """Runs of so many processes, and with these keys, end with the weights and curves of one without."""
     alone = weights(train_with(1, recipe, world / "1"))
     curves = read_metrics(world / "1")
     for count in counts:
-        student = train_with(count, recipe, world / str(count))
+        student = train_with(count, recipe, world / f"in-{count}", *overrides)
         for name, value in weights(student).items():
             torch.testing.assert_close(value, alone[name], atol=tolerance, rtol=tolerance)
-        found = read_metrics(world / str(count))
+        found = read_metrics(world / f"in-{count}")
         assert found.keys() == curves.keys()
         for name in (n for n in curves if n == "se" or n.startswith(("kd/", "valid/", "gradient/"))):
             assert [step for step, _ in found[name]] == [step for step, _ in curves[name]]
@@ -49,6 +51,23 @@ def test_1_2_and_4_processes_end_with_the_same_weights(
     write_recipe: Write, world: Path, distilled: dict[str, Any]
 ) -> None:
     assert_same_training(write_recipe(**distilled), world, (2, 4))
+
+
+@pytest.mark.parametrize("method", ["distilled", "stages", "kdrl", "fixed"])
+def test_pieces_of_a_batch_give_the_weights_of_the_whole(
+    write_recipe: Write, world: Path, distilled: dict[str, Any], method: str
+) -> None:
+    """In one process four pieces, of distillation two in each of two; gradients are also measured apart."""
+    kdrl = {"method": "C", "distance": "mse", "policy_learning_rate": 1e-3, "policy_input_length": 400}
+    keys: dict[str, Any] = {
+        "distilled": distilled,
+        "stages": {"objectives": [{"loss": "l2"}, *FEATURES.values()], "two_step": {"kd_steps": 4}},
+        "kdrl": {"kdrl": kdrl},
+        "fixed": {"kdrl": {"method": "fixed", "ratio": 0.3, "distance": "mse"}},
+    }[method]
+    recipe = write_recipe(**{"teacher": str(world / "teacher"), **keys})
+    pieces, count = (2, 2) if method == "distilled" else (4, 1)
+    assert_same_training(recipe, world, (count,), 1e-5, f"hardware.accumulate={pieces}")
 
 
 def test_objectives_in_which_clips_meet_see_the_whole_batch(write_recipe: Write, world: Path) -> None:
@@ -74,11 +93,11 @@ def test_kdrl_and_synced_batch_norms(write_recipe: Write, world: Path) -> None:
     )  # fmt: skip
     # The gradient of a bias before another batch norm is rounding, of which Adam makes whole steps.
     assert_same_training(recipe, world, (2,), tolerance=1e-3)
-    ratios = [(world / count / "ratios.csv").read_text().split() for count in "12"]
+    ratios = [(world / run / "ratios.csv").read_text().split() for run in ("1", "in-2")]
     assert len(ratios[0]) == 1 + 6 * 4
     for one, two in zip(*ratios, strict=True):
         assert one.rsplit(",", 1)[0] == two.rsplit(",", 1)[0]
-    assert "batch norms see those of all" in " ".join(told(world / "2-said")["0"].split())
+    assert "batch norms see those of all" in " ".join(told(world / "in-2-said")["0"].split())
 
 
 @pytest.mark.parametrize("shape", [(8, 3), (8, 3, 5), (8, 3, 5, 2)])

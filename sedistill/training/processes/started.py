@@ -1,0 +1,95 @@
+"""The processes of a training on this machine, started by the command itself, as torchrun would."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from sedistill.common.devices import cuda_devices
+from sedistill.common.errors import UserError
+from sedistill.common.interpreters import module_command, python_environment
+from sedistill.common.interruption import came, end_with_parent, heard, uninterrupted
+
+AGAIN = 3
+"""So often all are started again after one was killed."""
+PATIENCE_SECONDS = 30.0
+"""How long they may take to end, with a checkpoint, once they are told to or one of them has failed."""
+
+
+def train_in_processes(count: int, device: str, words: Sequence[str]) -> None:
+    """`sedistill train` with these words in so many processes, until all have ended.
+
+    device: as `hardware.device`. Raises UserError where there are too few GPUs, and SystemExit with their
+    code where the processes have failed, or were interrupted, and told so.
+    """
+    found = len(cuda_devices())
+    if device != "cpu" and 0 < found < count:
+        raise UserError(
+            f"hardware.devices = {count}: torch finds {found} CUDA {'device' if found == 1 else 'devices'} "
+            "here; lower it, or set hardware.device=cpu."
+        )
+    for again in range(AGAIN + 1):
+        codes = _run(count, words)
+        killed = [code for code in codes if code < 0]
+        if not killed or again == AGAIN:
+            break
+        print(
+            f"a process was ended from outside ({signal.Signals(-killed[0]).name}); all of them begin again "
+            "at the last checkpoint.",
+            flush=True,
+        )
+    if any(codes):
+        sys.exit(max(1, *codes))
+
+
+def _run(count: int, words: Sequence[str]) -> list[int]:
+    """The exit codes of all processes, below 0 for a signal."""
+    processes: list[subprocess.Popen[bytes]] = []
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    try:
+        with heard():
+            for rank in range(count):
+                with uninterrupted():
+                    processes.append(_start(rank, count, port, words))
+            while None in (codes := [process.poll() for process in processes]) and not any(codes):
+                time.sleep(0.05)
+    except KeyboardInterrupt:
+        for process in processes:
+            process.send_signal(came() or signal.SIGINT)
+        _wait(processes)
+        sys.exit(128 + (came() or signal.SIGINT))
+    finally:
+        _wait(processes)
+    return [process.returncode for process in processes]
+
+
+def _start(rank: int, count: int, port: int, words: Sequence[str]) -> "subprocess.Popen[bytes]":
+    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    numbers = {name: str(number) for name, number in {**place, "MASTER_PORT": port}.items()}
+    return subprocess.Popen(
+        module_command("sedistill", "train", *words),
+        env=python_environment(MASTER_ADDR="127.0.0.1", **numbers),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C reaches them through here only, and once
+        preexec_fn=end_with_parent(signal.SIGTERM, os.getpid()),
+    )
+
+
+def _wait(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+    """Until all have ended; those that take too long are killed."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    try:
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.1, deadline - time.monotonic()))
+    finally:
+        with uninterrupted():
+            for process in processes:
+                process.kill()
+                process.wait()
