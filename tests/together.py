@@ -28,7 +28,9 @@ def together(work: Callable[[int], object], count: int, said: Path) -> list[int]
     """Call `work` with its rank in so many processes; their exit codes. What they say is in said/RANK.txt."""
     fork = multiprocessing.get_context("fork")
     port = free_port()
-    processes = [fork.Process(target=_one, args=(work, rank, count, port, said)) for rank in range(count)]
+    processes = [
+        fork.Process(target=one_of_several, args=(work, rank, count, port, said)) for rank in range(count)
+    ]
     shutil.rmtree(said, ignore_errors=True)
     said.mkdir()
     for process in processes:
@@ -54,7 +56,7 @@ def one_sentence(said: Path) -> str:
     return sentences[0]
 
 
-def _one(work: Callable[[int], object], rank: int, count: int, port: int, said: Path) -> None:
+def one_of_several(work: Callable[[int], object], rank: int, count: int, port: int, said: Path) -> None:
     place = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": count}
     os.environ |= {name: str(value) for name, value in place.items()}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}

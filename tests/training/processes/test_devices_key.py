@@ -1,60 +1,104 @@
 """`hardware.devices`: one command starts the processes of a training, and ends with them."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from sedistill.common.errors import UserError
-from sedistill.common.interpreters import module_command, python_environment
 from sedistill.training.processes import started
 from sedistill.training.run import train
-from tests.together import together, told
+from tests.together import one_of_several, together, told
 from tests.training.runs import same, weights
 
 Write = Callable[..., Path]
 
 
-def test_a_killed_process_is_started_again_and_ctrl_c_goes_on(write_recipe: Write, world: Path) -> None:
+class Forked:
+    """What of a Popen is used, of a process that is forked: nothing is imported again."""
+
+    def __init__(self, work: Callable[[int], object], said: Path, rank: int, count: int, port: int) -> None:
+        fork = multiprocessing.get_context("fork")
+        self.process = fork.Process(target=one_of_several, args=(work, rank, count, port, said))
+        self.process.start()
+        self.kill = self.process.kill
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.exitcode
+
+    def wait(self, timeout: float | None = None) -> None:
+        self.process.join(timeout)
+        if self.process.is_alive():
+            raise subprocess.TimeoutExpired("fork", timeout or 0)
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.process.pid or 0, number)
+
+
+def test_a_killed_process_is_started_again_and_ctrl_c_goes_on(
+    write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A process is killed outright, then Ctrl-C, then two go on, to the bits of an uninterrupted run."""
-    recipe = write_recipe(optimiser={"batch_size": 2, "max_epochs": 12, "stop_after": 12})
-    log = world / "parts" / "metrics.csv"
+    recipe, said = (
+        write_recipe(optimiser={"batch_size": 2, "max_epochs": 12, "stop_after": 12}),
+        world / "said",
+    )
+    keys = ["hardware.devices=2", "logging.checkpoint_minutes=0.005"]
+    log, processes = world / "parts" / "metrics.csv", []
+    said.mkdir()
+
+    def start(rank: int, count: int, port: int, words: list[str]) -> Forked:
+        assert words == [str(recipe), *keys, "--output", str(world / "parts")]
+        processes.append(Forked(lambda _: train(recipe, keys, world / "parts"), said, rank, count, port))
+        return processes[-1]
 
     def reach(step: int) -> None:
-        while not log.exists() or not any(row.startswith(f"{step},") for row in log.read_text().splitlines()):
-            assert command.poll() is None, command.communicate()[0]
-            time.sleep(0.02)
+        while not log.exists() or f"\n{step}," not in log.read_text():
+            time.sleep(0.01)
 
-    words = ["train", str(recipe), "hardware.devices=2", "logging.checkpoint_minutes=0.01"]
-    command = subprocess.Popen(
-        module_command("sedistill", *words, "--output", str(world / "parts")), env=python_environment(),
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    reach(4)
-    children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
-    assert len(children) == 2
-    os.kill(int(children[1]), signal.SIGKILL)
-    reach(20)
-    command.send_signal(signal.SIGINT)
-    said, _ = command.communicate(timeout=120)
-    assert command.returncode == 130, said
-    assert said.count("ended from outside (SIGKILL); all of them begin again") == 1, said
-    assert said.count("sedistill: interrupted") == 1, said
+    def interfere() -> None:
+        reach(4)
+        processes[1].send_signal(signal.SIGKILL)
+        reach(20)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(started, "_start", start)
+    threading.Thread(target=interfere, daemon=True).start()
+    with pytest.raises(SystemExit) as ended:
+        train(recipe, keys, output=world / "parts")
+    assert ended.value.code == 130
+    assert len(processes) == 4
+    assert "ended from outside (SIGKILL); all of them begin again" in capsys.readouterr().out
     for output in ("parts", "whole"):
-        codes = together(lambda rank: train(recipe, output=world / output), 2, world / "said")  # noqa: B023
-        assert codes == [0, 0], told(world / "said")
+        codes = together(partial(_train, recipe, world / output), 2, said)
+        assert codes == [0, 0], told(said)
+        assert ("resuming at step" in told(said)["0"]) == (output == "parts")
     assert same(weights(world / "parts" / "student"), weights(world / "whole" / "student"))
 
 
-def test_too_many_devices_are_refused(
-    write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch
+def _train(recipe: Path, output: Path, rank: int) -> Path:
+    return train(recipe, output=output)
+
+
+def test_the_command_starts_them(
+    write_recipe: Write, world: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = ["hardware.devices=2", "hardware.device=auto"]
+    """For real; one of them says what would be done, and what is wrong."""
+    train(write_recipe(), ["hardware.devices=2"], output=world / "out", plan_only=True)
+    assert "2, each with 2 clips of a step" in " ".join(capfd.readouterr().out.split())
     monkeypatch.setattr(started, "cuda_devices", lambda: ["0"])
+    keys = ["hardware.devices=2", "hardware.device=auto"]
     with pytest.raises(UserError, match=r"hardware.devices = 2: torch finds 1 CUDA device here; lower it"):
         train(write_recipe(), keys, output=world / "out")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")

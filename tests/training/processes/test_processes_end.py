@@ -221,18 +221,39 @@ def test_other_commands_are_refused_once(world: Path) -> None:
     assert "`sedistill models` is the work of one process" in ended(work, world / "said")
 
 
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+def told_by(script: str, place: Path, stand_ins: dict[str, str], variables: dict[str, str]) -> list[str]:
+    """The lines of an example run with stand-ins for the commands it uses, one for torchrun among them."""
+    for name, does in {**stand_ins, "torchrun": 'echo "$@"'}.items():
+        (place / name).write_text(f"#!/bin/bash\n{does}\n")
+        (place / name).chmod(0o755)
+    command = ["bash", str(EXAMPLES / script), "student.yaml", "seed=1"]
+    environment = variables | {"PATH": f"{place}:{os.environ['PATH']}"}
+    done = subprocess.run(command, env=environment, cwd=place, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
 def test_the_slurm_script_starts_torchrun_once_on_each_machine(tmp_path: Path) -> None:
-    """Rehearsed with stand-ins for SLURM's commands, and one for torchrun that says how it was called."""
-    for name, does in {"scontrol": "printf 'n7\\nn8\\n'", "srun": '"$@"', "torchrun": 'echo "$@"'}.items():
-        (tmp_path / name).write_text(f"#!/bin/bash\n{does}\n")
-        (tmp_path / name).chmod(0o755)
-    script = Path(__file__).parents[3] / "examples" / "slurm.sh"
     slurm = {"JOB_ID": "4711", "JOB_NODELIST": "n[7-8]", "NNODES": "2", "GPUS_ON_NODE": "4"}
     variables = {f"SLURM_{name}": value for name, value in slurm.items()}
-    command = ["bash", str(script), "student.yaml", "seed=1"]
-    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    told = subprocess.run(command, env=variables | path, capture_output=True, text=True, check=True).stdout
-    assert told.split() == [
+    stand_ins = {"scontrol": "printf 'n7\\nn8\\n'", "srun": '"$@"'}
+    (line,) = told_by("slurm.sh", tmp_path, stand_ins, variables)
+    assert line.split() == [
         "--nnodes", "2", "--nproc-per-node", "4", "--rdzv-backend", "c10d", "--rdzv-endpoint", "n7:30211",
         "--rdzv-id", "4711", "--max-restarts", "3", "-m", "sedistill", "train", "student.yaml", "seed=1",
     ]  # fmt: skip
+
+
+def test_the_ssh_script_starts_torchrun_once_on_each_machine(tmp_path: Path) -> None:
+    """In the same folder, whatever its name."""
+    place = tmp_path / "a b"
+    place.mkdir()
+    stand_ins = {"ssh": 'echo "$2 $(cd / && eval "$3" && pwd)"'}
+    lines = told_by("ssh.sh", place, stand_ins, {"HOSTS": "n7 n8", "PROCESSES": "4", "RUN": "5"})
+    words = (
+        "--nnodes 1:2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint n7:29500 --rdzv-id 5 "
+        "--max-restarts 3 -m sedistill train student.yaml seed=1"
+    )
+    assert sorted(lines) == [f"n7 {words}", f"n8 {words}"]
