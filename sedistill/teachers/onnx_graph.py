@@ -111,7 +111,7 @@ class OnnxTeacher(ForeignTeacher):
             raise UserError(
                 f"{self.path} is no denoiser that is known here: {why}; its inputs are {taken}, its outputs "
                 f"{made}. What can be stated: rate, stft (n_fft, hop_length, window_length, window) and "
-                "states: zeros."
+                f"states: zeros, as in '{{onnx: {self.path}, rate: 16000}}'."
             )
 
     def clean(self, noisy: Wave, sample_rate: int) -> Wave:
