@@ -6,18 +6,22 @@
 # PROCESSES of each machine, as many as it has GPUs. The current folder, in which recipe, recordings and the run's
 # folder lie, and torchrun (TORCHRUN, the one found here) have to be there under the same path on all of them.
 # A machine that is lost costs no more than the minutes since the last checkpoint: the others begin again there
-# with fewer processes, down to LEAST machines (1). Ctrl-C saves and ends all; the same line goes on.
+# with fewer processes, down to LEAST machines (1). One that comes back (the same line with HOSTS=itself, ENDPOINT=
+# the first machine, MOST= how many there may be, and RUN= what is printed) joins in. Ctrl-C saves and ends all; the
+# same line goes on.
 
 set -euo pipefail
 
 read -ra hosts <<< "$HOSTS"
+run=${RUN:-$$}
+echo "RUN=$run"
 command=(
     "${TORCHRUN:-$(command -v torchrun)}"
-    --nnodes "${LEAST:-1}:${#hosts[@]}"
+    --nnodes "${LEAST:-1}:${MOST:-${#hosts[@]}}"
     --nproc-per-node "${PROCESSES:-1}"
     --rdzv-backend c10d
-    --rdzv-endpoint "${hosts[0]}:${PORT:-29500}"
-    --rdzv-id "${RUN:-$$}"
+    --rdzv-endpoint "${ENDPOINT:-${hosts[0]}}:${PORT:-29500}"
+    --rdzv-id "$run"
     --max-restarts 3
     -m sedistill train "$@"
 )
@@ -27,7 +31,8 @@ printf -v folder '%q' "$PWD"
 connections=()
 for host in "${hosts[@]}"; do
     # With a terminal of its own (-tt) what runs there hears of it when the connection ends.
-    ssh -tt "$host" "cd $folder && exec $line" < /dev/null &
+    # Notes that torchrun shares among its restarts cannot be read by a machine that joins later.
+    ssh -tt "$host" "cd $folder && TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 exec $line" < /dev/null &
     connections+=($!)
 done
 trap 'kill "${connections[@]}" 2> /dev/null' INT TERM HUP

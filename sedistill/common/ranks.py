@@ -120,8 +120,10 @@ def average(tensors: Sequence[Tensor]) -> None:
             with reaching_others():
                 dist.all_reduce(flat)
             flat /= count()
-            for tensor, part in zip(alike, flat.split([one.numel() for one in alike]), strict=True):
-                tensor.copy_(part.view(tensor.shape))
+            parts = flat.split([one.numel() for one in alike])
+            torch._foreach_copy_(
+                alike, [part.view(one.shape) for one, part in zip(alike, parts, strict=True)]
+            )
 
 
 def total(tensor: Tensor) -> Tensor:

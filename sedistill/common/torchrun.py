@@ -145,7 +145,7 @@ def _meet(asked: _Asked, dist: Any) -> Any:
     try:
         patience = timedelta(seconds=START_SECONDS)
         notes = next(dist.rendezvous("env://", timeout=patience))[0]
-        store = dist.PrefixStore(_attempt(notes, asked.count), notes)
+        store = dist.PrefixStore(_attempt(notes, asked.count) if _agent_keeps_notes() else "all", notes)
         dist.init_process_group(
             backend,
             store=store,
@@ -165,6 +165,11 @@ def _meet(asked: _Asked, dist: Any) -> Any:
             "they can reach."
         ) from None
     return dist.PrefixStore("sedistill", store)
+
+
+def _agent_keeps_notes() -> bool:
+    """Whether torchrun keeps the notes, over restarts; else the first process does, for these alone."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
 def _attempt(notes: Any, count: int) -> str:
@@ -220,7 +225,7 @@ def _leave(store: Any, dist: Any, asked: _Asked) -> None:
     """Let go of the others; whoever keeps the notes goes last, or they could not read them."""
     with contextlib.suppress(RuntimeError):
         left = store.add("left", 1)
-        keeps = asked.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+        keeps = asked.rank == 0 and not _agent_keeps_notes()
         until = time.monotonic() + LAST_WORDS_SECONDS
         while keeps and left < asked.count and time.monotonic() < until:
             time.sleep(0.05)

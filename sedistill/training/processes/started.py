@@ -74,7 +74,8 @@ def _start(rank: int, count: int, port: int, words: Sequence[str]) -> "subproces
     numbers = {name: str(number) for name, number in {**place, "MASTER_PORT": port}.items()}
     return subprocess.Popen(
         module_command("sedistill", "train", *words),
-        env=python_environment(MASTER_ADDR="127.0.0.1", **numbers),
+        # Where one is killed torch prints long traces from C++; who has lost whom is told in a sentence.
+        env={"TORCH_CPP_LOG_LEVEL": "ERROR"} | python_environment(MASTER_ADDR="127.0.0.1", **numbers),
         stdin=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C reaches them through here only, and once
         preexec_fn=end_with_parent(signal.SIGTERM, os.getpid()),

@@ -256,4 +256,4 @@ def test_the_ssh_script_starts_torchrun_once_on_each_machine(tmp_path: Path) -> 
         "--nnodes 1:2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint n7:29500 --rdzv-id 5 "
         "--max-restarts 3 -m sedistill train student.yaml seed=1"
     )
-    assert sorted(lines) == [f"n7 {words}", f"n8 {words}"]
+    assert sorted(lines) == ["RUN=5", f"n7 {words}", f"n8 {words}"]
