@@ -272,12 +272,11 @@ class Loop:
     def _checkpoint_if_due(self) -> None:
         due = time.monotonic() - self.last_saved > 60 * self.logging.checkpoint_minutes
         interrupted, due = ranks.any_says(self.is_interrupted(), due and ranks.is_first())
-        if interrupted:
+        if interrupted or due:
             self._save_last()
+        if interrupted:
             print(f"\nstopped after step {self.progress.step}, which is saved.", flush=True)
             raise KeyboardInterrupt
-        if due:
-            self._save_last()
 
     def _save_last(self) -> None:
         self.refuse_changed_data()
@@ -289,8 +288,7 @@ class Loop:
 
     def _restore(self) -> None:
         restore_run(self)
-        if self.progress.finished:
-            self.progress.finished = self._is_over()  # not where it was given more steps
+        self.progress.finished = self.progress.finished and self._is_over()  # not where given more steps
         self.saved_step = self.progress.step
         if not self.progress.finished:
             print(f"resuming at step {self.progress.step} (epoch {self.progress.epoch + 1}) of {self.folder}")
