@@ -4,6 +4,7 @@ Samples and rate always travel together. Full scale is 1.0. What may last for ho
 (frames, channels), read by `read_blocks` and written by `write_blocks`.
 """
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,10 +16,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from sedistill.audio.cut_short import why_cut_short
+from sedistill.audio.file_errors import AudioFileError, Place
 from sedistill.audio.resampling import BLOCK_FRAMES, resample
 from sedistill.audio.wav_sizes import never_closed, why_size_is_wrong
 from sedistill.common.errors import UserError
-from sedistill.common.reading import shown, why_no_file
+from sedistill.common.reading import why_no_file
 from sedistill.common.writing import atomic_path
 
 SUFFIXES = frozenset({
@@ -32,18 +34,6 @@ _FORMATS = {
 }  # fmt: skip
 _INTEGER_BITS = {"PCM_16": 16, "PCM_24": 24}
 _UNKNOWN_FRAMES = 2**62  # what libsndfile gives a FLAC from a pipe, which does not tell its length
-
-
-class AudioFileError(UserError):
-    """An audio file that cannot be used; the message is `path reason.`"""
-
-    def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(f"{shown(path)} {reason}.")
-        self.path, self.reason = str(path), reason
-
-    def __reduce__(self) -> tuple[type["AudioFileError"], tuple[str, str]]:
-        # Errors cross process borders in data workers; the default would call __init__ with the message.
-        return AudioFileError, (self.path, self.reason)
 
 
 @dataclass(frozen=True)
@@ -73,7 +63,7 @@ def probe(path: Path | str) -> AudioInfo:
         )
 
 
-def read(path: Path | str, start: int = 0, frames: int | None = None) -> tuple[NDArray[np.float32], int]:
+def read(path: Place, start: int = 0, frames: int | None = None) -> tuple[NDArray[np.float32], int]:
     """Read samples as float32 (frames, channels) and the rate in Hz.
 
     Args:
@@ -87,7 +77,7 @@ def read(path: Path | str, start: int = 0, frames: int | None = None) -> tuple[N
         return _read_next(file, path, start, stop), file.samplerate
 
 
-def read_blocks(path: Path | str, start: int = 0, frames: int | None = None) -> Iterator[NDArray[np.float32]]:
+def read_blocks(path: Place, start: int = 0, frames: int | None = None) -> Iterator[NDArray[np.float32]]:
     """The samples that `read` gives, in blocks (frames, channels): memory does not grow with the file.
 
     Raises AudioFileError as `read` does, where the file breaks off after the blocks before that place.
@@ -99,7 +89,7 @@ def read_blocks(path: Path | str, start: int = 0, frames: int | None = None) -> 
 
 
 def read_mono(
-    path: Path | str, sample_rate: int, start: int = 0, frames: int | None = None
+    path: Place, sample_rate: int, start: int = 0, frames: int | None = None
 ) -> NDArray[np.float32]:
     """Read float32 (samples,) at `sample_rate`, channels averaged. `start` and `frames` are as in `read`.
 
@@ -184,7 +174,12 @@ class _Sequential(soundfile.SoundFile):
         pass  # else closing waits until each file has reached the disk
 
 
-def _open(path: Path | str) -> soundfile.SoundFile:
+def _open(path: Place) -> soundfile.SoundFile:
+    if isinstance(path, io.RawIOBase):
+        try:
+            return _Sequential(path)
+        except soundfile.LibsndfileError as error:
+            raise AudioFileError(str(path), f"is not audio that can be read ({_plain(error)})") from None
     if fault := why_no_file(path):
         raise AudioFileError(path, fault)
     try:
@@ -207,7 +202,7 @@ def _name_for_libsndfile(path: Path | str) -> str | bytes:
     return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
-def _go_to(file: soundfile.SoundFile, path: Path | str, start: int, frames: int | None) -> int:
+def _go_to(file: soundfile.SoundFile, path: Place, start: int, frames: int | None) -> int:
     """Seek to sample `start`; returns where `frames` samples from there end."""
     stop = file.frames if frames is None else start + frames
     if not 0 <= start <= stop <= file.frames:
@@ -222,7 +217,7 @@ def _go_to(file: soundfile.SoundFile, path: Path | str, start: int, frames: int 
     return stop
 
 
-def _read_next(file: soundfile.SoundFile, path: Path | str, first: int, stop: int) -> NDArray[np.float32]:
+def _read_next(file: soundfile.SoundFile, path: Place, first: int, stop: int) -> NDArray[np.float32]:
     """Samples `first` (where the file stands) to `stop`."""
     try:
         samples = file.read(stop - first, dtype="float32", always_2d=True)

@@ -57,6 +57,13 @@ def prepare(
             "--clean or --noise may be given alone."
         ),
     ] = None,
+    shards: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder or URL (s3://, gs://, ...) for the audio, in tar files that training reads in "
+            "parts; the output then holds the tables alone."
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Check every file of a corpus and write a readable manifest."""
@@ -67,6 +74,7 @@ def prepare(
         valid_speakers=listed("--valid-speakers", valid_speakers),
         sample_rate=sample_rate, seed=seed, workers=workers, overwrite=overwrite,
         speaker_from=speaker_from, noise_from=noise_from, align=align, trust_pairs=trust_pairs, join=join,
+        shards=shards,
     )  # fmt: skip
     typer.echo(summary.text())
 

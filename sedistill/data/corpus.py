@@ -1,37 +1,31 @@
 """A prepared corpus: the list of clips that passed the checks, as `corpus.csv` and `corpus.yaml` hold it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from sedistill.audio.files import read_blocks, read_mono, to_mono
 from sedistill.common.errors import UserError
-from sedistill.common.integrity import CHECKSUM, facts_checksum
-from sedistill.common.reading import is_taken, require_folder
-from sedistill.common.settings import Record, read_record
-from sedistill.common.writing import atomic_path
-from sedistill.common.yaml_files import yaml_text
 from sedistill.data.clip_table import Clip, ClipFiles, ClipTable
 from sedistill.data.contents import FILES, Contents, as_written, contents_hash, look, write_contents
+from sedistill.data.corpus_facts import (
+    FACTS,
+    FORMAT_VERSION,
+    PREPARE_AGAIN,
+    SHARDS,
+    read_facts,
+    refuse_changed,
+    write_facts,
+)
 from sedistill.data.manifest import MANIFEST, clips_hash, read_manifest, rows_hash, write_manifest
-
-FORMAT_VERSION = 1
-FACTS = "corpus.yaml"
-PREPARE_AGAIN = "prepare the corpus again"
-
-
-class _Facts(Record):
-    """What corpus.yaml has to hold."""
-
-    sample_rate: Annotated[int, Field(ge=1, le=10_000_000)]
-    roots: dict[str, str]
-    hash: str
+from sedistill.data.shards.member_files import MemberFile, ShardReader, open_shards
+from sedistill.data.shards.shard_settings import ShardSettings
 
 
 @dataclass(frozen=True)
@@ -47,6 +41,7 @@ class Corpus:
         rows: (n,), which of `clips` these are.
         known_hashes: `rows_hash` of each split, where it was taken before.
         split_name: of which split these are all the clips; "" for anything else.
+        shards: what reads the audio where it lies in shards, None where it lies in files.
     """
 
     folder: Path
@@ -57,15 +52,19 @@ class Corpus:
     rows: NDArray[np.int64]
     known_hashes: Mapping[str, str] = field(default_factory=dict)
     split_name: str = ""
+    shards: ShardReader | None = None
 
     @classmethod
-    def load(cls, folder: Path | str) -> "Corpus":
-        """Read a corpus that `sedistill prepare` wrote. Raises UserError: none there, its audio moved."""
+    def load(cls, folder: Path | str, shards: ShardSettings | None = None) -> "Corpus":
+        """Read a corpus that `sedistill prepare` wrote. Raises UserError: none there, its audio moved.
+
+        shards: how to read the audio where it lies in shards.
+        """
         folder = Path(folder)
-        facts = _read_facts(folder)
+        facts = read_facts(folder)
         roots = {name: (folder / place).absolute() for name, place in facts["roots"].items()}
         for name, place in roots.items():
-            if not place.is_dir():
+            if not place.is_dir() and SHARDS not in facts:
                 raise UserError(
                     f"{folder / FACTS}: the audio of root '{name}' should lie in {place}, which does not "
                     "exist; correct the path there or prepare the corpus again."
@@ -73,8 +72,13 @@ class Corpus:
         clips, hashes, manifest_hash = read_manifest(folder, facts["sample_rate"], PREPARE_AGAIN)
         if strange := [root for root in clips.choices["root"] if root not in roots]:
             raise UserError(f"{folder / MANIFEST}: {FACTS} has no root '{strange[0]}'; {PREPARE_AGAIN}.")
-        _refuse_changed(folder, facts, manifest_hash)
-        return cls(folder, facts["sample_rate"], roots, clips, facts, np.arange(len(clips)), hashes)
+        refuse_changed(folder, facts, manifest_hash)
+        reader = None
+        if SHARDS in facts:
+            settings, written = shards or ShardSettings(), facts.get("members_sha256")
+            reader = open_shards(folder, str(facts[SHARDS]), written, settings, PREPARE_AGAIN)
+        rows = np.arange(len(clips))
+        return cls(folder, facts["sample_rate"], roots, clips, facts, rows, hashes, "", reader)
 
     @classmethod
     def from_clips(
@@ -100,11 +104,7 @@ class Corpus:
         contents = look(replace(self, folder=folder).files())
         write_contents(folder / FILES, contents)
         hashes = {"manifest_sha256": manifest_hash, "files_hash": contents_hash(contents)}
-        facts = {**self.facts, **hashes}
-        facts[CHECKSUM] = _checksum(facts)
-        text = yaml_text(facts)
-        with atomic_path(folder / FACTS) as path:
-            path.write_text(text, encoding="utf-8")
+        write_facts(folder, {**self.facts, **hashes})
 
     def files(self) -> ClipFiles:
         """Every audio file by its name in the corpus: its root and the path below that."""
@@ -118,9 +118,12 @@ class Corpus:
         """
         if not (self.folder / FACTS).is_file():  # only in memory
             return look(self.files())
-        whole = replace(self, rows=np.arange(len(self.clips)))
-        written_hash = _read_facts(self.folder).get("files_hash")
-        contents = as_written(self.folder, whole.files(), written_hash, PREPARE_AGAIN)
+        if self.shards is not None:  # which are held against their hashes when they are read
+            contents = self.shards.members.contents()
+        else:
+            whole = replace(self, rows=np.arange(len(self.clips)))
+            written_hash = read_facts(self.folder).get("files_hash")
+            contents = as_written(self.folder, whole.files(), written_hash, PREPARE_AGAIN)
         own = np.unique(self.clips.file[self.rows])
         return contents if len(own) == len(contents) else contents.take(own)
 
@@ -189,7 +192,7 @@ class Corpus:
 
     def path(self, index: int) -> Path:
         """Where clip `index` lies on the disk."""
-        return Path(self._place(self.rows[index]))
+        return Path(str(self._place(self.rows[index])))
 
     def read(self, index: int, start: int = 0, frames: int | None = None) -> NDArray[np.float32]:
         """Samples (frames,) of clip `index`, from `start` samples after the clip's own beginning.
@@ -199,7 +202,8 @@ class Corpus:
         """
         row, numbers = self.rows[index], self.clips.numbers
         frames = int(numbers["frames"][row]) - start if frames is None else frames
-        samples = read_mono(self._place(row), self.sample_rate, int(numbers["start"][row]) + start, frames)
+        with self._opened(row) as place:
+            samples = read_mono(place, self.sample_rate, int(numbers["start"][row]) + start, frames)
         offset = numbers["offset"][row]
         return samples - np.float32(offset) if offset else samples
 
@@ -207,14 +211,21 @@ class Corpus:
         """Where in clip `index` its largest magnitude (as `read` gives it) is, the first of equal ones."""
         row, numbers = self.rows[index], self.clips.numbers
         highest, place, first = -1.0, 0, 0
-        for block in read_blocks(self._place(row), int(numbers["start"][row]), int(numbers["frames"][row])):
-            magnitudes = np.abs(to_mono(block) - np.float32(numbers["offset"][row]))
-            if magnitudes.max() > highest:
-                highest, place = float(magnitudes.max()), first + int(magnitudes.argmax())
-            first += len(block)
+        with self._opened(row) as source:
+            for block in read_blocks(source, int(numbers["start"][row]), int(numbers["frames"][row])):
+                magnitudes = np.abs(to_mono(block) - np.float32(numbers["offset"][row]))
+                if magnitudes.max() > highest:
+                    highest, place = float(magnitudes.max()), first + int(magnitudes.argmax())
+                first += len(block)
         return place
 
-    def _place(self, row: int) -> str:
+    def _opened(self, row: int) -> AbstractContextManager[str | MemberFile]:
+        place = self._place(row)
+        return nullcontext(place) if isinstance(place, str) else place
+
+    def _place(self, row: int) -> str | MemberFile:
+        if self.shards is not None:
+            return self.shards.open(int(self.clips.file[row]))
         # Text, not Path: building one costs as much as drawing a mixture.
         return f"{self.roots[self.clips.text('root', row)]}/{self.clips.text('path', row)}"
 
@@ -225,31 +236,3 @@ class Corpus:
     def is_in(self, column: str, text: str) -> NDArray[np.bool_]:
         """(n,): which clips have this text in a column of few."""
         return self.clips.is_in(column, text)[self.rows]
-
-
-def _checksum(facts: Mapping[str, Any]) -> str:
-    """Over all facts but the places of the roots, which may be corrected by hand."""
-    return facts_checksum({name: value for name, value in facts.items() if name != "roots"})
-
-
-def _refuse_changed(folder: Path, facts: Mapping[str, Any], manifest_hash: str) -> None:
-    """Corpora from before there were checksums are believed."""
-    sound = {FACTS: facts.get(CHECKSUM) in (None, _checksum(facts)),
-             MANIFEST: facts.get("manifest_sha256") in (None, manifest_hash)}  # fmt: skip
-    for name, fine in sound.items():
-        if not fine:
-            raise UserError(
-                f"{folder / name} was changed since it was written (only the `roots` in {FACTS} may be); "
-                f"put back what was there, or {PREPARE_AGAIN}."
-            )
-
-
-def _read_facts(folder: Path) -> dict[str, Any]:
-    path = folder / FACTS
-    if is_taken(folder):
-        require_folder(folder, "give a folder written by `sedistill prepare`")
-    if not is_taken(path):
-        raise UserError(
-            f"{folder} is not a prepared corpus (it has no {FACTS}); make one with `sedistill prepare`."
-        )
-    return read_record(_Facts, path, PREPARE_AGAIN, FORMAT_VERSION)

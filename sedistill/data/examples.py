@@ -5,6 +5,7 @@ of workers, not on what was made before, not on where a run was resumed.
 """
 
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,13 @@ from sedistill.data.mix_sources import Material
 from sedistill.data.mixing import MixingSettings, plan_mixture
 from sedistill.data.randomness import philox
 from sedistill.data.rendering import make_mixture
+from sedistill.data.shards.ranges import ShardError
 
 PAIRS_IN_TURN = 2**32
 """The attempt, beyond all that are made, under which the order of pairs is drawn."""
+
+MOST_SKIPPED = 20
+"""Examples whose shards are missing, one after another, before a training gives up."""
 
 Key = int | tuple[int, int]
 """An example's number, or (epoch, number); a plain number is of epoch 0."""
@@ -99,12 +104,22 @@ class MixtureDataset(Dataset):
         epoch, index = split_key(key, self.repeat_epochs)
         if not 0 <= index < self.length:
             raise IndexError(index)
-        made: Any = (
-            self._from_pairs(epoch, index, self.source)
-            if isinstance(self.source, Pairs)
-            else make_mixture(self.seed, epoch, index, self.source, self.mixing)
-        )
+        made = self._made_of_what_is_there(epoch, index)
         return {"noisy": made.noisy, "clean": made.clean, "index": index}
+
+    def _made_of_what_is_there(self, epoch: int, index: int) -> Any:
+        """Example `index`; with `skip_missing` another in its place while its shard is missing."""
+        shards, last = self.part.shards, index + MOST_SKIPPED * self.length
+        for number in count(index, self.length + 1):  # keys that no other example of the epoch has
+            try:
+                if isinstance(self.source, Pairs):
+                    return self._from_pairs(epoch, number, self.source)
+                return make_mixture(self.seed, epoch, number, self.source, self.mixing)
+            except ShardError as error:
+                if shards is None or not shards.settings.skip_missing or number > last:
+                    raise
+                shards.tell_of_skipping(error)
+        raise AssertionError("numbers have no end")
 
     def origin(self, key: Key) -> str:
         """Where an example comes from, for messages."""

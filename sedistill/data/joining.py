@@ -40,6 +40,11 @@ def refuse_unjoinable(earlier: Corpus, sample_rate: int, pairs: bool) -> None:
             f"{earlier.folder} has {earlier.sample_rate} Hz, the new recordings would have {sample_rate} Hz; "
             f"prepare them at its rate (--sample-rate {earlier.sample_rate})."
         )
+    if earlier.shards is not None:
+        raise UserError(
+            f"the audio of {earlier.folder} lies in shards, which are not joined with files; join the corpus "
+            "that they were written from."
+        )
     if pairs or earlier.has_pairs:
         raise UserError(
             "ready pairs of noisy and clean files cannot be joined with another corpus; join folders of "

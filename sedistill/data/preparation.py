@@ -29,6 +29,7 @@ from sedistill.data.file_checks import MOST_CLIPPED_SHARE, SHORTEST_SECONDS, Fin
 from sedistill.data.joining import joined_with, refuse_unjoinable
 from sedistill.data.layouts import Listing, Source, find_sources
 from sedistill.data.pair_fit import TRUSTED
+from sedistill.data.shards.sharding import move_to_shards, open_destination
 from sedistill.data.splitting import assign_splits, find_leaks
 from sedistill.data.summary import (
     AUDIO_ROOT,
@@ -60,6 +61,7 @@ def prepare(
     align: bool = False,
     trust_pairs: bool = False,
     join: Path | str | None = None,
+    shards: str | None = None,
 ) -> PrepareSummary:
     """Check every file of a corpus and write corpus.csv, excluded.csv and corpus.yaml into `output`.
 
@@ -88,6 +90,8 @@ def prepare(
     `join` names an earlier corpus, whose clips are put to the new ones with the splits they have; new copies
     of them are left out. Then `clean` or `noise` may be given alone.
 
+    `shards` names a folder or URL that the audio is written to, in tar files; `output` then holds the tables.
+
     Raises UserError for missing or empty folders, test speakers in a training folder, when a needed kind has
     no usable file, and for an output that exists.
     """
@@ -100,6 +104,7 @@ def prepare(
     earlier = None if join is None else Corpus.load(join)
     if earlier is not None:
         refuse_unjoinable(earlier, sample_rate, pairs=noisy is not None)
+    destination = None if shards is None else open_destination(shards, overwrite)
     listing = find_sources(
         layout, root, clean, noise, noisy, valid_speakers, speaker_from, noise_from,
         may_lack_one=earlier is not None,
@@ -115,6 +120,8 @@ def prepare(
         _remove_unused(folder / AUDIO_ROOT, summary.corpus)
         summary.corpus.save(folder)
         write_excluded(folder / EXCLUDED, summary.excluded)
+        if destination is not None:
+            move_to_shards(folder, destination, AUDIO_ROOT)
     return summary
 
 

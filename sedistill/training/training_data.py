@@ -82,7 +82,7 @@ def open_source(recipe: Recipe, sample_rate: int) -> Corpus | FixedSet:
         raise UserError(
             f"data.crop_seconds is for a fixed set but {path} is a corpus; use data.mixing.clip_seconds."
         )
-    corpus = Corpus.load(path)
+    corpus = Corpus.load(path, data.shards)
     refuse_other_rate(path, corpus.sample_rate, sample_rate, "data.train")
     return corpus
 

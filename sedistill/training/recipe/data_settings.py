@@ -5,6 +5,7 @@ from pydantic import Field
 from sedistill.common.paths import UserPath
 from sedistill.common.settings import Settings
 from sedistill.data.mixing import MixingSettings
+from sedistill.data.shards.shard_settings import ShardSettings
 
 MOST_MIXTURES = 10_000_000  # an epoch: more would be more than a year of sound
 
@@ -17,6 +18,9 @@ class DataSettings(Settings):
     )
     valid: UserPath = Field(description="A fixed set: `sedistill mix CORPUS --split valid -o SET`.")
     mixing: MixingSettings = Field(MixingSettings(), description="For mixtures made on the fly.")
+    shards: ShardSettings = Field(
+        ShardSettings(), description="How the audio of a corpus in shards is read (docs/scaling.md)."
+    )
     epoch_mixtures: int | None = Field(
         None,
         ge=1,

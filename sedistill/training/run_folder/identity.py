@@ -170,7 +170,8 @@ def unchanged_since(identity: Identity, recipe: Recipe) -> Callable[[], None]:
 
     Calling it raises UserError when a file is not what it was when the run was started.
     """
-    files = {key: _open(key, _data_places(recipe)[key]).files() for key in identity.data}
+    opened = {key: _open(key, place) for key, place in _data_places(recipe).items()}
+    files = {key: one.files() for key, one in opened.items() if not _in_shards(one)}
     known = dict(identity.contents)
 
     def refuse_changed() -> None:
@@ -180,7 +181,7 @@ def unchanged_since(identity: Identity, recipe: Recipe) -> Callable[[], None]:
                 f"the data changed while the training was running: {shortened(told)}; nothing learnt from it "
                 "was saved: put back what was there and give the same command again."
             )
-        known.update(now)
+        known.update(now)  # shards are held against their hashes whenever they are read
 
     return refuse_changed
 
@@ -227,6 +228,10 @@ def _differences(before: Mapping[str, Contents], now: Mapping[str, Contents]) ->
     if all(key in before and not differences(before[key], found) for key, found in now.items()):
         return []
     return differences(_together(before), _together(now))
+
+
+def _in_shards(opened: Corpus | FixedSet | Recordings) -> bool:
+    return isinstance(opened, Corpus) and opened.shards is not None
 
 
 def _of_data(key: str, path: Path, known: Contents | None) -> tuple[dict[str, Any], Contents]:

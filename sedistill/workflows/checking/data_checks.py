@@ -14,11 +14,15 @@ from sedistill.data.contents import FILES, differences, look, read_contents
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.set_files import FACTS as SET_FACTS
+from sedistill.data.shards.member_files import faults_of_shards
+from sedistill.data.shards.shard_settings import ShardSettings
 
 
 def check_corpus(folder: Path) -> list[str]:
     """Every file that is gone or changed. Those of a corpus from before hashes are decoded for theirs."""
-    corpus = Corpus.load(folder)
+    corpus = Corpus.load(folder, ShardSettings(patience_seconds=0))
+    if corpus.shards is not None:
+        return faults_of_shards(corpus.shards)
     known = read_contents(folder / FILES, corpus.facts.get("files_hash"))
     if known is not None:
         files = corpus.files()
