@@ -2,8 +2,8 @@
 
     python benchmarks/bench_manifest.py [--clips 2000 200000] [--output FOLDER]
 
-Makes corpora of empty files, and opens each in a process of its own: CPU seconds and private memory, after torch
-was imported.
+Makes corpora of empty files, and opens each in a process of its own: CPU seconds and private memory, after
+torch was imported.
 """
 
 import argparse
