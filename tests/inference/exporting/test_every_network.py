@@ -24,7 +24,8 @@ pytest.importorskip("onnxruntime")
 CONV_TAS_NET = {"class": "ConvTasNet", "filters": 8, "filter_length": 80, "bottleneck": 4, "hidden": 8,
                 "blocks": 1, "repeats": 1}  # fmt: skip
 DEMUCS = {"class": "DEMUCS", "channels": 4, "depth": 2, "stride": 8, "resample": 2}
-CLEAN_UNET = {"class": "CleanUNet", "channels": 4, "max_channels": 8, "blocks": 1, "width": 8, "hidden": 8}
+CLEAN_UNET = {"class": "CleanUNet", "channels": 4, "max_channels": 8, "depth": 5, "blocks": 1, "width": 8,
+              "hidden": 8}  # fmt: skip
 SMALL: dict[str, tuple[dict[str, Any], tuple[Form, ...]]] = {
     "ConvTasNet": ({**CONV_TAS_NET, "deep_layers": 1}, ("clip",)),
     "ConvTasNet, causal": ({**CONV_TAS_NET, "deep_layers": 0, "causal": True}, ("stream", "clip")),
@@ -43,8 +44,8 @@ SMALL: dict[str, tuple[dict[str, Any], tuple[Form, ...]]] = {
         {"class": "TSTNN", "channels": 8, "frame_length": 256, "dense_layers": 1, "repeats": 1, "heads": 2},
         ("clip",),
     ),
-    "CleanUNet": ({**CLEAN_UNET, "depth": 2}, ("clip",)),
-    "CleanUNet, causal": ({**CLEAN_UNET, "depth": 5, "normalize": False, "reach": 5}, ("stream", "clip")),
+    "CleanUNet": (CLEAN_UNET, ("clip",)),
+    "CleanUNet, causal": ({**CLEAN_UNET, "normalize": False, "reach": 5}, ("stream", "clip")),
     "E3Net": (
         {"class": "E3Net", "filters": 8, "projection": 4, "inner": 6, "hidden": 4, "blocks": 1},
         ("stream", "clip"),
