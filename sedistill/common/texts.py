@@ -1,6 +1,6 @@
 """Texts by the million as columns: one behind another in an array of bytes, and where each ends."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +23,15 @@ class Texts:
         column = TextColumn()
         column.add(list(texts))
         return column.texts()
+
+    @classmethod
+    def stored(cls, arrays: Mapping[str, NDArray], name: str) -> "Texts":
+        """What `arrays` gave, found again by its name among others."""
+        return cls(arrays[f"{name}.ends"], arrays[f"{name}.data"])
+
+    def arrays(self, name: str) -> dict[str, NDArray]:
+        """Both arrays by names, to be kept among others."""
+        return {f"{name}.ends": self.ends, f"{name}.data": self.data}
 
     def __len__(self) -> int:
         return len(self.ends) - 1

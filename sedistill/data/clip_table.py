@@ -101,8 +101,8 @@ class ClipTable:
         self.arrays = arrays
         self.numbers = {name: arrays[name] for name in _NUMBERS}
         self.codes = {name: arrays[name] for name in _FEW}
-        self.choices = {name: list(_texts(arrays, f"{name}.of")) for name in _FEW}
-        self.texts = {name: _texts(arrays, name) for name in _TEXTS}
+        self.choices = {name: list(Texts.stored(arrays, f"{name}.of")) for name in _FEW}
+        self.texts = {name: Texts.stored(arrays, name) for name in _TEXTS}
         self.file = arrays["file"]
 
     @classmethod
@@ -138,9 +138,9 @@ class ClipTable:
             ordered = sorted(numbered, key=os.fsencode)
             place = np.empty(len(ordered), np.int32)
             place[[numbered[text] for text in ordered]] = np.arange(len(ordered))
-            arrays |= {name: place[np.concatenate(codes[name])], **_arrays(f"{name}.of", Texts.of(ordered))}
+            arrays |= {name: place[np.concatenate(codes[name])], **Texts.of(ordered).arrays(f"{name}.of")}
         for name, column in texts.items():
-            arrays |= _arrays(name, column.texts())
+            arrays |= column.texts().arrays(name)
         return cls(arrays | {"file": _numbered(np.concatenate(names))})
 
     def __len__(self) -> int:
@@ -207,14 +207,6 @@ class ClipFiles(Mapping[str, str]):
 
     def _both(self) -> Iterator[tuple[str, ...]]:
         return self.clips.lines(("root", "path"), self.rows)
-
-
-def _texts(arrays: Mapping[str, NDArray], name: str) -> Texts:
-    return Texts(arrays[f"{name}.ends"], arrays[f"{name}.data"])
-
-
-def _arrays(name: str, texts: Texts) -> dict[str, NDArray]:
-    return {f"{name}.ends": texts.ends, f"{name}.data": texts.data}
 
 
 def _short_names(roots: Iterable[Any], paths: Iterable[Any]) -> NDArray[np.void]:

@@ -210,15 +210,14 @@ def read_contents(path: Path, written_hash: str | None = None) -> Contents | Non
 
     def build() -> tuple[dict[str, NDArray], dict[str, str]]:
         found = Contents.of_rows(_read_rows(path))
-        names: dict[str, NDArray] = {"names.ends": found.names.ends, "names.data": found.names.data}
-        return names | {"stamps": found.stamps, "hashes": found.hashes}, {"hash": contents_hash(found)}
+        arrays = {**found.names.arrays("names"), "stamps": found.stamps, "hashes": found.hashes}
+        return arrays, {"hash": contents_hash(found)}
 
     try:
         arrays, facts = indexed(path, _INDEX_KIND, build)
     except (UserError, ValueError):
         return None
-    names = Texts(arrays["names.ends"], arrays["names.data"])
-    contents = Contents(names, arrays["stamps"], arrays["hashes"], facts["hash"])
+    contents = Contents(Texts.stored(arrays, "names"), arrays["stamps"], arrays["hashes"], facts["hash"])
     return contents if written_hash in (None, contents_hash(contents)) else None
 
 

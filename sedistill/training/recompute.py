@@ -40,7 +40,10 @@ def blocks_of(network: nn.Module) -> list[nn.Module]:
 def _forgetting(block: nn.Module, forward: Any, *signals: Any, **named: Any) -> Any:
     if not block.training:
         return forward(*signals, **named)
-    contexts = lambda: (nullcontext(), _Again(block))  # noqa: E731
+
+    def contexts() -> tuple[Any, Any]:
+        return nullcontext(), _Again(block)
+
     return checkpoint(forward, *signals, use_reentrant=False, context_fn=contexts, **named)
 
 

@@ -70,10 +70,8 @@ class Members:
 
     def __init__(self, arrays: Arrays) -> None:
         self.arrays = arrays
-        self.texts = {
-            name: Texts(arrays[f"{name}.ends"], arrays[f"{name}.data"]) for name in ("name", "pieces")
-        }
-        self.shards = list(Texts(arrays["shards.ends"], arrays["shards.data"]))
+        self.texts = {name: Texts.stored(arrays, name) for name in ("name", "pieces")}
+        self.shards = list(Texts.stored(arrays, "shards"))
 
     def __len__(self) -> int:
         return len(self.arrays["offset"])
@@ -129,5 +127,5 @@ def _joined(parts: Iterator[dict[str, list]]) -> Arrays:
     arrays = {name: np.concatenate(column) for name, column in numbers.items()}
     named = {name: column.texts() for name, column in texts.items()} | {"shards": Texts.of(shards)}
     for name, found in named.items():
-        arrays |= {f"{name}.ends": found.ends, f"{name}.data": found.data}
+        arrays |= found.arrays(name)
     return arrays

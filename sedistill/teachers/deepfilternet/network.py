@@ -5,6 +5,8 @@ import numpy as np
 from sedistill.teachers.deepfilternet.archive import GRAPHS, Archive
 from sedistill.teachers.deepfilternet.features import Features, Floats, Spectra, band_widths
 from sedistill.teachers.deepfilternet.stateful_graph import StatefulGraph
+from sedistill.teachers.framed_stft import window_of
+from sedistill.teachers.teacher_settings import StftSettings
 
 BLOCK = 500
 """Frames at a time: enough for speed, and not much memory."""
@@ -17,8 +19,8 @@ class Network:
         self.archive = archive
         self.widths = band_widths(archive)
         self.encoder, self.gains, self.filters = (StatefulGraph(archive.graphs[one], name) for one in GRAPHS)
-        turn = np.pi * (np.arange(archive.window) + 0.5) / archive.window
-        self.window = np.sin(0.5 * np.pi * np.sin(turn) ** 2).astype(np.float32)  # Vorbis's
+        stft = StftSettings(n_fft=archive.window, hop_length=archive.frame, window="vorbis")
+        self.window = window_of(stft).astype(np.float32)
 
 
 class Passage:
