@@ -22,6 +22,7 @@ from sedistill.teachers.cached import KEPT, CachedOutputsDataset, NoPlaceError, 
 from sedistill.teachers.labelling import opened
 from sedistill.teachers.source import CachedOutputs
 from sedistill.training.inputs import PreparedRun, is_saved_model
+from sedistill.training.kd_balance import KDBalance
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.kdrl.step import KDRLStep
 from sedistill.training.loop import Loop
@@ -80,9 +81,11 @@ def build_step(run: PreparedRun, forward: nn.Module, batches: int, folder: Path)
     parameters = [*run.student.parameters(), *task.auxiliary.parameters()]
     optimiser = build_optimiser(parameters, recipe.optimiser)
     dry_run(task, run)
+    balance = None if recipe.kd_over_se is None else KDBalance(recipe.kd_over_se)
     return PlainStep(
-        task, run.student, optimiser, recipe.optimiser.clip_norm, run.precision, recipe.hardware.accumulate
-    )
+        task, run.student, optimiser, recipe.optimiser.clip_norm, run.precision, recipe.hardware.accumulate,
+        balance,
+    )  # fmt: skip
 
 
 def build_task(run: PreparedRun, forward: nn.Module) -> Task:

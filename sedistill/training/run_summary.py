@@ -132,6 +132,8 @@ def formula(recipe: Recipe) -> str:
         terms = " + ".join(f"{o.weight:g} x {n}" for n, o in zip(names, recipe.objectives, strict=True))
         both = "+" if recipe.two_step is None else f"after step {recipe.two_step.kd_steps}; until then"
         text += f" {both} {recipe.kd_weight:g} x ({terms})"
+    if recipe.kd_over_se is not None:
+        text += f", the latter times what makes its gradient {recipe.kd_over_se:g} x as long as the former's"
     return text
 
 

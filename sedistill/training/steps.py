@@ -14,6 +14,7 @@ from sedistill.training.gradients import (
     gradient_balance,
     gradients_of,
 )
+from sedistill.training.kd_balance import KDBalance
 from sedistill.training.not_finite import refuse_not_finite
 from sedistill.training.pieces import mean_of, pieces_of
 from sedistill.training.schedule import Stage
@@ -55,6 +56,7 @@ class PlainStep:
     """Adds the weighted terms of a task, differentiates once, clips and steps.
 
     pieces: in how many a batch is computed, one after the other; their gradients add up.
+    kd_balance: what weighs distillation by its gradient; None leaves it at the task's kd_weight.
 
     In float16 the loss is multiplied, by GradScaler, so that no gradient becomes 0; a step whose gradient
     then is too large for the format is left out, and the factor halved. At a factor of 1 it is a fault.
@@ -68,9 +70,11 @@ class PlainStep:
         clip_norm: float | None,
         precision: torch.autocast,
         pieces: int = 1,
+        kd_balance: KDBalance | None = None,
     ) -> None:
         self.task, self.student, self.optimiser = task, student, optimiser
         self.clip_norm, self.precision, self.pieces = clip_norm, precision, pieces
+        self.kd_balance = kd_balance
         scales = precision.fast_dtype == torch.float16
         self.scaler = torch.amp.GradScaler(precision.device, enabled=scales)
         self.student_parameters = [p for p in student.parameters() if p.requires_grad]
@@ -123,10 +127,16 @@ class PlainStep:
             return {}
         se_grads, kd_grads = apart
         average_gradients(se_grads, kd_grads, network=self.student)
+        students = len(self.student_parameters)  # maps of an objective have no say in the balance
+        balance = gradient_balance(se_grads[:students], kd_grads[:students])
+        if self.kd_balance is not None:
+            change = self.kd_balance.follow(float(balance["gradient/kd_over_se"]))
+            torch._foreach_mul_(kd_grads, change)
+            balance["gradient/kd_over_se"] = change * balance["gradient/kd_over_se"]
+            balance["gradient/kd_factor"] = torch.tensor(self.kd_balance.factor)
         for parameter, a, b in zip(self.parameters, se_grads, kd_grads, strict=True):
             parameter.grad = a + b
-        students = len(self.student_parameters)  # maps of an objective have no say in the balance
-        return gradient_balance(se_grads[:students], kd_grads[:students])
+        return balance
 
     def _is_too_large(self, norm: Tensor) -> bool:
         if not self.scaler.is_enabled() or self.scaler.get_scale() <= 1:
@@ -140,15 +150,19 @@ class PlainStep:
 
     def at(self, stage: Stage, share_done: float) -> None:
         self.task.share_done = share_done
-        self.task.se_weight, self.task.kd_weight = stage.se_weight, stage.kd_weight
+        factor = 1.0 if self.kd_balance is None else self.kd_balance.factor
+        self.task.se_weight, self.task.kd_weight = stage.se_weight, factor * stage.kd_weight
 
     def log_clips(self, step: int) -> None:
         pass
 
     def state_dict(self) -> dict[str, Any]:
-        return {"auxiliary": self.task.auxiliary.state_dict(), "scaler": self.scaler.state_dict()}
+        balance = {} if self.kd_balance is None else {"kd_balance": self.kd_balance.state_dict()}
+        return {"auxiliary": self.task.auxiliary.state_dict(), "scaler": self.scaler.state_dict(), **balance}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.task.auxiliary.load_state_dict(state["auxiliary"])
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
+        if self.kd_balance is not None:
+            self.kd_balance.load_state_dict(state["kd_balance"])

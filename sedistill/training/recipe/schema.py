@@ -157,6 +157,14 @@ class Recipe(Settings):
         "so that under one clip_norm plain and distilled runs are comparable.",
     )
     kd_weight: float = Field(0.5, ge=0, le=1e9, description="Weight of the sum of the objectives.")
+    kd_over_se: float | None = Field(
+        None,
+        gt=0,
+        le=1e6,
+        description="Let kd_weight follow: a factor on it keeps the gradient of the objectives so many "
+        "times as long as that of the student's own loss, as measured every logging.gradients_every_steps "
+        "steps and smoothed. null = kd_weight as it stands, as in the papers.",
+    )
     objectives: list[AnyObjective] = Field(default_factory=list, description="None = plain training.")
     two_step: TwoStepSettings | None = Field(
         None, description="Distil first and supervise afterwards instead of both at once."
@@ -203,6 +211,13 @@ class Recipe(Settings):
             raise ValueError("every weight is 0, so nothing would be learnt; raise se_weight or kd_weight.")
         if self.two_step is not None:
             self._two_steps_have_work()
+        if self.kd_over_se is not None and (
+            self.two_step is not None or not self.distils or self.se_weight == 0
+        ):
+            raise ValueError(
+                "kd_over_se holds the objectives' gradient against that of the student's own loss; it needs "
+                "both at once: objectives, an se_weight above 0 and no two_step. Take it out otherwise."
+            )
         if self.hardware.compile and self.hardware.recompute:
             raise ValueError("hardware.compile decides itself what is kept; take out hardware.recompute.")
         self._several_make_sense()
@@ -236,7 +251,7 @@ class Recipe(Settings):
                 "kdrl takes several gradients a step, which fp16-mixed does not scale; use bf16-mixed or "
                 "32-true."
             )
-        for key in ("objectives", "se_weight", "kd_weight", "two_step"):
+        for key in ("objectives", "se_weight", "kd_weight", "kd_over_se", "two_step"):
             if key in self.model_fields_set and getattr(self, key) not in ([], None):
                 raise ValueError(f"kdrl weighs the student's loss itself; take out {key} or kdrl.")
         if self.hardware.compile:

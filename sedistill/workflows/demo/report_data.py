@@ -116,13 +116,12 @@ def _facts(demo: Demo, recipe: Recipe) -> list[tuple[str, str]]:
     gains = ", ".join(f"{NAMES[run]} {cards[run]['output_gain']:.2f}" for run in cards)
     sets = ", ".join(f"{split} {count} × {seconds:g} s" for split, (count, seconds) in SETS.items())
     minutes = ", ".join(f"{title.lower()} {taken:.1f}" for title, taken in demo.minutes.items())
-    se_weight, kd_weight = recipe.se_weight, recipe.kd_weight
     return [
         ("seed", str(SEED)),
         ("mixtures", f"{sets}; SNR {SNR_DB[0]:g} to {SNR_DB[1]:g} dB"),
         ("splits", "no voice and no recording of noise in two of them; four kinds of noise in test only"),
         ("training steps", f"{steps}; batches of {recipe.optimiser.batch_size}"),
-        ("weights", f"enhancement loss {se_weight:g}, distillation {kd_weight:g}"),
+        ("gradient of distillation", f"kept {recipe.kd_over_se:g} x as long as the enhancement loss's"),
         ("gradients", clip_text(recipe.optimiser)),
         ("level factor", f"{gains} (onto clean speech, applied)"),
         ("minutes", f"{sum(demo.minutes.values()):.1f}: {minutes}"),

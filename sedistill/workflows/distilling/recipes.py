@@ -18,12 +18,15 @@ AVERAGED_SHARE, FEWEST_AVERAGED, MOST_AVERAGED = 0.03, 10, 1000
 
 SE_LOSS = "gtcrn"
 """Of every network, whatever its authors took: in some thousand steps none leads further (docs/distil.md)."""
-OBJECTIVES = [{"loss": "complex_l2", "power": 0.3, "weight": 100.0}]  # of the size of that loss
+OBJECTIVES = [{"loss": "complex_l2", "power": 0.3}]
+KD_OVER_SE = 1.0
+"""Of the lengths that were tried, 1 and 4 times, the one that gained away from home and lost nothing at home
+(docs/evidence.md)."""
 
 COMMENTS = {
     TEACHER: "A larger network of the student's kind, trained on mixtures that are made on the fly.",
     DISTILLED: "The student learns from clean speech and from the teacher's output, compared as compressed\n"
-    "# complex spectra, half and half.",
+    "# complex spectra, which pulls as strongly as its own loss.",
     ALONE: "The same student without the teacher: same data, steps, first weights, order and weight of its\n"
     "# own loss, so that a difference between the two is the teacher's doing, or that of the seed.",
 }
@@ -65,7 +68,7 @@ def student_recipe(
         "data": {"train": "sets/train", "valid": "sets/valid", "valid_clips": None, **learnt_from},
         "se_loss": SE_LOSS,
         "se_weight": 0.5,
-        "kd_weight": 0.5,
+        "kd_over_se": KD_OVER_SE,
         "kd_level_db": None,
         "objectives": OBJECTIVES,
         "optimiser": optimiser(steps, fine_tunes),
@@ -75,7 +78,8 @@ def student_recipe(
 
 def alone_recipe(noisy: str | None = None) -> dict[str, Any]:
     """What the recipe of the student without a teacher differs in; it sees the clips with clean speech."""
-    recipe: dict[str, Any] = {"base": f"{DISTILLED}.yaml", "name": ALONE, "teacher": None, "objectives": []}
+    without: dict[str, Any] = {"teacher": None, "objectives": [], "kd_over_se": None}
+    recipe = {"base": f"{DISTILLED}.yaml", "name": ALONE, **without}
     if noisy:
         recipe |= {"data": {"noisy": None}, "optimiser": {"batch_size": BATCH_SIZE - 1}}
     return recipe

@@ -94,7 +94,7 @@ def test_both_students_differ_in_nothing_but_the_teacher() -> None:
     alone = load_settings(Recipe, demo.RECIPES / "alone.yaml", paths)
     distilled = load_settings(Recipe, demo.RECIPES / "distilled.yaml", paths)
     differing = {k for k, v in alone.model_dump().items() if v != distilled.model_dump()[k]}
-    assert differing == {"name", "teacher", "objectives"}
+    assert differing == {"name", "teacher", "objectives", "kd_over_se"}
     (objective,) = distilled.objectives
     assert (objective.loss, objective.power) == ("complex_l2", 0.3)
     assert objective.keep < 1

@@ -1,0 +1,43 @@
+"""How strongly the teacher pulls: the weight of distillation that keeps its gradient at a chosen length."""
+
+import math
+
+SMOOTHING = 0.1
+"""Share of each measurement in the factor, once there were ten; before, their mean."""
+
+
+class KDBalance:
+    """A factor on kd_weight under which the terms of distillation have a gradient `ratio` times as long as
+    that of the student's own loss.
+
+    Losses differ by orders of magnitude in their size, and a weight found for one network, level or length of
+    training is wrong for another; the length of the gradient is what a step feels. Both gradients are taken
+    apart at the steps that measure them anyway (logging.gradients_every_steps), over all parameters, and the
+    factor follows the geometric mean of what they ask for.
+    """
+
+    def __init__(self, ratio: float) -> None:
+        self.ratio, self.log_factor, self.measured = ratio, 0.0, 0
+
+    @property
+    def factor(self) -> float:
+        return math.exp(self.log_factor)
+
+    def follow(self, measured: float) -> float:
+        """Learn from the ratio of the gradients' norms, KD over SE, that the factor now in force led to.
+
+        Returns what the factor was multiplied by: 1 where nothing can be learnt, because a gradient is zero
+        or not finite.
+        """
+        if not (math.isfinite(measured) and measured > 0):
+            return 1.0
+        self.measured += 1
+        change = max(1 / self.measured, SMOOTHING) * math.log(self.ratio / measured)
+        self.log_factor += change
+        return math.exp(change)
+
+    def state_dict(self) -> dict[str, float | int]:
+        return {"log_factor": self.log_factor, "measured": self.measured}
+
+    def load_state_dict(self, state: dict[str, float | int]) -> None:
+        self.log_factor, self.measured = state["log_factor"], int(state["measured"])
