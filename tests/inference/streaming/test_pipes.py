@@ -90,9 +90,13 @@ def test_wavs_of_every_kind_are_understood(subtype: str, form: str, tmp_path: Pa
     assert got.endswith(b"LIST\4\0\0\0last")
 
 
-def test_samples_come_while_the_pipe_is_open() -> None:
-    """A real command answers before its input ends, with all but its latency."""
-    process = subprocess.Popen([*COMMAND, "--raw", "16000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def test_samples_come_while_the_pipe_is_open(tmp_path: Path) -> None:
+    """A real command answers before its input ends, with all but its latency, and loads no compiler."""
+    with (tmp_path / "imports").open("w") as imports:
+        process = subprocess.Popen(
+            [*COMMAND, "--raw", "16000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=imports,
+            env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},
+        )  # fmt: skip
     assert process.stdin is not None
     assert process.stdout is not None
     data = np.rint(music(16_000)[:, 0] * 2**15).astype("<i2").tobytes()
@@ -102,6 +106,9 @@ def test_samples_come_while_the_pipe_is_open() -> None:
     process.stdin.close()
     assert len(early + process.stdout.read()) == len(data)
     assert process.wait() == 0
+    imported = {line.rpartition("|")[2].strip() for line in (tmp_path / "imports").read_text().splitlines()}
+    assert "torch" in imported
+    assert "torch._dynamo" not in imported
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
