@@ -27,6 +27,7 @@ class AlignedSet:
         clips: names of the clips, the second axis.
         scores: by method and seed, NaN where a metric is undefined; "noisy" is the unprocessed input.
         clusters: which clips share an utterance or a noise recording; None where that is not known.
+        snr_ranges: by the name of each SNR, or range of SNR, which clips (clips,) are in it.
     """
 
     name: str
@@ -34,6 +35,7 @@ class AlignedSet:
     clips: list[str]
     scores: dict[str, BySeed] = field(default_factory=dict)
     clusters: Clusters | None = None
+    snr_ranges: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[str]:
@@ -69,6 +71,7 @@ def align(evaluations: Sequence[Path | str], metrics: Sequence[str] | None = Non
             _check_fit(whole, read[0], evaluation)
             _add(whole, evaluation, names)
         whole.clusters = _clusters(whole, read)
+        whole.snr_ranges = _snr_ranges(whole, first)
         aligned.append(whole)
     return aligned
 
@@ -188,6 +191,12 @@ def _clusters(whole: AlignedSet, read: Sequence[_Evaluation]) -> Clusters:
             utterance, noise = recordings.get(row.clip, ("", ""))
             recordings[row.clip] = utterance or row.utterance, noise or row.noise_recording
     return Clusters(*zip(*(recordings[clip] for clip in whole.clips), strict=True))
+
+
+def _snr_ranges(whole: AlignedSet, scores: SetScores) -> dict[str, NDArray[np.bool_]]:
+    """Each range that holds clips, from low to high."""
+    inside = {snr: {row.clip for row in scores.rows(NOISY, snr)} for snr in scores.snr_bins}
+    return {snr: np.array([clip in clips for clip in whole.clips]) for snr, clips in inside.items()}
 
 
 def _scores_of(scores: SetScores, model: str, whole: AlignedSet) -> NDArray[np.float64]:

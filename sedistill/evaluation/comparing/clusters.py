@@ -126,3 +126,9 @@ def _distinct(names: Sequence[str]) -> int:
 def _groups(names: Sequence[str]) -> int:
     """Distinct names, a clip without one being a group of its own."""
     return _distinct(names) + sum(not own for own in _parts(names))
+
+
+def shared_among(clusters: Clusters | None, chosen: NDArray[np.bool_]) -> Clusters | None:
+    """Those of the chosen clips (clips,); None where these are independent as far as is known."""
+    of_chosen = clusters.of(chosen) if clusters is not None and chosen.any() else None
+    return None if of_chosen is None or of_chosen.independent else of_chosen

@@ -11,12 +11,13 @@ from sedistill.common.report.printing import print_tables
 from sedistill.common.writing import atomic_folder, refuse_existing, refuse_inside
 from sedistill.common.yaml_files import yaml_text
 from sedistill.evaluation.comparing.alignment import AlignedSet, align
+from sedistill.evaluation.comparing.by_snr import by_snr_csv
 from sedistill.evaluation.comparing.comparison import Comparison, compare_methods
 from sedistill.evaluation.comparing.csv_rows import comparison_csv
 from sedistill.evaluation.comparing.report_text import comparison_document, summary_tables
 
 NAME, FIGURES = "comparison", "figures"
-FACTS, NUMBERS = f"{NAME}.yaml", f"{NAME}.csv"
+FACTS, NUMBERS, BY_SNR = f"{NAME}.yaml", f"{NAME}.csv", "by-snr.csv"
 
 
 def compare(
@@ -32,9 +33,9 @@ def compare(
     """Compare methods with a baseline, clip by clip and seed by seed, and write what that shows.
 
     The models in all evaluations are grouped by recipe; seeds of one recipe are one method. The output
-    folder gets comparison.csv (every number), comparison.md and comparison.html (tables, figures, how to
-    read them), figures/ (one forest plot a set and metric) and comparison.yaml (what was compared how),
-    whole or not at all.
+    folder gets comparison.csv (every number), by-snr.csv (differences within ranges of SNR), comparison.md
+    and comparison.html (tables, figures, how to read them), figures/ (one forest plot a set and metric) and
+    comparison.yaml (what was compared how), whole or not at all.
 
     Args:
         evaluations: folders that `sedistill evaluate` wrote, on the same clips, or single sets in them.
@@ -61,6 +62,7 @@ def compare(
         for place, text in document.files(NAME, FIGURES).items():
             (temporary / place).write_text(text, **TO_BE_READ)
         (temporary / NUMBERS).write_text(comparison_csv(comparison), **NAMES)
+        (temporary / BY_SNR).write_text(by_snr_csv(comparison), **NAMES)
         (temporary / FACTS).write_text(yaml_text(facts | made_by.facts()), encoding="utf-8")
     if show:
         print_tables(summary_tables(comparison), document.sentences)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sedistill.common.errors import UserError
 from sedistill.evaluation.comparing.alignment import AlignedSet, BySeed
-from sedistill.evaluation.comparing.clusters import Clusters
+from sedistill.evaluation.comparing.clusters import Clusters, shared_among
 from sedistill.evaluation.comparing.methods import method_named
 from sedistill.evaluation.comparing.significance import PairedTest, Share, holm, paired_test, share
 from sedistill.evaluation.metrics import METRICS
@@ -147,22 +147,14 @@ def _teacher(wanted: str | None, known: Sequence[str], baseline: str) -> str | N
 def _difference(
     scores: AlignedSet, metric: str, method: str, baseline: str, teacher: str | None
 ) -> Difference:
-    index = list(scores.metrics).index(metric)
-    of_methods = _by_seed(scores, method, index)
-    of_baselines = _by_seed(scores, baseline, index)
-    if method in (teacher, NOISY):
-        of_methods = dict.fromkeys(of_baselines, _mean_over_seeds(of_methods))
-    if baseline == NOISY:
-        of_baselines = dict.fromkeys(of_methods, of_baselines[None])
-    seeds, of_method, of_baseline = _paired(of_methods, of_baselines)
+    seeds, of_method, of_baseline = paired_differences(scores, metric, method, baseline, teacher)
     differences = of_method - of_baseline
-    defined = _defined(differences)
-    clusters = scores.clusters.of(defined) if scores.clusters and defined.any() else None
-    if clusters is not None and clusters.independent:
-        clusters = None
+    defined = defined_clips(differences)
+    clusters = shared_among(scores.clusters, defined)
     by_seed = [float(values[defined].mean()) for values in differences] if seeds and defined.any() else []
     gap_closed = None
     if teacher is not None and method not in (teacher, NOISY):
+        index = list(scores.metrics).index(metric)
         gap = _mean_over_seeds(_by_seed(scores, teacher, index)) - of_baseline
         gap_closed = _gap_closed(differences, gap, METRICS[metric].higher_is_better, scores.clusters)
     return Difference(
@@ -180,6 +172,24 @@ def _difference(
         gap_closed=gap_closed,
         clusters=clusters,
     )
+
+
+def paired_differences(
+    scores: AlignedSet, metric: str, method: str, baseline: str, teacher: str | None
+) -> tuple[tuple[int, ...], NDArray[np.float64], NDArray[np.float64]]:
+    """The seeds in which both are paired, and the scores (seeds, clips) of method and baseline with them.
+
+    The noisy input and the teacher stand beside every seed with one value a clip; where no seed is common to
+    both there is none, and one row of means each.
+    """
+    index = list(scores.metrics).index(metric)
+    of_methods = _by_seed(scores, method, index)
+    of_baselines = _by_seed(scores, baseline, index)
+    if method in (teacher, NOISY):
+        of_methods = dict.fromkeys(of_baselines, _mean_over_seeds(of_methods))
+    if baseline == NOISY:
+        of_baselines = dict.fromkeys(of_methods, of_baselines[None])
+    return _paired(of_methods, of_baselines)
 
 
 def _by_seed(scores: AlignedSet, method: str, index: int) -> BySeed:
@@ -209,7 +219,7 @@ def _gap_closed(
 
     None unless the teacher is better on every seed and significantly so over clips.
     """
-    defined = _defined(differences) & _defined(gap)
+    defined = defined_clips(differences) & defined_clips(gap)
     if not defined.any():
         return None
     ahead = gap[:, defined].mean(axis=1) * (1 if higher_is_better else -1)
@@ -219,7 +229,7 @@ def _gap_closed(
     return share(differences[:, defined].mean(axis=0), gap[:, defined].mean(axis=0), of_defined)
 
 
-def _defined(differences: NDArray[np.float64]) -> NDArray[np.bool_]:
+def defined_clips(differences: NDArray[np.float64]) -> NDArray[np.bool_]:
     """The clips (clips,) on which a difference (seeds, clips) is defined for every seed."""
     return np.asarray(np.isfinite(differences).all(axis=0))
 

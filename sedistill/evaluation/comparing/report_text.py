@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from sedistill.common.report.document import Document, Figure, Section, TextTable
 from sedistill.common.wording import UNKNOWN, counted
 from sedistill.evaluation.comparing.alignment import AlignedSet
+from sedistill.evaluation.comparing.by_snr import by_snr
 from sedistill.evaluation.comparing.cautions import below_noisy, cluster_sentences, counted_clips
 from sedistill.evaluation.comparing.comparison import Comparison, Difference
 from sedistill.evaluation.comparing.forest import ForestFigure, ForestRow, forest_svg, shown_range
@@ -92,6 +93,8 @@ def _section(comparison: Comparison, scores: AlignedSet, metric: str) -> Section
     tables = [clips_table(comparison, metric, rows)]
     if any(len(row.seeds) > 1 for row in rows):
         tables.append(seeds_table(comparison, metric, rows))
+    if len(scores.snr_ranges) > 1:
+        tables.append(snr_table(comparison, scores, metric))
     return Section(f"{scores.metrics[metric]} on {scores.name}", tables=tables)
 
 
@@ -145,6 +148,18 @@ def seeds_table(comparison: Comparison, metric: str, rows: Sequence[Difference])
         for row in rows
     ]
     return TextTable(header, cells, "Over seeds: differences averaged over clips, paired by seed.")
+
+
+def snr_table(comparison: Comparison, scores: AlignedSet, metric: str) -> TextTable:
+    """The differences of every method within each range of SNR."""
+    digits = METRICS[metric].digits
+    header = ["", *(f"{snr} ({within.sum()} clips)" for snr, within in scores.snr_ranges.items())]
+    cells = [
+        [method, *(interval_text(one.test, digits) for one in by_snr(comparison, scores, metric, method))]
+        for method in comparison.methods
+    ]
+    note = "By SNR: differences with their 95 % intervals over the clips of a range, not corrected."
+    return TextTable(header, cells, note)
 
 
 def reading(comparison: Comparison) -> list[str]:

@@ -40,7 +40,7 @@ def test_three_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     output = tmp_path / "out"
     comparison = compare(evaluations(tmp_path, 3), output, show=True)
     assert sorted(path.name for path in output.iterdir()) == [
-        "comparison.csv", "comparison.html", "comparison.md", "comparison.yaml", "figures",
+        "by-snr.csv", "comparison.csv", "comparison.html", "comparison.md", "comparison.yaml", "figures",
     ]  # fmt: skip
     figures = sorted(path.name for path in (output / "figures").iterdir())
     assert figures == ["pairs-si_sdr.svg", "pairs-stoi.svg", "test-si_sdr.svg", "test-stoi.svg"]
