@@ -72,11 +72,11 @@ def clip_player(
     return Player(f"{clip.noise_class.capitalize()}, {clip.snr_db:.0f} dB", rate, tracks)
 
 
-def spectrograms(waves: Waves, rate: int) -> list[BinsPanel]:
-    """Of every version of a clip."""
+def spectrograms(waves: Waves, rate: int, names: Mapping[str, str] = NAMES) -> list[BinsPanel]:
+    """Of every version of a clip; names: what the roles are called."""
     stft = Stft()
     scales = rate / stft.window_length, stft.hop_length / rate
-    return [BinsPanel(NAMES[role], stft.level_db(wave), *scales) for role, wave in waves.items()]
+    return [BinsPanel(names[role], stft.level_db(wave), *scales) for role, wave in waves.items()]
 
 
 def learning_curves(logs: Mapping[Role, Mapping[str, Sequence[tuple[int, float]]]]) -> list[CurveFigure]:

@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,7 @@ class TrainingPage:
     """Everything the page shows. Paragraphs are plain text; `commands` are (comment, command line) pairs.
 
     legend: (color, meaning) of what is marked in the spectrograms.
+    names: what the roles are called.
     """
 
     title: str
@@ -85,15 +86,16 @@ class TrainingPage:
     facts: Sequence[tuple[str, str]]
     gap: BinsPanel | None = None
     legend: Sequence[tuple[str, str]] = ()
+    names: Mapping[str, str] = field(default_factory=lambda: NAMES)
 
     def for_terminal(self) -> str:
         """A line a system, and what to make of it."""
-        width = max(len(NAMES[system.role]) for system in self.systems)
+        width = max(len(self.names[system.role]) for system in self.systems)
         lines = []
         for system in self.systems:
             means = ((one, self.scores.mean(system.label, one)) for one in self.scores.metrics)
             told = (f"{self.scores.label(one)} {mean:.{METRICS[one].digits}f}" for one, mean in means)
-            lines.append(f"  {NAMES[system.role]:<{width}}  {'   '.join(told)}")
+            lines.append(f"  {self.names[system.role]:<{width}}  {'   '.join(told)}")
         return "\n\n".join(["\n".join(lines), *self.reading])
 
     def render(self) -> str:
@@ -103,7 +105,7 @@ class TrainingPage:
             "training_page.html.jinja", self.title, self.summary, self.facts,
             filters={"wav": _wav_uri, "count": human_count},
             report=self,
-            names=NAMES,
+            names=self.names,
             rows=[self._row(metric) for metric in self.scores.metrics],
             clip_scores=", ".join(map(self.scores.label, self.scores.metrics)),
             range_db=DYNAMIC_RANGE_DB,

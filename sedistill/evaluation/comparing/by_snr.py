@@ -20,7 +20,7 @@ class AtSnr:
     test: PairedTest
 
 
-def by_snr(comparison: Comparison, scores: AlignedSet, metric: str, method: str) -> list[AtSnr]:
+def differences_by_snr(comparison: Comparison, scores: AlignedSet, metric: str, method: str) -> list[AtSnr]:
     """From low to high SNR, unknown last; none where all clips are in one range."""
     if len(scores.snr_ranges) < 2:
         return []
@@ -45,7 +45,7 @@ def _lines(comparison: Comparison) -> Iterator[list[object]]:
     for scores in comparison.sets:
         for metric in scores.metrics:
             for method in comparison.methods:
-                for one in by_snr(comparison, scores, metric, method):
+                for one in differences_by_snr(comparison, scores, metric, method):
                     numbers = map(number_text, (one.test.mean, one.test.low, one.test.high))
                     yield [
                         scores.name, metric, method, comparison.baseline, one.snr, one.test.n, *numbers

@@ -47,7 +47,8 @@ def trained(label: str, facts: Mapping[str, Any]) -> Trained:
 def method_names(models: Iterable[Trained]) -> dict[tuple[str, ...], str]:
     """A short name for the parts of every model's origin, equal for models of one method.
 
-    A path that ends in a known recipe's name is that recipe's. What all names begin with is left out.
+    A path that ends in a known recipe's name is that recipe's. What all names of several parts begin with is
+    left out, where they stay apart from those of one part, which models without a recipe have.
     """
     models = list(models)
     recipes = sorted({model.parts for model in models if model.from_recipe}, key=len, reverse=True)
@@ -55,11 +56,14 @@ def method_names(models: Iterable[Trained]) -> dict[tuple[str, ...], str]:
     for model in models:
         ends = (recipe for recipe in recipes if model.parts[-len(recipe) :] == recipe)
         full[model.parts] = model.parts if model.from_recipe else next(ends, model.parts)
-    distinct = set(full.values())
+    short = {name[0] for name in full.values() if len(name) == 1}
+    long = {name for name in full.values() if len(name) > 1}
     shared = 0
-    while all(len(parts) > shared + 1 for parts in distinct) and len({p[shared] for p in distinct}) == 1:
+    while long and all(len(name) > shared + 1 for name in long) and len({name[shared] for name in long}) == 1:
         shared += 1
-    return {parts: "/".join(name[shared:]) for parts, name in full.items()}
+    while any("/".join(name[shared:]) in short for name in long):
+        shared -= 1
+    return {parts: "/".join(name[shared:] if name in long else name) for parts, name in full.items()}
 
 
 def method_named(wanted: str, known: Sequence[str], what: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sedistill.common.report.document import Document, Figure, Section, TextTable
 from sedistill.common.wording import UNKNOWN, counted
 from sedistill.evaluation.comparing.alignment import AlignedSet
-from sedistill.evaluation.comparing.by_snr import by_snr
+from sedistill.evaluation.comparing.by_snr import differences_by_snr
 from sedistill.evaluation.comparing.cautions import below_noisy, cluster_sentences, counted_clips
 from sedistill.evaluation.comparing.comparison import Comparison, Difference
 from sedistill.evaluation.comparing.forest import ForestFigure, ForestRow, forest_svg, shown_range
@@ -154,10 +154,10 @@ def snr_table(comparison: Comparison, scores: AlignedSet, metric: str) -> TextTa
     """The differences of every method within each range of SNR."""
     digits = METRICS[metric].digits
     header = ["", *(f"{snr} ({within.sum()} clips)" for snr, within in scores.snr_ranges.items())]
-    cells = [
-        [method, *(interval_text(one.test, digits) for one in by_snr(comparison, scores, metric, method))]
-        for method in comparison.methods
-    ]
+    cells = []
+    for method in comparison.methods:
+        found = differences_by_snr(comparison, scores, metric, method)
+        cells.append([method, *(interval_text(one.test, digits) for one in found)])
     note = "By SNR: differences with their 95 % intervals over the clips of a range, not corrected."
     return TextTable(header, cells, note)
 

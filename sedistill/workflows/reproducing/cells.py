@@ -216,7 +216,7 @@ def factor_of(view: View, column: tuple[str, str]) -> int:
 
 
 def _seeds(view: View, row: Row, ours: Mapping[tuple[str, str], Sequence[float]]) -> int:
-    if row.key == NOISY_ROW or view.statistic == "size":
+    if row.recipe is None or view.statistic == "size":
         return 0
     return max((len(values) for values in ours.values()), default=0)
 

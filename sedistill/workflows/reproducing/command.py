@@ -10,6 +10,7 @@ from sedistill.common.report.document import Document
 from sedistill.common.report.printing import print_tables
 from sedistill.common.writing import atomic_path
 from sedistill.workflows.jobs import jobs_by_devices
+from sedistill.workflows.reproducing.comparisons import write_comparisons
 from sedistill.workflows.reproducing.report_text import noisy_first
 from sedistill.workflows.reproducing.result import gather
 from sedistill.workflows.reproducing.session import Session
@@ -66,10 +67,13 @@ def reproduce(
         place = session.output / session.name
         write_result(place, document, numbers)
         analysis = write_analysis(session.finished, place)
+        compared = write_comparisons(session.finished, place)
     mark = f" ({document.label.lower()})" if document.label else ""
     print_tables([(f"{title}{mark}", table) for title, table in document.tables], document.sentences)
     also = f" The patches of every row, on spectrograms too: {analysis}." if analysis else ""
     print(f"Written: {place}/result.md and result.html, with every number as CSV.{also}")
+    for page in compared:
+        print(f"Tests, intervals and differences by SNR: {page}")
     if failed:
         first, why = next(iter(failed.items()))
         raise UserError(

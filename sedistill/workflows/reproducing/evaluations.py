@@ -23,15 +23,27 @@ def evaluate_run(output: Path, run: Run, wanted: Mapping[str, Sequence[str]]) ->
 
     The scores lie in evaluations/NAME/seed-N, as `sedistill evaluate` writes them, noisy among them.
     """
-    place, student = evaluation_of(output, run), output / run.student
-    if not wanted or _are_current(load_evaluation(place), output, wanted, [student]):
+    _evaluate(output, evaluation_of(output, run), output / run.student, str(run), wanted)
+
+
+def evaluate_model(output: Path, model: str, wanted: Mapping[str, Sequence[str]]) -> None:
+    """The same of a ready-made model or packaged teacher, in evaluations/models/NAME."""
+    _evaluate(output, model_evaluation(output, model), model, model, wanted)
+
+
+def _evaluate(
+    output: Path, place: Path, model: Path | str, title: str, wanted: Mapping[str, Sequence[str]]
+) -> None:
+    if not wanted or _are_current(load_evaluation(place), output, wanted, [model]):
         return
     noisy = evaluate_noisy(output, wanted)
     with atomic_folder(place, overwrite=True) as temporary:
         for name, metrics in wanted.items():
             pairs = FixedSet(output / "sets" / name)
-            system = systems_of([student], True, pairs)
-            scores = score_set(f"{name}: {run}", pairs, system, metrics_named(list(metrics)), usable_cores())
+            system = systems_of([model], True, pairs)
+            scores = score_set(
+                f"{name}: {title}", pairs, system, metrics_named(list(metrics)), usable_cores()
+            )
             rows = noisy[name].only(metrics).rows(NOISY)
             _write(temporary / name, SetScores(name, list(metrics), rows + scores.clips, scores.facts))
 
@@ -59,6 +71,11 @@ def evaluation_of(output: Path, run: Run) -> Path:
     return output / EVALUATIONS / run.name / f"seed-{run.seed}"
 
 
+def model_evaluation(output: Path, model: str) -> Path:
+    """Where the scores of a model that is not trained here lie."""
+    return output / EVALUATIONS / "models" / model.replace(":", "-")
+
+
 def load_evaluation(place: Path) -> dict[str, SetScores]:
     """The scores at a place by set, none where there are none that can be read."""
     try:
@@ -68,7 +85,10 @@ def load_evaluation(place: Path) -> dict[str, SetScores]:
 
 
 def _are_current(
-    known: Mapping[str, SetScores], output: Path, wanted: Mapping[str, Sequence[str]], models: Sequence[Path]
+    known: Mapping[str, SetScores],
+    output: Path,
+    wanted: Mapping[str, Sequence[str]],
+    models: Sequence[Path | str],
 ) -> bool:
     return all(
         is_current(known.get(name), FixedSet(output / "sets" / name), metrics, models)

@@ -18,7 +18,12 @@ from sedistill.training.run_folder.logs import read_metrics
 from sedistill.workflows.jobs import is_finished
 from sedistill.workflows.reproducing.cells import Block, Scores, block, numbers_csv
 from sedistill.workflows.reproducing.drawing import charts, pictures
-from sedistill.workflows.reproducing.evaluations import EVALUATIONS, evaluation_of, load_evaluation
+from sedistill.workflows.reproducing.evaluations import (
+    EVALUATIONS,
+    evaluation_of,
+    load_evaluation,
+    model_evaluation,
+)
 from sedistill.workflows.reproducing.finished import Finished
 from sedistill.workflows.reproducing.gains import gain_lines, gains_csv
 from sedistill.workflows.reproducing.report_text import gain_table, reading, text_table
@@ -72,6 +77,9 @@ def scores_of(session: Session) -> dict[str, Scores]:
     for row in session.table.rows:
         if row.key == NOISY_ROW:
             scores[row.key] = {0: load_evaluation(output / EVALUATIONS / NOISY)}
+        elif row.model is not None:
+            found = {0: load_evaluation(model_evaluation(output, row.model))}
+            scores[row.key] = {seed: sets for seed, sets in found.items() if sets}
         else:
             runs = session.work.runs_of(row)
             found = {run.seed: load_evaluation(evaluation_of(output, run)) for run in runs}

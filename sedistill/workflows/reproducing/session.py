@@ -18,7 +18,7 @@ from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.config import refuse_another_recipe
 from sedistill.training.run_folder.identity import refuse_another_identity
 from sedistill.workflows.jobs import Run, Trainings, is_finished, train_command
-from sedistill.workflows.reproducing.evaluations import evaluate_noisy, evaluate_run
+from sedistill.workflows.reproducing.evaluations import evaluate_model, evaluate_noisy, evaluate_run
 from sedistill.workflows.reproducing.finished import Finished
 from sedistill.workflows.reproducing.missing_data import missing
 from sedistill.workflows.reproducing.planning import make_plan, print_plan
@@ -161,6 +161,8 @@ class Session:
         if self.scored_sets:
             evaluate_noisy(self.output, self.scored_sets)
         for row in self.work.chosen:
+            if row.model is not None:
+                evaluate_model(self.output, row.model, self.scored_sets)
             for run in self.work.runs_of(row):
                 if is_finished(self.output, run):
                     evaluate_run(self.output, run, self.scored_sets)

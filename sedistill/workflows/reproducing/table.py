@@ -14,6 +14,8 @@ from sedistill.data.layouts import LAYOUTS
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.set_files import MOST_CLIPS
 from sedistill.evaluation.metrics import METRICS
+from sedistill.models.ready_made import is_ready_made
+from sedistill.teachers.opening import DEEPFILTERNET
 from sedistill.workflows.reproducing.shipped import TABLE
 
 NOISY_ROW = "noisy"
@@ -150,12 +152,34 @@ class Row(Settings):
         None, description="Recipe below the paper's folder, without .yaml; none: noisy, or only quoted."
     )
     baseline: str | None = Field(None, description="Key of the row over which this one is to be a gain.")
+    model: str | None = Field(
+        None,
+        description="Instead of a recipe, what is scored as it is: a ready-made model, or deepfilternet.",
+    )
     network: str | None = Field(None, description="A preset, to show the size of a row that is only quoted.")
     seeds: int | None = Field(None, ge=1, le=10_000, description="At most so many seeds; teachers have one.")
     paper: dict[str, list[float | None]] = Field(
         default_factory=dict, description="The paper's numbers by view, one a column, null where none."
     )
     note: str = ""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Row":
+        if self.model is not None and self.recipe is not None:
+            raise ValueError(f"row {self.key}: it is trained by a recipe or scored as a model, not both.")
+        if self.model is not None and not (self.model == DEEPFILTERNET or is_ready_made(self.model)):
+            raise ValueError(f"row {self.key}: {self.model} is no ready-made model, and not {DEEPFILTERNET}.")
+        return self
+
+
+class ComparedRows(Settings):
+    """Rows held against one by `sedistill compare`, and the worst clips of the first of them to hear."""
+
+    title: str
+    baseline: str
+    rows: list[str] = Field(min_length=1)
+    teacher: str | None = None
+    hear: PlainName = Field(description="Of this view's set the clips in which its first metric lost most.")
 
 
 class Chart(Settings):
@@ -190,6 +214,7 @@ class Table(Settings):
     rows: list[Row]
     charts: list[Chart] = Field(default_factory=list)
     pictures: list[Picture] = Field(default_factory=list)
+    compared: dict[PlainName, ComparedRows] = Field(default_factory=dict)
     scales: dict[ScaleName, Scale] = Field(default_factory=dict)
 
     @property
@@ -220,18 +245,21 @@ class Table(Settings):
                 raise ValueError(f"row {row.key}: its baseline {row.baseline} is no other row.")
             self._numbers_fit(row)
         for chart in self.charts:
-            self._drawing_fits(chart.title, [key for line in chart.lines.values() for key in line.values()])
+            self._rows_exist(chart.title, [key for line in chart.lines.values() for key in line.values()])
             if chart.view not in self.views or self.views[chart.view].statistic != "mean":
                 raise ValueError(f"{chart.title}: there is no view {chart.view} of means.")
+        for one in self.compared.values():
+            named = [one.baseline, *one.rows, *filter(None, [one.teacher])]
+            self._rows_exist(one.title, named)
+            if one.hear not in self.views or self.views[one.hear].set is None:
+                raise ValueError(f"{one.title}: there is no view {one.hear} of a set.")
         for picture in self.pictures:
-            self._drawing_fits(
-                picture.title, [k for k in picture.panels if k not in (CLEAN_PANEL, NOISY_ROW)]
-            )
+            self._rows_exist(picture.title, [k for k in picture.panels if k not in (CLEAN_PANEL, NOISY_ROW)])
             if picture.set not in self.scales["full"].sets:
                 raise ValueError(f"{picture.title}: there is no set {picture.set} at full scale.")
         return self
 
-    def _drawing_fits(self, title: str, keys: list[str]) -> None:
+    def _rows_exist(self, title: str, keys: list[str]) -> None:
         unknown = [key for key in keys if key not in {row.key for row in self.rows}]
         if unknown:
             raise ValueError(f"{title}: there is no row {unknown[0]}.")

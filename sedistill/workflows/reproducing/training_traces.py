@@ -14,6 +14,7 @@ from sedistill.analyzing.trends import RunTrends, Sorting, read_runs
 from sedistill.common.report.document import Figure
 from sedistill.common.report.ratios import RatioFigure, ratios_svg
 from sedistill.training.kdrl.ratio_log import read_ratios
+from sedistill.training.patch_record.record import NAME as PATCHES
 from sedistill.workflows.reproducing.cells import Observed
 from sedistill.workflows.reproducing.finished import Finished
 from sedistill.workflows.reproducing.table import Row
@@ -45,7 +46,7 @@ def last_ratios(finished: Finished, row: Row) -> dict[int, dict[str, float]]:
 
 def patch_shares(finished: Finished, row: Row) -> dict[int, dict[str, float]]:
     """The percentage of the patches in each category, by seed."""
-    trends = {seed: _trends([folder])[0] for seed, folder in _folders(finished, row)}
+    trends = {seed: _trends([folder])[0] for seed, folder in _recorded(finished, row)}
     return {
         seed: dict(zip(CATEGORIES, (100 * one.shares()).tolist(), strict=True))
         for seed, one in trends.items()
@@ -95,10 +96,10 @@ def _trends(folders: list[Path]) -> list[RunTrends]:
 
 
 def _first_seeds(finished: Finished) -> dict[Path, Row]:
-    """The folder of the first finished run of each row; rows may share one."""
+    """The folder of the first run of each row that recorded its patches; rows may share one."""
     found: dict[Path, Row] = {}
     for row in finished.table.rows:
-        for _, folder in list(_folders(finished, row))[:1]:
+        for _, folder in list(_recorded(finished, row))[:1]:
             found.setdefault(folder, row)
     return found
 
@@ -108,6 +109,11 @@ def _ratio_files(finished: Finished, row: Row) -> Iterator[tuple[int, Path]]:
         path = folder / "ratios.csv"
         if path.exists():
             yield seed, path
+
+
+def _recorded(finished: Finished, row: Row) -> Iterator[tuple[int, Path]]:
+    """Seed and folder of the runs of a row that recorded their patches."""
+    return ((seed, folder) for seed, folder in _folders(finished, row) if (folder / PATCHES).exists())
 
 
 def _folders(finished: Finished, row: Row) -> Iterator[tuple[int, Path]]:

@@ -28,11 +28,21 @@ def weights_of(output: Path) -> dict[str, int]:
     }
 
 
+def add_a_comparison(table1: Path) -> None:
+    """A ready-made row, and a question."""
+    table = yaml.safe_load((table1 / "table.yaml").read_text())
+    table["rows"].append({"key": "ready", "label": "Ready", "model": "fastenhancer-t"})
+    asked = {"title": "Help?", "baseline": "alone", "rows": ["l2"], "teacher": "ready", "hear": "test"}
+    table["compared"] = {"teaching": asked}
+    (table1 / "table.yaml").write_text(yaml.safe_dump(table))
+
+
 @pytest.mark.slow
 def test_in_parts_again_and_refused(
     paper: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table1, output = paper / "table1", tmp_path / "out"
+    add_a_comparison(table1)
 
     def run(**more: object) -> Path:
         place = reproduce(table1, recordings, output, scale="small", **more)  # type: ignore[arg-type]
@@ -44,6 +54,7 @@ def test_in_parts_again_and_refused(
     first = weights_of(output)
     assert list(first) == ["runs/tiny/table1/alone/seed-0/student/model.safetensors"]
     assert "| L2 | – | – |" in (place / "result.md").read_text()
+    assert not (place / "compared").exists()
 
     # The whole table: what is there stays.
     run(jobs=2)
@@ -60,6 +71,15 @@ def test_in_parts_again_and_refused(
     assert float(rows["alone"]["ours"]) == pytest.approx(scores.mean("student", "si_sdr"))
     assert float(rows["noisy"]["ours"]) == pytest.approx(scores.mean("noisy", "si_sdr"))
     assert float(rows["alone"]["difference"]) == pytest.approx(float(rows["alone"]["ours"]) - 7)
+    assert float(rows["ready"]["ours"]) > float(rows["alone"]["ours"])
+    compared = {
+        row["method"]: row for row in csv.DictReader((place / "compared/teaching/comparison.csv").open())
+    }
+    assert len(compared) == 3  # noisy and Ready, which is no student, stand beside it
+    gain = float(rows["l2"]["ours"]) - float(rows["alone"]["ours"])
+    assert float(compared["l2"]["difference"]) == pytest.approx(gain)
+    page = (place / "compared/teaching-worst-clips.html").read_text()
+    assert page.count('src="data:audio/wav') == 3 * 5  # three clips: noisy, both students, Ready, clean
     config = yaml.safe_load((output / "runs/tiny/table1/l2/seed-0/config.yaml").read_text())
     assert config["recipe"]["data"]["train"] == "sets/train"
 
