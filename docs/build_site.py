@@ -19,7 +19,7 @@ AT_ROOT = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANG
 
 def write_pages(folder: Path) -> None:
     """Put the Markdown of the whole site into a new folder."""
-    shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("*.py", "*.jinja", "__pycache__"))
     for source, page in AT_ROOT.items():
         text, outside = as_in_docs((ROOT / source).read_text("utf-8"))
         (folder / page).write_text(text, encoding="utf-8")

@@ -64,6 +64,12 @@ def test_broken_links_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert broken(page) == ["other.md#else", "none.md", "x.svg", "#gone"]
 
 
+def test_the_note_is_what_its_scores_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    made = pytest.importorskip("write_note").note()
+    assert made == (DOCS / "note.md").read_text("utf-8"), "run python docs/write_note.py"
+
+
 def test_the_site_shows_every_page(api_pages: object) -> None:
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
     shown = re.findall(r"[\w/-]+\.md", str(nav))

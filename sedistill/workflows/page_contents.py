@@ -69,7 +69,7 @@ def clip_player(
     """The versions of a clip, each with its scores."""
     texts = {role: scores.clip_text(label, clip.clip) for role, label in labels.items()}
     tracks = [Track(role, wave, texts.get(role, "")) for role, wave in waves.items()]
-    return Player(f"{clip.noise_class.capitalize()}, {clip.snr_db:.0f} dB", rate, tracks)
+    return Player(f"{clip.noise_class.replace('_', ' ').capitalize()}, {clip.snr_db:.0f} dB", rate, tracks)
 
 
 def spectrograms(waves: Waves, rate: int, names: Mapping[str, str] = NAMES) -> list[BinsPanel]:

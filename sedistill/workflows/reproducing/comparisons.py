@@ -95,7 +95,7 @@ def hearing(finished: Finished, wanted: ComparedRows, key: str, teacher: str | N
     }  # fmt: skip
     metric = METRICS[view.metrics[0]].label
     return TrainingPage(
-        title=f"{wanted.title}: the worst clips",
+        title=f"{wanted.title} The worst clips",
         summary=f"{rows[key].label} against {rows[wanted.baseline].label}, seed 0 of each: the clips in "
         f"which it lost most {metric}, worst first.",
         scores=scores,
