@@ -29,10 +29,15 @@ class AmplitudeHistogram:
 
     def add(self, block: NDArray) -> None:
         """Take the next block (T,) of finite samples into account."""
-        inside = block[np.abs(block) <= _RANGE]
-        self._beyond += len(block) - len(inside)
-        places = np.rint((inside.astype(np.float64) + _RANGE) / STEP).astype(np.int64)
-        self._counts += np.bincount(places, minlength=len(self._counts))
+        if len(block) and max(block.max(), -block.min()) > _RANGE:
+            inside = block[np.abs(block) <= _RANGE]
+            self._beyond += len(block) - len(inside)
+            block = inside
+        if len(block):
+            places = np.rint(block / STEP).astype(np.int64) + round(_RANGE / STEP)
+            lowest = int(places.min())
+            counts = np.bincount(places - lowest)
+            self._counts[lowest : lowest + len(counts)] += counts
 
     @property
     def has_few_steps(self) -> bool:
@@ -42,18 +47,20 @@ class AmplitudeHistogram:
     @property
     def crowded_share(self) -> float:
         """Share of the samples in a crowd near the highest or lowest amplitudes; 0 where there is none."""
-        total = int(self._counts.sum())
         if self._beyond or self.has_few_steps:
             return 0.0
-        amplitudes = np.arange(len(self._counts)) * STEP - _RANGE
-        amplitudes -= float(np.dot(amplitudes, self._counts)) / total  # around an offset
-        return sum(_crowd(sign * amplitudes, self._counts, total) for sign in (1, -1))
+        places = np.flatnonzero(self._counts)  # some thousands of 131 073
+        counts = self._counts[places]
+        total = int(counts.sum())
+        amplitudes = places * STEP - _RANGE
+        amplitudes -= float(np.dot(amplitudes, counts)) / total  # around an offset
+        return sum(_crowd(sign * amplitudes, counts, total) for sign in (1, -1))
 
 
 def _crowd(amplitudes: NDArray, counts: NDArray, total: int) -> float:
     loud = amplitudes > STEP
     bins = np.floor(20 * _PER_DB * np.log10(amplitudes[loud] / STEP)).astype(np.int64)
-    by_level = np.bincount(bins, weights=counts[loud])
+    by_level = np.bincount(bins, weights=counts[loud], minlength=_WINDOW)
     around = np.convolve(by_level, np.ones(_WINDOW), "same")
     highest = int(np.flatnonzero(by_level)[-1]) if by_level.any() else 0
     nearest, furthest = _BELOW

@@ -6,6 +6,7 @@ A file goes by in blocks, so that one of ten hours takes no more memory than one
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -255,12 +256,12 @@ class _Original:
         """Of the samples; at the peak, or where they crowd."""
         return max(self.flat_share, self.crowded_share)
 
-    @property
+    @cached_property
     def flat_share(self) -> float:
         """0 for what is so quiet, or so coarse, that rounding flattens its peaks."""
         return 0.0 if self.amplitudes.has_few_steps else self.clipping.clipped_share
 
-    @property
+    @cached_property
     def crowded_share(self) -> float:
         """0 for noise, of which tones and engines crowd by nature."""
         return 0.0 if self.kind == "noise" else self.amplitudes.crowded_share
