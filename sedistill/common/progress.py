@@ -3,13 +3,14 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sedistill.common.interruption import safe_moment
 
 T = TypeVar("T")
 
 PLAIN_LINE_EVERY_SECONDS = 10.0
+LIVE_EVERY_SECONDS = 0.1
 
 
 def track(
@@ -31,17 +32,18 @@ class ProgressBar:
     """The bar behind `track`, for loops that are not over an iterable. Use as a context manager.
 
     `done` items of an earlier, interrupted attempt count as progress but not for the rate. `left` gives the
-    text on the time that is left, where that hangs on more than the rate.
+    text on the time that is left, where that hangs on more than the rate, and `amount` those on how much is
+    done and how fast, where `unit` is nothing for people.
     """
 
     def __init__(
         self, description: str, total: int | None, unit: str = "items", done: int = 0,
-        left: Callable[[], str] | None = None,
+        left: Callable[[], str] | None = None, amount: Callable[[], tuple[str, str]] | None = None,
     ) -> None:  # fmt: skip
         self.description, self.total, self.unit = description, total, unit
-        self.left_text = left or self._left_by_rate
+        self.left_text, self.amount_texts = left or self.left_by_rate, amount or self._amount_by_unit
         self.done = self.done_before = done
-        self.live = sys.stderr.isatty()
+        self.live, self.note = sys.stderr.isatty(), ""
 
     def __enter__(self) -> "ProgressBar":
         safe_moment()
@@ -52,56 +54,69 @@ class ProgressBar:
 
     def __exit__(self, exception_type: type[BaseException] | None, *_: object) -> None:
         if self.live:
+            self._show()
             self.bar.stop()
         elif exception_type is None and self.done > self.done_before:
+            self.note = ""
             self._print_line()
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Count `count` more items as done; `note` is a short text such as the current loss."""
         safe_moment()
         self.done += count
-        if self.live:
-            rate, left = self._rate_text(), self.left_text()
-            self.bar.update(self.task, completed=self.done, rate=rate, left=left, note=note)
-        elif time.monotonic() - self.last_line > PLAIN_LINE_EVERY_SECONDS:
-            self._print_line(note)
+        self.note = note
+        if time.monotonic() - self.last_line > (
+            LIVE_EVERY_SECONDS if self.live else PLAIN_LINE_EVERY_SECONDS
+        ):
+            self._show()
+
+    def seconds(self) -> float:
+        """Since it began."""
+        return max(time.monotonic() - self.started, 1e-9)
+
+    def _show(self) -> None:
+        if not self.live:
+            self._print_line()
+            return
+        self.last_line = time.monotonic()
+        amount, rate = self.amount_texts()
+        texts: dict[str, Any] = {"amount": amount, "rate": rate, "left": self.left_text(), "note": self.note}
+        self.bar.update(self.task, completed=self.done, **texts)
 
     def _start_live_bar(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[amount]}"),
             TextColumn("{task.fields[rate]}"),
             TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[note]}"),
             console=Console(stderr=True),
         )
         self.bar.start()
-        self.task = self.bar.add_task(self.description, total=self.total, rate="", left="", note="")
+        texts: dict[str, Any] = dict.fromkeys(("amount", "rate", "left", "note"), "")
+        self.task = self.bar.add_task(self.description, total=self.total, **texts)
 
     def _rate(self) -> float:
-        return (self.done - self.done_before) / max(time.monotonic() - self.started, 1e-9)
+        return (self.done - self.done_before) / self.seconds()
 
-    def _rate_text(self) -> str:
-        return f"{self._rate():.1f} {self.unit}/s"
+    def _amount_by_unit(self) -> tuple[str, str]:
+        of_total = f"/{self.total}" if self.total else ""
+        return f"{self.done}{of_total} {self.unit}", f"{self._rate():.1f} {self.unit}/s"
 
-    def _left_by_rate(self) -> str:
+    def left_by_rate(self) -> str:
+        """The time that is left if all goes on as it did."""
         if not self.total:
             return ""
         return f"{duration_text((self.total - self.done) / max(self._rate(), 1e-9))} left"
 
-    def _print_line(self, note: str = "") -> None:
+    def _print_line(self) -> None:
         self.last_line = time.monotonic()
-        of_total = f"/{self.total}" if self.total else ""
-        parts = (
-            f"{self.description}: {self.done}{of_total} {self.unit}",
-            self._rate_text(),
-            self.left_text(),
-        )
-        print(f"{', '.join(filter(None, parts))} {note}".rstrip(), file=sys.stderr, flush=True)
+        texts = ", ".join(filter(None, (*self.amount_texts(), self.left_text())))
+        print(f"{self.description}: {texts} {self.note}".rstrip(), file=sys.stderr, flush=True)
 
 
 def duration_text(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Texts by the million as columns: one behind another in an array of bytes, and where each ends."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
 from itertools import pairwise
 
 import numpy as np
@@ -59,6 +60,21 @@ class Texts:
         for first in range(0, len(rows), _AT_A_TIME):
             column.append(self._gathered(rows[first : first + _AT_A_TIME]))
         return column.texts()
+
+    @property
+    def are_there(self) -> NDArray[np.bool_]:
+        """(n,): which are not empty."""
+        return np.diff(self.ends) > 0
+
+    def codes(self) -> NDArray[np.int64]:
+        """(n,): the same number for the same text."""
+        digests = bytearray()
+        for first in range(0, len(self), _AT_A_TIME):
+            some = self._gathered(np.arange(first, min(first + _AT_A_TIME, len(self))))
+            data = some.data.tobytes()
+            for begin, end in pairwise(some.ends.tolist()):
+                digests += blake2b(data[begin:end], digest_size=16).digest()
+        return np.unique(np.frombuffer(bytes(digests), "V16"), return_inverse=True)[1]
 
     def _gathered(self, rows: NDArray[np.int64]) -> "Texts":
         starts = self.ends[rows]

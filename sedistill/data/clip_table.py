@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from hashlib import blake2b
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -123,31 +123,45 @@ class ClipTable:
         codes: dict[str, list[NDArray]] = {name: [np.empty(0, np.int32)] for name in _FEW}
         names = [np.empty(0, "V16")]
         for some in parts:
-            count = len(some["path"])
-            columns = {name: some.get(name, [_DEFAULTS.get(name)] * count) for name in COLUMNS}
+            length = len(some["path"])
+            columns = {name: some.get(name, [_DEFAULTS.get(name)] * length) for name in COLUMNS}
             for name, kind in _NUMBERS.items():
                 numbers[name].append(np.array(columns[name], kind))
             for name, column in texts.items():
                 column.add(list(map(str, columns[name])))
-            for name, numbered in known.items():
-                row = [numbered.setdefault(str(text), len(numbered)) for text in columns[name]]
+            for name, codes_of in known.items():
+                row = [codes_of.setdefault(str(text), len(codes_of)) for text in columns[name]]
                 codes[name].append(np.array(row, np.int32))
             names.append(_short_names(columns["root"], columns["path"]))
         arrays = {name: np.concatenate(column) for name, column in numbers.items()}
-        for name, numbered in known.items():
-            ordered = sorted(numbered, key=os.fsencode)
-            place = np.empty(len(ordered), np.int32)
-            place[[numbered[text] for text in ordered]] = np.arange(len(ordered))
-            arrays |= {name: place[np.concatenate(codes[name])], **Texts.of(ordered).arrays(f"{name}.of")}
-        for name, column in texts.items():
-            arrays |= column.texts().arrays(name)
-        return cls(arrays | {"file": _numbered(np.concatenate(names))})
+        for name, codes_of in known.items():
+            arrays |= _few(name, codes_of, np.concatenate(codes.pop(name)))
+        for name in _TEXTS:
+            arrays |= texts.pop(name).texts().arrays(name)
+        return cls(arrays | {"file": numbered(np.concatenate(names))})
 
     def __len__(self) -> int:
         return len(self.file)
 
     def __getitem__(self, row: int) -> Clip:
         return Clip(**{name: self.value(name, row) for name in COLUMNS})
+
+    def __iter__(self) -> Iterator[Clip]:
+        return (self[row] for row in range(len(self)))
+
+    def take(self, rows: NDArray[Any]) -> "ClipTable":
+        """The clips of these rows (numbers or marks), in that order."""
+        rows = np.arange(len(self))[rows]
+        arrays = {name: self.arrays[name][rows] for name in (*_NUMBERS, *_FEW)}
+        for name in _FEW:
+            arrays |= Texts.stored(self.arrays, f"{name}.of").arrays(f"{name}.of")
+        for name in _TEXTS:
+            arrays |= self.texts[name].take(rows).arrays(name)
+        return ClipTable(arrays | {"file": numbered(self.file[rows])})
+
+    def with_splits(self, names: Sequence[str], codes: NDArray[np.int64]) -> "ClipTable":
+        """The same clips in other splits: the places of theirs in `names`, (n,)."""
+        return ClipTable({**self.arrays, **_few("split", dict(zip(names, count())), codes)})
 
     def value(self, name: str, row: int) -> Any:
         """A cell."""
@@ -158,6 +172,11 @@ class ClipTable:
     def text(self, name: str, row: int) -> str:
         """A cell of text."""
         return self.choices[name][self.codes[name][row]] if name in self.codes else self.texts[name][row]
+
+    def cut_from(self, rows: NDArray[np.int64]) -> Iterator[str]:
+        """The recordings these clips are of, as `Clip.cut_from`."""
+        cells = self.lines(("recording", "source", "root", "path"), rows)
+        return (recording or source or f"{root}/{path}" for recording, source, root, path in cells)
 
     def is_in(self, name: str, text: str) -> NDArray[np.bool_]:
         """(n,): which clips have this text in a column of few."""
@@ -214,7 +233,15 @@ def _short_names(roots: Iterable[Any], paths: Iterable[Any]) -> NDArray[np.void]
     return np.frombuffer(b"".join(blake2b(name, digest_size=16).digest() for name in names), "V16")
 
 
-def _numbered(names: NDArray[np.void]) -> NDArray[np.int64]:
+def _few(name: str, codes_of: Mapping[str, int], codes: NDArray[Any]) -> dict[str, NDArray]:
+    """A column of few texts as arrays, in the order of bytes. codes: (n,), their numbers in `codes_of`."""
+    ordered = sorted(codes_of, key=os.fsencode)
+    place = np.empty(len(ordered), np.int32)
+    place[[codes_of[text] for text in ordered]] = np.arange(len(ordered))
+    return {name: place[codes], **Texts.of(ordered).arrays(f"{name}.of")}
+
+
+def numbered(names: NDArray[Any]) -> NDArray[np.int64]:
     """(n,): 0 for the first, then counted up at each one that was not there before."""
     _, first, which = np.unique(names, return_index=True, return_inverse=True)
     place = np.empty(len(first), np.int64)

@@ -1,52 +1,53 @@
 """Exact copies among the clips of a corpus: one of them stays."""
 
-from collections.abc import Sequence
+import numpy as np
+from numpy.typing import NDArray
 
 from sedistill.audio.listing import Unread
-from sedistill.data.clip_table import Clip
+from sedistill.data.clip_table import ClipTable
 from sedistill.data.layouts import Listing
-from sedistill.data.layouts.timit_noisex92 import SIMILAR
-
-SPLIT_ORDER = ("train", "valid", "test", "test_with_reverb", SIMILAR)
+from sedistill.data.split_order import split_rank
 
 
-def without_copies(clips: Sequence[Clip], listing: Listing) -> tuple[list[Clip], list[Unread]]:
+def without_copies(clips: ClipTable, listing: Listing) -> tuple[ClipTable, list[Unread]]:
     """Keep one of each set of exact copies: that of the latest split, so that test sets stay whole.
 
     A noise file that is also clean speech is left out as well. Pairs count as copies when noisy and clean
     both are: one clean recording under several noises is usual.
     """
-    keys = _copy_keys(clips)
-    first_of: dict[str, Clip] = {}
-    dropped: dict[str, str] = {}
-
-    def precedence(number: int) -> tuple[bool, int, int]:
-        return clips[number].kind == "noise", -split_rank(clips[number].split), number
-
-    for number in sorted(range(len(clips)), key=precedence):
-        clip = clips[number]
-        kept = first_of.setdefault(keys[number], clip)
-        # The other file of a pair has the same key, and is no copy.
-        if kept is not clip and not (clip.pair and clip.pair == kept.pair):
-            dropped[f"{clip.root}/{clip.path}"] = str(listing.place(*kept.given))
-    remaining = [clip for clip in clips if f"{clip.root}/{clip.path}" not in dropped]
-    copies = [(clip, dropped.get(f"{clip.root}/{clip.path}")) for clip in clips]
-    return remaining, [
-        Unread(listing.place(*clip.given), "exact copy", f"the same audio as {kept}")
-        for clip, kept in copies
-        if kept
+    sounds = _sounds(clips)
+    ranks = np.array([split_rank(split) for split in clips.choices["split"]], np.int64)[clips.codes["split"]]
+    order = np.lexsort((np.arange(len(clips)), -ranks, clips.is_in("kind", "noise")))
+    _, first = np.unique(sounds[order], return_index=True)
+    kept = order[first][sounds]  # (n,): the clip that stays instead of each
+    doubled = np.flatnonzero(kept != np.arange(len(clips)))
+    # The other file of a pair has the same sound, and is no copy.
+    is_pair = clips.texts["pair"].are_there
+    copies = [
+        row
+        for row in doubled.tolist()
+        if not (is_pair[row] and clips.text("pair", row) == clips.text("pair", kept[row]))
     ]
+    if not copies:
+        return clips, []
+    kept_of_file = dict(zip(clips.file[copies].tolist(), kept[copies].tolist(), strict=True))
+    dropped = np.isin(clips.file, list(kept_of_file))
+    left_out = []
+    for row in np.flatnonzero(dropped).tolist():
+        stays = listing.place(*clips[kept_of_file[clips.file[row]]].given)
+        place = listing.place(*clips[row].given)
+        left_out.append(Unread(place, "exact copy", f"the same audio as {stays}"))
+    return clips.take(~dropped), left_out
 
 
-def _copy_keys(clips: Sequence[Clip]) -> list[str]:
-    hashes: dict[str, dict[str, str]] = {}
-    for clip in clips:
-        if clip.pair:
-            hashes.setdefault(clip.pair, {})[clip.kind] = clip.audio_sha256
-    return [
-        "{noisy} {clean}".format(**hashes[clip.pair]) if clip.pair else clip.audio_sha256 for clip in clips
-    ]
-
-
-def split_rank(split: str) -> int:
-    return SPLIT_ORDER.index(split) if split in SPLIT_ORDER else -1
+def _sounds(clips: ClipTable) -> NDArray[np.int64]:
+    """(n,): the same number for the same audio, of pairs for that of both files."""
+    audio = clips.texts["audio_sha256"].codes()
+    both = np.flatnonzero(clips.texts["pair"].are_there)
+    if not len(both):
+        return audio
+    pairs = np.unique(clips.texts["pair"].take(both).codes(), return_inverse=True)[1]
+    sides = np.zeros((pairs.max() + 1, 2), np.int64)
+    sides[pairs, clips.is_in("kind", "clean")[both].astype(np.int64)] = audio[both]
+    audio[both] = len(clips) + np.unique(sides, axis=0, return_inverse=True)[1].reshape(-1)[pairs]
+    return np.unique(audio, return_inverse=True)[1]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sedistill.audio.files import read_blocks, read_mono, to_mono
 from sedistill.common.errors import UserError
 from sedistill.data.clip_table import Clip, ClipFiles, ClipTable
-from sedistill.data.contents import FILES, Contents, as_written, contents_hash, look, write_contents
+from sedistill.data.content_table import Contents, contents_hash, write_contents
+from sedistill.data.contents import FILES, as_written, look
 from sedistill.data.corpus_facts import (
     FACTS,
     FORMAT_VERSION,
@@ -82,11 +83,12 @@ class Corpus:
 
     @classmethod
     def from_clips(
-        cls, folder: Path | str, clips: Iterable[Clip], sample_rate: int, roots: Mapping[str, Path],
+        cls, folder: Path | str, clips: ClipTable | Iterable[Clip], sample_rate: int,
+        roots: Mapping[str, Path],
         facts: Mapping[str, Any] | None = None,
     ) -> "Corpus":  # fmt: skip
         """Build a corpus in memory; `save` writes it."""
-        table = ClipTable.of(clips)
+        table = clips if isinstance(clips, ClipTable) else ClipTable.of(clips)
         own = {
             "format_version": FORMAT_VERSION,
             "sample_rate": sample_rate,

@@ -1,7 +1,7 @@
 """What is published about corpora: counts, hours, speakers, rates. A copy on a disk is held against it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +105,7 @@ class LeftOut:
 
 
 def compare(
-    parts: Sequence[Part], clips: Sequence[Clip], left_out: Sequence[LeftOut], sample_rate: int
+    parts: Sequence[Part], clips: Iterable[Clip], left_out: Sequence[LeftOut], sample_rate: int
 ) -> tuple[list[str], list[str]]:
     """(a line for each part, warnings about rates). `clips` are those in use, at `sample_rate`."""
     lines: list[str] = []

@@ -18,7 +18,8 @@ from sedistill.common.errors import UserError
 from sedistill.common.integrity import file_hash, is_as_written
 from sedistill.common.reading import is_taken, require_folder, shown, why_no_file
 from sedistill.common.settings import read_record
-from sedistill.data.contents import FILES, Contents, Stamp, as_written, look, stamp_of
+from sedistill.data.content_table import Contents, Stamp
+from sedistill.data.contents import FILES, as_written, look, stamp_of
 from sedistill.data.pair_fit import shared_part
 from sedistill.data.partners import NO_PARTNER, Pair, find_partners
 from sedistill.data.set_files import (

@@ -1,11 +1,15 @@
 """An earlier corpus and new recordings as one: every clip keeps its split, so what was test stays test."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from sedistill.common.errors import UserError
-from sedistill.data.clip_table import Clip
+from sedistill.common.texts import Texts
+from sedistill.data.clip_table import Clip, ClipTable
 from sedistill.data.corpus import Corpus
 
 
@@ -13,24 +17,25 @@ from sedistill.data.corpus import Corpus
 class Joined:
     """Clips of both, where their audio lies, and the new clips that the earlier corpus had already."""
 
-    clips: list[Clip]
+    clips: ClipTable
     roots: dict[str, Path]
     copies: list[Clip]
 
 
-def joined_with(earlier: Corpus, clips: Sequence[Clip], roots: Mapping[str, Path]) -> Joined:
+def joined_with(earlier: Corpus, clips: ClipTable, roots: Mapping[str, Path]) -> Joined:
     """Put new clips, with their roots, to those of an earlier corpus, whose roots get other names.
 
     A new clip with the same audio as one of the earlier corpus is left out, whatever its split: a recording
     that was tested on is not learnt from later.
     """
     names = _free_names(earlier.roots, roots)
-    kept = [replace(clip, root=names[clip.root], source=_renamed(clip.source, names)) for clip in earlier]
-    known = {clip.audio_sha256 for clip in kept}
-    new = [clip for clip in clips if clip.audio_sha256 not in known]
-    copies = [clip for clip in clips if clip.audio_sha256 in known]
+    kept = (replace(clip, root=names[clip.root], source=_renamed(clip.source, names)) for clip in earlier)
+    sounds = [table.texts["audio_sha256"] for table in (earlier.clips, clips)]
+    codes = Texts.of(chain(*sounds)).codes()
+    is_known = np.isin(codes[len(earlier.clips) :], codes[: len(earlier.clips)])
+    copies = [clips[row] for row in np.flatnonzero(is_known).tolist()]
     places = {names[name]: place for name, place in earlier.roots.items()}
-    return Joined([*kept, *new], {**places, **roots}, copies)
+    return Joined(ClipTable.of(chain(kept, clips.take(~is_known))), {**places, **roots}, copies)
 
 
 def refuse_unjoinable(earlier: Corpus, sample_rate: int, pairs: bool) -> None:

@@ -10,7 +10,8 @@ from torch.utils.data import Dataset
 from sedistill.audio.files import AudioFileError, probe, read_mono
 from sedistill.audio.listing import audio_below, none_found, told
 from sedistill.common.integrity import facts_checksum
-from sedistill.data.contents import Contents, contents_hash, look
+from sedistill.data.content_table import Contents, contents_hash
+from sedistill.data.contents import look
 from sedistill.data.examples import Key, split_key
 from sedistill.data.randomness import RECORDINGS, philox
 

@@ -1,20 +1,20 @@
 """From folders of audio to a checked corpus: every file is decoded, and what is unusable is named."""
 
-import hashlib
-import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from sedistill.audio.listing import Unread
 from sedistill.audio.resampling import RESAMPLER
 from sedistill.common.errors import UserError
-from sedistill.common.parallel import parallel_map
 from sedistill.common.provenance import Provenance
 from sedistill.common.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
-from sedistill.data.clip_table import Clip
-from sedistill.data.copies import split_rank, without_copies
+from sedistill.data.checking import Checked, check_all
+from sedistill.data.clip_table import ClipTable
+from sedistill.data.copies import without_copies
 from sedistill.data.corpus import FACTS, Corpus
 from sedistill.data.excluded import (
     EXCLUDED,
@@ -25,23 +25,15 @@ from sedistill.data.excluded import (
     write_excluded,
 )
 from sedistill.data.expected_counts import compare
-from sedistill.data.file_checks import MOST_CLIPPED_SHARE, SHORTEST_SECONDS, Finding, Job, check
+from sedistill.data.file_checks import MOST_CLIPPED_SHARE, SHORTEST_SECONDS
 from sedistill.data.joining import joined_with, refuse_unjoinable
-from sedistill.data.layouts import Listing, Source, find_sources
+from sedistill.data.layouts import Listing, find_sources
 from sedistill.data.pair_fit import TRUSTED
 from sedistill.data.shards.sharding import move_to_shards, open_destination
+from sedistill.data.split_order import counts, in_order
 from sedistill.data.splitting import assign_splits, find_leaks
-from sedistill.data.summary import (
-    AUDIO_ROOT,
-    PrepareSummary,
-    missing_splits,
-    told_of_pairs,
-    told_of_trusted,
-)
+from sedistill.data.summary import AUDIO_ROOT, PrepareSummary, missing_splits
 from sedistill.data.unused import unused_files
-
-LONGEST_NAME = 140
-"""Bytes in the name of a converted file; longer ones are cut, and told apart by a hash."""
 
 
 def prepare(
@@ -112,11 +104,9 @@ def prepare(
     unused = list(unused_files(filter(None, (root, clean, noise, noisy)), listing))
     refuse_inside(output, [*listing.roots.values(), *([] if earlier is None else [earlier.folder])])
     with atomic_folder(output, overwrite, marker=FACTS) as folder:
-        jobs, sources = _jobs(listing, folder / AUDIO_ROOT, sample_rate, align, trust_pairs)
-        findings = parallel_map(check, jobs, workers, "Checking", "files")
-        summary = _summarize(
-            output, listing, sources, findings, sample_rate, seed, unused, trust_pairs, earlier
-        )
+        checked = check_all(listing, folder / AUDIO_ROOT, sample_rate, align, trust_pairs, workers)
+        listing.sources = []
+        summary = _summarize(output, listing, checked, sample_rate, seed, unused, trust_pairs, earlier)
         _remove_unused(folder / AUDIO_ROOT, summary.corpus)
         summary.corpus.save(folder)
         write_excluded(folder / EXCLUDED, summary.excluded)
@@ -132,47 +122,14 @@ def _check_numbers(sample_rate: int, workers: int | None) -> None:
         raise UserError(f"workers is {workers}; give 1 or more.")
 
 
-def _jobs(
-    listing: Listing, converted: Path, sample_rate: int, align: bool, trust: bool
-) -> tuple[list[Job], list[tuple[Source, ...]]]:
-    """One job a file or pair, and the sources it stands for."""
-    together: dict[tuple[str, str], list[Source]] = {}
-    for source in listing.sources:
-        key = ("pair", source.pair) if source.pair else (source.root, source.path)
-        together.setdefault(key, []).append(source)
-    sources = [tuple(both) for both in together.values()]
-    jobs = [
-        Job(
-            paths=tuple(str(listing.place(source.root, source.path)) for source in both),
-            kinds=tuple(source.kind for source in both),
-            converted=tuple(str(converted / _converted_path(source)) for source in both),
-            sample_rate=sample_rate,
-            align=align,
-            trust=trust,
-        )
-        for both in sources
-    ]
-    return jobs, sources
-
-
-def _converted_path(source: Source) -> str:
-    path = PurePosixPath(source.path)
-    name = f"{path.name}.flac"
-    if len(os.fsencode(name)) > LONGEST_NAME:  # file systems end at 255 bytes, some before
-        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()
-        name = f"{os.fsdecode(os.fsencode(path.stem)[: LONGEST_NAME // 2])}-{digest[:16]}.flac"
-    return PurePosixPath(source.root, path.with_name(name)).as_posix()
-
-
 def _summarize(
-    output: Path, listing: Listing, sources: Sequence[tuple[Source, ...]],
-    findings: Sequence[tuple[Finding, ...]], sample_rate: int, seed: int, unused: Sequence[Unread],
-    trust_pairs: bool, earlier: Corpus | None,
+    output: Path, listing: Listing, checked: Checked, sample_rate: int, seed: int,
+    unused: Sequence[Unread], trust_pairs: bool, earlier: Corpus | None,
 ) -> PrepareSummary:  # fmt: skip
-    clips, excluded, warnings = _usable(listing, sources, findings, sample_rate, seed)
+    clips, excluded, warnings = _usable(listing, checked, sample_rate, seed)
     _refuse_useless(listing, clips, excluded, one_kind=earlier is not None)
     roots = dict(listing.roots)
-    if any(clip.source for clip in clips):
+    if clips.texts["source"].are_there.any():
         roots[AUDIO_ROOT] = Path(AUDIO_ROOT)
     if earlier is not None:
         joined = joined_with(earlier, clips, roots)
@@ -181,8 +138,8 @@ def _summarize(
             Unread(listing.place(*clip.given), "exact copy", f"the same audio as one of {earlier.folder}")
             for clip in joined.copies
         ]
-    clips.sort(key=lambda clip: (split_rank(clip.split), clip.kind, clip.root, clip.path, clip.start))
-    converted = len({(clip.root, clip.path) for clip in clips if clip.source})
+    clips = in_order(clips)
+    converted = len(np.unique(clips.file[clips.texts["source"].are_there]))
     published, rates = compare(listing.parts, clips, by_root(excluded, listing.roots), sample_rate)
     excluded += unused
     facts = _facts(listing, clips, excluded, sample_rate, seed) | (
@@ -193,36 +150,29 @@ def _summarize(
     corpus = Corpus.from_clips(output, clips, sample_rate, roots, facts)
     warnings = [*listing.warnings, *rates, *warnings, *find_leaks(clips, listing.unknown)]
     warnings += missing_splits(clips, listing.noise_only)
-    warnings += [*misfits_told(excluded), *told_of_trusted(sources, findings)]
-    notes = [*listing.notes, *told_of_pairs(findings)]
-    clipped = sum(clip.clipped_share > MOST_CLIPPED_SHARE for clip in clips)
+    warnings += [*misfits_told(excluded), *checked.warnings()]
+    notes = [*listing.notes, *checked.notes()]
+    clipped = int((clips.numbers["clipped_share"] > MOST_CLIPPED_SHARE).sum())
     return PrepareSummary(output, corpus, excluded, converted, clipped, warnings, published, notes)
 
 
 def _usable(
-    listing: Listing, sources: Sequence[tuple[Source, ...]], findings: Sequence[tuple[Finding, ...]],
-    sample_rate: int, seed: int,
-) -> tuple[list[Clip], list[Unread], list[str]]:  # fmt: skip
+    listing: Listing, checked: Checked, sample_rate: int, seed: int
+) -> tuple[ClipTable, list[Unread], list[str]]:
     """The clips with their splits, the files that are left out, and warnings about splits."""
-    excluded = list(listing.left_out)
-    clips: list[Clip] = []
-    for both, found in zip(sources, findings, strict=True):
-        for source, finding in zip(both, found, strict=True):
-            if finding.reason:
-                path = listing.place(source.root, source.path)
-                excluded.append(Unread(path, finding.reason, finding.detail))
-            else:
-                clips.append(_clip(source, finding))
-    clips, copies = without_copies(clips, listing)
+    clips, copies = without_copies(checked.clips, listing)
     shortest = {kind: round(seconds * sample_rate) for kind, seconds in SHORTEST_SECONDS.items()}
     clips, cut, warnings = assign_splits(clips, listing.shares, seed, shortest, listing.in_time)
     too_short = [Unread(listing.place(*clip.given), TOO_SHORT_TO_SPLIT, why) for clip, why in cut]
-    return clips, [*excluded, *copies, *too_short], warnings
+    return clips, [*listing.left_out, *checked.excluded, *copies, *too_short], warnings
 
 
 def _remove_unused(converted: Path, corpus: Corpus) -> None:
     """Delete conversions of files that turned out to be copies, or were left out later, and empty folders."""
-    used = {clip.path for clip in corpus if clip.source}
+    if not converted.is_dir():
+        return
+    clips = corpus.clips
+    used = set(clips.texts["path"].among(np.flatnonzero(clips.texts["source"].are_there)))
     for path in converted.rglob("*.flac"):
         if path.is_file() and path.relative_to(converted).as_posix() not in used:
             path.unlink()
@@ -231,32 +181,10 @@ def _remove_unused(converted: Path, corpus: Corpus) -> None:
             folder.rmdir()
 
 
-def _clip(source: Source, finding: Finding) -> Clip:
-    return Clip(
-        root=AUDIO_ROOT if finding.was_converted else source.root,
-        path=_converted_path(source) if finding.was_converted else source.path,
-        kind=source.kind,
-        split=source.split,
-        group=source.group,
-        start=finding.start,
-        frames=finding.frames,
-        active_level_db=finding.active_level_db,
-        peak=finding.peak,
-        clipped_share=finding.clipped_share,
-        sample_rate=finding.sample_rate,
-        channels=finding.channels,
-        audio_sha256=finding.audio_sha256,
-        pair=source.pair,
-        source=f"{source.root}/{source.path}" if finding.was_converted else "",
-        offset=finding.offset,
-        recording=source.recording,
-    )
-
-
-def _refuse_useless(
-    listing: Listing, clips: Iterable[Clip], excluded: Sequence[Unread], one_kind: bool
-) -> None:
-    usable = Counter("pair" if clip.pair else clip.kind for clip in clips)
+def _refuse_useless(listing: Listing, clips: ClipTable, excluded: Sequence[Unread], one_kind: bool) -> None:
+    paired = clips.texts["pair"].are_there
+    usable = {kind: (clips.is_in("kind", kind) & ~paired).any() for kind in ("clean", "noise")}
+    usable["pair"] = paired.any()
     mixes = "noise" in listing.roots or one_kind
     kinds = [kind for kind in ("clean", "noise") if kind in listing.roots]
     for kind in kinds if mixes else ("pair",):
@@ -271,29 +199,14 @@ def _refuse_useless(
 
 
 def _facts(
-    listing: Listing, clips: Sequence[Clip], excluded: Sequence[Unread], sample_rate: int, seed: int
+    listing: Listing, clips: ClipTable, excluded: Sequence[Unread], sample_rate: int, seed: int
 ) -> dict[str, Any]:
     return {
         "layout": listing.layout,
         "resampler": RESAMPLER,
         "seed": seed,
-        "counts": _counts(clips, sample_rate),
-        "files_with_offset": len({(clip.root, clip.path) for clip in clips if clip.offset}),
+        "counts": counts(clips, sample_rate),
+        "files_with_offset": len(np.unique(clips.file[clips.numbers["offset"] != 0])),
         "excluded": dict(Counter(one.reason for one in excluded).most_common()),
         **Provenance.now(("numpy", "soxr"), [seed]).facts(),
-    }
-
-
-def _counts(clips: Sequence[Clip], sample_rate: int) -> dict[str, dict[str, Any]]:
-    """{"train clean": {"files": ..., "hours": ..., "groups": ...}, ...} in the order of the splits."""
-    cells: dict[tuple[str, str], list[Clip]] = {}
-    for clip in clips:
-        cells.setdefault((clip.split, clip.kind), []).append(clip)
-    return {
-        f"{split} {kind}": {
-            "files": len(cells[split, kind]),
-            "hours": round(sum(clip.frames for clip in cells[split, kind]) / sample_rate / 3600, 5),
-            "groups": len({clip.group for clip in cells[split, kind]}),
-        }
-        for split, kind in sorted(cells, key=lambda cell: (split_rank(cell[0]), cell[1]))
     }

@@ -28,7 +28,8 @@ from sedistill.common.settings import Record
 from sedistill.common.writing import atomic_folder
 from sedistill.common.yaml_files import yaml_text
 from sedistill.data.clip_table import MOST_FRAMES
-from sedistill.data.contents import FILES, Content, Contents, content_of, contents_hash, write_contents
+from sedistill.data.content_table import Content, Contents, contents_hash, write_contents
+from sedistill.data.contents import FILES, content_of
 from sedistill.data.corpus import Corpus
 from sedistill.data.distinct import count_distinct, distinct_text, few_warning
 from sedistill.data.mix_sources import Material

@@ -6,14 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sedistill.audio.listing import Unread
 from sedistill.audio.resampling import RESAMPLER
 from sedistill.common.reading import shown
-from sedistill.data.clip_table import Clip
+from sedistill.data.clip_table import ClipTable
 from sedistill.data.corpus import Corpus
 from sedistill.data.excluded import EXCLUDED, excluded_lines
-from sedistill.data.file_checks import Finding
-from sedistill.data.layouts import Source
 
 AUDIO_ROOT = "audio"
 
@@ -56,11 +56,13 @@ class PrepareSummary:
         return "\n".join(lines)
 
     def _offset_lines(self) -> list[str]:
-        with_offset = [clip for clip in self.corpus if clip.offset]
-        if not with_offset:
+        clips = self.corpus.clips
+        offsets = clips.numbers["offset"]
+        with_offset = np.flatnonzero(offsets)
+        if not len(with_offset):
             return []
-        most = max(with_offset, key=lambda clip: abs(clip.offset))
-        files = len({(clip.root, clip.path) for clip in with_offset})
+        most = clips[with_offset[np.abs(offsets[with_offset]).argmax()]]
+        files = len(np.unique(clips.file[with_offset]))
         return [
             f"Warning: an offset (a mean that is not zero) lies on {files} files, the largest, "
             f"{most.offset:+.3g} of full scale, on {shown(most.source or f'{most.root}/{most.path}')}; it "
@@ -77,35 +79,13 @@ def _count_lines(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [*lines, "  (groups: speakers, noise classes, or single files of a flat folder)"]
 
 
-def told_of_trusted(
-    sources: Sequence[tuple[Source, ...]], findings: Sequence[tuple[Finding, ...]]
-) -> list[str]:
-    """A sentence when pairs are kept although their two files do not seem to fit."""
-    found = [
-        (both[0].path, one[0].misfit) for both, one in zip(sources, findings, strict=True) if one[0].misfit
-    ]
-    if not found:
-        return []
-    name, misfit = found[0]
-    count = "1 pair does" if len(found) == 1 else f"{len(found)} pairs do"
-    return [f"{count} not seem to fit, kept as told by --trust-pairs, for example {shown(name)}: {misfit}"]
-
-
-def told_of_pairs(findings: Iterable[tuple[Finding, ...]]) -> list[str]:
-    """What was done to pairs, or is odd about them."""
-    pairs = [found for found in findings if len(found) == 2 and not found[0].reason]
-    shifted = sum(noisy.start != clean.start for noisy, clean in pairs)
-    inverted = sum(noisy.is_inverted for noisy, _ in pairs)
-    notes = [f"Shifted so that noisy and clean fit: {shifted} pairs"] if shifted else []
-    return notes + ([f"Noisy has the opposite polarity of clean in {inverted} pairs"] if inverted else [])
-
-
-def missing_splits(clips: Iterable[Clip], noise_only: Iterable[str]) -> list[str]:
+def missing_splits(clips: ClipTable, noise_only: Iterable[str]) -> list[str]:
     """Splits that one needed kind has and the other lacks, which makes them useless for mixing."""
+    alone = np.flatnonzero(~clips.texts["pair"].are_there)
     present: dict[str, set[str]] = {}
-    for clip in clips:
-        if not clip.pair:
-            present.setdefault(clip.split, set()).add(clip.kind)
+    both = np.stack([clips.codes["split"][alone], clips.codes["kind"][alone]], axis=1)
+    for row in alone[np.sort(np.unique(both, axis=0, return_index=True)[1])].tolist():
+        present.setdefault(clips.text("split", row), set()).add(clips.text("kind", row))
     return [
         f"the split {split} has {', '.join(kinds)} only, and needs clean and noise to make mixtures"
         for split, kinds in present.items()

@@ -10,7 +10,8 @@ import yaml
 
 from sedistill.common.errors import UserError
 from sedistill.data import contents
-from sedistill.data.contents import FILES, look, read_contents, write_contents
+from sedistill.data.content_table import read_contents, write_contents
+from sedistill.data.contents import FILES, look
 from sedistill.data.corpus import Corpus
 from sedistill.data.examples import MixtureDataset
 from sedistill.data.fixed_sets import FixedSet

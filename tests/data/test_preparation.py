@@ -267,7 +267,7 @@ def test_an_interrupted_preparation_leaves_nothing(tmp_path: Path, monkeypatch: 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sedistill.data.preparation.parallel_map", interrupted)
+    monkeypatch.setattr("sedistill.data.checking.in_parallel", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(tmp_path / "corpus", clean=clean, noise=noises)
     assert [path.name for path in tmp_path.iterdir()] == ["sounds"]

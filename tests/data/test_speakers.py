@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sedistill.common.errors import UserError
-from sedistill.data.clip_table import Clip
+from sedistill.data.clip_table import Clip, ClipTable
 from sedistill.data.layouts import find_sources
 from sedistill.data.layouts.recording_names import find_recordings
 from sedistill.data.layouts.speakers import find_speakers
@@ -187,7 +187,7 @@ def test_no_class_recording_or_sound_is_ever_in_two_splits(
         clip("noise", f"{n}.wav", f"class{a}", recording=f"rec{b}", audio_sha256=f"sound{c}")
         for n, (a, b, c) in enumerate(tags)
     ]
-    done, _, warnings = assign_splits(clips, {"noise": {"valid": 0.1, "test": 0.1}}, seed, {"noise": 10})
+    done, _, warnings = assign_splits(ClipTable.of(clips), {"noise": {"valid": 0.1, "test": 0.1}}, seed, {"noise": 10})
     if any("split in time" in warning for warning in warnings):
         return
     assert len(done) == len(clips)
@@ -213,7 +213,7 @@ def test_leaks_are_looked_for_by_speaker_recording_and_sound() -> None:
         clip("clean", "test/d/1.wav", "d", split="test", audio_sha256="test alone"),
         clip("clean", "reverb/d/1.wav", "d", split="test_with_reverb", audio_sha256="test alone"),
     ]
-    told = find_leaks(clips, {"clean": {"x"}})
+    told = find_leaks(ClipTable.of(clips), {"clean": {"x"}})
     assert told == [
         "1 speaker is in more than one split by name (a); check it",
         "1 noise recording is in more than one split by name (rain/cut); check it",

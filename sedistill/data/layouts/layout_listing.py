@@ -12,7 +12,7 @@ TEN_PERCENT_EACH = {"valid": 0.1, "test": 0.1}
 VALID_ONLY = {"valid": 0.1}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """A file as its place in a layout describes it. split "" is still to be decided; pair "" is no pair."""
 

@@ -16,7 +16,7 @@ from sedistill.common.paths import PathInside
 from sedistill.common.reading import NAMES, require_file
 from sedistill.common.texts import TextColumn, Texts
 from sedistill.common.writing import atomic_path
-from sedistill.data.contents import Contents
+from sedistill.data.content_table import Contents
 
 MEMBERS = "members.csv"
 PIECE_BYTES = 1 << 20

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sedistill.common.csv_index import INDEX
 from sedistill.common.errors import UserError
-from sedistill.data.contents import FILES, contents_hash
+from sedistill.data.content_table import contents_hash
+from sedistill.data.contents import FILES
 from sedistill.data.corpus import Corpus
 from sedistill.data.corpus_facts import FACTS, PREPARE_AGAIN, SHARDS, write_facts
 from sedistill.data.manifest import MANIFEST

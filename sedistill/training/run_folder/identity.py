@@ -14,16 +14,8 @@ from sedistill.common.integrity import facts_checksum, is_as_written, with_check
 from sedistill.common.reading import is_taken, require_file, shown
 from sedistill.common.writing import atomic_path, named_disk_errors
 from sedistill.common.yaml_files import read_yaml, yaml_text
-from sedistill.data.contents import (
-    Contents,
-    contents_hash,
-    differences,
-    look,
-    read_contents,
-    remember,
-    shortened,
-    write_contents,
-)
+from sedistill.data.content_table import Contents, contents_hash, read_contents, write_contents
+from sedistill.data.contents import differences, look, remember, shortened
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet

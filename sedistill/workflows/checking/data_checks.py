@@ -10,7 +10,8 @@ from sedistill.common.errors import UserError
 from sedistill.common.parallel import parallel_map
 from sedistill.common.reading import is_taken
 from sedistill.common.yaml_files import read_yaml
-from sedistill.data.contents import FILES, differences, look, read_contents
+from sedistill.data.content_table import read_contents
+from sedistill.data.contents import FILES, differences, look
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.set_files import FACTS as SET_FACTS

@@ -98,7 +98,8 @@ def test_shards_are_plain_tar_files_of_the_audio(world: Path, tmp_path: Path) ->
 
 
 def test_a_run_begun_with_files_is_of_the_same_data_with_shards(world: Path) -> None:
-    from sedistill.data.contents import contents_hash, differences
+    from sedistill.data.content_table import contents_hash
+    from sedistill.data.contents import differences
 
     files, shards = (Corpus.load(world / name).split("train").contents() for name in ("files", "tables"))
     assert contents_hash(files) == contents_hash(shards)
