@@ -20,7 +20,7 @@ from sedistill.audio.file_errors import AudioFileError, Place
 from sedistill.audio.resampling import BLOCK_FRAMES, resample
 from sedistill.audio.wav_sizes import never_closed, why_size_is_wrong
 from sedistill.common.errors import UserError
-from sedistill.common.reading import why_no_file
+from sedistill.common.reading import is_plain_file, why_no_file
 from sedistill.common.writing import atomic_path
 
 SUFFIXES = frozenset({
@@ -95,10 +95,10 @@ def read_mono(
 
     Raises AudioFileError as `read` does, and for NaN and infinity, which files of floats may hold.
     """
-    samples, rate = read(path, start, frames)
-    mono = to_mono(samples)
-    finite = np.isfinite(mono)
-    if not finite.all():
+    with _open(path) as file:
+        mono = to_mono(_read_next(file, path, start, _go_to(file, path, start, frames)))
+        rate, may_hold_any = file.samplerate, not file.subtype.startswith("PCM_")
+    if may_hold_any and not (finite := np.isfinite(mono)).all():
         first = int(np.argmin(finite))
         raise AudioFileError(path, f"holds {mono[first]} at sample {start + first}; mend it or take it away")
     return resample(mono, rate, sample_rate)
@@ -180,17 +180,20 @@ def _open(path: Place) -> soundfile.SoundFile:
             return _Sequential(path)
         except soundfile.LibsndfileError as error:
             raise AudioFileError(str(path), f"is not audio that can be read ({_plain(error)})") from None
-    if fault := why_no_file(path):
-        raise AudioFileError(path, fault)
+    if not is_plain_file(path):
+        raise AudioFileError(path, why_no_file(path))
     try:
         file = _Sequential(_name_for_libsndfile(path))
     except (soundfile.LibsndfileError, OSError, TypeError) as error:
-        raise AudioFileError(path, _why_unreadable(Path(path), error)) from None
+        raise AudioFileError(path, why_no_file(path) or _why_unreadable(Path(path), error)) from None
     if file.frames > _UNKNOWN_FRAMES:
         raise AudioFileError(path, "does not say how long it is, as files from a pipe; encode it once more")
-    if fault := why_cut_short(path, file.format, file.frames, file.extra_info):
+    format_name = file.format
+    if format_name == "FLAC":  # which tells nothing of it, and is noticed where it ends
+        return file
+    if fault := why_cut_short(path, format_name, file.frames, file.extra_info):
         raise AudioFileError(path, f"is damaged or cut short ({fault})")
-    if file.format in ("WAV", "WAVEX") and (fault := why_size_is_wrong(path)):
+    if format_name in ("WAV", "WAVEX") and (fault := why_size_is_wrong(path)):
         if file.frames == 0 and (stream := never_closed(path)):
             return _Sequential(stream)
         raise AudioFileError(path, fault)

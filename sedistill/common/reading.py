@@ -84,6 +84,14 @@ def why_no_file(path: Path | str) -> str:
     return "" if os.access(path, os.R_OK) else _REASONS[errno.EACCES]
 
 
+def is_plain_file(path: Path | str) -> bool:
+    """Whether a file lies at `path`, and nothing that would be waited for, as a pipe."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def is_taken(path: Path | str) -> bool:
     """Whether anything lies at `path`, a broken link or one to itself among it: it is there to be read.
 

@@ -187,7 +187,9 @@ def test_no_class_recording_or_sound_is_ever_in_two_splits(
         clip("noise", f"{n}.wav", f"class{a}", recording=f"rec{b}", audio_sha256=f"sound{c}")
         for n, (a, b, c) in enumerate(tags)
     ]
-    done, _, warnings = assign_splits(ClipTable.of(clips), {"noise": {"valid": 0.1, "test": 0.1}}, seed, {"noise": 10})
+    done, _, warnings = assign_splits(
+        ClipTable.of(clips), {"noise": {"valid": 0.1, "test": 0.1}}, seed, {"noise": 10}
+    )
     if any("split in time" in warning for warning in warnings):
         return
     assert len(done) == len(clips)
