@@ -244,7 +244,7 @@ def failing_together(kind: type[Exception]) -> Iterator[None]:
         if count() == 1:
             raise
         fault = error
-    if any_says(fault is not None)[0] and count() > 1:
+    if any_says(fault is not None)[0]:
         raise kind(next(said for said in gathered(None if fault is None else str(fault)) if said))
 
 

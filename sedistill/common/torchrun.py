@@ -4,7 +4,9 @@ A fault is told once, by the process that meets it first: the others end without
 """
 
 import contextlib
+import hashlib
 import os
+import secrets
 import signal
 import sys
 import time
@@ -12,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 from sedistill.common.errors import UserError
@@ -78,8 +81,10 @@ def refuse_for_several(command: str) -> None:
     asked = None if command in SHARED else asked_for(os.environ)
     if asked is None:
         return
+    _end_where_known(asked)
     if asked.rank:
         sys.exit(2)
+    _let_know(asked)
     raise UserError(
         f"`sedistill {command}` is the work of one process; start it without torchrun, which is for "
         f"{' and '.join(f'`sedistill {one}`' for one in SHARED)}."
@@ -97,6 +102,7 @@ def joined() -> Iterator[None]:
     if asked is None:
         yield
         return
+    _end_where_known(asked)
     import torch.distributed as dist
 
     from sedistill.common import ranks
@@ -110,6 +116,7 @@ def joined() -> Iterator[None]:
         with _silent(asked.rank > 0):
             yield
     except UserError:
+        _let_know(asked)
         if not _claim(store, dist, 2, asked):
             _end_as_told(store)
         raise
@@ -136,6 +143,30 @@ def joined() -> Iterator[None]:
         _leave(store, dist, asked)
 
 
+def _known_mistake() -> Path | None:
+    """Where a user's mistake is noted for the processes that torchrun starts again on this machine.
+
+    Beside the folders of torchrun's attempts, RUN/attempt_N/RANK/error.json, which it takes away itself.
+    """
+    place = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    return Path(place).parents[2] / "mistake" if place else None
+
+
+def _let_know(asked: _Asked) -> None:
+    place = _known_mistake()
+    if place is not None:
+        with contextlib.suppress(OSError):
+            place.write_text(str(asked.count), encoding="utf-8")
+
+
+def _end_where_known(asked: _Asked) -> None:
+    """End without a word where so many processes were started before, and have told the user's mistake."""
+    place = _known_mistake()
+    with contextlib.suppress(OSError):
+        if place is not None and place.read_text(encoding="utf-8") == str(asked.count):
+            sys.exit(2)
+
+
 def _meet(asked: _Asked, dist: Any) -> Any:
     """Find the others. Returns where they leave notes."""
     import torch
@@ -145,7 +176,9 @@ def _meet(asked: _Asked, dist: Any) -> Any:
     try:
         patience = timedelta(seconds=START_SECONDS)
         notes = next(dist.rendezvous("env://", timeout=patience))[0]
-        store = dist.PrefixStore(_attempt(notes, asked.count) if _agent_keeps_notes() else "all", notes)
+        store = dist.PrefixStore(
+            _attempt(notes, asked.rank, asked.count) if _agent_keeps_notes() else "all", notes
+        )
         dist.init_process_group(
             backend,
             store=store,
@@ -172,22 +205,27 @@ def _agent_keeps_notes() -> bool:
     return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
-def _attempt(notes: Any, count: int) -> str:
+def _attempt(notes: Any, rank: int, count: int) -> str:
     """A name for what all of so many processes that start together now share; waits until all are there.
 
-    Torchrun keeps the notes of processes that it has started again, who must not be taken for these.
+    Torchrun keeps the notes of processes that it has started again, who must not be taken for these; how
+    often it did, the torchruns of several machines count apart. So each process leaves a word of its own, and
+    goes on once all have found the same words.
     """
-    started = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)} restarts, {count} processes"
-    arrived = notes.add(started, 1)
-    number = (arrived - 1) // count
+    own = secrets.token_hex(8)
+    places = [f"{count} processes/{number}" for number in range(count)]
+    notes.set(places[rank], own)
     until = time.monotonic() + START_SECONDS
-    while arrived < (number + 1) * count:
-        if time.monotonic() > until:
-            raise TimeoutError
+    while time.monotonic() < until:
+        words = notes.multi_get(places) if notes.check(places) else []
+        if own.encode() in words:
+            name = hashlib.sha256(b"".join(words)).hexdigest()
+            notes.set(f"{name}/{rank}", "found")
+            if notes.check([f"{name}/{number}" for number in range(count)]):
+                return name
         safe_moment()
-        time.sleep(0.05)
-        arrived = notes.add(started, 0)
-    return f"{started}, time {number}"
+        time.sleep(0.1)
+    raise TimeoutError
 
 
 def _claim(store: Any, dist: Any, code: int, asked: _Asked) -> bool:

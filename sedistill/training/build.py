@@ -3,10 +3,9 @@
 import math
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from sedistill.common import ranks
@@ -21,6 +20,7 @@ from sedistill.models.layers.synced_norm import synchronize_batch_norms
 from sedistill.teachers.cached import KEPT, CachedOutputsDataset, NoPlaceError, OutputCache
 from sedistill.teachers.labelling import opened
 from sedistill.teachers.source import CachedOutputs
+from sedistill.training.compiled import Compiled, compile_now
 from sedistill.training.inputs import PreparedRun, is_saved_model
 from sedistill.training.kd_balance import KDBalance
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
@@ -50,7 +50,7 @@ def build_loop(run: PreparedRun, folder: Path) -> Loop:
         synchronize_batch_norms(student)
     if recipe.hardware.recompute:
         recompute_activations(student)
-    forward = cast(nn.Module, torch.compile(student)) if recipe.hardware.compile else student
+    forward = Compiled(student) if recipe.hardware.compile else student
     for teacher in run.teachers.values():
         teacher.to(run.device)
     batches = build_train_batches(run)
@@ -58,7 +58,7 @@ def build_loop(run: PreparedRun, folder: Path) -> Loop:
     return Loop(
         network=student,
         step=step,
-        validation=build_validation(run, forward),
+        validation=build_validation(run),
         stages=build_stages(recipe, len(batches)),
         train_batches=batches,
         settings=recipe.optimiser,
@@ -81,6 +81,8 @@ def build_step(run: PreparedRun, forward: nn.Module, batches: int, folder: Path)
     parameters = [*run.student.parameters(), *task.auxiliary.parameters()]
     optimiser = build_optimiser(parameters, recipe.optimiser)
     dry_run(task, run)
+    if recipe.hardware.compile:
+        compile_for(task, run)
     balance = None if recipe.kd_over_se is None else KDBalance(recipe.kd_over_se)
     return PlainStep(
         task, run.student, optimiser, recipe.optimiser.clip_norm, run.precision, recipe.hardware.accumulate,
@@ -132,12 +134,7 @@ def build_kdrl_step(settings: KDRLSettings, run: PreparedRun, batches: int, fold
 
 def dry_run(task: Task, run: PreparedRun) -> None:
     """Compute every term on a clip of the training data, so that what cannot work is refused first."""
-    dataset = run.data.with_outputs or run.data.with_recordings
-    numbers = [0, 0]
-    if run.data.recordings is not None:
-        numbers.append(len(run.data.dataset))  # type: ignore[arg-type]
-    batch = together([dataset[(0, number)] for number in numbers])
-    batch = {name: values.to(run.device) for name, values in batch.items()}
+    batch = batch_of(run, 2, 0 if run.data.recordings is None else 1)
     try:
         with evaluating(run.student), torch.random.fork_rng():
             task.losses(batch)
@@ -145,6 +142,29 @@ def dry_run(task: Task, run: PreparedRun) -> None:
         raise UserError(
             f"{run.recipe.name}: the objectives do not fit these networks and clips: {error}."
         ) from None
+
+
+def compile_for(task: Task, run: PreparedRun) -> None:
+    """The same of as many clips as pass through the student at a time, in training, by torch.compile."""
+    parts = ranks.count() * run.recipe.hardware.accumulate
+    recordings = run.data.recordings_a_batch // parts
+    batch = batch_of(run, run.data.batch_size // parts, recordings)
+
+    def losses() -> Tensor:
+        with run.precision:
+            return task.losses(batch).total
+
+    compile_now(run.student, losses)
+
+
+def batch_of(run: PreparedRun, clips: int, recordings: int) -> dict[str, Tensor]:
+    """So many times the first clip of the training data, and the first that has no clean speech."""
+    dataset = run.data.with_outputs or run.data.with_recordings
+    numbers = [0] * clips
+    if recordings:
+        numbers += [len(run.data.dataset)] * recordings  # type: ignore[arg-type]
+    batch = together([dataset[(0, number)] for number in numbers])
+    return {name: values.to(run.device) for name, values in batch.items()}
 
 
 def build_stages(recipe: Recipe, batches: int) -> list[Stage]:
@@ -160,12 +180,12 @@ def build_stages(recipe: Recipe, batches: int) -> list[Stage]:
     return two_stages(recipe.two_step.kd_steps, recipe.se_weight, recipe.kd_weight)
 
 
-def build_validation(run: PreparedRun, forward: nn.Module) -> Validation:
+def build_validation(run: PreparedRun) -> Validation:
     """What decides which weights are the best, of the same bits with any number of processes."""
     batch_size = min(VALIDATED_AT_ONCE, run.recipe.optimiser.batch_size // run.recipe.hardware.accumulate)
     return Validation(
         run.student,
-        partial(clip_losses, forward, run.se_loss, run.precision),
+        partial(clip_losses, run.student, run.se_loss, run.precision),
         run.se_loss_name,
         fixed_loader(FixedDataset(run.valid_set), batch_size, 0, ranks.rank(), ranks.count()),
         run.device,

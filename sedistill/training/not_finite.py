@@ -51,32 +51,24 @@ def first_cause(
     terms: of `Step`. origin: a clip's "index" -> where it comes from.
     Of several processes the first that knows more than that there was a fault is the one that tells.
     """
-    with ranks.alone():
-        own = _own_cause(fault, batch, network, terms, origin)
-    told = ranks.gathered((own is fault, str(own) == ELSEWHERE, str(own)))
-    return own if len(told) == 1 else NotFiniteError(min(told, key=lambda one: one[:2])[2])
-
-
-def _own_cause(
-    fault: NotFiniteError,
-    batch: Mapping[str, Tensor],
-    network: nn.Module,
-    terms: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
-    origin: Callable[[int], str],
-) -> NotFiniteError:
     clips = batch["index"].tolist()
-    for name, values in batch.items():
-        for number in broken_clips(values):
-            return NotFiniteError(f"`{name}` of {origin(clips[number])}")
-    for name, weight in tensors_in(network.state_dict()):
-        if not bool(weight.isfinite().all()):
-            return NotFiniteError(f"the student's weight {name}")
-    for number, clip in enumerate(clips):
-        alone = {name: values[number : number + 1] for name, values in batch.items()}
-        for term, value in terms(alone).items():
-            if not bool(value.isfinite()):
-                return NotFiniteError(f"{term}, first for {origin(clip)},")
-    return fault
+
+    def causes() -> Iterator[str]:
+        for name, values in batch.items():
+            yield from (f"`{name}` of {origin(clips[number])}" for number in broken_clips(values))
+        for name, weight in tensors_in(network.state_dict()):
+            if not bool(weight.isfinite().all()):
+                yield f"the student's weight {name}"
+        for number, clip in enumerate(clips):
+            alone = {name: values[number : number + 1] for name, values in batch.items()}
+            for term, value in terms(alone).items():
+                if not bool(value.isfinite()):
+                    yield f"{term}, first for {origin(clip)},"
+
+    with ranks.alone():
+        own = next(causes(), None)
+    told = ranks.gathered((own is None, str(fault) == ELSEWHERE, own or str(fault)))
+    return NotFiniteError(min(told, key=lambda one: one[:2])[2])
 
 
 def tensors_in(values: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

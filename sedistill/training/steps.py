@@ -1,12 +1,14 @@
 """One update of the student, which the loop repeats: losses, gradients, clip, optimiser."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from sedistill.models.eval_mode import evaluating
+from sedistill.training.compiled import uncompiled
 from sedistill.training.gradients import (
     average_gradients,
     average_what_backward_left,
@@ -85,7 +87,7 @@ class PlainStep:
         apart: list[list[Tensor]] = []
         self.optimiser.zero_grad(set_to_none=True)
         for piece in pieces_of(batch, self.pieces):
-            with self.precision:
+            with self.precision, uncompiled() if measure_balance else nullcontext():
                 losses = self.task.losses(piece)
             parts.append({**losses.parts, "the loss": losses.total.detach()})
             if measure_balance and losses.se is not None and losses.kd is not None:

@@ -1,7 +1,6 @@
 """The running mean of the weights together with every other way to train."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +47,3 @@ def test_a_new_stage_begins_a_mean_of_its_own(write_recipe: Write, world: Path) 
     loop._train_on = noted  # type: ignore[method-assign]
     loop.run()
     assert steps == [0, 1, 2, 3, 0, 1, 2, 3, 4]  # before each step is taken into the mean
-
-
-def test_a_compiled_student_is_validated_with_the_mean(
-    write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Traced as on CUDA, and run as it is: tests have no compiler for CPUs."""
-    plain = train(write_recipe("plain", optimiser=MEAN), output=world / "plain")
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    hardware = {"device": "cpu", "threads": 1, "compile": True}
-    compiled = train(write_recipe(optimiser=MEAN, hardware=hardware), output=world / "compiled")
-    for name, value in weights(compiled).items():
-        torch.testing.assert_close(value, weights(plain)[name], rtol=1e-4, atol=1e-6)

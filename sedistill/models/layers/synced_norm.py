@@ -4,7 +4,6 @@ torch.nn.SyncBatchNorm is for GPUs only; this is for any device, and gives the g
 has the whole batch.
 """
 
-from functools import cache
 from typing import Any
 
 import torch
@@ -45,26 +44,22 @@ class SyncedBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance * rows / max(1.0, rows - 1), share)
 
 
-@cache
-def _synced() -> dict[type[nn.Module], type[nn.Module]]:
-    """What takes the place of which; torch.compile leaves it alone.
+class _Synced1d(SyncedBatchNorm, nn.BatchNorm1d):
+    pass
 
-    Made at first use: to say that imports the compiler, which takes longer than the rest of torch.
-    """
 
-    class Synced1d(SyncedBatchNorm, nn.BatchNorm1d):
-        forward = torch.compiler.disable(SyncedBatchNorm.forward)
-
-    class Synced2d(SyncedBatchNorm, nn.BatchNorm2d):
-        forward = torch.compiler.disable(SyncedBatchNorm.forward)
-
-    return {nn.BatchNorm1d: Synced1d, nn.BatchNorm2d: Synced2d}
+class _Synced2d(SyncedBatchNorm, nn.BatchNorm2d):
+    pass
 
 
 def synchronize_batch_norms(network: nn.Module) -> None:
     """Let every batch norm of a network be a SyncedBatchNorm, with the parameters and buffers that it has."""
+    synced: dict[type[nn.Module], type[nn.Module]] = {
+        nn.BatchNorm1d: _Synced1d,
+        nn.BatchNorm2d: _Synced2d,
+    }
     for module in network.modules():
-        module.__class__ = _synced().get(type(module), type(module))
+        module.__class__ = synced.get(type(module), type(module))
 
 
 class _Gathered(torch.autograd.Function):

@@ -59,7 +59,11 @@ class HardwareSettings(Settings):
         description="Compute what the student's blocks gave again in the backward pass, and do not keep it: "
         "less memory, more time, the same result.",
     )
-    compile: bool = Field(False, description="torch.compile the student; faster on CUDA, rarely on CPU.")
+    compile: bool = Field(
+        False,
+        description="torch.compile the student, but for recurrent layers, in training; made for GPUs, of no "
+        "use on a CPU (docs/scaling.md).",
+    )
     threads: int | None = Field(
         None, ge=1, le=1024, description="CPU threads of torch; default: one a core that it may use."
     )

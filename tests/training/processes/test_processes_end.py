@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,8 +187,21 @@ def test_processes_that_do_not_fit_each_other_are_refused(write_recipe: Write, w
     sentence = ended(lambda rank: train(recipe, output=world / "out"), world / "said", count=3)
     assert "optimiser.batch_size = 4" in sentence
     assert "do not divide equally among 3 processes" in sentence
-    sentence = ended(lambda rank: train(world / "no.yaml", output=world / "out"), world / "said")
-    assert "no.yaml" in sentence
+
+
+def test_a_mistake_is_told_once_however_often_torchrun_starts(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(rank: int) -> None:
+        train(world / "no.yaml", output=world / "out")
+
+    run = world / "torchelastic" / "none"
+    run.mkdir(parents=True)
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(run / "attempt_0" / "0" / "error.json"))
+    assert "no.yaml" in ended(work, world / "said")
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(run / "attempt_1" / "0" / "error.json"))
+    assert together(work, 2, world / "said") == [2, 2]
+    assert told(world / "said") == {"0": "", "1": ""}
 
 
 def test_a_port_in_use_and_half_an_environment_are_told(
@@ -219,41 +231,3 @@ def test_other_commands_are_refused_once(world: Path) -> None:
         app(["models", "--json"])
 
     assert "`sedistill models` is the work of one process" in ended(work, world / "said")
-
-
-EXAMPLES = Path(__file__).parents[3] / "examples"
-
-
-def told_by(script: str, place: Path, stand_ins: dict[str, str], variables: dict[str, str]) -> list[str]:
-    """The lines of an example run with stand-ins for the commands it uses, one for torchrun among them."""
-    for name, does in {**stand_ins, "torchrun": 'echo "$@"'}.items():
-        (place / name).write_text(f"#!/bin/bash\n{does}\n")
-        (place / name).chmod(0o755)
-    command = ["bash", str(EXAMPLES / script), "student.yaml", "seed=1"]
-    environment = variables | {"PATH": f"{place}:{os.environ['PATH']}"}
-    done = subprocess.run(command, env=environment, cwd=place, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()
-
-
-def test_the_slurm_script_starts_torchrun_once_on_each_machine(tmp_path: Path) -> None:
-    slurm = {"JOB_ID": "4711", "JOB_NODELIST": "n[7-8]", "NNODES": "2", "GPUS_ON_NODE": "4"}
-    variables = {f"SLURM_{name}": value for name, value in slurm.items()}
-    stand_ins = {"scontrol": "printf 'n7\\nn8\\n'", "srun": '"$@"'}
-    (line,) = told_by("slurm.sh", tmp_path, stand_ins, variables)
-    assert line.split() == [
-        "--nnodes", "2", "--nproc-per-node", "4", "--rdzv-backend", "c10d", "--rdzv-endpoint", "n7:30211",
-        "--rdzv-id", "4711", "--max-restarts", "3", "-m", "sedistill", "train", "student.yaml", "seed=1",
-    ]  # fmt: skip
-
-
-def test_the_ssh_script_starts_torchrun_once_on_each_machine(tmp_path: Path) -> None:
-    """In the same folder, whatever its name."""
-    place = tmp_path / "a b"
-    place.mkdir()
-    stand_ins = {"ssh": 'echo "$2 $(cd / && eval "$3" && pwd)"'}
-    lines = told_by("ssh.sh", place, stand_ins, {"HOSTS": "n7 n8", "PROCESSES": "4", "RUN": "5"})
-    words = (
-        "--nnodes 1:2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint n7:29500 --rdzv-id 5 "
-        "--max-restarts 3 -m sedistill train student.yaml seed=1"
-    )
-    assert sorted(lines) == ["RUN=5", f"n7 {words}", f"n8 {words}"]
