@@ -2,11 +2,14 @@
 
 import os
 import signal
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from hypothesis import settings
@@ -30,6 +33,23 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def typed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., CompletedProcess]:
+    """A command line as somebody types it, in this process: another would import torch again."""
+    from sedistill.cli import main
+
+    def run(*words: object) -> CompletedProcess:
+        monkeypatch.setattr(sys, "argv", ["sedistill", *map(str, words)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        return CompletedProcess(sys.argv, int(end.value.code or 0), *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture

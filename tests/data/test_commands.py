@@ -1,22 +1,25 @@
 """`sedistill prepare` and `sedistill mix` as a user types them."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 
 from .sounds import RATE, save, speech_and_noise
 
-
-def sedistill(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from sedistill.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+Typed = Callable[..., CompletedProcess[str]]
 
 
-def test_from_folders_to_a_set_of_mixtures(tmp_path: Path) -> None:
+@pytest.fixture
+def sedistill(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """On a wide console."""
+    monkeypatch.setenv("COLUMNS", "200")
+    return typed
+
+
+def test_from_folders_to_a_set_of_mixtures(tmp_path: Path, sedistill: Typed) -> None:
     clean, noises = speech_and_noise(tmp_path / "sounds")
     (clean / "s0/words.wav").write_text("words\n" * 100)
     made = sedistill("prepare", "--clean", clean, "--noise", noises, "-o", tmp_path / "corpus")
@@ -31,7 +34,7 @@ def test_from_folders_to_a_set_of_mixtures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mistake", ["missing", "empty", "silent", "existing"])
-def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, mistake: str) -> None:
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, sedistill: Typed, mistake: str) -> None:
     clean, noises = speech_and_noise(tmp_path / "sounds", speakers=1, classes=1, files=1)
     output = tmp_path / "corpus"
     if mistake == "missing":

@@ -1,7 +1,11 @@
 """What tests do with whole runs: interrupt them, and compare what comes out."""
 
+import multiprocessing
 import os
 import signal
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,26 @@ def weights(student: Path) -> dict[str, torch.Tensor]:
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def begin_training(recipe: Path, output: Path) -> BaseProcess:
+    """A training in a process of its own, forked: nothing is imported again."""
+
+    def work() -> None:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            train(recipe, output=output)
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    return process
+
+
+def wait_for(path: Path, words: str = "", seconds: float = 60) -> None:
+    """Until the file is there, and holds the words."""
+    deadline = time.monotonic() + seconds
+    while not path.exists() or words not in path.read_text(errors="replace"):
+        assert time.monotonic() < deadline, f"{path} does not come about"
+        time.sleep(0.01)
 
 
 def train_until_ctrl_c(recipe: Path, output: Path, stop_at: int) -> None:

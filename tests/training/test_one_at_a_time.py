@@ -1,20 +1,17 @@
 """Two trainings in one folder would write over each other: the second is refused and touches nothing."""
 
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from filelock import FileLock
 
-from sedistill.cli import main
 from sedistill.common.errors import UserError
 from sedistill.common.writing.locking import exclusive_lock
 from sedistill.training import run as run_module
 from sedistill.training.run import LOCK, train
-from tests.training.runs import same, train_until_ctrl_c, weights
+from tests.training.runs import begin_training, same, train_until_ctrl_c, wait_for, weights
 
 Write = Callable[..., Path]
 
@@ -26,26 +23,20 @@ def contents(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def test_a_second_command_is_refused_and_a_killed_one_leaves_no_lock(
-    write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    write_recipe: Write, world: Path, typed: Callable[..., CompletedProcess[str]]
 ) -> None:
     recipe = write_recipe(optimiser={"max_epochs": 4000})
-    words = ["train", str(recipe), "-o", str(world / "out")]
-    command = [sys.executable, "-m", "sedistill", *words]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
-        try:
-            deadline = time.monotonic() + 60
-            while not (world / "out" / "metrics.csv").exists() and time.monotonic() < deadline:
-                time.sleep(0.01)
-            monkeypatch.setattr(sys, "argv", ["sedistill", *words])
-            with pytest.raises(SystemExit) as end:
-                main()
-        finally:
-            first.kill()
-    assert end.value.code == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert f"another `sedistill train` is at work in {world / 'out'}" in said.err
-    assert said.err.count("\n") == 1
+    first = begin_training(recipe, world / "out")
+    try:
+        wait_for(world / "out" / "metrics.csv")
+        ended = typed("train", recipe, "-o", world / "out")
+    finally:
+        first.kill()
+        first.join()
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert f"another `sedistill train` is at work in {world / 'out'}" in ended.stderr
+    assert ended.stderr.count("\n") == 1
     assert not (world / "out" / "student").exists(), "the first was over before it could be killed"
     with exclusive_lock(world / "out" / LOCK, "test"):
         pass

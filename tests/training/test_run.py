@@ -1,9 +1,5 @@
 """Whole runs: they finish, resume exactly, and refuse what cannot work."""
 
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +14,7 @@ from sedistill.models.saving import load_model, model_hash
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics
-from tests.training.runs import assert_resumes_exactly, same, weights
+from tests.training.runs import assert_resumes_exactly, begin_training, same, wait_for, weights
 
 Write = Callable[..., Path]
 
@@ -91,18 +87,13 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
 def test_killed_run_resumes_bit_for_bit(write_recipe: Write, world: Path, distilled: dict[str, Any]) -> None:
     """kill -9 in the middle of an epoch, in a process of its own."""
     recipe = write_recipe(
-        optimiser={"max_epochs": 40}, logging={"checkpoint_minutes": 1e-6, "every_steps": 1}, **distilled
+        optimiser={"max_epochs": 20}, logging={"checkpoint_minutes": 1e-6, "every_steps": 1}, **distilled
     )
     whole = train(recipe, output=world / "whole")
-    command = [sys.executable, "-m", "sedistill", "train", str(recipe), "-o", str(world / "parts")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    last = world / "parts" / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 60
-    while not last.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process = begin_training(recipe, world / "parts")
+    wait_for(world / "parts" / "metrics.csv", "\n10,")
+    process.kill()
+    process.join()
     assert not (world / "parts" / "student").exists(), "the run was over before it could be killed"
     assert same(weights(whole), weights(train(recipe, output=world / "parts")))
 

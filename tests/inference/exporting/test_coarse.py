@@ -94,7 +94,7 @@ def test_weights_have_fewer_bits_and_the_output_stays_near(
 def test_clips_of_steps_and_what_loses_too_much(clips: Path, tmp_path: Path) -> None:
     """A clip's graph is coarse, too; and the file is gone where its quality is."""
     wishes = {"form": "clip", "precision": "int8", "calibrate": clips}
-    place, model = tmp_path / "q.onnx", network("two blocks")
+    place, model = tmp_path / "q.onnx", network("other hop")
     found = export(model, place, max_pesq_loss=ANY_LOSS, **wishes)  # type: ignore[arg-type]
     assert isinstance(found, CoarseFindings)
     file = onnx.load(place)

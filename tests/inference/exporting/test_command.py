@@ -17,10 +17,7 @@ from sedistill.inference.exporting.verifying import Findings
 from tests.inference.exporting.conftest import network
 from tests.inference.exporting.test_export import noise
 
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sedistill", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+Typed = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_every_form_is_offered() -> None:
@@ -29,18 +26,18 @@ def test_every_form_is_offered() -> None:
 
 @pytest.mark.parametrize("form", ["stream", "sherpa"])
 def test_an_exported_file_enhances_as_the_network(
-    exported: Callable[[str, str], Path], tmp_path: Path, form: str
+    exported: Callable[[str, str], Path], typed: Typed, tmp_path: Path, form: str
 ) -> None:
     noisy = noise(24_000)
     soundfile.write(tmp_path / "noisy.wav", noisy, 48_000, subtype="FLOAT")
     made = exported("two blocks", form)
-    result = run("enhance", tmp_path / "noisy.wav", "-o", tmp_path / "clean.wav", "--model", made)
+    result = typed("enhance", tmp_path / "noisy.wav", "-o", tmp_path / "clean.wav", "--model", made)
     assert result.returncode == 0, result.stderr
     clean, _ = soundfile.read(tmp_path / "clean.wav", dtype="float32")
     wanted = sedistill.enhance(network("two blocks"), noisy, 48_000)
     assert np.abs(clean - wanted).max() < 1e-4
     (tmp_path / "broken.onnx").write_bytes(b"none")
-    wrong = run(
+    wrong = typed(
         "enhance", tmp_path / "noisy.wav", "-o", tmp_path / "b.wav", "--model", tmp_path / "broken.onnx"
     )
     assert wrong.returncode == 2
@@ -49,8 +46,10 @@ def test_an_exported_file_enhances_as_the_network(
 
 
 def test_a_ready_made_network_is_written_and_told(tmp_path: Path) -> None:
+    """In a process of its own, where a warning would be seen."""
     pytest.importorskip("onnxscript")
-    result = run("export", "fastenhancer-t", "-o", tmp_path / "out.onnx")
+    command = [sys.executable, "-m", "sedistill", "export", "fastenhancer-t", "-o", tmp_path / "out.onnx"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     assert "from PyTorch at most" in result.stdout
     assert result.stderr == ""
@@ -66,9 +65,9 @@ def test_a_ready_made_network_is_written_and_told(tmp_path: Path) -> None:
         (["fastenhancer-t", "-o", "x.onnx", "--opset", "3"], "opset = 3: choose one from 18 to 23"),
     ],
 )
-def test_mistakes_are_one_sentence(tmp_path: Path, given: list[str], said: str) -> None:
+def test_mistakes_are_one_sentence(typed: Typed, given: list[str], said: str) -> None:
     pytest.importorskip("onnxscript")
-    result = run("export", *given)
+    result = typed("export", *given)
     assert result.returncode == 2
     assert said in result.stderr
     assert result.stderr.count("\n") == 1

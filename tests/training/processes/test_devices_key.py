@@ -51,7 +51,7 @@ def test_a_killed_process_is_started_again_and_ctrl_c_goes_on(
 ) -> None:
     """A process is killed outright, then Ctrl-C, then two go on, to the bits of an uninterrupted run."""
     recipe, said = (
-        write_recipe(optimiser={"batch_size": 2, "max_epochs": 12, "stop_after": 12}),
+        write_recipe(optimiser={"batch_size": 2, "max_epochs": 8, "stop_after": 8}),
         world / "said",
     )
     keys = ["hardware.devices=2", "logging.checkpoint_minutes=0.005"]
@@ -70,7 +70,7 @@ def test_a_killed_process_is_started_again_and_ctrl_c_goes_on(
     def interfere() -> None:
         reach(4)
         processes[1].send_signal(signal.SIGKILL)
-        reach(20)
+        reach(12)
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(started, "_start", start)
