@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable
@@ -42,6 +43,30 @@ def together(work: Callable[[int], object], count: int, said: Path) -> list[int]
         process.kill()
     assert not hanging, f"a process hangs; {told(said)}"
     return [process.exitcode or 0 for process in processes]
+
+
+class Forked:
+    """What of a Popen is used, of a process that is forked: nothing is imported again."""
+
+    def __init__(self, work: Callable[..., object], *arguments: object) -> None:
+        self.process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
+        self.process.start()
+        self.kill = self.process.kill
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.exitcode
+
+    def wait(self, timeout: float | None = None) -> None:
+        self.process.join(timeout)
+        if self.process.is_alive():
+            raise subprocess.TimeoutExpired("fork", timeout or 0)
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.process.pid or 0, number)
 
 
 def told(said: Path) -> dict[str, str]:

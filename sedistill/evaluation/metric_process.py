@@ -135,7 +135,7 @@ def _answer_jobs(answers: BinaryIO) -> None:
             return
         known_parts: dict[Part, Any] = {}
         for name in metrics:
-            _reply(answers, _answer(name, clean, estimate, sample_rate, known_parts))
+            _reply(answers, answer_of(name, clean, estimate, sample_rate, known_parts))
 
 
 def _reply(answers: BinaryIO, answer: Score | RuntimeError) -> None:
@@ -143,7 +143,7 @@ def _reply(answers: BinaryIO, answer: Score | RuntimeError) -> None:
     answers.flush()
 
 
-def _answer(
+def answer_of(
     name: str,
     clean: NDArray[np.float32],
     estimate: NDArray[np.float32],

@@ -1,9 +1,7 @@
 """`hardware.devices`: one command starts the processes of a training, and ends with them."""
 
-import multiprocessing
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -15,35 +13,10 @@ import pytest
 from sedistill.common.errors import UserError
 from sedistill.training.processes import started
 from sedistill.training.run import train
-from tests.together import one_of_several, together, told
+from tests.together import Forked, one_of_several, together, told
 from tests.training.runs import same, weights
 
 Write = Callable[..., Path]
-
-
-class Forked:
-    """What of a Popen is used, of a process that is forked: nothing is imported again."""
-
-    def __init__(self, work: Callable[[int], object], said: Path, rank: int, count: int, port: int) -> None:
-        fork = multiprocessing.get_context("fork")
-        self.process = fork.Process(target=one_of_several, args=(work, rank, count, port, said))
-        self.process.start()
-        self.kill = self.process.kill
-
-    def poll(self) -> int | None:
-        return self.process.exitcode
-
-    @property
-    def returncode(self) -> int | None:
-        return self.process.exitcode
-
-    def wait(self, timeout: float | None = None) -> None:
-        self.process.join(timeout)
-        if self.process.is_alive():
-            raise subprocess.TimeoutExpired("fork", timeout or 0)
-
-    def send_signal(self, number: int) -> None:
-        os.kill(self.process.pid or 0, number)
 
 
 def test_a_killed_process_is_started_again_and_ctrl_c_goes_on(
@@ -60,7 +33,8 @@ def test_a_killed_process_is_started_again_and_ctrl_c_goes_on(
 
     def start(rank: int, count: int, port: int, words: list[str]) -> Forked:
         assert words == [str(recipe), *keys, "--output", str(world / "parts")]
-        processes.append(Forked(lambda _: train(recipe, keys, world / "parts"), said, rank, count, port))
+        work = partial(train, recipe, keys, world / "parts")
+        processes.append(Forked(one_of_several, lambda _: work(), rank, count, port, said))
         return processes[-1]
 
     def reach(step: int) -> None:

@@ -2,15 +2,21 @@
 
 import csv
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 import yaml
 
+from sedistill.cli import main
 from sedistill.common.errors import UserError
 from sedistill.evaluation.scores import load_scores
+from sedistill.workflows.jobs import Run, Training, Trainings
 from sedistill.workflows.reproducing.command import reproduce
 from sedistill.workflows.reproducing.session import LOCK
+from tests.together import Forked
 
 for package in ("filelock", "jinja2", "matplotlib", "tensorboard"):
     pytest.importorskip(package)
@@ -19,6 +25,30 @@ for package in ("filelock", "jinja2", "matplotlib", "tensorboard"):
 @pytest.fixture(autouse=True)
 def _two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From this call on trainings are forked: nothing is imported again."""
+
+    def start(self: Trainings, run: Run, place: int) -> Training:
+        path = self.log(run)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        words = self.command(run)
+        log = path.open("ab")
+        process = Forked(_run_command, words[words.index("train") :], self.output, log)
+        return Training(run, place, process, log)  # type: ignore[arg-type]
+
+    return lambda: monkeypatch.setattr(Trainings, "_start", start)
+
+
+def _run_command(words: list[str], folder: Path, log: IO[bytes]) -> None:
+    os.setsid()
+    os.chdir(folder)
+    with open(log.fileno(), "w", closefd=False) as said:
+        sys.stdout = sys.stderr = said
+        sys.argv = ["sedistill", *words]
+        main()
 
 
 def weights_of(output: Path) -> dict[str, int]:
@@ -39,7 +69,11 @@ def add_a_comparison(table1: Path) -> None:
 
 @pytest.mark.slow
 def test_in_parts_again_and_refused(
-    paper: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    paper: Path,
+    recordings: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    forked: Callable[[], None],
 ) -> None:
     table1, output = paper / "table1", tmp_path / "out"
     add_a_comparison(table1)
@@ -57,6 +91,7 @@ def test_in_parts_again_and_refused(
     assert not (place / "compared").exists()
 
     # The whole table: what is there stays.
+    forked()
     run(jobs=2)
     second = weights_of(output)
     assert len(second) == 3
@@ -107,8 +142,9 @@ def test_one_at_a_time(paper: Path, recordings: Path, tmp_path: Path) -> None:
 
 
 def test_failed_runs_are_named_after_the_rest_is_written(
-    paper: Path, recordings: Path, tmp_path: Path
+    paper: Path, recordings: Path, tmp_path: Path, forked: Callable[[], None]
 ) -> None:
+    forked()
     (paper / "table1" / "l2.yaml").write_text(
         yaml.safe_dump(
             {
