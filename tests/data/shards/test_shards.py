@@ -182,6 +182,10 @@ def test_what_is_refused(world: Path, tmp_path: Path) -> None:
     (tables / "members.csv").write_text(text.replace(",512,", ",1024,", 1))
     with pytest.raises(UserError, match=r"members\.csv was changed"):
         Corpus.load(tables)
+    facts = (tables / "corpus.yaml").read_text()
+    (tables / "corpus.yaml").write_text(facts.replace("format_version: 1", "format_version: 2"))
+    with pytest.raises(UserError, match="has format version 2, this program reads 1; prepare the corpus"):
+        Corpus.load(tables)
     assert not (tmp_path / "new").exists()
 
 
