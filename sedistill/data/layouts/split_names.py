@@ -62,7 +62,7 @@ def find_split_folders(files: Iterable[Path], kind: str) -> SplitFolders:
     for file in files:
         for folder in [file, *file.parents[:-1]]:
             children.setdefault(folder.parent, set()).add(folder.name)
-    names = {Path(file) for file in files}
+    names = set(files)
     meant: set[Path] = set()
     notes: list[str] = []
     warnings: list[str] = []
@@ -83,9 +83,11 @@ def find_split_folders(files: Iterable[Path], kind: str) -> SplitFolders:
     for file in files:
         above = list(reversed(file.parents[:-1]))
         said = [split_named(folder.name) or "" for folder in above if folder in meant]
-        if said:
-            split_of[file] = said[0]
-            torn += [file] if len(set(said)) > 1 else []
+        if not said:
+            below[file] = file
+            continue
+        split_of[file] = said[0]
+        torn += [file] if len(set(said)) > 1 else []
         below[file] = Path(*(folder.name for folder in above if folder not in meant), file.name)
     if torn:
         warnings.append(

@@ -32,6 +32,12 @@ class DamagedError(Exception):
     """Bytes came, but not those that were written."""
 
 
+def is_mended_by_waiting(error: Exception) -> bool:
+    """Whether the same may go well later. Each file system has its own class for credentials that lack."""
+    lacks_credentials = "credentials" in type(error).__name__.lower()
+    return not (lacks_credentials or isinstance(error, _NOT_MENDED_BY_WAITING))
+
+
 def is_url(place: str) -> bool:
     return "://" in place
 
@@ -79,7 +85,7 @@ class Ranges:
             try:
                 return self._read_once(name, first, end, is_sound)
             except Exception as error:  # each file system has its own
-                reason, hopeless = _reason(error), isinstance(error, _NOT_MENDED_BY_WAITING)
+                reason, hopeless = _reason(error), not is_mended_by_waiting(error)
             left = until - time.monotonic()
             if hopeless or left <= 0:
                 self.given_up[name] = reason

@@ -15,7 +15,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.progress import track
 from sedistill.data.corpus import Corpus
 from sedistill.data.shards.members import PIECE_BYTES, Member, piece_digest
-from sedistill.data.shards.ranges import file_system, is_url
+from sedistill.data.shards.ranges import file_system, is_mended_by_waiting, is_url
 
 SHARD_BYTES = 256 * 2**20
 _TRIES = 5
@@ -54,7 +54,7 @@ class Destination:
             try:
                 return work()
             except Exception as error:  # each file system has its own
-                last = number + 1 == _TRIES or isinstance(error, PermissionError | NotImplementedError)
+                last = number + 1 == _TRIES or not is_mended_by_waiting(error)
                 if last:
                     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                     raise UserError(

@@ -189,6 +189,22 @@ def test_what_is_refused(world: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+class NoCredentialsError(Exception):
+    """As botocore has it, by its name and words."""
+
+
+def test_credentials_that_lack_are_told_at_once(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise NoCredentialsError("Unable to locate credentials")
+
+    data = dataset(world / "tables", patience_seconds=60)
+    monkeypatch.setattr("sedistill.data.shards.ranges.file_system", refused)
+    began = time.monotonic()
+    with pytest.raises(UserError, match="cannot be used: Unable to locate credentials; mend that"):
+        _ = data[0, 0]
+    assert time.monotonic() - began < 30
+
+
 class Server:
     """A process of its own that serves a folder."""
 
