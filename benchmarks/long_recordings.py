@@ -42,7 +42,7 @@ def main() -> None:
             elif "draws" in stage:
                 dataset = MixtureDataset(folder / "corpus")
                 for index in range(100):
-                    dataset[0, index]
+                    _ = dataset[divmod(index, len(dataset))]
             else:
                 mix(folder / "corpus", folder / "set", split="train", count=20, workers=1)
             rows.append({"what": f"MB that the peak rises by: {stage}", "value": peak_megabytes() - before})
