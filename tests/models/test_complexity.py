@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from sedistill.models import complexity
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model
 
@@ -129,3 +130,16 @@ def test_the_model_itself_is_left_alone() -> None:
 
 def test_parameters_leave_buffers_out() -> None:
     assert parameters(nn.BatchNorm1d(3)) == 6
+
+
+def test_networks_of_one_form_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"class": "ConvTasNet", "filters": 8, "bottleneck": 4, "hidden": 6, "blocks": 2, "repeats": 1}
+    counted, count = [], complexity._count
+    monkeypatch.setattr(complexity, "_count", lambda model: counted.append(model) or count(model))
+    monkeypatch.setattr(complexity, "_KNOWN", {})
+    first, same, wider, shorter = (build_model(settings | more) for more in ({}, {}, {"hidden": 12}, {}))
+    del shorter.separator.blocks[1]  # type: ignore[union-attr]
+    found = [macs_per_second(model) for model in (first, same, wider, shorter)]
+    assert counted == [first, wider, shorter]
+    assert found[0] == found[1] < found[2]
+    assert found[3] < found[0]
