@@ -20,6 +20,8 @@ test: $(READY) ## Run every test
 test-lowest: ## Run every test with the oldest releases that pyproject.toml allows (but torch; needs uv)
 	@uv venv --quiet --allow-existing --seed $(VENV)-lowest
 	@grep '^torch==' constraints.txt > $(VENV)-lowest/torch.txt
+	@$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		-r $(VENV)-lowest/torch.txt
 	@VIRTUAL_ENV=$(VENV)-lowest uv pip install --quiet --resolution lowest-direct \
 		-c $(VENV)-lowest/torch.txt -e '.[dev]'
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest -n $(TEST_WORKERS)
