@@ -68,7 +68,8 @@ class TestBestInPatches:
 
         best = torch.stack(list(spectra.values())).gather(0, seen.chosen[None])[0]
         for spectrum in spectra.values():
-            assert bool((errors(best) <= errors(spectrum)).all())
+            # Sums of the same terms differ in their last bit where they lie elsewhere in memory.
+            assert bool((errors(best) <= (1 + 1e-6) * errors(spectrum)).all())
         assert {0, 1, 2} == set(seen.chosen.unique().tolist())
 
     @every_bin_loss
