@@ -61,7 +61,7 @@ def method_names(models: Iterable[Trained]) -> dict[tuple[str, ...], str]:
     shared = 0
     while long and all(len(name) > shared + 1 for name in long) and len({name[shared] for name in long}) == 1:
         shared += 1
-    while any("/".join(name[shared:]) in short for name in long):
+    while shared and any("/".join(name[shared:]) in short for name in long):
         shared -= 1
     return {parts: "/".join(name[shared:] if name in long else name) for parts, name in full.items()}
 

@@ -52,7 +52,8 @@ def write_comparisons(finished: Finished, place: Path) -> list[Path]:
             overwrite=True,
         )
         pages.append(folder / f"{COMPARISON}.html")
-        hearing(finished, wanted, rows[0], teacher).write(place / COMPARED / f"{name}-{PAGE}")
+        if finished.table.views[wanted.hear].set in load_scores(scored[rows[0]][0]):  # some sets are optional
+            hearing(finished, wanted, rows[0], teacher).write(place / COMPARED / f"{name}-{PAGE}")
     return pages
 
 
@@ -96,8 +97,8 @@ def hearing(finished: Finished, wanted: ComparedRows, key: str, teacher: str | N
     metric = METRICS[view.metrics[0]].label
     return TrainingPage(
         title=f"{wanted.title} The worst clips",
-        summary=f"{rows[key].label} against {rows[wanted.baseline].label}, seed 0 of each: the clips in "
-        f"which it lost most {metric}, worst first.",
+        summary=f"{rows[key].label} against {rows[wanted.baseline].label}, the first seed of each: the "
+        f"clips in which it lost most {metric}, worst first.",
         scores=scores,
         systems=systems_in(labels, networks),
         curves=[],

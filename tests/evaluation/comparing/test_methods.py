@@ -67,3 +67,16 @@ def test_a_method_is_found_by_its_whole_name_or_a_unique_end() -> None:
         method_named("kd", known, "baseline")
     with pytest.raises(UserError, match="known are alone, few/kd"):
         method_named("zzzzzz", known, "baseline")
+
+
+def test_a_model_without_a_recipe_does_not_lengthen_the_names_of_the_others() -> None:
+    students = [Trained(("paper", "table", name), 0, True) for name in ("alone", "l2")]
+    foreign = Trained(("deepfilternet",), None, False)
+    assert set(method_names([*students, foreign]).values()) == {"alone", "l2", "deepfilternet"}
+
+
+def test_names_that_would_be_one_stay_apart() -> None:
+    students = [Trained(("paper", name), 0, True) for name in ("alone", "l2")]
+    foreign = [Trained(("alone",), None, False), Trained(("paper/alone",), None, False)]
+    found = method_names([*students, *foreign])
+    assert found[("paper", "l2")] == "paper/l2"
