@@ -4,19 +4,22 @@ Every number of the note is computed here, from the scores of single clips and t
 test holds the page equal to what this makes of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from sedistill.common.yaml_files import read_yaml
 from sedistill.evaluation.comparing.alignment import AlignedSet, align
 from sedistill.evaluation.comparing.by_snr import differences_by_snr
 from sedistill.evaluation.comparing.comparison import Comparison, Difference, compare_methods
-from sedistill.evaluation.comparing.significance import PairedTest
+from sedistill.evaluation.comparing.report_text import p_text
+from sedistill.evaluation.comparing.significance import PairedTest, holm
 from sedistill.evaluation.metrics import METRICS
-from sedistill.evaluation.scores import load_scores
+from sedistill.evaluation.scores import NOISY
 
 DOCS = Path(__file__).parent
 EVIDENCE = DOCS / "results" / "evidence"
@@ -26,25 +29,54 @@ COMPARED = ("pesq_wb", "stoi", "si_sdr")
 
 
 class Numbers:
-    """What the template may ask for; all of it comes back as text."""
+    """What the template may ask for; all of it comes back as text.
+
+    A method goes by its recipe without the paper, as the folders of the students do: students/held.
+    """
 
     def __init__(self) -> None:
         scored = [EVIDENCE / "scores", EVIDENCE / "teacher"]
         self.sets: dict[str, AlignedSet] = {one.name: one for one in align(scored, COMPARED)}
-        self.scores = {name: load_scores(EVIDENCE / "scores" / name)[name] for name in SETS}
 
     def count(self, name: str) -> str:
         """The clips of a set."""
         return str(len(self.sets[name].clips))
 
+    def seeds(self, method: str) -> int:
+        """How many students there are of a method."""
+        return len(self._cards(method))
+
     def mean(self, name: str, method: str, metric: str) -> str:
-        """Over clips and seeds; of "noisy", the teacher or a student by its folder's name."""
+        """Over clips and seeds; of "noisy", the teacher or students."""
         return f"{self._difference(name, method, metric).method_mean:.{METRICS[metric].digits}f}"
 
     def gain(self, name: str, method: str, over: str, metric: str) -> str:
         """The difference with the half of its 95 % interval over clips."""
         row, digits = self._difference(name, method, metric, over), METRICS[metric].digits
         return with_half(row.over_clips, digits)
+
+    def gain_over_seeds(self, name: str, method: str, over: str, metric: str) -> str:
+        """The difference with the half of its 95 % interval over seeds."""
+        row, digits = self._difference(name, method, metric, over), METRICS[metric].digits
+        return with_half(row.over_seeds, digits)
+
+    def by_seed(self, name: str, method: str, over: str, metric: str) -> str:
+        """The difference of each seed."""
+        row, digits = self._difference(name, method, metric, over), METRICS[metric].digits
+        return ", ".join(f"{value:+.{digits}f}" for value in row.by_seed)
+
+    def hypotheses(self, pairs: Sequence[tuple[str, str]], metric: str) -> list[tuple[str, ...]]:
+        """(method, the one it is over, set, p over clips, p over seeds) of every pair on every set; p after
+        Holm's correction over all of them.
+        """
+        asked = [(method, over, name) for method, over in pairs for name in SETS]
+        rows = [self._difference(name, method, metric, over) for method, over, name in asked]
+        corrected = zip(
+            holm([row.over_clips.p_t for row in rows]),
+            holm([row.over_seeds.p_t for row in rows]),
+            strict=True,
+        )
+        return [(*one, *map(p_text, p)) for one, p in zip(asked, corrected, strict=True)]
 
     def closed(self, name: str, method: str, over: str, metric: str) -> str:
         """The share of the gap to the teacher that a method closed, with its interval."""
@@ -56,43 +88,44 @@ class Numbers:
         comparison, digits = self._compared(name, method, over), METRICS[metric].digits
         return [
             (one.snr, str(one.test.n), with_half(one.test, digits))
-            for one in differences_by_snr(comparison, self.sets[name], metric, self._method(name, method))
+            for one in differences_by_snr(comparison, self.sets[name], metric, method)
         ]
 
     def below_noisy(self, name: str, method: str, metric: str) -> str:
-        """The share of the clips that a student leaves worse than they were."""
-        scores = self.scores[name]
-        gains = [scores.improvement(row, metric) for row in scores.rows(method)]
-        return f"{sum(gain < 0 for gain in gains) / len(gains):.0%}"
+        """The share of the clips that students leave worse than they were."""
+        scores = self.sets[name]
+        index = list(scores.metrics).index(metric)
+        noisy = scores.scores[NOISY][None][index]
+        worse = [values[index] < noisy for values in scores.scores[method].values()]
+        return f"{np.mean(worse):.0%}"
 
-    def card(self, student: str, key: str) -> Any:
-        """What a student's card says of its training."""
-        return read_yaml(EVIDENCE / "students" / student / "seed-0" / "card.yaml")["training"][key]
+    def steps(self, method: str) -> str:
+        """Of its training, as a student's card says."""
+        return f"{self._cards(method)[0]['training']['steps']:,}"
 
-    def valid(self, student: str) -> str:
-        """WB-PESQ on the validation set, as its card has it."""
-        card = read_yaml(EVIDENCE / "students" / student / "seed-0" / "card.yaml")
-        return f"{card['metrics']['validation_pesq_wb']:.3f}"
+    def minutes(self, method: str) -> str:
+        """A training's, on the mean over seeds."""
+        return f"{np.mean([card['training']['minutes'] for card in self._cards(method)]):.0f}"
 
-    def _difference(self, name: str, method: str, metric: str, over: str = "noisy") -> Difference:
-        if method == "noisy":  # the baseline of any other
+    def valid(self, method: str) -> str:
+        """WB-PESQ on the validation set, as the cards have it, on the mean over seeds."""
+        return f"{np.mean([card['metrics']['validation_pesq_wb'] for card in self._cards(method)]):.3f}"
+
+    def _cards(self, method: str) -> list[Any]:
+        return [read_yaml(path) for path in sorted((EVIDENCE / method).glob("seed-*/card.yaml"))]
+
+    def _difference(self, name: str, method: str, metric: str, over: str = NOISY) -> Difference:
+        if method == NOISY:  # the baseline of any other
             row = self._difference(name, TEACHER, metric)
             return replace(row, method_mean=row.baseline_mean)
         rows = self._compared(name, method, over).of(name, metric)
-        return next(row for row in rows if row.method == self._method(name, method))
+        return next(row for row in rows if row.method == method)
 
     def _compared(self, name: str, method: str, over: str) -> Comparison:
-        baseline = over if over == "noisy" else self._method(name, over)
         is_teacher = method == TEACHER
-        methods = None if is_teacher else [self._method(name, method)]
-        return compare_methods([self.sets[name]], baseline, None if is_teacher else TEACHER, methods)
-
-    def _method(self, name: str, student: str) -> str:
-        """What `align` calls a student: by its recipe."""
-        if student == TEACHER:
-            return TEACHER
-        recipe = self.scores[name].facts["models"][student]["recipe"]
-        return next(one for one in self.sets[name].methods if str(recipe).endswith(one))
+        return compare_methods(
+            [self.sets[name]], over, None if is_teacher else TEACHER, None if is_teacher else [method]
+        )
 
 
 def with_half(test: PairedTest, digits: int) -> str:

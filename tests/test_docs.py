@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 import sedistill
+from sedistill.evaluation.score_files import write_scores
+from sedistill.evaluation.scores import ClipScore, SetScores, load_scores
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -68,6 +70,39 @@ def test_the_note_is_what_its_scores_say(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.syspath_prepend(str(DOCS))
     made = pytest.importorskip("write_note").note()
     assert made == (DOCS / "note.md").read_text("utf-8"), "run python docs/write_note.py"
+
+
+def test_a_student_is_kept_once_with_its_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    keeping = pytest.importorskip("keep_evidence")
+    monkeypatch.setattr(keeping, "EVIDENCE", tmp_path / "kept")
+    monkeypatch.setattr(keeping, "SCORES", tmp_path / "kept" / "scores")
+    run = Path("students") / "held" / "seed-2"
+    student = tmp_path / "out" / "runs" / "evidence" / run / "student"
+    student.mkdir(parents=True)
+    (student / "card.yaml").write_text("class: Network\n")
+    _evaluation(tmp_path / "kept" / "scores", {"noisy": 1.0, "alone": 2.0}, "students/alone")
+    _evaluation(
+        tmp_path / "out" / "evaluations" / "evidence" / run, {"noisy": 1.0, "student": 3.0}, "students/held"
+    )
+
+    keeping.keep(tmp_path / "out")
+    keeping.keep(tmp_path / "out")
+
+    kept = load_scores(tmp_path / "kept" / "scores")["home"]
+    assert {row.model: row.values["stoi"] for row in kept.clips} == {
+        "noisy": 1.0, "alone": 2.0, "students/held/seed-2": 3.0,
+    }  # fmt: skip
+    assert kept.facts["models"]["students/held/seed-2"]["recipe"] == "students/held"
+    assert (tmp_path / "kept" / run / "card.yaml").read_text() == "class: Network\n"
+
+
+def _evaluation(place: Path, by_model: dict[str, float], recipe: str) -> None:
+    (place / "home").mkdir(parents=True)
+    clips = [ClipScore(model, "1", 4.0, 0.0, "", {"stoi": value}) for model, value in by_model.items()]
+    models = {model: {"recipe": recipe, "seed": 0} for model in by_model if model != "noisy"}
+    facts = {"metrics": {"stoi": "STOI"}, "set": {"hash": "a"}, "models": models}
+    write_scores(place / "home", SetScores("home", ["stoi"], clips, facts))
 
 
 def test_the_site_shows_every_page(api_pages: object) -> None:

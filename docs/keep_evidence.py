@@ -1,0 +1,46 @@
+"""Keeps finished students of `reproduce evidence/...`: python docs/keep_evidence.py OUT
+
+Each student of OUT goes into docs/results/evidence by its recipe and seed, with its clips' scores, so that it
+is never trained again. What is kept already stays as it is.
+"""
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from sedistill.evaluation.score_files import SUMMARY, SUMMARY_TEXT, write_scores
+from sedistill.evaluation.scores import NOISY, SetScores, load_scores
+
+EVIDENCE = Path(__file__).parent / "results" / "evidence"
+SCORES = EVIDENCE / "scores"
+
+
+def keep(out: Path) -> None:
+    """Every student of an output folder that has scores and is not kept yet."""
+    for evaluation in sorted((out / "evaluations" / "evidence").glob("*/*/seed-*")):
+        name = evaluation.relative_to(out / "evaluations" / "evidence")
+        if (EVIDENCE / name).exists():
+            continue
+        kept = load_scores(SCORES)
+        for scores in load_scores(evaluation).values():
+            write_scores(SCORES / scores.name, joined(kept[scores.name], scores, str(name)))
+            for summary in (SUMMARY, SUMMARY_TEXT):  # long, and made again by `sedistill compare`
+                (SCORES / scores.name / summary).unlink()
+        shutil.copytree(out / "runs" / "evidence" / name / "student", EVIDENCE / name)
+        print(f"kept {name}")
+
+
+def joined(kept: SetScores, new: SetScores, label: str) -> SetScores:
+    """The kept scores with those of the one student in `new`, called `label`. ValueError for other sets."""
+    if kept.facts["set"]["hash"] != new.facts["set"]["hash"]:
+        raise ValueError(f"{kept.name} is another set than the one whose scores are kept")
+    (model,) = (model for model in new.models if model != NOISY)
+    clips = [replace(row, model=label) for row in new.only(kept.metrics).rows(model)]
+    models = {**kept.facts["models"], label: {**new.facts["models"][model], "folder": label}}
+    facts = {key: value for key, value in kept.facts.items() if key != "made_by"}  # by several commands
+    return SetScores(kept.name, kept.metrics, kept.clips + clips, {**facts, "models": models})
+
+
+if __name__ == "__main__":
+    keep(Path(sys.argv[1]))
