@@ -8,7 +8,11 @@ class UserError(Exception):
     """A mistake the user can mend: one clear sentence that names the file or the setting and what to do.
 
     The command line prints it without a traceback and exits with code 2.
+
+    `may_pass`: the same command may go well later with nothing mended here, as when a server is back.
     """
+
+    may_pass = False
 
 
 def nearest(wanted: object, known: Iterable[str], lists: str = "") -> str:

@@ -115,8 +115,9 @@ def joined() -> Iterator[None]:
     try:
         with _silent(asked.rank > 0):
             yield
-    except UserError:
-        _let_know(asked)
+    except UserError as mistake:
+        if not mistake.may_pass:
+            _let_know(asked)
         if not _claim(store, dist, 2, asked):
             _end_as_told(store)
         raise

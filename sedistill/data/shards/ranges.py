@@ -17,15 +17,15 @@ _NOT_MENDED_BY_WAITING = (PermissionError, ValueError, NotImplementedError, Impo
 class ShardError(UserError):
     """A shard that stays missing, damaged or out of reach. `shard` is its place."""
 
-    def __init__(self, shard: str, reason: str) -> None:
+    def __init__(self, shard: str, reason: str, may_pass: bool = False) -> None:
         super().__init__(
             f"the shard {shard} cannot be used: {reason}; mend that and give the same command again, or set "
             "data.shards.skip_missing=true to train without what lies in it."
         )
-        self.shard, self.reason = shard, reason
+        self.shard, self.reason, self.may_pass = shard, reason, may_pass
 
-    def __reduce__(self) -> tuple[type["ShardError"], tuple[str, str]]:
-        return ShardError, (self.shard, self.reason)
+    def __reduce__(self) -> tuple[type["ShardError"], tuple[str, str, bool]]:
+        return ShardError, (self.shard, self.reason, self.may_pass)
 
 
 class DamagedError(Exception):
@@ -69,7 +69,7 @@ class Ranges:
 
     def __init__(self, place: str, patience_seconds: float) -> None:
         self.place, self.patience_seconds = place.rstrip("/"), patience_seconds
-        self.given_up: dict[str, str] = {}
+        self._given_up: dict[str, ShardError] = {}
         self._opened: tuple[int, Any, str] | None = None
 
     def where(self, name: str) -> str:
@@ -78,8 +78,8 @@ class Ranges:
 
     def read(self, name: str, first: int, end: int, is_sound: Callable[[bytes], bool]) -> bytes:
         """Bytes `first` to `end` of a file. Raises ShardError at the end of patience, and from then on."""
-        if name in self.given_up:
-            raise ShardError(self.where(name), self.given_up[name])
+        if name in self._given_up:
+            raise self._given_up[name].with_traceback(None)
         until, wait, told = time.monotonic() + self.patience_seconds, 1.0, False
         while True:
             try:
@@ -88,8 +88,8 @@ class Ranges:
                 reason, hopeless = _reason(error), not is_mended_by_waiting(error)
             left = until - time.monotonic()
             if hopeless or left <= 0:
-                self.given_up[name] = reason
-                raise ShardError(self.where(name), reason) from None
+                self._given_up[name] = ShardError(self.where(name), reason, may_pass=not hopeless)
+                raise self._given_up[name].with_traceback(None)
             if not told:
                 print(f"note: {self.where(name)}: {reason}; trying again for {left:.0f} s.", flush=True)
                 told = True

@@ -13,6 +13,7 @@ import torch
 from sedistill.cli import app
 from sedistill.common import torchrun
 from sedistill.common.errors import UserError
+from sedistill.data.shards.ranges import ShardError
 from sedistill.training import loop as loop_module
 from sedistill.training.run import train
 from sedistill.training.run_folder import run_state
@@ -202,6 +203,20 @@ def test_a_mistake_is_told_once_however_often_torchrun_starts(
     monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(run / "attempt_1" / "0" / "error.json"))
     assert together(work, 2, world / "said") == [2, 2]
     assert told(world / "said") == {"0": "", "1": ""}
+
+
+def test_what_may_pass_is_tried_again_by_torchrun(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that was away when the processes started first."""
+
+    def work(rank: int) -> None:
+        with torchrun.joined():
+            raise ShardError("http://127.0.0.1/train.tar", "no answer", may_pass=True)
+
+    run = world / "torchelastic" / "none"
+    run.mkdir(parents=True)
+    for attempt in ("attempt_0", "attempt_1"):
+        monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(run / attempt / "0" / "error.json"))
+        assert "http://127.0.0.1/train.tar cannot be used: no answer" in ended(work, world / attempt)
 
 
 def test_a_port_in_use_and_half_an_environment_are_told(
