@@ -176,8 +176,8 @@ def test_pressing_another_clip_stops_the_first(browser: Any, places: dict[str, P
     show(browser, places["demo"], PHONE)
     players = browser.find_elements("css selector", ".player")
     first, second = (player.find_element("css selector", "button") for player in players)
+    wait = WebDriverWait(browser, 10)
     first.click()
-    WebDriverWait(browser, 10).until(lambda _: not audio(browser, 0)["still"])
+    wait.until(lambda _: not audio(browser, 0)["still"])
     second.click()
-    WebDriverWait(browser, 10).until(lambda _: audio(browser, 0)["still"])
-    assert not audio(browser, 5)["still"]
+    wait.until(lambda _: audio(browser, 0)["still"] and not audio(browser, 5)["still"])

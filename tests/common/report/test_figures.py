@@ -73,12 +73,18 @@ def test_low_bins_are_at_the_bottom() -> None:
     assert (top > bottom) if flipped else (bottom > top)
 
 
+def images_of_both(*panels: BinsPanel) -> list[np.ndarray]:
+    """The images of panels, as wide as the narrowest: matplotlib before 3.11 may round one up by a pixel."""
+    images = [images_in(svg)[0] for svg in spectrograms_svg(list(panels))]
+    return [image[:, : min(image.shape[1] for image in images)] for image in images]
+
+
 def test_only_what_is_not_distilled_is_veiled() -> None:
     taught = np.zeros((100, 40), dtype=bool)
     taught[:, :10] = True
     level = np.zeros((100, 40))
-    plain, veiled = spectrograms_svg([panel(level), panel(level, taught=taught)])
-    differs = np.abs(images_in(veiled)[0] - images_in(plain)[0]).max(axis=(0, 2)) > 0.1
+    plain, veiled = images_of_both(panel(level), panel(level, taught=taught))
+    differs = np.abs(veiled - plain).max(axis=(0, 2)) > 0.1
     assert differs.mean() == pytest.approx(0.75, abs=0.02)
     assert not differs[: len(differs) // 5].any()
     assert differs[-len(differs) // 2 :].all()
@@ -86,8 +92,8 @@ def test_only_what_is_not_distilled_is_veiled() -> None:
 
 def test_everything_distilled_leaves_no_veil() -> None:
     level, everything = np.zeros((100, 40)), np.ones((100, 40), dtype=bool)
-    plain, unveiled = spectrograms_svg([panel(level), panel(level, taught=everything)])
-    np.testing.assert_array_equal(images_in(unveiled)[0], images_in(plain)[0])
+    plain, unveiled = images_of_both(panel(level), panel(level, taught=everything))
+    np.testing.assert_array_equal(unveiled, plain)
 
 
 def test_a_crossover_is_a_line_across_the_picture() -> None:
