@@ -24,7 +24,9 @@ from sedistill.evaluation.scores import NOISY
 DOCS = Path(__file__).parent
 EVIDENCE = DOCS / "results" / "evidence"
 TEACHER = "deepfilternet"
-SETS = ("vbdemand_test", "away", "home")
+LETTERS = {"vbdemand_test": "A", "away": "C", "home": "B"}
+"""What the note calls the sets."""
+SETS = tuple(LETTERS)
 COMPARED = ("pesq_wb", "stoi", "si_sdr")
 
 
@@ -142,7 +144,7 @@ def note() -> str:
     numbers = Numbers()
     names = [name for name in dir(numbers) if not name.startswith("_")]
     template = environment.from_string((DOCS / "note.md.jinja").read_text("utf-8"))
-    return template.render({name: getattr(numbers, name) for name in names}, SETS=SETS)
+    return template.render({name: getattr(numbers, name) for name in names}, SETS=SETS, LETTERS=LETTERS)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import numpy as np
 
 from sedistill.common.errors import UserError, nearest
-from sedistill.common.setting_faults import value_text
+from sedistill.common.setting_faults import is_class, value_text
 
 
 class Declared:
@@ -55,7 +55,7 @@ def check_declared(name: str, value: object, annotation: Any) -> None:
         check_number(name, value, *_limits(marks))
     elif get_origin(kinds[0]) is Literal:
         check_choice(name, value, get_args(kinds[0]))
-    elif all(isinstance(one, type) for one in kinds) and str not in kinds and int not in kinds:
+    elif all(map(is_class, kinds)) and str not in kinds and int not in kinds:
         check_kind(name, value, tuple(kinds), f"{kinds[0].__name__}()" + " or None" * optional)
 
 
@@ -67,7 +67,8 @@ def annotations_of(function: Any) -> dict[str, Any]:
     given = dict(function.__annotations__)
     if any(isinstance(one, str) for one in given.values()):
         try:
-            return get_type_hints(function, include_extras=True)
+            hints = get_type_hints(function, include_extras=True)
+            return {name: hints[name] if isinstance(one, str) else one for name, one in given.items()}
         except NameError:  # a name that is there for type checkers alone
             return {name: one for name, one in given.items() if not isinstance(one, str)}
     return given

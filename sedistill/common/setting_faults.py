@@ -130,6 +130,11 @@ def key_paths(kind: Any, above: str = "", depth: int = 0) -> Iterator[str]:
 
 def _groups_in(annotation: Any) -> list[Any]:
     """The Settings classes inside list[...], dict[...], X | Y, or the annotation itself."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if is_class(annotation) and issubclass(annotation, BaseModel):
         return [annotation]
     return [group for inner in get_args(annotation) for group in _groups_in(inner)]
+
+
+def is_class(annotation: Any) -> bool:
+    """Whether it is a class, and not list[int], which Python 3.10 takes for one."""
+    return isinstance(annotation, type) and get_origin(annotation) is None

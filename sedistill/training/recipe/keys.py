@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from sedistill.common.argument_checks import alternatives
 from sedistill.common.errors import UserError
 from sedistill.common.extensions import installed
+from sedistill.common.setting_faults import is_class
 from sedistill.training.recipe.objectives import (
     KINDS,
     LOSSES,
@@ -131,7 +132,7 @@ def _meaning(field: FieldInfo, inner: type[BaseModel] | None) -> str:
 
 
 def _is_group(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
+    return is_class(kind) and issubclass(kind, BaseModel)
 
 
 def _takes(kind: Any) -> str:
