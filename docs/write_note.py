@@ -4,6 +4,7 @@ Every number of the note is computed here, from the scores of single clips and t
 test holds the page equal to what this makes of them.
 """
 
+import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,16 @@ class Numbers:
     def valid(self, method: str) -> str:
         """WB-PESQ on the validation set, as the cards have it, on the mean over seeds."""
         return f"{np.mean([card['metrics']['validation_pesq_wb'] for card in self._cards(method)]):.3f}"
+
+    def patches(self, row: str) -> dict[str, str]:
+        """Shares of patches by category in per cent, ± over seeds, as `reproduce` found them in a row."""
+        with (EVIDENCE / "result.csv").open(encoding="utf-8", newline="") as table:
+            lines = list(csv.DictReader(table))
+        found = [line for line in lines if (line["view"], line["row"]) == ("patches", row)]
+        return {
+            line["quantity"]: f"{float(line['ours']):.1f} ± {float(line['spread_over_seeds']):.1f}"
+            for line in found
+        }
 
     def _cards(self, method: str) -> list[Any]:
         return [read_yaml(path) for path in sorted((EVIDENCE / method).glob("seed-*/card.yaml"))]
