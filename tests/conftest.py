@@ -23,9 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ctrl_c_is_heard() -> None:
-    """A shell's background jobs begin with it ignored, and so would all they start."""
+def signals_are_heard() -> None:
+    """A shell's background jobs begin with Ctrl-C ignored, nohup's with a closed terminal, and so would all
+    they start.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
