@@ -28,6 +28,8 @@ def keep(out: Path) -> None:
             for summary in (SUMMARY, SUMMARY_TEXT):  # long, and made again by `sedistill compare`
                 (SCORES / scores.name / summary).unlink()
         shutil.copytree(out / "runs" / "evidence" / name / "student", EVIDENCE / name)
+        card = EVIDENCE / name / "card.yaml"  # which names the recipe by the whole path on this machine
+        card.write_text(card.read_text("utf-8").replace(f"{out.resolve()}/", ""), encoding="utf-8")
         print(f"kept {name}")
 
 

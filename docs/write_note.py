@@ -106,10 +106,6 @@ class Numbers:
         """Of its training, as a student's card says."""
         return f"{self._cards(method)[0]['training']['steps']:,}"
 
-    def minutes(self, method: str) -> str:
-        """A training's, on the mean over seeds."""
-        return f"{np.mean([card['training']['minutes'] for card in self._cards(method)]):.0f}"
-
     def valid(self, method: str) -> str:
         """WB-PESQ on the validation set, as the cards have it, on the mean over seeds."""
         return f"{np.mean([card['metrics']['validation_pesq_wb'] for card in self._cards(method)]):.3f}"

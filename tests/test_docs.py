@@ -80,7 +80,7 @@ def test_a_student_is_kept_once_with_its_scores(tmp_path: Path, monkeypatch: pyt
     run = Path("students") / "held" / "seed-2"
     student = tmp_path / "out" / "runs" / "evidence" / run / "student"
     student.mkdir(parents=True)
-    (student / "card.yaml").write_text("class: Network\n")
+    (student / "card.yaml").write_text(f"class: Network  # of {tmp_path}/out/recipes\n")
     _evaluation(tmp_path / "kept" / "scores", {"noisy": 1.0, "alone": 2.0}, "students/alone")
     _evaluation(
         tmp_path / "out" / "evaluations" / "evidence" / run, {"noisy": 1.0, "student": 3.0}, "students/held"
@@ -94,7 +94,7 @@ def test_a_student_is_kept_once_with_its_scores(tmp_path: Path, monkeypatch: pyt
         "noisy": 1.0, "alone": 2.0, "students/held/seed-2": 3.0,
     }  # fmt: skip
     assert kept.facts["models"]["students/held/seed-2"]["recipe"] == "students/held"
-    assert (tmp_path / "kept" / run / "card.yaml").read_text() == "class: Network\n"
+    assert (tmp_path / "kept" / run / "card.yaml").read_text() == "class: Network  # of recipes\n"
 
 
 def _evaluation(place: Path, by_model: dict[str, float], recipe: str) -> None:
