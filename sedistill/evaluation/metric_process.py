@@ -12,7 +12,8 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from contextlib import suppress
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,13 +97,19 @@ class ScoringProcess:
         try:
             self._write(message)
         except BrokenPipeError:  # killed while it had nothing to do, say for want of memory
+            with suppress(BrokenPipeError):  # or Python complains of it later
+                self._pipe.close()
             self._start()
             self._write(message)
 
-    def _write(self, message: bytes) -> None:
+    @property
+    def _pipe(self) -> IO[bytes]:
         assert self._process.stdin is not None
-        self._process.stdin.write(message)
-        self._process.stdin.flush()
+        return self._process.stdin
+
+    def _write(self, message: bytes) -> None:
+        self._pipe.write(message)
+        self._pipe.flush()
 
     def _receive(self) -> Score:
         assert self._process.stdout is not None

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -196,7 +197,7 @@ def test_command(saved: Path, exported: Path, tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "out/quality-and-cost.png").read_bytes()[:4] == b"\x89PNG"
     read = json.loads((tmp_path / "out/benchmark.json").read_text())
     assert read["rows"][0]["costs"]["step_ms"] == 16
-    assert read["made_by"]["versions"]["torch"] == torch.__version__
+    assert read["made_by"]["versions"]["torch"] == version("torch")
     with pytest.raises(UserError, match="exists already"):
         command.write_benchmark(found, tmp_path / "out")
 

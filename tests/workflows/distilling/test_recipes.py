@@ -23,6 +23,9 @@ def test_both_students_see_the_same_clips_with_clean_speech(tmp_path: Path, nois
         (tmp_path / f"{name}.yaml").write_text(recipe_text(name, recipe), encoding="utf-8")
     taught, alone = (load_settings(Recipe, tmp_path / f"{name}.yaml") for name in (DISTILLED, ALONE))
     assert taught.recordings_a_batch == (1 if noisy else 0)
+    (objective,) = taught.objectives
+    # Selecting needs the clean speech of every clip.
+    assert objective.model_dump()["keep"] == (1 if noisy else 0.5)
     assert alone.recordings_a_batch == 0
     assert taught.optimiser.batch_size == BATCH_SIZE
     assert alone.optimiser.batch_size == taught.optimiser.batch_size - taught.recordings_a_batch
