@@ -172,6 +172,10 @@ def _meet(asked: _Asked, dist: Any) -> Any:
     """Find the others. Returns where they leave notes."""
     import torch
 
+    # Whoever imports this later, as DDP does, makes the group a default argument of its functions, for good:
+    # gloo's threads then outlive `destroy_process_group`, and may abort the process where Python tidies up.
+    import torch.distributed.nn
+
     place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
     try:
