@@ -17,8 +17,8 @@ Write = Callable[..., Path]
 
 
 def contents(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of change of every file."""
-    files = (path for path in folder.rglob("*") if path.is_file())
+    """Size and time of change of every file but the lock, which some releases of filelock empty again."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != LOCK)
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 

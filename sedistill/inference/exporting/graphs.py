@@ -170,6 +170,7 @@ def for_export(network: Network) -> Network:
     for module in list(copied.modules()):
         _without_keywords(module)
         _with_plain_slopes(module)
+        _with_centred_norms(module)
     if isinstance(frames := getattr(copied, "frames", None), Frames):
         copied.frames = MatrixFrames(frames)
     return copied
@@ -189,6 +190,24 @@ def _with_plain_slopes(module: nn.Module) -> None:
     for name, layer in list(module.named_children()):
         if isinstance(layer, nn.PReLU) and layer.num_parameters == 1:
             setattr(module, name, nn.LeakyReLU(layer.weight.item()))
+
+
+class Centred(nn.Module):
+    """A signal less its mean over its last axes."""
+
+    def __init__(self, axes: int) -> None:
+        super().__init__()
+        self.axes = tuple(range(-axes, 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(dim=self.axes, keepdim=True)
+
+
+def _with_centred_norms(module: nn.Module) -> None:
+    """Layer norms of what has no mean: beside a large one onnxruntime lost the variance until 2026."""
+    for name, layer in list(module.named_children()):
+        if isinstance(layer, nn.LayerNorm):
+            setattr(module, name, nn.Sequential(Centred(len(layer.normalized_shape)), layer))
 
 
 def _in_groups(sizes: list[int]) -> list[slice]:
