@@ -20,7 +20,7 @@ SE_LOSS = "gtcrn"
 """Of every network, whatever its authors took: in some thousand steps none leads further (docs/distil.md)."""
 EVERYWHERE = {"loss": "complex_l2", "power": 0.3}
 SELECTED = {**EVERYWHERE, "keep": 0.5}
-"""DISPatch: better than everywhere on three sets of three with every seed (docs/note.md)."""
+"""DISPatch: with every seed better than everywhere or by chance, on three sets (docs/note.md)."""
 KD_OVER_SE = 1.0
 """Of the lengths that were tried, 1 and 4 times, the one that gained away from home and lost nothing at home
 (docs/evidence.md)."""
