@@ -12,12 +12,10 @@ from sedistill.workflows.distilling.listening import warn_of_other_sounds
 from sedistill.workflows.distilling.networks import Networks, name_of
 from sedistill.workflows.distilling.plan import PASSES, Task, make_plan, students
 from sedistill.workflows.distilling.recipes import (
-    ALONE,
     BATCH_SIZE,
     CLIP_SECONDS,
-    DISTILLED,
     TEACHER,
-    student_recipe,
+    recipes_to_time,
     teacher_recipe,
 )
 from sedistill.workflows.distilling.recordings import Recordings, look_through
@@ -95,8 +93,7 @@ def _measure(
 ) -> Speeds:
     """Do a little of everything that takes long."""
     rate = networks.sample_rate
-    recipe = student_recipe(networks.student, "none", PASSES, threads)
-    recipes = {DISTILLED: recipe, ALONE: recipe | {"name": ALONE, "teacher": None, "objectives": []}}
+    recipes = recipes_to_time(networks.student, PASSES, threads)
     groups = [runs] if together else [[name] for name in runs]
     measured = {
         name: times

@@ -25,6 +25,9 @@ KD_OVER_SE = 1.0
 """Of the lengths that were tried, 1 and 4 times, the one that gained away from home and lost nothing at home
 (docs/evidence.md)."""
 
+WITHOUT_TEACHER: dict[str, Any] = {"name": ALONE, "teacher": None, "objectives": [], "kd_over_se": None}
+"""In what the recipe of the student alone differs from that of the distilled one."""
+
 COMMENTS = {
     TEACHER: "A larger network of the student's kind, trained on mixtures that are made on the fly.",
     DISTILLED: "The student learns from clean speech and from the teacher's output, compared as compressed\n"
@@ -81,11 +84,16 @@ def student_recipe(
 
 def alone_recipe(noisy: str | None = None) -> dict[str, Any]:
     """What the recipe of the student without a teacher differs in; it sees the clips with clean speech."""
-    without: dict[str, Any] = {"teacher": None, "objectives": [], "kd_over_se": None}
-    recipe = {"base": f"{DISTILLED}.yaml", "name": ALONE, **without}
+    recipe = {"base": f"{DISTILLED}.yaml", **WITHOUT_TEACHER}
     if noisy:
         recipe |= {"data": {"noisy": None}, "optimiser": {"batch_size": BATCH_SIZE - 1}}
     return recipe
+
+
+def recipes_to_time(student: str | dict[str, Any], steps: int, threads: int) -> dict[str, dict[str, Any]]:
+    """Those of both students by name, each whole, with a teacher that costs nothing."""
+    distilled = student_recipe(student, "none", steps, threads)
+    return {DISTILLED: distilled, ALONE: distilled | WITHOUT_TEACHER}
 
 
 def teacher_recipe(

@@ -6,7 +6,7 @@ import pytest
 
 from sedistill.common.errors import UserError
 from sedistill.workflows.distilling import speed
-from sedistill.workflows.distilling.recipes import alone_recipe, student_recipe
+from sedistill.workflows.distilling.recipes import recipes_to_time
 from sedistill.workflows.distilling.speed import mixing_seconds, seconds_of, step_seconds
 
 
@@ -27,9 +27,7 @@ def test_writing_a_second_of_a_mixture_takes_a_moment() -> None:
 
 
 def test_steps_are_timed_side_by_side() -> None:
-    distilled = student_recipe("fastenhancer-t", "none", 8, threads=1)
-    alone = {**distilled, **alone_recipe()}
-    alone.pop("base")
+    distilled, alone = recipes_to_time("fastenhancer-t", 8, threads=1).values()
     ((step, validating), (lone_step, _)) = step_seconds([distilled, alone], 0.25, threads=1)
     assert 0 < lone_step < 10
     assert 0 < validating < step < 10
