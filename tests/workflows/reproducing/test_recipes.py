@@ -43,7 +43,7 @@ TABLES = {
         "figure8-9",
         "figure10-11",
     ),
-    "real": ("small", "methods", "networks"),
+    "real": ("small", "methods", "networks", "table1"),
     "evidence": ("selection",),
 }
 FOLDERS = [RECIPES / paper / table for paper, tables in TABLES.items() for table in tables]
