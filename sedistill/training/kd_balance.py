@@ -4,6 +4,16 @@ import math
 
 SMOOTHING = 0.1
 """Share of each measurement in the factor, once there were ten; before, their mean."""
+FAR = 8.0
+"""So many times too long, a gradient is more than the chance of its batch, and is shortened at once."""
+
+
+def is_measured(step: int, every: int) -> bool:
+    """Whether gradients are taken apart at this step: the first, each so many later, at first 2, 4, 8, ...
+
+    A network's first steps change its gradients more than all that come after.
+    """
+    return (step - 1) % every == 0 or (step < every and step.bit_count() == 1)
 
 
 class KDBalance:
@@ -13,7 +23,8 @@ class KDBalance:
     Losses differ by orders of magnitude in their size, and a weight found for one network, level or length of
     training is wrong for another; the length of the gradient is what a step feels. Both gradients are taken
     apart at the steps that measure them anyway (logging.gradients_every_steps), over all parameters, and the
-    factor follows the geometric mean of what they ask for.
+    factor follows the geometric mean of what they ask for. A gradient `FAR` too long begins that mean anew:
+    it may spoil the student before ten more are measured; one that is too short does no harm.
     """
 
     def __init__(self, ratio: float) -> None:
@@ -31,8 +42,9 @@ class KDBalance:
         """
         if not (math.isfinite(measured) and measured > 0):
             return 1.0
-        self.measured += 1
-        change = max(1 / self.measured, SMOOTHING) * math.log(self.ratio / measured)
+        wanted = math.log(self.ratio / measured)
+        self.measured = 1 if wanted < -math.log(FAR) else self.measured + 1
+        change = max(1 / self.measured, SMOOTHING) * wanted
         self.log_factor += change
         return math.exp(change)
 

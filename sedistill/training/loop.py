@@ -19,6 +19,7 @@ from sedistill.common.progress import ProgressBar
 from sedistill.common.reading import is_taken
 from sedistill.data.batches import EpochBatches
 from sedistill.data.workers import Batches, named_worker_faults
+from sedistill.training.kd_balance import is_measured
 from sedistill.training.not_finite import NotFiniteError, first_cause, refuse_state_not_finite
 from sedistill.training.optimiser import AveragedWeights
 from sedistill.training.polarity import Polarity
@@ -169,7 +170,7 @@ class Loop:
         stage = self.stages[self.progress.stage]
         self.rate.set(self.progress.step, stage)
         self.step.at(stage, stage.share_done(self.progress.step, self.rate.planned_steps))
-        measure_balance = (self.progress.step - 1) % self.logging.gradients_every_steps == 0
+        measure_balance = is_measured(self.progress.step, self.logging.gradients_every_steps)
         on_device = to_device(batch, self.device)
         try:
             self.means.add(self.step(on_device, measure_balance))

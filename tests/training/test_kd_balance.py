@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.common.errors import UserError
-from sedistill.training.kd_balance import KDBalance
+from sedistill.training.kd_balance import KDBalance, is_measured
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics
 from tests.training.runs import assert_resumes_exactly, same, weights
@@ -34,6 +34,21 @@ def test_a_constant_ratio_is_met_whatever_the_weight_was(ratio: float, weight: f
     for _ in range(counts):
         balance.follow(weight * balance.factor)
     assert weight * balance.factor == pytest.approx(ratio)
+
+
+def test_a_gradient_far_too_long_is_shortened_at_once_and_one_too_short_lengthened_slowly() -> None:
+    """As where the large loss of a network's first steps falls away, and distillation's stays."""
+    balance = KDBalance(1.0)
+    for ratio in (1.0, 1.0, 100.0):
+        balance.follow(ratio * balance.factor)
+    assert (balance.measured, balance.factor) == (1, pytest.approx(1 / 100))
+    balance.follow(100 / 16 * balance.factor)  # 16 times too short: half of it is believed, in logs
+    assert balance.factor == pytest.approx(4 / 100)
+
+
+def test_the_first_steps_are_measured_more_often() -> None:
+    assert [step for step in range(1, 150) if is_measured(step, 50)] == [1, 2, 4, 8, 16, 32, 51, 101]
+    assert all(is_measured(step, 1) for step in range(1, 9))
 
 
 @pytest.mark.parametrize("measured", [0.0, math.inf, math.nan])

@@ -99,7 +99,9 @@ class LoggingSettings(Settings):
     every_steps: Count = 20
     """How often means are written to metrics.csv."""
     gradients_every_steps: Count = Field(
-        50, description="How often the gradients of the SE and KD terms are measured apart."
+        50,
+        description="How often the gradients of the SE and KD terms are measured apart; "
+        "at first at steps 2, 4, 8, ... too.",
     )
     checkpoint_minutes: float = Field(
         2.0, gt=0, le=10_000, description="At most so much work is lost by a kill -9."
@@ -166,8 +168,8 @@ class Recipe(Settings):
         gt=0,
         le=1e6,
         description="Let kd_weight follow: a factor on it keeps the gradient of the objectives so many "
-        "times as long as that of the student's own loss, as measured every logging.gradients_every_steps "
-        "steps and smoothed. null = kd_weight as it stands, as in the papers.",
+        "times as long as that of the student's own loss, as measured at the steps that "
+        "logging.gradients_every_steps names, and smoothed. null = kd_weight as it stands, as in the papers.",
     )
     objectives: list[AnyObjective] = Field(default_factory=list, description="None = plain training.")
     two_step: TwoStepSettings | None = Field(
