@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from sedistill.audio.files import write
+from sedistill.common.errors import UserError
+from sedistill.common.onnx_models import open_onnx_model
 from sedistill.common.reading import NAMES
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
@@ -19,8 +21,11 @@ from sedistill.evaluation.command import evaluate_models
 from sedistill.evaluation.comparing import compare
 from sedistill.evaluation.scores import load_scores
 from sedistill.inference.enhancing import enhance_files
+from sedistill.inference.exporting.command import export
 from sedistill.models.presets import build_model
 from sedistill.models.saving import save_model
+from sedistill.workflows.advising.command import advise
+from sedistill.workflows.distilling.command import distil
 
 from .data.sounds import noise, speech
 from .training.conftest import TINY_NETWORK
@@ -82,6 +87,20 @@ def test_a_folder_is_enhanced(tmp_path: Path, model: Path, capfd: pytest.Capture
     enhance_files(model, [tmp_path / "in"], tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(ODD)
     assert r"\xff\r.m4a: .m4a is not read" in capfd.readouterr().out
+
+
+def test_an_onnx_file_is_written_and_read(tmp_path: Path) -> None:
+    place = tmp_path / os.fsdecode(b"n\xeft.onnx")
+    export("fastenhancer-t", place)
+    assert open_onnx_model(place, "onnx").get_inputs()
+
+
+def test_what_a_recipe_cannot_say_is_refused_before_any_work(tmp_path: Path, model: Path) -> None:
+    with pytest.raises(UserError, match=r"mod\\xe8le is no name in UTF-8 and cannot stand in a recipe"):
+        advise(model, "convtasnet-tiny", tmp_path / "set", output=tmp_path / "recipe.yaml")
+    with pytest.raises(UserError, match=r"mod\\xe8le is no name in UTF-8 and cannot stand in distil.yaml"):
+        distil(tmp_path / "out", clean=tmp_path, noise=tmp_path, teacher=model)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("console", ["ascii", "utf-8", "latin-1"])

@@ -66,6 +66,17 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
+def is_utf8(name: Path | str) -> bool:
+    """Whether the bytes of a name are UTF-8, as some libraries want of every name."""
+    return not any("\ud800" <= char <= "\udfff" for char in str(name))
+
+
+def require_utf8(name: Path | str, where: str) -> None:
+    """Raise UserError for what cannot stand in `where`, a text file."""
+    if not is_utf8(name):
+        raise UserError(f"{shown(name)} is no name in UTF-8 and cannot stand in {where}; rename it.")
+
+
 def why_no_file(path: Path | str) -> str:
     """What keeps `path` from being read as a file, such as "does not exist"; "" if nothing does.
 

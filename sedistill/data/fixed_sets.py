@@ -27,6 +27,7 @@ from sedistill.data.set_files import (
     FORMAT_VERSION,
     SIDES,
     TABLE,
+    TEACHER_OUTPUTS,
     Row,
     SetFacts,
     joint_hash,
@@ -136,10 +137,12 @@ class FixedSet:
     def unread(self) -> list[Unread]:
         """Every file in the folder that is none of the set's, with the reason."""
         found = audio_below(self.folder)
-        outside = [file for file in found.files if file.parts[0] not in ("noisy", "clean")]
+        outside = [file for file in found.files if file.parts[0] not in SIDES]
         strays = [Unread(self.folder / file, "not used", "not in noisy/ or clean/") for file in outside]
         own = (FACTS, TABLE, FILES, Path(FILES).with_suffix(INDEX).name)
-        return strays + [one for one in found.unread if one.path.name not in own]
+        kept = self.folder / TEACHER_OUTPUTS
+        unread = [one for one in found.unread if one.path.name not in own and kept not in one.path.parents]
+        return strays + unread
 
     @property
     def seconds(self) -> float:

@@ -20,20 +20,27 @@ from sedistill.data.pair_fit import DRIFTS, SHIFTED, TRUSTED, UNKNOWN, UNRELATED
 SOME = 32
 """So many pairs, evenly spread, are looked at before a training."""
 _SHOWN = 3
+PREPARED_ALIGNED = "`sedistill prepare --noisy ... --clean ... --align` shifts such pairs"
+PREPARED_TRUSTED = "a set mixed from what `sedistill prepare --trust-pairs` made"
 
 Read = Callable[[int], tuple[NDArray, NDArray]]
 
 
 def check_all(
-    pairs: FixedSet, align: bool, workers: int, trust: bool = False, way_on: str = "--trust-pairs"
+    pairs: FixedSet,
+    align: bool,
+    workers: int,
+    trust: bool = False,
+    remedy: str = "evaluate --align shifts such pairs",
+    way_on: str = "--trust-pairs",
 ) -> None:
     """Look at every pair before it is scored; shift late and early ones if `align`. Our own mixtures fit.
 
     With `trust`, or of a corpus prepared so, pairs that do not fit are used as they are, which is printed,
     and noted in `pairs.misfits`: very noisy or reverberant pairs may be taken for misfits.
 
-    Raises UserError for pairs that are shifted (unless `align`), drift, or are of two recordings; `way_on`
-    is how to trust them nevertheless.
+    Raises UserError for pairs that are shifted (unless `align`), drift, or are of two recordings; `remedy`
+    is how to have them shifted, `way_on` how to trust them nevertheless.
     """
     if _is_mixed_here(pairs):
         return
@@ -43,7 +50,7 @@ def check_all(
     if align:
         wrong = {name: fit for name, fit in wrong.items() if fit.verdict != SHIFTED}
     told = _Told(pairs.folder, wrong, len(pairs), pairs.sample_rate)
-    told.refuse_or_warn(trust or is_trusted(pairs), "evaluate --align shifts such pairs", way_on)
+    told.refuse_or_warn(trust or is_trusted(pairs), remedy, way_on)
     pairs.misfits = list(wrong)
     if align:
         pairs.shift([fit.lag if fit.verdict == SHIFTED else 0 for fit in fits])
@@ -79,9 +86,8 @@ def _check_some(
     chosen = np.unique(np.linspace(0, count - 1, min(SOME, count)).round().astype(int)).tolist()
     fits = _measure(read, chosen, source.sample_rate, workers=1)
     wrong = {name(i): fit for i, fit in zip(chosen, fits, strict=True) if fit.is_wrong}
-    remedy = "`sedistill prepare --noisy ... --clean ... --align` shifts such pairs"
     told = _Told(source.folder, wrong, len(chosen), source.sample_rate)
-    told.refuse_or_warn(trust or is_trusted(source), remedy, way_on)
+    told.refuse_or_warn(trust or is_trusted(source), PREPARED_ALIGNED, way_on)
 
 
 def _is_mixed_here(pairs: FixedSet) -> bool:

@@ -37,6 +37,8 @@ from sedistill.data.rendering import Mixture
 
 FACTS, TABLE = "set.yaml", "mixtures.csv"
 SIDES = ("noisy", "clean")
+TEACHER_OUTPUTS = "teacher-outputs"
+"""In a set's folder, what is known of teachers on it, where a recipe names no other place."""
 FORMAT_VERSION = 1
 MOST_CLIPS = 1_000_000  # file names have six digits
 

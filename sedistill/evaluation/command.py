@@ -1,25 +1,20 @@
 """Score models and the noisy input on sets of noisy/clean pairs, and write what comes of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
-from sedistill.audio import levels
-from sedistill.audio.listing import told
 from sedistill.common import ranks
 from sedistill.common.agreement import program_facts, refuse_differing
 from sedistill.common.devices import worker_count
-from sedistill.common.errors import UserError
-from sedistill.common.reading import shown
 from sedistill.common.torchrun import joined
 from sedistill.common.writing import atomic_folder, refuse_existing, refuse_inside
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_alignment import check_all
+from sedistill.data.set_notes import set_notes
 from sedistill.evaluation.clip_scoring import score_set
 from sedistill.evaluation.labels import distinct_labels, file_names
 from sedistill.evaluation.metrics import DEFAULT_METRICS, metrics_named
@@ -137,7 +132,7 @@ def _evaluate_models(
             write_scores(place, results[name])
             if show:
                 print_score_tables(results[name])
-                for line in (*told(pairs.unread), *offset_warning(pairs)):
+                for line in set_notes(pairs):
                     print(line)
     if show:
         print(f"Every clip and the summaries are in {output}.")
@@ -161,32 +156,3 @@ def kept_scores(place: Path, models: Sequence[AnyModel], on: Path, metrics: Sequ
     if not place.exists() or not is_current(load_scores(place)[on.name], FixedSet(on), metrics, models):
         evaluate_models(models, [on], place, metrics=metrics, overwrite=True)
     return load_scores(place)[on.name]
-
-
-def offset_warning(pairs: FixedSet) -> Iterator[str]:
-    """Lines where clean or noisy files have an offset: SI-SDR and the segmental SNR count it as sound."""
-    with_offset: dict[str, list[tuple[float, str]]] = {"clean": [], "noisy": []}
-    for index in range(len(pairs)):
-        try:
-            noisy, clean = pairs[index]
-        except UserError:  # is told as the reason of every metric
-            continue
-        for side, samples in (("clean", clean), ("noisy", noisy)):
-            if offset := _offset(samples, pairs.sample_rate):
-                with_offset[side].append((offset, pairs.name(index)))
-    for side, taken_for in (("clean", "speech"), ("noisy", "noise")):
-        if with_offset[side]:
-            largest, name = max(with_offset[side])
-            yield (
-                f"Warning: {len(with_offset[side])} of {len(pairs)} {side} files have an offset (a mean that "
-                f"is not 0), the largest, {largest:.3g} of full scale, {shown(name)}; SI-SDR and segmental "
-                f"SNR as defined take it for {taken_for}: prepare and mix the set again, or take the means "
-                "away."
-            )
-
-
-def _offset(samples: NDArray, sample_rate: int) -> float:
-    """The magnitude of an offset that lies on all of a clip (T,); 0 for rumble and for what is not finite."""
-    if not np.isfinite(samples).all() or not levels.has_steady_mean(samples):
-        return 0.0
-    return abs(levels.offset_of(float(samples.mean()), levels.active_level_db(samples, sample_rate)))

@@ -33,8 +33,6 @@ from sedistill.teachers.in_rounds import rows_of_all
 from sedistill.teachers.source import HEARD, CachedOutputs, TeacherSource, heard_in
 from sedistill.teachers.threads import in_order
 
-KEPT = "teacher-outputs"
-"""In a set's folder, what is known of teachers on it, where a recipe names no other place."""
 NAME, EARLIER = "outputs.f32", "outputs.f16"
 BYTES_KEPT = np.dtype(np.float32).itemsize
 """For a sample."""

@@ -14,10 +14,11 @@ from sedistill.common.errors import UserError
 from sedistill.data.batches import fixed_loader, train_loader
 from sedistill.data.examples import FixedDataset
 from sedistill.data.noisy_recordings import WithRecordings
+from sedistill.data.set_files import TEACHER_OUTPUTS
 from sedistill.data.workers import Batches, together
 from sedistill.models.eval_mode import evaluating
 from sedistill.models.layers.synced_norm import synchronize_batch_norms
-from sedistill.teachers.cached import KEPT, CachedOutputsDataset, NoPlaceError, OutputCache
+from sedistill.teachers.cached import CachedOutputsDataset, NoPlaceError, OutputCache
 from sedistill.teachers.labelling import opened
 from sedistill.teachers.source import CachedOutputs
 from sedistill.training.compiled import Compiled, compile_now
@@ -261,7 +262,7 @@ def build_train_batches(run: PreparedRun) -> Batches:
 def with_cached_outputs(run: PreparedRun) -> Dataset:
     """The training clips with the teachers' estimates, computed where none are on disk."""
     use, data = run.recipe.teacher_use, run.data
-    place = use.cache_folder or run.recipe.data.train / KEPT
+    place = use.cache_folder or run.recipe.data.train / TEACHER_OUTPUTS
     sides = [(data.dataset, run.kept(data.epochs))]
     if data.recordings is not None:
         sides.append((data.recordings, run.kept(data.recording_epochs)))

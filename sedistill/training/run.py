@@ -9,7 +9,7 @@ from sedistill.common import ranks
 from sedistill.common.agreement import program_facts, refuse_differing
 from sedistill.common.devices import keeping_torch_state
 from sedistill.common.errors import UserError
-from sedistill.common.reading import is_taken
+from sedistill.common.reading import is_taken, shown
 from sedistill.common.report.figures import standing_alone
 from sedistill.common.report.ratios import RatioFigure, ratios_svg
 from sedistill.common.settings import load_settings
@@ -143,7 +143,7 @@ def is_finished(recipe: Recipe, folder: Path) -> bool:
     if finished:
         read_card(folder / "student")  # refuses what cannot be read
         refuse_another_identity(recipe, folder)
-        print(f"{folder} is finished; its student is {folder / 'student'}.")
+        print(f"{shown(folder)} is finished; its student is {shown(folder / 'student')}.")
     return finished
 
 
@@ -192,7 +192,7 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
     print(
         f"finished: best {_criterion_text(run, progress)} at step {progress.best_step} of "
         f"{progress.step}, {progress.seconds / 60:.1f} min of training; the {word_for(run)} is "
-        f"{folder / 'student'}."
+        f"{shown(folder / 'student')}."
     )
 
 

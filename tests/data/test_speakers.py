@@ -41,6 +41,7 @@ from .sounds import noise, pairs, save, speech
         (["LibriSpeech/anna/x.wav", "LibriSpeech/bob/y.wav"], ["anna", "bob"]),
         (["female/anna/x.wav", "male/bob/y.wav"], ["anna", "bob"]),
         (["84/1/x.wav", "84/2/y.wav"], ["84", "84"]),
+        (["day1/anna/x.wav", "day1/bob/x.wav", "day2/anna/y.wav"], ["anna", "bob", "anna"]),
         (["happy/utt1_spk1.wav", "sad/utt1_spk2.wav", "sad/utt2_spk1.wav"], ["spk1", "spk2", "spk1"]),
     ],
 )  # fmt: skip
@@ -60,6 +61,22 @@ def test_opaque_names_stand_for_themselves_and_that_is_said(files: list[str]) ->
     assert found.groups == [Path(file).stem for file in files]
     assert found.unknown == set(found.groups)
     assert "each stands for itself" in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (
+            [f"{part}-part/{who}/{part}.wav" for part in "ab" for who in ("11", "12")],
+            "one called 11; if",
+        ),
+        ([f"{n:03d}_{who}.wav" for n in range(3) for who in ("p0", "p1")], "names that end in p0; if"),
+    ],
+)
+def test_names_that_come_again_under_many_speakers_are_told(files: list[str], told: str) -> None:
+    (warning,) = find_speakers([Path(file) for file in files], "clean").warnings
+    assert told in warning
+    assert warning.endswith("say --speaker-from")
 
 
 def test_a_pattern_tells_where_names_do_not() -> None:

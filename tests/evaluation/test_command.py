@@ -4,7 +4,6 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -19,7 +18,7 @@ from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.models.presets import build_model
 from sedistill.models.saving import model_hash, save_model
 from tests.evaluation.pairs import FAST, Halver, write_pairs
-from tests.evaluation.signals import RATE, noise, speech_like
+from tests.evaluation.signals import RATE, noise
 
 
 @pytest.fixture(scope="module")
@@ -184,24 +183,3 @@ def test_the_published_scores_of_real_noisy_files(real_data: Path) -> None:
     assert scores.mean(NOISY, "stoi") == pytest.approx(0.932, abs=1e-3)
     assert scores.mean(NOISY, "si_sdr") == pytest.approx(8.19, abs=1e-2)
     assert scores.mean("Halver", "pesq_wb") == pytest.approx(2.192, abs=1e-3)
-
-
-def test_an_offset_on_clean_or_noisy_files_is_told(tmp_path: Path) -> None:
-    clean = speech_like(1.0)
-    noisy = clean + noise(len(clean), level=0.01, seed=1)
-    for name, of_clean, of_noisy in (("a", 0.0, 0.0), ("b", -0.1, -0.1), ("c", 0.0, 0.05)):
-        write(tmp_path / f"clean/{name}.wav", clean + of_clean, RATE)
-        write(tmp_path / f"noisy/{name}.wav", noisy + of_noisy, RATE)
-    of_clean, of_noisy = module.offset_warning(module.FixedSet(tmp_path))
-    assert of_clean.startswith("Warning: 1 of 3 clean files have an offset")
-    assert "of full scale, b.wav; SI-SDR" in of_clean
-    assert of_noisy.startswith("Warning: 2 of 3 noisy files have an offset")
-    assert "b.wav" in of_noisy
-
-
-def test_slow_rumble_is_no_offset(tmp_path: Path) -> None:
-    clean = speech_like(1.0)
-    rumble = 0.1 * np.sin(2 * np.pi * 0.7 * np.arange(len(clean)) / RATE)  # its mean over this clip is not 0
-    write(tmp_path / "clean/a.wav", clean + rumble, RATE)
-    write(tmp_path / "noisy/a.wav", clean + rumble + noise(len(clean), level=0.01, seed=1), RATE)
-    assert list(module.offset_warning(module.FixedSet(tmp_path))) == []

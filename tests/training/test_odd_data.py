@@ -1,5 +1,7 @@
 """Legal settings and data at the edge: a run ends with a student that is finite, or with one sentence."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import soundfile as sf
 from sedistill.common.errors import UserError
 from sedistill.models.saving import load_model
 from sedistill.training.run import train
+from sedistill.training.run_folder.logs import read_metrics
 from tests.training.runs import weights
 
 Write = Callable[..., Path]
@@ -95,3 +98,24 @@ def test_a_batch_of_one_in_a_network_with_batch_norm(write_recipe: Write, world:
 def test_no_epochs_are_refused(write_recipe: Write, world: Path) -> None:
     with pytest.raises(UserError, match=r"optimiser\.max_epochs = 0"):
         train(write_recipe(optimiser={"max_epochs": 0}), output=world / "out")
+
+
+def test_strays_and_offsets_of_a_set_are_told(
+    write_recipe: Write, world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rewrite(world, lambda noisy, clean: (0.5 * noisy + 0.1, 0.5 * clean + 0.1))
+    (world / "train/clean/more.m4a").write_bytes(b"x")
+    train(write_recipe(), ["optimiser.max_epochs=1"], output=world / "out")
+    printed = capsys.readouterr().out
+    assert "clean/more.m4a: .m4a is not read" in printed
+    assert "clean files have an offset" in printed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_folder_that_is_not_utf8_has_no_tensorboard(
+    write_recipe: Write, world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = world / os.fsdecode(b"r\xfcn")
+    train(write_recipe(), ["optimiser.max_epochs=1"], output=run)
+    assert "TensorBoard writes to no name" in capsys.readouterr().out
+    assert {"se", "valid/se"} <= set(read_metrics(run))

@@ -6,6 +6,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from sedistill.common.reading import printable
 from sedistill.common.report.document import TextTable
 
 NARROWEST_CONSOLE = 110
@@ -20,7 +21,7 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in facts:
-        table.add_row(name, text)
+        table.add_row(name, printable(text))
     Console().print(table)
 
 

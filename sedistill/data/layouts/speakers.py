@@ -17,7 +17,7 @@ _NAMES = (
 _DIALECT = re.compile(r"dr[1-8]", re.IGNORECASE)  # TIMIT: TRAIN/DR1/FCJF0/SA1
 _NOT_A_SPEAKER = re.compile(
     r"male|female|males|females|men|women|man|woman|wav\d*.*|flac|audio|clean|speech|voice|data|corpus|"
-    r"librispeech|libritts|vctk.*|\d+k(hz)?",
+    r"librispeech|libritts|vctk.*|\d+k(hz)?|(day|session|disc|disk|batch|mic|room)[-_ ]?\d*",
     re.IGNORECASE,
 )
 _ONE_SPEAKER = re.compile(r"[a-z]{0,3}\d+", re.IGNORECASE)  # 84 with its chapters, p226; not "LibriSpeech"
@@ -51,12 +51,15 @@ def find_speakers(files: Sequence[Path], kind: str, pattern: re.Pattern[str] | N
     prefixes = _by_prefix([files[index].stem for index in flat])
     known |= dict(zip(flat, prefixes, strict=True)) if prefixes else {}
     found.groups = [known.get(index, file.stem) for index, file in enumerate(files)]
-    _tell_disagreement(found, files, [index for index in rest if index not in flat], kind)
+    in_folders = [index for index in rest if index not in flat]
+    _tell_disagreement(found, files, in_folders, kind)
+    _tell_repeated_folders(found, files, in_folders, kind)
     _tell_misplaced(found, files, kind)
     opaque = [index for index in flat if index not in known]
     if opaque:
         _stand_alone(found, files, opaque, kind, "do not tell")
     elif flat:
+        _tell_endings(found, [files[index].stem for index in flat], prefixes, kind)
         count = len(set(prefixes))
         found.notes.append(f"{kind}: {count} speakers by the beginnings of file names, such as {prefixes[0]}")
     return found
@@ -135,6 +138,38 @@ def _tell_disagreement(found: Grouping, files: Sequence[Path], which: Sequence[i
         found.warnings.append(
             f"{kind}: folders are taken for speakers, but file names that begin with {torn[0]} lie in "
             f"{len(folders_of[torn[0]])} of them; if those are one speaker, say --speaker-from"
+        )
+
+
+def _tell_repeated_folders(found: Grouping, files: Sequence[Path], which: Sequence[int], kind: str) -> None:
+    """Where folders of the same names lie in several taken for speakers: a-part/anna, b-part/anna."""
+    places: dict[str, set[str]] = {}
+    for index in which:
+        folders, speaker = files[index].parts[:-1], found.groups[index]
+        below = folders[folders.index(speaker) + 1 :][:1] if speaker in folders else ()
+        for name in below:
+            if not _NOT_A_SPEAKER.fullmatch(name):
+                places.setdefault(name, set()).add(speaker)
+    torn = sorted(name for name, speakers in places.items() if len(speakers) > 1)
+    if len(torn) > 1 and 2 * len(torn) >= len(places):
+        found.warnings.append(
+            f"{kind}: folders such as {min(places[torn[0]])} are taken for speakers, but in "
+            f"{len(places[torn[0]])} of them lies one called {torn[0]}; if that is one speaker, "
+            "say --speaker-from"
+        )
+
+
+def _tell_endings(found: Grouping, stems: Sequence[str], prefixes: Sequence[str], kind: str) -> None:
+    """Where names begin with numbers, which were taken for speakers, and end in words that group them too."""
+    begins: dict[str, set[str]] = {}
+    for stem, prefix in zip(stems, prefixes, strict=True):
+        begins.setdefault(re.split(r"[-_]", stem)[-1], set()).add(prefix)
+    words = [end for end in begins if not end.isdigit() and not _NOT_A_SPEAKER.fullmatch(end)]
+    torn = sorted(end for end in words if len(begins[end]) > 1)
+    if all(map(str.isdigit, prefixes)) and len(torn) > 1 and 2 * len(torn) >= len(begins):
+        found.warnings.append(
+            f"{kind}: the beginnings of file names are taken for speakers, but {len(begins[torn[0]])} of "
+            f"them go with names that end in {torn[0]}; if the endings are speakers, say --speaker-from"
         )
 
 

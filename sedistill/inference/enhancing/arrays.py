@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sedistill.audio.resampling import BLOCK_FRAMES, resampled
 from sedistill.common.errors import UserError
+from sedistill.inference.channels import refuse_swapped_axes
 from sedistill.inference.enhancing.chunks import Block, in_chunks, of_length
 from sedistill.inference.enhancing.enhancement_settings import Settings
 from sedistill.inference.enhancing.strength import Mixture
@@ -24,9 +25,6 @@ OVERLAP_SECONDS = 1.0
 LOWEST_RATE, HIGHEST_RATE = 100, 10_000_000  # Hz; below there is no speech, and a rate is mistyped
 
 WAVEFORM = "the waveform"
-MOST_CHANNELS, FEW_CHANNELS = 64, 8
-"""More channels than 64, or than samples (unless they are few), mean that axes were swapped."""
-
 LOUDEST = 1e6
 """Times full scale; where a network fails on more than that, it is not the network's fault."""
 
@@ -197,7 +195,7 @@ def _as_frames(waveform: NDArray[np.floating] | Tensor) -> Block:
         raise TypeError(f"{WAVEFORM} must be floating point with full scale 1.0, not {waveform.dtype}")
     if isinstance(given, Tensor):
         given = (given if given.dtype in (torch.float32, torch.float64) else given.float()).numpy()
-    refuse_swapped_axes(given.shape)
+    refuse_swapped_axes(given.shape, WAVEFORM)
     frames = np.atleast_2d(given).T
     refuse_not_finite(frames, WAVEFORM)
     with np.errstate(over="ignore"):
@@ -206,18 +204,6 @@ def _as_frames(waveform: NDArray[np.floating] | Tensor) -> Block:
         peak = float(np.abs(frames).max())
         raise UnusableSamples(WAVEFORM, f"reaches {peak:.3g}, where full scale is 1; scale it first")
     return samples
-
-
-def refuse_swapped_axes(shape: tuple[int, ...]) -> None:
-    """Raise ValueError for what is neither (samples,) nor (channels, samples)."""
-    if len(shape) not in (1, 2):
-        raise ValueError(f"{WAVEFORM} has shape {shape}, not (samples,) or (channels, samples)")
-    channels, samples = shape if len(shape) == 2 else (1, shape[0])
-    if channels > MOST_CHANNELS or (channels > FEW_CHANNELS and channels > samples > 0):
-        raise ValueError(
-            f"{WAVEFORM} has shape {shape}, which would be {channels} channels of {samples} samples; the "
-            "order is (channels, samples): give the transposed array, waveform.T"
-        )
 
 
 def _as_given(result: Block, waveform: Waveform) -> Waveform:

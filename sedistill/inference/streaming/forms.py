@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sedistill.inference.channels import refuse_swapped_axes
 from sedistill.inference.streaming.pass_through import Samples
 
 Chunk = TypeVar("Chunk", NDArray, Tensor)
-MOST_CHANNELS = 64
 PCM = {"int16": (2.0**15, 0), "int32": (2.0**31, 0), "uint8": (2.0**7, 128)}
 """What full scale is in integer samples, and where silence lies."""
 
@@ -39,8 +39,7 @@ def samples_of(chunk: NDArray | Tensor) -> tuple[Samples, Form]:
         array = (given.float() if given.dtype == torch.bfloat16 else given).numpy()
     else:
         array = chunk
-    if array.ndim not in (1, 2) or (array.ndim == 2 and not 0 < len(array) <= MOST_CHANNELS):
-        raise ValueError(f"a chunk has shape {array.shape}, not (samples,) or (channels, samples)")
+    refuse_swapped_axes(array.shape, "a chunk")
     form = Form(array.dtype, like, array.ndim == 1)
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sedistill.audio.files import on_grid
 from sedistill.common.errors import UserError
 from sedistill.common.interruption import safe_moment, uninterrupted
-from sedistill.inference.streaming.forms import MOST_CHANNELS
+from sedistill.inference.channels import MOST_CHANNELS
 from sedistill.inference.streaming.stream import Stream
 
 STDIN, STDOUT = 0, 1

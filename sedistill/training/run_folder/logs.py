@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sedistill.common import ranks
 from sedistill.common.csv_files import CsvWriter, as_written, read_columns
-from sedistill.common.reading import is_taken, require_file
+from sedistill.common.reading import is_taken, is_utf8, require_file
 from sedistill.common.writing import atomic_path, named_disk_errors
 
 COLUMNS = ("step", "epoch", "name", "value")
@@ -100,12 +100,18 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter
 
         self.table = GrowingTable(self.folder / "metrics.csv", COLUMNS, first_step)
+        self.tensorboard = None
+        if not is_utf8(self.folder):
+            print("note: TensorBoard writes to no name that is not UTF-8; metrics.csv has the curves.")
+            return
         with named_disk_errors(self.folder):
             self.tensorboard = SummaryWriter(str(self.folder / "tensorboard"), purge_step=first_step + 1)
 
     def write(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """Log named values at a step (counted from 1)."""
         self.table.append((step, epoch, name, f"{value:.8g}") for name, value in values.items())
+        if self.tensorboard is None:
+            return
         with named_disk_errors(self.folder):
             for name, value in values.items():
                 self.tensorboard.add_scalar(name, value, step)
@@ -116,6 +122,8 @@ class RunLog:
 
     def close(self) -> None:
         self.table.close()
+        if self.tensorboard is None:
+            return
         with named_disk_errors(self.folder):
             self.tensorboard.close()
 

@@ -7,8 +7,8 @@ from typing import Any
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import facts_checksum
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.set_files import TEACHER_OUTPUTS
 from sedistill.distill.several import Several
-from sedistill.teachers.cached import KEPT
 from sedistill.teachers.opening import measure_on, settings_of
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.recipe.schema import Recipe
@@ -39,7 +39,7 @@ def measured_teacher(
                 "not mixtures and crops; leave out data.crop_seconds, or choose another teacher."
             )
         on = data.fixed_set or valid_set
-    place = use.cache_folder or on.folder / KEPT
+    place = use.cache_folder or on.folder / TEACHER_OUTPUTS
     return measure_on(teacher, settings, on, use.correct_level, place)
 
 

@@ -11,12 +11,13 @@ import torch
 
 from sedistill.common.errors import UserError
 from sedistill.common.paths import as_is
-from sedistill.common.reading import is_taken, require_folder, shown
+from sedistill.common.reading import is_taken, require_folder, require_utf8, shown
 from sedistill.common.settings import check_settings
 from sedistill.common.wording import listed
 from sedistill.common.writing import atomic_path, refuse_existing
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.data.pair_alignment import check_some
+from sedistill.data.pair_alignment import PREPARED_TRUSTED, SOME, check_some
+from sedistill.data.set_notes import set_notes
 from sedistill.distill.bin_losses import ComplexL2, MagnitudeL2
 from sedistill.evaluation.metrics import METRICS
 from sedistill.models.complexity import parameters
@@ -96,6 +97,9 @@ def advise(
     """
     if output is not None:
         refuse_existing(Path(output), overwrite)
+        for place in (teacher, student, on, train):
+            if isinstance(place, Path | str):
+                require_utf8(place, "a recipe")
     if clips < 1:
         raise UserError(f"clips = {clips}: it must be at least 1.")
     named = teacher_named(teacher)
@@ -107,7 +111,7 @@ def advise(
     pairs = FixedSet(on)
     refuse_other_rate(pairs.folder, pairs.sample_rate, network.sample_rate, "--on")
     opened = open_teacher(named, pairs.sample_rate)
-    check_some(pairs, way_on="a set mixed from what `sedistill prepare --trust-pairs` made")
+    check_some(pairs, way_on=PREPARED_TRUSTED)
     source = with_measures(opened, named, pairs)
     sample = take_sample(source, network if trained else None, pairs.evenly(clips))
     found = {
@@ -129,7 +133,7 @@ def advise(
         nearness=found[MagnitudeL2 if choice.objective["loss"] == "l2" else ComplexL2],
         choice=choice,
         recipe=_recipe(described, trained, named, learnt_from, pairs, choice),
-        notes=[one for one in (choice.warning, _below_noisy(scores), note) if one],
+        notes=[one for one in (choice.warning, _below_noisy(scores), note, *set_notes(pairs, SOME)) if one],
     )
     check_settings(Recipe, told.recipe, "the advised recipe")
     if output is not None:

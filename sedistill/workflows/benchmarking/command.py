@@ -16,7 +16,8 @@ from sedistill.common.provenance import Provenance
 from sedistill.common.reading import TO_BE_READ
 from sedistill.common.writing import atomic_folder
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.data.pair_alignment import check_all
+from sedistill.data.pair_alignment import PREPARED_ALIGNED, PREPARED_TRUSTED, check_all
+from sedistill.data.set_notes import set_notes
 from sedistill.evaluation.clip_scoring import score_set
 from sedistill.evaluation.metrics import Metric, metrics_named
 from sedistill.evaluation.scores import NOISY
@@ -62,7 +63,7 @@ def benchmark(
     metrics = [] if on is None else metrics_named(METRICS)
     pairs = None if on is None else on if isinstance(on, FixedSet) else FixedSet(on)
     if pairs is not None:
-        check_all(pairs, False, worker_count(workers), False)
+        check_all(pairs, False, worker_count(workers), remedy=PREPARED_ALIGNED, way_on=PREPARED_TRUSTED)
     busy = load_text()
     if busy:
         print(f"warning: {busy}", file=sys.stderr)
@@ -72,6 +73,7 @@ def benchmark(
         done = [(case, row) for case, row in zip(cases, rows, strict=True) if row.costs is not None]
         noisy = {} if pairs is None else _score(done, Path(folder), pairs, metrics, worker_count(workers))
     warnings = [waiting_text([row.costs for row in rows if row.costs]) or busy]
+    warnings += [] if pairs is None else set_notes(pairs)
     return Benchmark(
         rows=rows,
         cores=cores,

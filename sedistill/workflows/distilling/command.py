@@ -9,7 +9,7 @@ from typing import Any
 
 from sedistill.common.devices import usable_cores
 from sedistill.common.errors import UserError
-from sedistill.common.reading import require_folder, shown
+from sedistill.common.reading import require_folder, require_utf8, shown
 from sedistill.common.settings import check_settings
 from sedistill.common.writing import refuse_inside
 from sedistill.evaluation.scores import SetScores
@@ -35,7 +35,7 @@ from sedistill.workflows.distilling.plan import (
 )
 from sedistill.workflows.distilling.recipes import TEACHER
 from sedistill.workflows.distilling.report import write_report
-from sedistill.workflows.distilling.result_folder import Decided, EarlierResult, ResultFolder
+from sedistill.workflows.distilling.result_folder import MARKER, Decided, EarlierResult, ResultFolder
 from sedistill.workflows.distilling.student_training import train_students
 from sedistill.workflows.distilling.told import Way
 
@@ -110,6 +110,9 @@ def distil(
         "student": student_named(student) if isinstance(student, str) else student,
         "hours": hours, "twin": twin, "weak_teacher": weak_teacher,
     }  # fmt: skip
+    for name in given.values():
+        if isinstance(name, str):
+            require_utf8(name, MARKER)
     work = ResultFolder(Path(output), _absolute(check_settings(Asked, given, "distil")))
     _refuse_contradictions(work)
     if not plan_only:

@@ -22,12 +22,13 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
 from sedistill.data.preparation import prepare
+from sedistill.data.set_files import TEACHER_OUTPUTS
 from sedistill.evaluation.command import kept_scores
 from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores
 from sedistill.inference.enhancing import enhance_files
 from sedistill.models.saving import CARD
-from sedistill.teachers.cached import KEPT, OutputCache
+from sedistill.teachers.cached import OutputCache
 from sedistill.teachers.opening import measure_on, open_teacher
 from sedistill.teachers.source import TeacherSource
 from sedistill.teachers.teacher_settings import TeacherFrom
@@ -138,7 +139,7 @@ def opened(work: ResultFolder, teacher: Named) -> TeacherSource:
     if not isinstance(teacher, TeacherFrom):
         return source
     on = valid if source.answers_live else FixedSet(work.place("sets/train"))
-    return measure_on(source, teacher, on, place=on.folder / KEPT)
+    return measure_on(source, teacher, on, place=on.folder / TEACHER_OUTPUTS)
 
 
 def check_teacher(work: ResultFolder, teacher: Named) -> SetScores:
@@ -172,7 +173,7 @@ def keep_outputs(work: ResultFolder, teacher: Named) -> None:
     """The teacher's outputs for the training set, where `sedistill train` looks for them."""
     limit_threads()
     fixed = FixedSet(work.place("sets/train"))
-    OutputCache(fixed.folder / KEPT, fixed, opened(work, teacher)).open(str(choose_device("auto")))
+    OutputCache(fixed.folder / TEACHER_OUTPUTS, fixed, opened(work, teacher)).open(str(choose_device("auto")))
 
 
 def save_student(work: ResultFolder) -> Path:

@@ -222,8 +222,11 @@ def test_what_is_no_chunk_is_refused(ready_made: SpeechEnhancer) -> None:
         stream.process(np.zeros(5, np.int64))
     with pytest.raises(TypeError, match="not a list"):
         stream.process([0.0])  # type: ignore[type-var]
+    for samples in (9, 64, 100):  # as a callback of sounddevice gives them
+        with pytest.raises(ValueError, match=r"order is \(channels, samples\)"):
+            stream.process(np.zeros((samples, 2), np.float32))
     with pytest.raises(ValueError, match="shape"):
-        stream.process(np.zeros((100, 2), np.float32))
+        stream.process(np.zeros((0, 2), np.float32))
     assert stream.process(noise(100, 2)).shape[0] == 2  # and goes on
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile as sf
 import torch
 
 from sedistill import build_model, save_model
@@ -205,6 +206,16 @@ def test_command(saved: Path, exported: Path, tmp_path: Path, monkeypatch: pytes
 def costs(**given: float) -> Costs:
     return Costs(**{"real_time": 0.0123, "streaming": 0.2, "step_ms": 16, "p50_ms": 1.234, "p99_ms": 2,
                     "worst_ms": 33, "memory_mb": 61.4, "waited": 0.0, **given})  # fmt: skip
+
+
+def test_pairs_that_do_not_fit_are_refused_with_what_helps_here(saved: Path, tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "pairs", 2, seconds=2.0)
+    for path in (pairs / "noisy").iterdir():
+        samples, rate = sf.read(path)
+        sf.write(path, np.roll(samples, 1_600), rate)
+    with pytest.raises(UserError, match="prepare --noisy") as refused:
+        command.benchmark([saved], on=pairs, seconds=0.1, rounds=1)
+    assert "prepare --trust-pairs" in str(refused.value)
 
 
 def test_tables_fit_80_columns_and_tell_what_failed() -> None:

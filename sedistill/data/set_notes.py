@@ -1,0 +1,47 @@
+"""What whoever uses a set of pairs should know: files that are none of its clips, and offsets in those."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedistill.audio import levels
+from sedistill.audio.listing import told
+from sedistill.common.errors import UserError
+from sedistill.common.reading import shown
+from sedistill.data.fixed_sets import FixedSet
+
+
+def set_notes(pairs: FixedSet, listened_to: int | None = None) -> list[str]:
+    """Lines for the terminal; of the clips `listened_to`, evenly spread, are looked at, or all."""
+    heard = pairs if listened_to is None else pairs.evenly(listened_to)
+    return [*told(pairs.unread), *offset_warning(heard)]
+
+
+def offset_warning(pairs: FixedSet) -> Iterator[str]:
+    """Lines where clean or noisy files have an offset, which metrics and losses take for sound."""
+    with_offset: dict[str, list[tuple[float, str]]] = {"clean": [], "noisy": []}
+    for index in range(len(pairs)):
+        try:
+            noisy, clean = pairs[index]
+        except UserError:  # whoever uses the clip says what is amiss with it
+            continue
+        for side, samples in (("clean", clean), ("noisy", noisy)):
+            if offset := _offset(samples, pairs.sample_rate):
+                with_offset[side].append((offset, pairs.name(index)))
+    for side, taken_for in (("clean", "speech"), ("noisy", "noise")):
+        if with_offset[side]:
+            largest, name = max(with_offset[side])
+            yield (
+                f"Warning: {len(with_offset[side])} of {len(pairs)} {side} files have an offset (a mean that "
+                f"is not 0), the largest, {largest:.3g} of full scale, {shown(name)}; SI-SDR and segmental "
+                f"SNR as defined, and losses on waveforms, take it for {taken_for}, and it moves ESTOI, STOI "
+                "and PESQ: prepare and mix the set again, or take the means away."
+            )
+
+
+def _offset(samples: NDArray, sample_rate: int) -> float:
+    """The magnitude of an offset that lies on all of a clip (T,); 0 for rumble and for what is not finite."""
+    if not np.isfinite(samples).all() or not levels.has_steady_mean(samples):
+        return 0.0
+    return abs(levels.offset_of(float(samples.mean()), levels.active_level_db(samples, sample_rate)))

@@ -1,0 +1,44 @@
+"""What is told of a set: files that are none of its clips, and offsets."""
+
+from pathlib import Path
+
+import numpy as np
+
+from sedistill.audio.files import write
+from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.set_files import TEACHER_OUTPUTS
+from sedistill.data.set_notes import offset_warning, set_notes
+from tests.evaluation.signals import RATE, noise, speech_like
+
+
+def test_strays_are_told_and_what_is_known_of_teachers_is_none(tmp_path: Path) -> None:
+    for side in ("noisy", "clean"):
+        for name in "abc":
+            write(tmp_path / side / f"{name}.wav", speech_like(0.5), RATE)
+        (tmp_path / side / "d.m4a").write_bytes(b"x")
+    (tmp_path / TEACHER_OUTPUTS / "teacher-0").mkdir(parents=True)
+    (tmp_path / TEACHER_OUTPUTS / "teacher-0/outputs.f32").write_bytes(bytes(8))
+    of_clean, of_noisy = set_notes(FixedSet(tmp_path), listened_to=1)
+    assert of_clean.startswith(f"Left out: {tmp_path / 'clean/d.m4a'}: .m4a is not read")
+    assert of_noisy.startswith(f"Left out: {tmp_path / 'noisy/d.m4a'}: .m4a is not read")
+
+
+def test_an_offset_on_clean_or_noisy_files_is_told(tmp_path: Path) -> None:
+    clean = speech_like(1.0)
+    noisy = clean + noise(len(clean), level=0.01, seed=1)
+    for name, of_clean, of_noisy in (("a", 0.0, 0.0), ("b", -0.1, -0.1), ("c", 0.0, 0.05)):
+        write(tmp_path / f"clean/{name}.wav", clean + of_clean, RATE)
+        write(tmp_path / f"noisy/{name}.wav", noisy + of_noisy, RATE)
+    of_clean, of_noisy = offset_warning(FixedSet(tmp_path))
+    assert of_clean.startswith("Warning: 1 of 3 clean files have an offset")
+    assert "of full scale, b.wav; SI-SDR" in of_clean
+    assert of_noisy.startswith("Warning: 2 of 3 noisy files have an offset")
+    assert "b.wav" in of_noisy
+
+
+def test_slow_rumble_is_no_offset(tmp_path: Path) -> None:
+    clean = speech_like(1.0)
+    rumble = 0.1 * np.sin(2 * np.pi * 0.7 * np.arange(len(clean)) / RATE)  # its mean over this clip is not 0
+    write(tmp_path / "clean/a.wav", clean + rumble, RATE)
+    write(tmp_path / "noisy/a.wav", clean + rumble + noise(len(clean), level=0.01, seed=1), RATE)
+    assert list(offset_warning(FixedSet(tmp_path))) == []
