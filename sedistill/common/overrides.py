@@ -3,6 +3,7 @@
 from typing import Any
 
 from sedistill.common.errors import UserError
+from sedistill.common.reading import require_utf8
 from sedistill.common.yaml_files import parse_yaml
 
 
@@ -14,6 +15,7 @@ def apply_override(mapping: dict[str, Any], override: str) -> None:
         raise UserError(f"'{override}' is not an override; write key=value, for example seed=1.")
     if not text.strip():
         raise UserError(f"'{override}' gives no value; write {key}=VALUE, or {key}=null for none.")
+    require_utf8(text, "a recipe")
     value = parse_yaml(text, f"the value in '{override}'", "quote it for the shell")
     group: Any = mapping
     *parents, last = parts
