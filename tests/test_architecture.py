@@ -14,8 +14,8 @@ ROOT = Path(sedistill.__file__).parent
 STOREYS = [
     ["common.errors", "common.wording"],
     ["common.extensions", "common.extras"],
-    ["common.reading", "common.interruption", "common.console", "common.interpreters", "common.onnx_models"],
-    ["common.integrity", "common.ranks"],
+    ["common.reading", "common.interruption", "common.console", "common.interpreters"],
+    ["common.integrity", "common.ranks", "common.onnx_models"],
     [
         "common.writing",
         "common.paths",

@@ -12,7 +12,7 @@ from sedistill.common.reading import shown
 from sedistill.data.fixed_sets import FixedSet
 
 
-def set_notes(pairs: FixedSet, listened_to: int | None = None) -> list[str]:
+def notes_on(pairs: FixedSet, listened_to: int | None = None) -> list[str]:
     """Lines for the terminal; of the clips `listened_to`, evenly spread, are looked at, or all."""
     heard = pairs if listened_to is None else pairs.evenly(listened_to)
     return [*told(pairs.unread), *offset_warning(heard)]

@@ -14,7 +14,7 @@ from sedistill.common.torchrun import joined
 from sedistill.common.writing import atomic_folder, refuse_existing, refuse_inside
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_alignment import check_all
-from sedistill.data.set_notes import set_notes
+from sedistill.data.set_notes import notes_on
 from sedistill.evaluation.clip_scoring import score_set
 from sedistill.evaluation.labels import distinct_labels, file_names
 from sedistill.evaluation.metrics import DEFAULT_METRICS, metrics_named
@@ -132,7 +132,7 @@ def _evaluate_models(
             write_scores(place, results[name])
             if show:
                 print_score_tables(results[name])
-                for line in set_notes(pairs):
+                for line in notes_on(pairs):
                     print(line)
     if show:
         print(f"Every clip and the summaries are in {output}.")

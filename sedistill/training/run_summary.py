@@ -14,7 +14,7 @@ from sedistill.common.report.printing import print_facts
 from sedistill.common.wording import counted
 from sedistill.data.noisy_recordings import RecordingCrops
 from sedistill.data.pair_alignment import SOME
-from sedistill.data.set_notes import set_notes
+from sedistill.data.set_notes import notes_on
 from sedistill.distill.choice import rule_text
 from sedistill.distill.dispatch import DISPatch
 from sedistill.models.complexity import macs_per_second, parameters
@@ -41,7 +41,7 @@ def print_summary(run: PreparedRun, folder: Path) -> None:
         if teacher.measured is None and (warning := level_warning(teacher.level_factor)):
             print(f"note on {'the teacher' if teacher is run.teacher else name}: {warning}")
     sets = [one for one in (run.data.fixed_set, run.valid_set) if one is not None]
-    for line in dict.fromkeys(line for one in sets for line in set_notes(one, SOME)):
+    for line in dict.fromkeys(line for one in sets for line in notes_on(one, SOME)):
         print(line)
     if run.bandwidth < 1 and run.recipe.kdrl is not None:
         print("note on the teacher: kdrl compares whole waveforms, what lies above its bandwidth included.")

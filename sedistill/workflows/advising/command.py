@@ -17,7 +17,7 @@ from sedistill.common.wording import listed
 from sedistill.common.writing import atomic_path, refuse_existing
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_alignment import PREPARED_TRUSTED, SOME, check_some
-from sedistill.data.set_notes import set_notes
+from sedistill.data.set_notes import notes_on
 from sedistill.distill.bin_losses import ComplexL2, MagnitudeL2
 from sedistill.evaluation.metrics import METRICS
 from sedistill.models.complexity import parameters
@@ -133,7 +133,7 @@ def advise(
         nearness=found[MagnitudeL2 if choice.objective["loss"] == "l2" else ComplexL2],
         choice=choice,
         recipe=_recipe(described, trained, named, learnt_from, pairs, choice),
-        notes=[one for one in (choice.warning, _below_noisy(scores), note, *set_notes(pairs, SOME)) if one],
+        notes=[one for one in (choice.warning, _below_noisy(scores), note, *notes_on(pairs, SOME)) if one],
     )
     check_settings(Recipe, told.recipe, "the advised recipe")
     if output is not None:

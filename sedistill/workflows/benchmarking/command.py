@@ -17,7 +17,7 @@ from sedistill.common.reading import TO_BE_READ
 from sedistill.common.writing import atomic_folder
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_alignment import PREPARED_ALIGNED, PREPARED_TRUSTED, check_all
-from sedistill.data.set_notes import set_notes
+from sedistill.data.set_notes import notes_on
 from sedistill.evaluation.clip_scoring import score_set
 from sedistill.evaluation.metrics import Metric, metrics_named
 from sedistill.evaluation.scores import NOISY
@@ -73,7 +73,7 @@ def benchmark(
         done = [(case, row) for case, row in zip(cases, rows, strict=True) if row.costs is not None]
         noisy = {} if pairs is None else _score(done, Path(folder), pairs, metrics, worker_count(workers))
     warnings = [waiting_text([row.costs for row in rows if row.costs]) or busy]
-    warnings += [] if pairs is None else set_notes(pairs)
+    warnings += [] if pairs is None else notes_on(pairs)
     return Benchmark(
         rows=rows,
         cores=cores,
