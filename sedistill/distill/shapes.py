@@ -5,13 +5,23 @@ from torch import Tensor
 
 from sedistill.audio.spectrum import at_least_float32
 
+FEW_SAMPLES = 8
+"""So short no clip is: more of them than that mean that the axes of samples and channels were swapped."""
+
 
 def clips_of(waveform: Tensor, dims: int = 1) -> Tensor:
     """(B, T), (B, 1, T) or (B, C, T) to (B C, T): every channel is a clip of its own.
 
     dims: those of one clip, T; 2 where a clip has several waveforms, (N, T).
+    Raises ValueError where samples lie on another axis than the last.
     """
-    return waveform.flatten(0, 1) if waveform.ndim == dims + 2 else waveform
+    clips = waveform.flatten(0, 1) if waveform.ndim == dims + 2 else waveform
+    if clips.ndim == dims + 1 and len(clips) > FEW_SAMPLES >= clips.shape[-1]:
+        raise ValueError(
+            f"{tuple(waveform.shape)} would be {len(clips):,} clips of {clips.shape[-1]} samples; "
+            "the order is (batch, samples) or (batch, channels, samples)"
+        )
+    return clips
 
 
 def spectra_of(spectrogram: Tensor) -> Tensor:

@@ -73,6 +73,14 @@ def test_channels_are_no_clips_of_another_batch() -> None:
             objective(wave, wave.reshape(1, 2, 800))
 
 
+@pytest.mark.parametrize("shape", [(800, 2), (800, 1), (3, 800, 2)])
+def test_samples_before_channels_are_refused(shape: tuple[int, ...]) -> None:
+    wave = torch.zeros(shape)
+    for objective in (DISPatch(BIN_LOSSES["l2"]()), EVERY_SIGNAL_OBJECTIVE[0]):
+        with pytest.raises(ValueError, match=r"the order is \(batch, samples\)"):
+            objective(wave, wave, wave)
+
+
 @pytest.mark.parametrize("shape", [(2, 5), (2, 5, 7), (2, 5, 7, 3)])
 def test_what_is_no_spectrogram_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="a spectrogram is complex"):
