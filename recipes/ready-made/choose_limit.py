@@ -1,9 +1,9 @@
 """Saves a FastEnhancer anew with the attenuation limit that a validation set asks for.
 
-python recipes/ready-made/choose_limit.py STUDENT SET NEW
+python recipes/ready-made/choose_limit.py STUDENT SET NEW [LIMIT]
 
 Of limits from 24 to 40 dB the lowest whose WB-PESQ on the set lies at most 0.02 below the best: of what is
-alike to the metric, the one that leaves the most of the room. The level factor is measured anew.
+alike to the metric, the one that leaves the most of the room; or LIMIT. The level factor is measured anew.
 """
 
 import sys
@@ -40,15 +40,16 @@ def wb_pesq(model: SpeechEnhancer, dataset: FixedSet, bar: ProgressBar) -> float
 
 
 @torch.no_grad()
-def main(student: Path, place: Path, new: Path) -> None:
+def main(student: Path, place: Path, new: Path, given: int | None = None) -> None:
     torch.set_num_threads(1)
     model, dataset = load_model(student), FixedSet(place)
-    with ProgressBar("Scoring", (1 + len(LIMITS_DB)) * len(dataset), "clips") as bar:
-        scores = {limit: wb_pesq(with_limit(model, limit), dataset, bar) for limit in (None, *LIMITS_DB)}
+    asked = (None, *LIMITS_DB) if given is None else (given,)
+    with ProgressBar("Scoring", len(asked) * len(dataset), "clips") as bar:
+        scores = {limit: wb_pesq(with_limit(model, limit), dataset, bar) for limit in asked}
     for limit, score in scores.items():
         print(f"{limit or 'no':>4} dB  {score:.4f}")
-    best = max(scores.values())
-    chosen = min(limit for limit in LIMITS_DB if scores[limit] >= best - NEAR)
+    near = [limit for limit, score in scores.items() if limit and score >= max(scores.values()) - NEAR]
+    chosen = min(near)
     limited = with_limit(model, chosen)
     card = {key: value for key, value in read_card(student).items() if key in GIVEN_FIELDS}
     card["metrics"] = {key: value for key, value in card["metrics"].items() if key != "scores"}
@@ -61,6 +62,6 @@ def main(student: Path, place: Path, new: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) not in (4, 5):
         sys.exit(__doc__)
-    main(*map(Path, sys.argv[1:]))
+    main(*map(Path, sys.argv[1:4]), *map(int, sys.argv[4:]))
