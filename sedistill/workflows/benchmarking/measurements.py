@@ -36,7 +36,7 @@ class Row:
 
 @dataclass
 class Benchmark:
-    """All rows; `noisy` are the scores of the input itself, `warnings` what makes the times doubtful."""
+    """All rows; `noisy` are the scores of the input itself, `warnings` what makes them doubtful."""
 
     rows: list[Row]
     cores: int
