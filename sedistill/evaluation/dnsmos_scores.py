@@ -42,12 +42,15 @@ def dnsmos(clean: ArrayLike, estimate: ArrayLike, sample_rate: int) -> Ratings:
     """
     if sample_rate < RATE:
         raise MetricUndefined(f"DNSMOS needs 16 kHz; the clip has {sample_rate} Hz")
-    heard = at_rate(checked(estimate, "estimate"), sample_rate, RATE).astype(np.float32)
+    clip = at_rate(checked(estimate, "estimate"), sample_rate, RATE).astype(np.float32)
     window = int(WINDOW_SECONDS * RATE)
+    heard = clip
     while len(heard) < window:
         heard = np.concatenate([heard, heard])
     windows = int(len(heard) // RATE - WINDOW_SECONDS) + 1
-    outputs = np.mean([_rate(heard[RATE * HOP_SECONDS * i :][:window]) for i in range(windows)], axis=0)
+    starts = [RATE * HOP_SECONDS * i % len(clip) for i in range(windows)]
+    rated = {start: _rate(heard[start:][:window]) for start in set(starts)}  # a repeated clip's come again
+    outputs = np.mean([rated[start] for start in starts], axis=0)
     return Ratings(*(finite(value, "DNSMOS") for value in outputs))
 
 

@@ -6,6 +6,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from sedistill.evaluation import dnsmos_scores
 from sedistill.evaluation.checks import MetricUndefined
 from sedistill.evaluation.dnsmos_scores import dnsmos
 from sedistill.evaluation.metrics import METRICS
@@ -16,7 +17,7 @@ pytest.importorskip("speechmos", reason=f"speechmos is not installed: {WHY}")
 pytest.importorskip("onnxruntime", reason=f"onnxruntime is not installed: {WHY}")
 
 
-@pytest.mark.parametrize("seconds", [1.0, 9.01, 11.4])
+@pytest.mark.parametrize("seconds", [1.0, 4.0, 9.01, 11.4])
 def test_ratings_are_those_of_the_package(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     for undeclared in ("librosa", "requests"):  # for the spectrogram of another network, stood in for below
         module = ModuleType(undeclared)
@@ -38,6 +39,16 @@ def test_metrics_share_one_run_and_hear_the_estimate_alone() -> None:
     values = [METRICS[f"dnsmos_{name}"].value(clip, clip, RATE, known_parts) for name in ratings._fields]
     assert values == list(ratings)
     assert list(known_parts.values()) == [ratings]
+
+
+@pytest.mark.parametrize(("seconds", "windows"), [(1.0, 1), (2.5, 1), (4.0, 4), (11.4, 2)])
+def test_equal_windows_of_a_repeated_clip_are_rated_once(
+    seconds: float, windows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rated = []
+    monkeypatch.setattr(dnsmos_scores, "_rate", lambda window: rated.append(window) or np.ones(3))
+    dnsmos(speech_like(seconds), speech_like(seconds), RATE)
+    assert len(rated) == windows
 
 
 def test_noise_in_the_background_is_rated_lower() -> None:
