@@ -10,10 +10,16 @@ from sedistill.audio.listing import told
 from sedistill.common.errors import UserError
 from sedistill.common.reading import shown
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.pair_alignment import is_mixed_here
 
 
 def notes_on(pairs: FixedSet, listened_to: int | None = None) -> list[str]:
-    """Lines for the terminal; of the clips `listened_to`, evenly spread, are looked at, or all."""
+    """Lines for the terminal; of the clips `listened_to`, evenly spread, are looked at, or all.
+
+    What `sedistill mix` made is not: it took offsets away, and what mean a few seconds have left is rumble.
+    """
+    if is_mixed_here(pairs):
+        return [*told(pairs.unread)]
     heard = pairs if listened_to is None else pairs.evenly(listened_to)
     return [*told(pairs.unread), *offset_warning(heard)]
 

@@ -13,7 +13,7 @@ from sedistill.common.progress import duration_text
 from sedistill.common.report.printing import print_facts
 from sedistill.common.wording import counted
 from sedistill.data.noisy_recordings import RecordingCrops
-from sedistill.data.pair_alignment import SOME, is_mixed_here
+from sedistill.data.pair_alignment import SOME
 from sedistill.data.set_notes import notes_on
 from sedistill.distill.choice import rule_text
 from sedistill.distill.dispatch import DISPatch
@@ -40,7 +40,7 @@ def print_summary(run: PreparedRun, folder: Path) -> None:
     for name, teacher in run.own_teachers.items():
         if teacher.measured is None and (warning := level_warning(teacher.level_factor)):
             print(f"note on {'the teacher' if teacher is run.teacher else name}: {warning}")
-    sets = [one for one in (run.data.fixed_set, run.valid_set) if one is not None and not is_mixed_here(one)]
+    sets = [one for one in (run.data.fixed_set, run.valid_set) if one is not None]
     for line in dict.fromkeys(line for one in sets for line in notes_on(one, SOME)):
         print(line)
     if run.bandwidth < 1 and run.recipe.kdrl is not None:

@@ -23,7 +23,7 @@ def test_strays_are_told_and_what_is_known_of_teachers_is_none(tmp_path: Path) -
     assert of_noisy.startswith(f"Left out: {tmp_path / 'noisy/d.m4a'}: .m4a is not read")
 
 
-def test_an_offset_on_clean_or_noisy_files_is_told(tmp_path: Path) -> None:
+def test_an_offset_on_clean_or_noisy_files_is_told_of_sets_that_were_not_mixed_here(tmp_path: Path) -> None:
     clean = speech_like(1.0)
     noisy = clean + noise(len(clean), level=0.01, seed=1)
     for name, of_clean, of_noisy in (("a", 0.0, 0.0), ("b", -0.1, -0.1), ("c", 0.0, 0.05)):
@@ -34,6 +34,9 @@ def test_an_offset_on_clean_or_noisy_files_is_told(tmp_path: Path) -> None:
     assert "of full scale, b.wav; SI-SDR" in of_clean
     assert of_noisy.startswith("Warning: 2 of 3 noisy files have an offset")
     assert "b.wav" in of_noisy
+    mixed_here = FixedSet(tmp_path)
+    mixed_here.facts = {"pairs": False}
+    assert notes_on(mixed_here) == []
 
 
 def test_slow_rumble_is_no_offset(tmp_path: Path) -> None:
