@@ -1,16 +1,20 @@
 """Keeps finished students of `reproduce evidence/...`: python docs/keep_evidence.py OUT
 
-Each student of OUT goes into docs/results/evidence by its recipe and seed, with its clips' scores, so that it
-is never trained again. What is kept already stays as it is.
+Each student of OUT goes into docs/results/evidence by its recipe and seed, with its clips' scores and what
+became of its patches, so that it is never trained again. What is kept already stays as it is.
 """
 
+import csv
 import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+from sedistill.analyzing.command import THRESHOLD
+from sedistill.analyzing.trends import Sorting, read_runs
 from sedistill.evaluation.score_files import SUMMARY, SUMMARY_TEXT, write_scores
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
+from sedistill.training.patch_record.record import NAME as RECORD
 
 EVIDENCE = Path(__file__).parent / "results" / "evidence"
 SCORES = EVIDENCE / "scores"
@@ -27,7 +31,11 @@ def keep(out: Path) -> None:
             write_scores(SCORES / scores.name, joined(kept[scores.name], scores, str(name)))
             for summary in (SUMMARY, SUMMARY_TEXT):  # long, and made again by `sedistill compare`
                 (SCORES / scores.name / summary).unlink()
-        shutil.copytree(out / "runs" / "evidence" / name / "student", EVIDENCE / name)
+        run = out / "runs" / "evidence" / name
+        if (run / RECORD).exists():
+            with (EVIDENCE / "patches.csv").open("a", encoding="utf-8", newline="") as table:
+                csv.writer(table, lineterminator="\n").writerow([name, *shares_of_patches(run)])
+        shutil.copytree(run / "student", EVIDENCE / name)
         card = EVIDENCE / name / "card.yaml"  # which names the recipe by the whole path on this machine
         card.write_text(card.read_text("utf-8").replace(f"{out.resolve()}/", ""), encoding="utf-8")
         print(f"kept {name}")
@@ -42,6 +50,12 @@ def joined(kept: SetScores, new: SetScores, label: str) -> SetScores:
     models = {**kept.facts["models"], label: {**new.facts["models"][model], "folder": label}}
     facts = {key: value for key, value in kept.facts.items() if key != "made_by"}  # by several commands
     return SetScores(kept.name, kept.metrics, kept.clips + clips, {**facts, "models": models})
+
+
+def shares_of_patches(run: Path) -> list[float]:
+    """Per cent of the patches that a run recorded, by their category."""
+    (trends,) = read_runs([run], Sorting(-THRESHOLD, THRESHOLD))
+    return (100 * trends.shares()).tolist()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
+from sedistill.analyzing.categories import CATEGORIES
 from sedistill.common.yaml_files import read_yaml
 from sedistill.evaluation.comparing.alignment import AlignedSet, align
 from sedistill.evaluation.comparing.by_snr import differences_by_snr
@@ -110,14 +111,13 @@ class Numbers:
         """WB-PESQ on the validation set, as the cards have it, on the mean over seeds."""
         return f"{np.mean([card['metrics']['validation_pesq_wb'] for card in self._cards(method)]):.3f}"
 
-    def patches(self, row: str) -> dict[str, str]:
-        """Shares of patches by category in per cent, ± over seeds, as `reproduce` found them in a row."""
-        with (EVIDENCE / "result.csv").open(encoding="utf-8", newline="") as table:
-            lines = list(csv.DictReader(table))
-        found = [line for line in lines if (line["view"], line["row"]) == ("patches", row)]
+    def patches(self, method: str) -> dict[str, str]:
+        """Shares of the patches of a method's students by category in per cent, ± over seeds."""
+        with (EVIDENCE / "patches.csv").open(encoding="utf-8", newline="") as table:
+            found = [line for line in csv.DictReader(table) if line["student"].startswith(f"{method}/")]
+        shares = {category: [float(line[category]) for line in found] for category in CATEGORIES}
         return {
-            line["quantity"]: f"{float(line['ours']):.1f} ± {float(line['spread_over_seeds']):.1f}"
-            for line in found
+            one: f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" for one, values in shares.items()
         }
 
     def _cards(self, method: str) -> list[Any]:

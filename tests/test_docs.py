@@ -80,6 +80,8 @@ def test_a_student_is_kept_once_with_its_scores(tmp_path: Path, monkeypatch: pyt
     run = Path("students") / "held" / "seed-2"
     student = tmp_path / "out" / "runs" / "evidence" / run / "student"
     student.mkdir(parents=True)
+    (student.parent / "patches.npz").touch()
+    monkeypatch.setattr(keeping, "shares_of_patches", lambda folder: [50.0, 40.0, 1.0, 9.0])
     (student / "card.yaml").write_text(f"class: Network  # of {tmp_path}/out/recipes\n")
     _evaluation(tmp_path / "kept" / "scores", {"noisy": 1.0, "alone": 2.0}, "students/alone")
     _evaluation(
@@ -95,6 +97,7 @@ def test_a_student_is_kept_once_with_its_scores(tmp_path: Path, monkeypatch: pyt
     }  # fmt: skip
     assert kept.facts["models"]["students/held/seed-2"]["recipe"] == "students/held"
     assert (tmp_path / "kept" / run / "card.yaml").read_text() == "class: Network  # of recipes\n"
+    assert (tmp_path / "kept" / "patches.csv").read_text() == "students/held/seed-2,50.0,40.0,1.0,9.0\n"
 
 
 def _evaluation(place: Path, by_model: dict[str, float], recipe: str) -> None:
