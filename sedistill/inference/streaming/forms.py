@@ -25,8 +25,10 @@ class Form:
     is_flat: bool
 
 
-def samples_of(chunk: NDArray | Tensor) -> tuple[Samples, Form]:
+def samples_of(chunk: NDArray | Tensor, channels: int | None = None) -> tuple[Samples, Form]:
     """float32 (channels, samples), full scale 1, and the form.
+
+    channels: of the stream, once they are known: then a chunk of so many may be as short as it likes.
 
     Raises TypeError for what is no array or tensor of floating point or integer PCM, and ValueError for
     another shape than (samples,) and (channels, samples).
@@ -39,7 +41,8 @@ def samples_of(chunk: NDArray | Tensor) -> tuple[Samples, Form]:
         array = (given.float() if given.dtype == torch.bfloat16 else given).numpy()
     else:
         array = chunk
-    refuse_swapped_axes(array.shape, "a chunk")
+    if array.ndim != 2 or len(array) != channels:
+        refuse_swapped_axes(array.shape, "a chunk")
     form = Form(array.dtype, like, array.ndim == 1)
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):

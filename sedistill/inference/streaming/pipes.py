@@ -95,6 +95,7 @@ def _through(stream: Stream, sound: Sound, source: int, sink: int) -> str:
     """
     waiting, left = b"", sound.size
     try:
+        stream.process(_samples(b"", sound))  # how many channels there are: the first piece may be short
         while left is None or left:
             piece = os.read(source, MOST_BYTES if left is None else min(MOST_BYTES, left))
             if not piece:

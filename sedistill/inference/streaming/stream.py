@@ -108,7 +108,7 @@ class Stream:
                 f"the stream runs at {self.sample_rate} Hz and this chunk has {sample_rate} Hz; open another "
                 "Stream for another rate."
             )
-        samples, form = samples_of(chunk)
+        samples, form = samples_of(chunk, None if self._way is None else self._way.channels)
         if self._way is None:
             self._way = self._way_of(len(samples))
         elif len(samples) != self._way.channels:

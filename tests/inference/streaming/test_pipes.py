@@ -76,6 +76,12 @@ def test_no_strength_gives_the_bytes_back(coding: str) -> None:
     assert piped(data, sound, strength=0) == data
 
 
+@pytest.mark.parametrize("frames", [0, 5])
+def test_many_channels_may_come_in_short_pieces(frames: int) -> None:
+    data = np.random.default_rng(0).bytes(frames * 16 * 2)
+    assert piped(data, Sound(16_000, 16, "s16le"), strength=0) == data
+
+
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
 @pytest.mark.parametrize("form", ["WAV", "WAVEX"])
 def test_wavs_of_every_kind_are_understood(subtype: str, form: str, tmp_path: Path) -> None:

@@ -230,6 +230,13 @@ def test_what_is_no_chunk_is_refused(ready_made: SpeechEnhancer) -> None:
     assert stream.process(noise(100, 2)).shape[0] == 2  # and goes on
 
 
+def test_the_last_chunk_of_many_channels_may_be_short(ready_made: SpeechEnhancer) -> None:
+    stream = Stream(ready_made, strength_db=0)
+    sound = noise(205, 16)
+    pieces = [stream.process(sound[:, :200]), stream.process(sound[:, 200:]), stream.flush()]
+    np.testing.assert_allclose(np.concatenate(pieces, axis=1), sound, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
