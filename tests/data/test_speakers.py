@@ -42,6 +42,8 @@ from .sounds import noise, pairs, save, speech
         (["female/anna/x.wav", "male/bob/y.wav"], ["anna", "bob"]),
         (["84/1/x.wav", "84/2/y.wav"], ["84", "84"]),
         (["day1/anna/x.wav", "day1/bob/x.wav", "day2/anna/y.wav"], ["anna", "bob", "anna"]),
+        (["day1/anna/x.wav", "day1/bob/x.wav"], ["anna", "bob"]),
+        (["wav16/anna/x.wav", "wav16/bob/x.wav"], ["anna", "bob"]),
         (["happy/utt1_spk1.wav", "sad/utt1_spk2.wav", "sad/utt2_spk1.wav"], ["spk1", "spk2", "spk1"]),
     ],
 )  # fmt: skip

@@ -105,7 +105,7 @@ def by_folder(files: Sequence[Path], which: Sequence[int]) -> dict[int, str]:
         names = {parts[level] for parts in folders.values() if len(parts) > level}
         below = any(len(parts) > level + 1 for parts in folders.values())
         are_words = all(_NOT_A_SPEAKER.fullmatch(name) for name in names)
-        is_one_speaker = len(names) == 1 and _ONE_SPEAKER.fullmatch(next(iter(names)))
+        is_one_speaker = len(names) == 1 and not are_words and _ONE_SPEAKER.fullmatch(next(iter(names)))
         if is_one_speaker or (len(names) > 1 and not (are_words and below)):
             return {index: parts[min(level, len(parts) - 1)] for index, parts in folders.items()}
     return {index: parts[0] for index, parts in folders.items()}
