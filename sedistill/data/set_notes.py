@@ -1,6 +1,7 @@
 """What whoever uses a set of pairs should know: files that are none of its clips, and offsets in those."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.reading import shown
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_alignment import is_mixed_here
+from sedistill.data.set_files import SIDES
 
 
 def notes_on(pairs: FixedSet, listened_to: int | None = None) -> list[str]:
@@ -26,23 +28,23 @@ def notes_on(pairs: FixedSet, listened_to: int | None = None) -> list[str]:
 
 def offset_warning(pairs: FixedSet) -> Iterator[str]:
     """Lines where clean or noisy files have an offset, which metrics and losses take for sound."""
-    with_offset: dict[str, list[tuple[float, str]]] = {"clean": [], "noisy": []}
+    with_offset: dict[str, list[tuple[float, Path]]] = {"clean": [], "noisy": []}
     for index in range(len(pairs)):
         try:
             noisy, clean = pairs[index]
         except UserError:  # whoever uses the clip says what is amiss with it
             continue
-        for side, samples in (("clean", clean), ("noisy", noisy)):
+        for path, side, samples in zip(pairs.paths(index), SIDES, (noisy, clean), strict=True):
             if offset := _offset(samples, pairs.sample_rate):
-                with_offset[side].append((offset, pairs.name(index)))
+                with_offset[side].append((offset, path))
     for side, taken_for in (("clean", "speech"), ("noisy", "noise")):
         if with_offset[side]:
-            largest, name = max(with_offset[side])
+            largest, path = max(with_offset[side])
             yield (
-                f"Warning: {len(with_offset[side])} of {len(pairs)} {side} files have an offset (a mean that "
-                f"is not 0), the largest, {largest:.3g} of full scale, {shown(name)}; SI-SDR and segmental "
-                f"SNR as defined, and losses on waveforms, take it for {taken_for}, and it moves ESTOI, STOI "
-                "and PESQ: prepare and mix the set again, or take the means away."
+                f"Warning: {len(with_offset[side])} of {len(pairs)} {side} files looked at have an offset (a "
+                f"mean that is not 0), the largest, {largest:.3g} of full scale, {shown(path)}; SI-SDR and "
+                f"segmental SNR as defined, and losses on waveforms, take it for {taken_for}, and it moves "
+                "ESTOI, STOI and PESQ: prepare and mix the set again, or take the means away."
             )
 
 

@@ -26,14 +26,14 @@ def test_strays_are_told_and_what_is_known_of_teachers_is_none(tmp_path: Path) -
 def test_an_offset_on_clean_or_noisy_files_is_told_of_sets_that_were_not_mixed_here(tmp_path: Path) -> None:
     clean = speech_like(1.0)
     noisy = clean + noise(len(clean), level=0.01, seed=1)
-    for name, of_clean, of_noisy in (("a", 0.0, 0.0), ("b", -0.1, -0.1), ("c", 0.0, 0.05)):
-        write(tmp_path / f"clean/{name}.wav", clean + of_clean, RATE)
-        write(tmp_path / f"noisy/{name}.wav", noisy + of_noisy, RATE)
+    for number, of_clean, of_noisy in ((0, 0.0, 0.0), (1, -0.1, -0.1), (2, 0.0, 0.05)):
+        write(tmp_path / f"clean/clean_fileid_{number}.wav", clean + of_clean, RATE)
+        write(tmp_path / f"noisy/book_fileid_{number}.wav", noisy + of_noisy, RATE)
     of_clean, of_noisy = offset_warning(FixedSet(tmp_path))
-    assert of_clean.startswith("Warning: 1 of 3 clean files have an offset")
-    assert "of full scale, b.wav; SI-SDR" in of_clean
-    assert of_noisy.startswith("Warning: 2 of 3 noisy files have an offset")
-    assert "b.wav" in of_noisy
+    assert of_clean.startswith("Warning: 1 of 3 clean files looked at have an offset")
+    assert f"of full scale, {tmp_path / 'clean/clean_fileid_1.wav'}; SI-SDR" in of_clean
+    assert of_noisy.startswith("Warning: 2 of 3 noisy files looked at have an offset")
+    assert f"of full scale, {tmp_path / 'noisy/book_fileid_1.wav'}; SI-SDR" in of_noisy
     mixed_here = FixedSet(tmp_path)
     mixed_here.facts = {"pairs": False}
     assert notes_on(mixed_here) == []

@@ -108,7 +108,7 @@ def test_strays_and_offsets_of_a_set_are_told(
     train(write_recipe(), ["optimiser.max_epochs=1"], output=world / "out")
     printed = capsys.readouterr().out
     assert "clean/more.m4a: .m4a is not read" in printed
-    assert "clean files have an offset" in printed
+    assert f"of full scale, {world / 'train/clean'}" in printed
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
