@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from sedistill.audio.files import write
 from sedistill.common.errors import UserError
 from sedistill.common.onnx_models import open_onnx_model
 from sedistill.common.reading import NAMES
+from sedistill.common.yaml_files import read_yaml
 from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
@@ -28,6 +30,7 @@ from sedistill.workflows.advising.command import advise
 from sedistill.workflows.distilling.command import distil
 
 from .data.sounds import noise, speech
+from .data.sounds import pairs as write_pairs
 from .training.conftest import TINY_NETWORK
 
 if sys.platform != "linux":
@@ -101,6 +104,18 @@ def test_what_a_recipe_cannot_say_is_refused_before_any_work(tmp_path: Path, mod
     with pytest.raises(UserError, match=r"mod\\xe8le is no name in UTF-8 and cannot stand in distil.yaml"):
         distil(tmp_path / "out", clean=tmp_path, noise=tmp_path, teacher=model)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_advice_is_written_where_the_folder_above_is_no_utf8(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / os.fsdecode(b"w\xe9rk")
+    shutil.copytree(model, work / "mine")
+    monkeypatch.chdir(work)
+    write_pairs(Path("set"), 2)
+    advised = advise("mine", "fastenhancer-t", "set", clips=2, output="recipe.yaml").recipe
+    assert read_yaml("recipe.yaml") == advised
+    assert "Advised for" in Path("recipe.yaml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("console", ["ascii", "utf-8", "latin-1"])

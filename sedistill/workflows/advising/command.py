@@ -149,7 +149,7 @@ def teacher_facts(source: TeacherSource) -> list[tuple[str, str]]:
     measured = {name.strip(): text for name, text in teacher_lines("teacher", source, "")[1:]}
     if not isinstance(source.teacher, InStep):
         measured["delay"] = "none: a saved model makes up for its own"
-    return [("teacher", source.name), *measured.items(), ("sign", sign)]
+    return [("teacher", shown(source.name)), *measured.items(), ("sign", sign)]
 
 
 def _below_noisy(scores: Mapping[str, Mapping[str, float]]) -> str:
