@@ -43,7 +43,7 @@ def test_a_nonsense_recipe_is_read_or_refused_in_a_sentence(tmp_path: Path, seed
         ("optimiser.batch_size=", "gives no value"),
         ("=4", "is not an override"),
         ("a..b=1", "is not an override"),
-        ("teacher=mod\udce9", r"mod\\xe9 is no name in UTF-8 and cannot stand in a recipe"),
+        ("teacher=mod\udce9", r"mod\\xe9 is no name in UTF-8 and cannot stand in a file of settings"),
         ("objectives.0.loss=x", "objectives.0.loss = x is unknown"),
         ("objectives.9.loss=x", "9 must be a position from 0 to 0"),
         ("objectives.loss=x", "loss must be a position"),

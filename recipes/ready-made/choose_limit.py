@@ -6,6 +6,7 @@ Of limits from 24 to 40 dB the lowest whose WB-PESQ on the set lies at most 0.02
 alike to the metric, the one that leaves the most of the room; or LIMIT. The level factor is measured anew.
 """
 
+import math
 import sys
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def main(student: Path, place: Path, new: Path, given: int | None = None) -> Non
         scores = {limit: wb_pesq(with_limit(model, limit), dataset, bar) for limit in asked}
     for limit, score in scores.items():
         print(f"{limit or 'no':>4} dB  {score:.4f}")
-    near = [limit for limit, score in scores.items() if limit and score >= max(scores.values()) - NEAR]
-    chosen = min(near)
+    near = [limit for limit, score in scores.items() if score >= max(scores.values()) - NEAR]
+    chosen = min(near, key=lambda limit: limit or math.inf)
     limited = with_limit(model, chosen)
     card = {key: value for key, value in read_card(student).items() if key in GIVEN_FIELDS}
     card["metrics"] = {key: value for key, value in card["metrics"].items() if key != "scores"}
@@ -58,7 +59,7 @@ def main(student: Path, place: Path, new: Path, given: int | None = None) -> Non
     card["output_gain"] = round(level.factor, 5)
     card["metrics"]["output_gain_5_to_95_percent"] = [round(level.low, 4), round(level.high, 4)]
     save_model(limited, new, card)
-    print(f"{chosen} dB: {new}")
+    print(f"{chosen or 'no'} dB: {new}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ def apply_override(mapping: dict[str, Any], override: str) -> None:
         raise UserError(f"'{override}' is not an override; write key=value, for example seed=1.")
     if not text.strip():
         raise UserError(f"'{override}' gives no value; write {key}=VALUE, or {key}=null for none.")
-    require_utf8(text, "a recipe")
+    require_utf8(text, "a file of settings")
     value = parse_yaml(text, f"the value in '{override}'", "quote it for the shell")
     group: Any = mapping
     *parents, last = parts

@@ -179,7 +179,7 @@ class FixedSet:
     def _matched_files(self) -> list[Pair]:
         require_folder(self.folder, "give a set, a folder with noisy/ and clean/ in it")
         sides = []
-        for side in ("noisy", "clean"):
+        for side in SIDES:
             place = self.folder / side
             require_folder(place, "a set is a folder with noisy/ and clean/ in it")
             sides.append(list(listed(place)))
@@ -228,7 +228,7 @@ class FixedSet:
         self.lengths = np.array(lengths, dtype=np.int64)
 
     def _load_written(self) -> None:
-        noisy, clean = (listed(self.folder / side) for side in ("noisy", "clean"))
+        noisy, clean = (listed(self.folder / side) for side in SIDES)
         self.facts = read_record(SetFacts, self.folder / FACTS, WRITE_AGAIN, FORMAT_VERSION)
         self.sample_rate = self.facts["sample_rate"]
         rows = read_csv(self.folder / TABLE, Row, WRITE_AGAIN)

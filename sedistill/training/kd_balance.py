@@ -24,7 +24,8 @@ class KDBalance:
     training is wrong for another; the length of the gradient is what a step feels. Both gradients are taken
     apart at the steps that measure them anyway (logging.gradients_every_steps), over all parameters, and the
     factor follows the geometric mean of what they ask for. A gradient `FAR` too long begins that mean anew:
-    it may spoil the student before ten more are measured; one that is too short does no harm.
+    it may spoil the student before ten more are measured. One that is too short does no harm; but so far too
+    short right behind a beginning, it says that the beginning was chance, and begins anew as well.
     """
 
     def __init__(self, ratio: float) -> None:
@@ -43,7 +44,8 @@ class KDBalance:
         if not (math.isfinite(measured) and measured > 0):
             return 1.0
         wanted = math.log(self.ratio / measured)
-        self.measured = 1 if wanted < -math.log(FAR) else self.measured + 1
+        is_anew = wanted < -math.log(FAR) or (self.measured == 1 and wanted > math.log(FAR))
+        self.measured = 1 if is_anew else self.measured + 1
         change = max(1 / self.measured, SMOOTHING) * wanted
         self.log_factor += change
         return math.exp(change)

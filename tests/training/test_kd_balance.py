@@ -42,8 +42,18 @@ def test_a_gradient_far_too_long_is_shortened_at_once_and_one_too_short_lengthen
     for ratio in (1.0, 1.0, 100.0):
         balance.follow(ratio * balance.factor)
     assert (balance.measured, balance.factor) == (1, pytest.approx(1 / 100))
-    balance.follow(100 / 16 * balance.factor)  # 16 times too short: half of it is believed, in logs
-    assert balance.factor == pytest.approx(4 / 100)
+    balance.follow(100 / 4 * balance.factor)  # 4 times too short: half of it is believed, in logs
+    assert balance.factor == pytest.approx(2 / 100)
+    balance.follow(100 / 54 * balance.factor)  # 27 times: a third
+    assert balance.factor == pytest.approx(6 / 100)
+
+
+def test_one_odd_measurement_is_forgotten_at_the_next() -> None:
+    """As of a batch of which the student's own loss has next to no gradient."""
+    balance = KDBalance(1.0)
+    for ratio in (2.0, 2.0, 2e4, 2.0):
+        balance.follow(ratio * balance.factor)
+    assert (balance.measured, balance.factor) == (1, pytest.approx(1 / 2))
 
 
 def test_the_first_steps_are_measured_more_often() -> None:
