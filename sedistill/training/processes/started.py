@@ -9,13 +9,16 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from sedistill.common.devices import cuda_devices
+from sedistill.common.devices import cuda_devices, usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.interpreters import module_command, python_environment
 from sedistill.common.interruption import came, end_with_parent, heard, uninterrupted
+from sedistill.common.wording import counted
 
 AGAIN = 3
 """So often all are started again after one was killed."""
+A_CORE = 4
+"""So many processes may share a core; more need memory and bring nothing."""
 PATIENCE_SECONDS = 30.0
 """How long they may take to end, with a checkpoint, once they are told to or one of them has failed."""
 
@@ -23,15 +26,10 @@ PATIENCE_SECONDS = 30.0
 def train_in_processes(count: int, device: str, words: Sequence[str]) -> None:
     """`sedistill train` with these words in so many processes, until all have ended.
 
-    device: as `hardware.device`. Raises UserError where there are too few GPUs, and SystemExit with their
-    code where the processes have failed, or were interrupted, and told so.
+    device: as `hardware.device`. Raises UserError where there are too few GPUs or cores, and SystemExit with
+    their code where the processes have failed, or were interrupted, and told so.
     """
-    found = len(cuda_devices())
-    if device != "cpu" and 0 < found < count:
-        raise UserError(
-            f"hardware.devices = {count}: torch finds {found} CUDA {'device' if found == 1 else 'devices'} "
-            "here; lower it, or set hardware.device=cpu."
-        )
+    _refuse_too_many(count, device)
     for again in range(AGAIN + 1):
         codes = _run(count, words)
         killed = [code for code in codes if code < 0]
@@ -44,6 +42,21 @@ def train_in_processes(count: int, device: str, words: Sequence[str]) -> None:
         )
     if any(codes):
         sys.exit(max(1, *codes))
+
+
+def _refuse_too_many(count: int, device: str) -> None:
+    found = len(cuda_devices()) if device != "cpu" else 0
+    if 0 < found < count:
+        raise UserError(
+            f"hardware.devices = {count}: torch finds {counted(found, 'CUDA device')} here; lower it, or set "
+            "hardware.device=cpu."
+        )
+    cores = usable_cores()
+    if not found and count > A_CORE * cores:
+        raise UserError(
+            f"hardware.devices = {count}: on the CPU each is a process, and {counted(cores, 'core')} can be "
+            f"shared by {A_CORE * cores} at most; lower it."
+        )
 
 
 def _run(count: int, words: Sequence[str]) -> list[int]:

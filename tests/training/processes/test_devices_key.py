@@ -79,3 +79,15 @@ def test_the_command_starts_them(
     with pytest.raises(UserError, match=r"hardware.devices = 2, but 4 processes were started"):
         train(write_recipe(), keys, output=world / "out")
     assert not (world / "out").exists()
+
+
+def test_more_processes_than_the_cores_can_share_are_never_started(
+    write_recipe: Write, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for a plan either: a thousand of them take all memory."""
+    monkeypatch.setattr(started, "cuda_devices", list)
+    monkeypatch.setattr(started, "usable_cores", lambda: 2)
+    monkeypatch.setattr(started, "_run", lambda *_: pytest.fail("processes were started"))
+    for device in ("cpu", "auto"):
+        with pytest.raises(UserError, match=r"hardware.devices = 9: .* 2 cores can be shared by 8 at most"):
+            train(write_recipe(), ["hardware.devices=9", f"hardware.device={device}"], plan_only=True)
