@@ -65,6 +65,7 @@ def ends_in_words(ctx: Any) -> Iterator[None]:
                 raise
             from sedistill.common.writing.disk_errors import reason_in_words
 
+            undelivered()  # what was printed meets the same full disk, which is told once
             where = "" if error.filename is None else f"{printable(os.fsdecode(error.filename))}: "
             end_with(f"sedistill: {where}{reason_in_words(error)}.", 2)
 
@@ -94,10 +95,17 @@ def end_with(sentence: str, code: int) -> NoReturn:
 
 def flush_output() -> None:
     """What was printed and cannot be delivered, to a full disk say, is not lost in silence."""
+    if error := undelivered():
+        from sedistill.common.writing.disk_errors import reason_in_words
+
+        end_with(f"sedistill: what was to be printed could not be: {reason_in_words(error)}.", 2)
+
+
+def undelivered() -> OSError | None:
+    """Why what was printed cannot be delivered, after which it is dropped; None where it can."""
     try:
         sys.stdout.flush()
     except OSError as error:
-        from sedistill.common.writing.disk_errors import reason_in_words
-
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
-        end_with(f"sedistill: what was to be printed could not be: {reason_in_words(error)}.", 2)
+        return error
+    return None
