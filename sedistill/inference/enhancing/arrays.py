@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sedistill.audio.resampling import BLOCK_FRAMES, resampled
+from sedistill.common.argument_checks import check_number
 from sedistill.common.errors import UserError
 from sedistill.inference.channels import refuse_swapped_axes
 from sedistill.inference.enhancing.chunks import Block, in_chunks, of_length
@@ -22,11 +23,12 @@ from sedistill.models.saving import load_model
 
 CHUNK_SECONDS = 10.0
 OVERLAP_SECONDS = 1.0
+CHUNKS_SECONDS = (0.1, 86_400.0)  # shorter ones take ages, and a network hears nothing in them
 LOWEST_RATE, HIGHEST_RATE = 100, 10_000_000  # Hz; below there is no speech, and a rate is mistyped
 
 WAVEFORM = "the waveform"
-LOUDEST = 1e6
-"""Times full scale; where a network fails on more than that, it is not the network's fault."""
+LOUDEST = 100.0
+"""Times full scale; beyond lie samples of another scale, such as 32768, which no network has learnt from."""
 
 Waveform = TypeVar("Waveform", NDArray[np.floating], Tensor)
 
@@ -45,7 +47,8 @@ def enhance(
     Args:
         model: a network with `sample_rate` (and `output_gain`), or the folder of a saved one.
         waveform: noisy speech, NumPy or torch floating point, shape (samples,) or (channels, samples), any
-            length; each channel is enhanced by itself. Full scale is 1.0.
+            length; each channel is enhanced by itself. Full scale is 1.0; what reaches more than a hundred
+            times that is refused, since it is of another scale, such as 16 bits not divided by 32768.
         sample_rate: its rate in Hz. Other rates than the model's are resampled to it and back, which keeps
             nothing above half the model's rate (but see `whole_band`).
         correct_level: multiply by the model's `output_gain`, its measured factor onto clean speech.
@@ -102,6 +105,8 @@ def enhanced(
         )
     model_rate = rate_of(network)
     gain = level_factor(network) if settings.correct_level else 1.0
+    if chunk_seconds is not None:
+        check_number("chunk_seconds", chunk_seconds, *CHUNKS_SECONDS)
     chunk = None if chunk_seconds is None else max(round(chunk_seconds * model_rate), 2)
     overlap = min(round(OVERLAP_SECONDS * model_rate), (chunk or 0) // 2)
     above = WholeBand(sample_rate, model_rate) if settings.whole_band and sample_rate > model_rate else None
@@ -155,6 +160,8 @@ def _apply(network: nn.Module, piece: Block, gain: float, name: str) -> Block:
     """One chunk, channel by channel: memory then does not grow with the number of channels."""
     if len(piece) == 0:
         return piece
+    if not (peak := float(np.abs(piece).max())) <= LOUDEST:
+        raise UnusableSamples(name, f"reaches {_size(peak)}, where full scale is 1; scale it first")
     parameter = next((one for one in network.parameters() if one.is_floating_point()), torch.empty(0))
     result = np.empty_like(piece)
     with in_eval_mode(network), torch.inference_mode():
@@ -162,17 +169,14 @@ def _apply(network: nn.Module, piece: Block, gain: float, name: str) -> Block:
             noisy = torch.from_numpy(np.ascontiguousarray(piece[:, channel])).to(parameter)
             result[:, channel] = network(noisy[None])[0].float().cpu().numpy()
     if not np.isfinite(result).all():
-        raise _fault(network, piece, name)
+        raise _fault(network, name)
     return result if gain == 1.0 else np.float32(gain) * result
 
 
-def _fault(network: nn.Module, piece: Block, name: str) -> UserError:
+def _fault(network: nn.Module, name: str) -> UserError:
     """Why a network gave NaN or an infinity."""
     if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
         return UserError("the model gave NaN: some of its weights are NaN or infinite; take another one.")
-    peak = float(np.abs(piece).max())
-    if not peak <= LOUDEST:
-        return UnusableSamples(name, f"reaches {_size(peak)}, where full scale is 1; scale it first")
     return UserError(f"the model gave NaN for {name}, though its weights are finite; its training diverged.")
 
 

@@ -20,7 +20,7 @@ from sedistill.common.writing import make_folders, named_disk_errors, refuse_imp
 from sedistill.inference.enhancing.enhancement_settings import Settings
 from sedistill.inference.enhancing.inputs_and_outputs import Job, plan, refuse_models_among, refuse_targets
 from sedistill.inference.enhancing.notes import Notes, planned_text
-from sedistill.inference.enhancing.one_file import enhance_file
+from sedistill.inference.enhancing.one_file import Outcome, enhance_file
 from sedistill.models.ready_made import saved_folder
 from sedistill.models.saving import load_model
 
@@ -84,8 +84,8 @@ def enhance_files(
             notes.add(job, info)
     else:
         at_work = _AtWork(network, settings, overwrite)
-        for job, clipped in at_work.through(infos, workers or usable_cores(), failures).items():
-            notes.add(job, infos[job], clipped)
+        for job, outcome in at_work.through(infos, workers or usable_cores(), failures).items():
+            notes.add(job, infos[job], outcome)
     if notes.files:
         print(notes.text(network, str(model), Path(output), settings, dry))
     for line in told(unread):
@@ -137,12 +137,12 @@ class _AtWork:
         self.network, self.settings, self.overwrite = network, settings, overwrite
         self._lock, self._seconds, self._name, self._stopped = Lock(), 0.0, "", False
 
-    def through(self, infos: dict[Job, AudioInfo], workers: int, failures: Failures) -> dict[Job, int]:
-        """The files that were enhanced, and of each how many samples were limited to full scale."""
+    def through(self, infos: dict[Job, AudioInfo], workers: int, failures: Failures) -> dict[Job, Outcome]:
+        """The files that were enhanced, and what there is to say of each."""
         workers = max(1, min(workers, len(infos)))
         torch.set_num_threads(max(1, torch.get_num_threads() // workers))
         total = max(round(sum(info.seconds for info in infos.values())), 1)
-        futures: dict[Job, Future[int]] = {}
+        futures: dict[Job, Future[Outcome]] = {}
         try:
             with (
                 _folders_of(infos),
@@ -159,25 +159,25 @@ class _AtWork:
 
     def _results(
         self,
-        futures: "dict[Job, Future[int]]",
+        futures: "dict[Job, Future[Outcome]]",
         bar: ProgressBar,
         pool: ThreadPoolExecutor,
         failures: Failures,
-    ) -> dict[Job, int]:
+    ) -> dict[Job, Outcome]:
         try:
-            clipped = {}
+            outcomes = {}
             for job, future in futures.items():
                 try:
-                    clipped[job] = self._result(future, bar)
+                    outcomes[job] = self._result(future, bar)
                 except AudioFileError as error:
                     failures.add(error)
-            return clipped
+            return outcomes
         except BaseException:  # Ctrl-C, or a fault that is no file's own: nothing more is begun
             self._stopped = True
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
-    def _enhance(self, job: Job, info: AudioInfo) -> int:
+    def _enhance(self, job: Job, info: AudioInfo) -> Outcome:
         return enhance_file(self.network, job, info, self.settings, self.overwrite, self._read)
 
     def _read(self, seconds: float, name: str) -> None:
@@ -186,7 +186,7 @@ class _AtWork:
         with self._lock:
             self._seconds, self._name = self._seconds + seconds, name
 
-    def _result(self, future: "Future[int]", bar: ProgressBar) -> int:
+    def _result(self, future: "Future[Outcome]", bar: ProgressBar) -> Outcome:
         while True:
             is_done = bool(wait([future], SHOWN_EVERY_SECONDS).done)
             bar.advance(int(self._seconds) - bar.done, self._name)
@@ -194,7 +194,7 @@ class _AtWork:
                 return future.result()
 
 
-def _is_written(future: "Future[int]") -> bool:
+def _is_written(future: "Future[Outcome]") -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 

@@ -1,5 +1,6 @@
 """What a user should know about the files written, or to be written."""
 
+import math
 from pathlib import Path
 
 from torch import nn
@@ -9,7 +10,10 @@ from sedistill.common.wording import counted
 from sedistill.inference.enhancing.arrays import level_factor, rate_of
 from sedistill.inference.enhancing.enhancement_settings import Settings
 from sedistill.inference.enhancing.inputs_and_outputs import Job
-from sedistill.inference.enhancing.one_file import output_coding
+from sedistill.inference.enhancing.one_file import Outcome, output_coding
+
+QUIET_DB = -60.0
+"""Active level below which networks that learnt at some -26 dB take speech for noise."""
 
 
 class Notes:
@@ -18,14 +22,17 @@ class Notes:
     def __init__(self) -> None:
         self.files, self.seconds = 0, 0.0
         self.clipped: dict[str, int] = {}
+        self.quiet: dict[str, float] = {}
         self.rates: set[int] = set()
 
-    def add(self, job: Job, info: AudioInfo, clipped: int = 0) -> None:
+    def add(self, job: Job, info: AudioInfo, outcome: Outcome | None = None) -> None:
         self.files += 1
         self.seconds += info.seconds
         self.rates.add(info.sample_rate)
-        if clipped:
-            self.clipped[str(job.target)] = clipped
+        if outcome and outcome.clipped:
+            self.clipped[str(job.target)] = outcome.clipped
+        if outcome and -math.inf < outcome.level_db < QUIET_DB:
+            self.quiet[str(job.source)] = outcome.level_db
 
     def text(self, network: nn.Module, model: str, output: Path, settings: Settings, dry: bool) -> str:
         files = counted(self.files, "file")
@@ -38,6 +45,11 @@ class Notes:
             lines.append(above)
         for name, count in self.clipped.items():
             lines.append(f"{name}: {count} samples went beyond full scale and were limited to it.")
+        for name, level in self.quiet.items():
+            lines.append(
+                f"{name} is very quiet ({level:.0f} dB): networks learn from speech at some -26 dB and may "
+                "take this for noise; raise its level first."
+            )
         return "\n".join(lines)
 
     def _above(self, model_rate: int, settings: Settings) -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import soundfile
 from torch import nn
 
 from sedistill.audio.files import AudioFileError, AudioInfo, read_blocks, writable_coding, write_blocks
+from sedistill.audio.meters import LevelMeter
 from sedistill.common.writing import atomic_path
 from sedistill.inference.enhancing.arrays import UnusableSamples, enhanced, refuse_not_finite
 from sedistill.inference.enhancing.chunks import Block
@@ -19,6 +21,18 @@ UNLIMITED_SUBTYPES = {"FLOAT", "DOUBLE"}
 """Codings that hold samples beyond full scale; in all others such samples are limited to it."""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What there is to say of a file that was enhanced.
+
+    clipped: how many samples beyond full scale were limited to it. level_db: the noisy file's active level,
+    of its loudest channel.
+    """
+
+    clipped: int
+    level_db: float
+
+
 def enhance_file(
     network: nn.Module,
     job: Job,
@@ -26,16 +40,17 @@ def enhance_file(
     settings: Settings,
     overwrite: bool = False,
     progress: Callable[[float, str], None] = lambda *_: None,
-) -> int:
-    """Enhance one file; returns how many samples beyond full scale were limited to it.
+) -> Outcome:
+    """Enhance one file.
 
     progress: called with the seconds of sound that were read since the last time, and the file's name.
     """
-    noisy = _finite_blocks(job.source, info, progress)
+    noisy = _Heard(_finite_blocks(job.source, info, progress), info)
     format_name, subtype = output_coding(job, info)
     try:
         if settings.strength_db == 0 and (format_name, subtype) == (info.format, info.subtype):
-            return _copied(job, noisy, overwrite)
+            _copy(job, noisy, overwrite)
+            return Outcome(0, noisy.level_db)
         clean = enhanced(
             network, noisy, info.sample_rate, info.channels, info.frames, settings, name=str(job.source)
         )
@@ -43,7 +58,7 @@ def enhance_file(
         write_blocks(job.target, limited, info.sample_rate, subtype, info.channels, format_name, overwrite)
     except UnusableSamples as error:
         raise AudioFileError(job.source, error.reason) from None
-    return limited.clipped
+    return Outcome(limited.clipped, noisy.level_db)
 
 
 def output_coding(job: Job, info: AudioInfo) -> tuple[str, str]:
@@ -57,13 +72,30 @@ def output_coding(job: Job, info: AudioInfo) -> tuple[str, str]:
     return format_name, info.subtype if same_subtype else usual_subtype
 
 
-def _copied(job: Job, noisy: Iterable[Block], overwrite: bool) -> int:
+def _copy(job: Job, noisy: Iterable[Block], overwrite: bool) -> None:
     """The file as it is: written anew it might lose bits. Unusable samples are told as ever."""
     for _ in noisy:
         pass
     with atomic_path(job.target, overwrite) as temporary:
         shutil.copyfile(job.source, temporary)
-    return 0
+
+
+class _Heard:
+    """Blocks on their way to the network; `level_db` is how loud they were."""
+
+    def __init__(self, blocks: Iterable[Block], info: AudioInfo) -> None:
+        self.blocks = blocks
+        self.meters = [LevelMeter(info.sample_rate) for _ in range(info.channels)]
+
+    def __iter__(self) -> Iterator[Block]:
+        for block in self.blocks:
+            for channel, meter in enumerate(self.meters):
+                meter.add(block[:, channel])
+            yield block
+
+    @property
+    def level_db(self) -> float:
+        return max(meter.active_level_db for meter in self.meters)
 
 
 class _Limited:

@@ -38,7 +38,7 @@ class Stream:
             and back inside, which keeps nothing above half the model's rate and takes its time (see
             `latency_ms`).
         correct_level: multiply by the model's `output_gain`, its measured factor onto clean speech.
-        unusable: what stands for a chunk with NaN, infinities or samples beyond a million times full scale:
+        unusable: what stands for a chunk with NaN, infinities or samples beyond a hundred times full scale:
             "given", the chunk as it came, or "silence". The network hears silence in its place, so nothing
             of it stays in the states.
         window_seconds: of the windows in which a network without steps works (`in_windows` says so): longer

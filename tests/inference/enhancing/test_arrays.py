@@ -120,6 +120,23 @@ def test_samples_that_are_too_large_are_not_the_networks_fault(sample_rate: int,
         enhance(Powers(), loud if abs(peak) > 1e39 else loud.astype(np.float32), sample_rate)
 
 
+@pytest.mark.parametrize("peak", [101.0, 32768.0])
+def test_samples_of_another_scale_are_refused(peak: float) -> None:
+    """A network makes noise of them, without a word."""
+    sound = music(4000)[:, 0]
+    assert enhance(Unchanged(), 99 * sound / np.abs(sound).max(), RATE).shape == sound.shape
+    with pytest.raises(
+        UserError, match=rf"the waveform reaches {peak:.3g}".replace("+", r"\+") + ", where full scale is 1"
+    ):
+        enhance(Unchanged(), peak * sound / np.abs(sound).max(), RATE)
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 1e-9, np.nan, np.inf, "3"])
+def test_chunks_that_no_network_can_use_are_refused(seconds: float) -> None:
+    with pytest.raises(UserError, match=r"chunk_seconds = .* is not possible; give a number from 0.1"):
+        enhance(Unchanged(), music(4000)[:, 0], RATE, chunk_seconds=seconds)
+
+
 def test_what_gave_nan_is_named() -> None:
     class Weighted(Unchanged):
         def __init__(self, weight: float) -> None:

@@ -25,6 +25,22 @@ def test_a_file_that_is_too_loud_is_left_out_by_name(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.wav"]
 
 
+def test_files_of_another_scale_are_refused_and_quiet_ones_told(
+    tmp_path: Path, unchanged: Unchanged, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Samples of 16 bits not divided by 32768, and a recording at -80 dB, both in float."""
+    for name, gain in (("large", 32768.0), ("quiet", 2e-4), ("usual", 0.1), ("silent", 0.0)):
+        soundfile.write(tmp_path / f"{name}.wav", gain * music(8000, 2), RATE, subtype="FLOAT")
+    with pytest.raises(UserError, match=r"large\.wav reaches .*, where full scale is 1; scale it first"):
+        enhance_files("model", [tmp_path / "large.wav"], tmp_path / "out.wav")
+    assert not (tmp_path / "out.wav").exists()
+    names = [tmp_path / f"{name}.wav" for name in ("quiet", "usual", "silent")]
+    enhance_files("model", names, tmp_path / "out")
+    said = capsys.readouterr().out
+    assert said.count("is very quiet") == 1
+    assert "quiet.wav is very quiet (-92 dB)" in said
+
+
 def write_bad_files(folder: Path) -> None:
     (folder / "text.wav").write_text("this is no sound")
     (folder / "nothing.wav").write_bytes(b"")
