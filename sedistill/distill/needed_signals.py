@@ -29,6 +29,8 @@ def take_needed(
     else:
         teachers = teacher
         if "teacher" in wanted:
+            if not teacher:
+                raise ValueError("this loss needs the teacher signal, but got none by name")
             wanted |= {"clean", "teachers"}  # among them the one nearest to the clean speech is chosen
     if "teachers" in needs and len(teachers or {}) < 2:
         raise ValueError("agreement is between two teachers at least; give `teachers` by name")

@@ -9,12 +9,27 @@ FEW_SAMPLES = 8
 """So short no clip is: more of them than that mean that the axes of samples and channels were swapped."""
 
 
+def refuse_no_signal(signal: object) -> None:
+    """Raise TypeError unless it is a tensor of floating point (or complex), ValueError where it is empty."""
+    if not isinstance(signal, Tensor):
+        raise TypeError(f"a signal is a torch tensor, not {type(signal).__name__}")
+    if not (signal.is_floating_point() or signal.is_complex()):
+        kind = str(signal.dtype).removeprefix("torch.")
+        raise TypeError(f"a signal is floating point with full scale 1.0, not {kind}; convert it first")
+    if signal.numel() == 0:
+        raise ValueError(f"a signal of shape {tuple(signal.shape)} holds nothing; leave such batches out")
+
+
 def clips_of(waveform: Tensor, dims: int = 1) -> Tensor:
     """(B, T), (B, 1, T) or (B, C, T) to (B C, T): every channel is a clip of its own.
 
     dims: those of one clip, T; 2 where a clip has several waveforms, (N, T).
-    Raises ValueError where samples lie on another axis than the last.
+    Raises ValueError where samples lie on another axis than the last, or there are none, and TypeError for
+    all but a tensor of floating point.
     """
+    refuse_no_signal(waveform)
+    if waveform.is_complex():
+        raise TypeError("a waveform is real; spectrograms go into DISPatch(...).on_spectra")
     clips = waveform.flatten(0, 1) if waveform.ndim == dims + 2 else waveform
     if clips.ndim == dims + 1 and len(clips) > FEW_SAMPLES >= clips.shape[-1]:
         raise ValueError(
@@ -28,8 +43,9 @@ def spectra_of(spectrogram: Tensor) -> Tensor:
     """A spectrogram to complex (B C, F, K), in single precision at least.
 
     It may be complex, (B, F, K) or (B, C, F, K), or have real and imaginary parts as its last dimension of 2.
-    Raises ValueError for all else.
+    Raises ValueError or TypeError for all else.
     """
+    refuse_no_signal(spectrogram)
     complex_ = spectrogram
     if not spectrogram.is_complex() and spectrogram.ndim in (4, 5) and spectrogram.shape[-1] == 2:
         parts = at_least_float32(spectrogram)

@@ -60,8 +60,9 @@ class SignalObjective(Declared):
         band_teachers: Tensor | None = None,
     ) -> Tensor:
         others = {"teacher": teacher, "clean": clean, "noisy": noisy, "band_teachers": band_teachers}
+        signals = self._needed(student, others)
         with torch.autocast(student.device.type, enabled=False):
-            return self.per_clip(self._needed(student, others)).mean()
+            return self.per_clip(signals).mean()
 
     def with_parts(self, *signals: Tensor | None, **named: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and what to log of it by name (0-dim tensors without gradient)."""
@@ -77,7 +78,7 @@ class SignalObjective(Declared):
             signal, shape = others[name], self.expected_shape(name, clips)
             if signal is None:
                 raise ValueError(f"{type(self).__name__} needs the {name} signal, but got None")
-            formed = clips_of(signal.detach(), len(shape) - 1)
+            formed = clips_of(signal, len(shape) - 1).detach()
             if tuple(formed.shape) != shape or len(signal) != len(student):
                 given = f"{name} {tuple(signal.shape)} does not fit student {tuple(student.shape)}"
                 raise ValueError(f"{given}: {shape} expected")

@@ -85,3 +85,26 @@ def test_samples_before_channels_are_refused(shape: tuple[int, ...]) -> None:
 def test_what_is_no_spectrogram_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="a spectrogram is complex"):
         spectra_of(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("objective", [DISPatch(BIN_LOSSES["l2"]()), *EVERY_SIGNAL_OBJECTIVE], ids=repr)
+def test_what_is_no_signal_is_refused_wherever_it_stands(objective: SignalObjective | DISPatch) -> None:
+    """An integer teacher gave the losses on waveforms a value, 32768 times too large."""
+    signals = needed(objective, SIGNALS)  # type: ignore[arg-type]
+    for name, wave in signals.items():
+        for wrong, error, words in (
+            ((32767 * wave).to(torch.int16), TypeError, "floating point with full scale 1.0, not int16"),
+            (torch.complex(wave, wave), TypeError, "a waveform is real"),
+            (wave.numpy(), TypeError, "a torch tensor, not ndarray"),
+            (wave[..., :0], ValueError, "holds nothing"),
+            (wave[:0], ValueError, "holds nothing"),
+        ):
+            with pytest.raises(error, match=words):
+                objective(**{**signals, name: wrong})
+
+
+def test_no_teacher_among_several_is_said() -> None:
+    with pytest.raises(ValueError, match="needs the teacher signal, but got none by name"):
+        DISPatch(BIN_LOSSES["l2"](), keep=0.5)(WAVES[0], {}, WAVES[2])
+    with pytest.raises(TypeError, match="a torch tensor, not list"):
+        DISPatch(BIN_LOSSES["l2"]()).on_spectra([1.0], WAVES[1])  # type: ignore[arg-type]
