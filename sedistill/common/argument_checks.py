@@ -14,6 +14,7 @@ import numbers
 import types
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -140,6 +141,13 @@ def check_kind(name: str, value: object, kinds: type | tuple[type, ...], example
     """Raises UserError unless `value` is an object of one of `kinds`, such as `example`."""
     if not isinstance(value, kinds):
         raise UserError(f"{name} = {as_given(value)} is not possible; give {example}.")
+
+
+def check_list(name: str, value: object) -> None:
+    """Raises UserError for one text or path where several are to be given: Python would take its letters."""
+    if isinstance(value, str | Path):
+        one = as_given(str(value))
+        raise UserError(f"{name} = {one} is not possible; give a list, [{one}].")
 
 
 def as_given(value: object) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sedistill.audio import levels
-from sedistill.common.errors import UserError
+from sedistill.common.argument_checks import check_whole
 from sedistill.common.writing import refuse_existing, refuse_inside
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Crop, Pairs, drawn_pair, make_crop
@@ -45,8 +45,7 @@ def mix(
     Raises UserError when the split has nothing to mix, for an output that exists, and when the disk is full.
     """
     output, mixing = Path(output), mixing or MixingSettings()
-    if not 1 <= count <= MOST_CLIPS:
-        raise UserError(f"count is {count}; give a number from 1 to {MOST_CLIPS:,}.")
+    check_whole("count", count, 1, MOST_CLIPS)
     refuse_existing(output, overwrite, marker=FACTS)
     corpus = Corpus.load(corpus_folder)
     refuse_inside(output, [Path(corpus_folder)])

@@ -9,6 +9,7 @@ import numpy as np
 
 from sedistill.audio.listing import Unread
 from sedistill.audio.resampling import RESAMPLER
+from sedistill.common.argument_checks import check_list
 from sedistill.common.errors import UserError
 from sedistill.common.provenance import Provenance
 from sedistill.common.writing import atomic_folder, is_empty_folder, refuse_existing, refuse_inside
@@ -90,6 +91,7 @@ def prepare(
     output = Path(output)
     refuse_existing(output, overwrite, marker=FACTS)
     _check_numbers(sample_rate, workers)
+    check_list("valid_speakers", valid_speakers)
     root, clean, noise, noisy = (
         None if folder is None else Path(folder) for folder in (root, clean, noise, noisy)
     )

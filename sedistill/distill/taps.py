@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sedistill.common.argument_checks import check_list
 from sedistill.common.errors import UserError
 
 PROBE_SAMPLES = 16_000
@@ -34,6 +35,7 @@ class Taps:
     """
 
     def __init__(self, network: nn.Module, names: Iterable[str], whose: str = "network") -> None:
+        check_list("names", names)
         self.names, self.whose = tuple(dict.fromkeys(names)), whose
         self._network = network
         self._kept = _Kept()

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sedistill.audio.levels import rms_db
+from sedistill.common.argument_checks import check_list
 from sedistill.common.errors import UserError, nearest
 from sedistill.common.extras import needed
 from sedistill.evaluation import composite
@@ -209,6 +210,7 @@ def metrics_named(names: Sequence[str]) -> list[Metric]:
     Raises UserError for an unknown name (and names the nearest), for none at all, and when a package that
     computes one is not installed.
     """
+    check_list("metrics", names)
     names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     if not names:
         raise UserError(f"no metric named; choose from {', '.join(METRICS)}.")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sedistill.common.argument_checks import check_kind
 from sedistill.common.errors import UserError, nearest
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.network_classes import NETWORKS, network_class, network_name
@@ -246,6 +247,7 @@ def full_settings(name_or_settings: str | Mapping[str, Any]) -> dict[str, Any]:
 def _resolve(name_or_settings: str | Mapping[str, Any]) -> tuple[type[SpeechEnhancer], dict[str, Any]]:
     if isinstance(name_or_settings, str):
         name_or_settings = {"preset": name_or_settings}
+    check_kind("the network", name_or_settings, Mapping, "a preset's name, or a mapping")
     settings = dict(name_or_settings)
     preset_name, class_name = settings.pop("preset", None), settings.pop("class", None)
     if (preset_name is None) == (class_name is None):

@@ -18,6 +18,7 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from sedistill.common.argument_checks import check_kind
 from sedistill.common.devices import keeping_torch_state
 from sedistill.common.errors import UserError
 from sedistill.common.extensions import package_of
@@ -75,6 +76,7 @@ def save_model(
     Raises UserError when the disk is full, when `folder` exists and `overwrite` is False, or when `folder`
     holds something other than a saved model.
     """
+    check_kind("model", model, SpeechEnhancer, "a network that derives from sedistill.SpeechEnhancer")
     folder = Path(folder)
     if not is_empty_folder(folder) and folder.exists() and not (folder / CARD).is_file():
         raise UserError(f"{folder} exists and is not a saved model; choose another place.")

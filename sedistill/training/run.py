@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sedistill.common import ranks
 from sedistill.common.agreement import program_facts, refuse_differing
+from sedistill.common.argument_checks import check_list
 from sedistill.common.devices import keeping_torch_state
 from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken, shown
@@ -58,6 +59,7 @@ def train(
     left alone; one with a plateau goes on when it is given more steps. Raises UserError for
     whatever the user can mend, a second command in one folder among it.
     """
+    check_list("overrides", overrides)
     with joined():
         recipe = load_settings(Recipe, recipe_path, overrides)
         folder = Path(output or Path("runs") / recipe.name / f"seed-{recipe.seed}")

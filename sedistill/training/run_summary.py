@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ from sedistill.common import ranks
 from sedistill.common.progress import duration_text
 from sedistill.common.report.printing import print_facts
 from sedistill.common.wording import counted
+from sedistill.data.crops import Pairs
+from sedistill.data.examples import MixtureDataset
+from sedistill.data.mixing import MixingSettings
 from sedistill.data.noisy_recordings import RecordingCrops
 from sedistill.data.pair_alignment import SOME
 from sedistill.data.set_notes import notes_on
@@ -43,8 +47,27 @@ def print_summary(run: PreparedRun, folder: Path) -> None:
     sets = [one for one in (run.data.fixed_set, run.valid_set) if one is not None]
     for line in dict.fromkeys(line for one in sets for line in notes_on(one, SOME)):
         print(line)
+    for line in without_effect(run):
+        print(f"note: {line}")
     if run.bandwidth < 1 and run.recipe.kdrl is not None:
         print("note on the teacher: kdrl compares whole waveforms, what lies above its bandwidth included.")
+
+
+def without_effect(run: PreparedRun) -> Iterator[str]:
+    """What the recipe says and this run does not do, such as what it took over from its base."""
+    data, rise = run.recipe.data, run.recipe.optimiser.warmup_steps
+    steps = run.recipe.optimiser.steps_at_most(run.data.batches)
+    if rise >= steps:
+        yield f"warmup_steps = {rise:,} is all of the {steps:,} steps; the rate ends on its way up."
+    dataset = run.data.dataset
+    if not isinstance(dataset, MixtureDataset):
+        for key in ("mixing", "epoch_mixtures"):
+            if getattr(data, key) != type(data).model_fields[key].default:
+                yield f"data.{key} changes nothing: {data.train} is a fixed set, mixed before."
+        return
+    cut_alone = MixingSettings(clip_seconds=data.mixing.clip_seconds)
+    if isinstance(dataset.source, Pairs) and data.mixing != cut_alone:
+        yield f"of data.mixing clip_seconds alone counts: {data.train} holds ready pairs."
 
 
 def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
@@ -201,7 +224,8 @@ def _optimiser_text(recipe: Recipe) -> str:
     best = "" if settings.best_by == LOSS else f", the best by validation {settings.best_by}"
     name = "Adam" if settings.weight_decay == 0 else f"AdamW (decay {settings.weight_decay:g})"
     mean = "" if settings.ema_decay is None else f", weights averaged ({settings.ema_decay:g})"
-    rate = f"{name} {settings.learning_rate:g}"
+    rise = f" after {counted(settings.warmup_steps, 'step')} of rise" if settings.warmup_steps else ""
+    rate = f"{name} {settings.learning_rate:g}{rise}"
     return f"{rate}, {ends[settings.schedule]}, {clip_text(settings)}{mean}{best}"
 
 

@@ -176,7 +176,8 @@ def test_mistakes_and_a_full_disk_leave_nothing(
     (tmp_path / "there/file").touch()
     for match, arguments in {
         "has no split 'dev'; it has test, train, valid": {"split": "dev"},
-        "count is 0": {"count": 0},
+        "count = 0 is not possible; give a whole number, from 1 to": {"count": 0},
+        "count = '4' is not possible; give a whole number": {"count": "4"},
         "there exists already": {"output": tmp_path / "there"},
         "is not a prepared corpus": {"corpus_folder": tmp_path},
     }.items():

@@ -11,9 +11,11 @@ import pytest
 import soundfile as sf
 
 from sedistill.common.errors import UserError
+from sedistill.data.preparation import prepare
 from sedistill.models.saving import load_model
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics
+from tests.data.sounds import pairs
 from tests.training.runs import weights
 
 Write = Callable[..., Path]
@@ -98,6 +100,44 @@ def test_a_batch_of_one_in_a_network_with_batch_norm(write_recipe: Write, world:
 def test_no_epochs_are_refused(write_recipe: Write, world: Path) -> None:
     with pytest.raises(UserError, match=r"optimiser\.max_epochs = 0"):
         train(write_recipe(optimiser={"max_epochs": 0}), output=world / "out")
+
+
+@pytest.mark.parametrize("crops", [{}, {"crop_seconds": 0.1}])
+def test_what_says_how_to_mix_a_fixed_set_is_told(
+    write_recipe: Write, world: Path, capsys: pytest.CaptureFixture[str], crops: dict[str, float]
+) -> None:
+    """Whoever asks for another SNR has to hear that it changes nothing."""
+    data = {"epoch_mixtures": 8, "mixing": {"snr_db_low": 3.0}, **crops}
+    train(write_recipe(data=data), output=world / "run", plan_only=True)
+    said = capsys.readouterr().out
+    for key in ("mixing", "epoch_mixtures"):
+        assert f"note: data.{key} changes nothing: {world / 'train'} is a fixed set, mixed before." in said
+    train(write_recipe(data=crops), output=world / "run", plan_only=True)
+    assert "changes nothing" not in capsys.readouterr().out
+
+
+def test_what_says_how_to_mix_ready_pairs_is_told(
+    write_recipe: Write, world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean, noisy = pairs(world / "sounds", count=12)
+    prepare(world / "pairs", clean=clean, noisy=noisy, workers=1)
+    data = {"train": str(world / "pairs"), "mixing": {"clip_seconds": 0.2}}
+    recipe = write_recipe(data=data)
+    for override, is_told in (("seed=1", False), ("data.mixing.snr_db_low=3", True)):
+        train(recipe, [override], output=world / "run", plan_only=True)
+        assert ("of data.mixing clip_seconds alone counts" in capsys.readouterr().out) == is_told
+
+
+@pytest.mark.parametrize(("warmup", "all_of_it"), [(7, False), (8, True), (300, True)])
+def test_a_rise_that_never_ends_is_told(
+    write_recipe: Write, world: Path, capsys: pytest.CaptureFixture[str], warmup: int, all_of_it: bool
+) -> None:
+    train(
+        write_recipe(optimiser={"warmup_steps": warmup, "max_steps": 8}), output=world / "run", plan_only=True
+    )
+    said = capsys.readouterr().out
+    assert (f"note: warmup_steps = {warmup} is all of the 8 steps" in said) == all_of_it
+    assert f"after {warmup} steps of rise" in " ".join(said.split())
 
 
 def test_strays_and_offsets_of_a_set_are_told(

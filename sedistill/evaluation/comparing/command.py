@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sedistill.common.argument_checks import check_list
 from sedistill.common.provenance import Provenance
 from sedistill.common.reading import NAMES, TO_BE_READ
 from sedistill.common.report.figures import require_drawing
@@ -50,6 +51,8 @@ def compare(
     Raises UserError before anything is written: evaluations on different clips, unknown names, nothing to
     compare, an output that exists, packages that are missing.
     """
+    for name, given in (("evaluations", evaluations), ("metrics", metrics), ("methods", methods)):
+        check_list(name, given)
     output = Path(output)
     refuse_existing(output, overwrite, marker=FACTS)
     refuse_inside(output, map(Path, evaluations))

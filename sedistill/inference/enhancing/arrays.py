@@ -126,8 +126,13 @@ def enhanced(
 
 
 def rate_of(network: nn.Module) -> int:
-    """The rate in Hz a network works at."""
-    return int(network.sample_rate)  # type: ignore[arg-type]
+    """The rate in Hz a network works at. Raises UserError for one that does not say it."""
+    rate = getattr(network, "sample_rate", None)
+    if rate is None:
+        raise UserError(
+            f"the network {type(network).__name__} has no `sample_rate`; set it to its rate in Hz."
+        )
+    return int(rate)
 
 
 def level_factor(network: nn.Module) -> float:

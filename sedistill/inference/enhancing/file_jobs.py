@@ -12,6 +12,7 @@ from torch import nn
 
 from sedistill.audio.files import AudioFileError, AudioInfo, probe
 from sedistill.audio.listing import told
+from sedistill.common.argument_checks import check_list
 from sedistill.common.devices import choose_device, keeping_torch_state, limit_threads, usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.progress import ProgressBar
@@ -66,6 +67,7 @@ def enhance_files(
     reported and left out, and at the end UserError says so. Raises UserError at once, before anything is
     written, for a missing input, an output that exists or is the input, and a folder that is no saved model.
     """
+    check_list("inputs", inputs)
     settings = Settings(correct_level, strength_db, whole_band)
     if workers is not None and workers < 1:
         raise UserError(f"workers = {workers}: give how many files to enhance at a time, from 1.")

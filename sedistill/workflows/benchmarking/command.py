@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from sedistill.common.argument_checks import check_list
 from sedistill.common.devices import usable_cores, worker_count
 from sedistill.common.errors import UserError
 from sedistill.common.progress import ProgressBar
@@ -59,6 +60,8 @@ def benchmark(
 
     A way that fails has the reason in its row. Raises UserError for whatever cannot be used at all.
     """
+    for name, given in (("models", models), ("onnx", onnx), ("ways", ways)):
+        check_list(name, given)
     cases = list(cases_of(subjects_of(models, onnx), ways))
     metrics = [] if on is None else metrics_named(METRICS)
     pairs = None if on is None else on if isinstance(on, FixedSet) else FixedSet(on)
