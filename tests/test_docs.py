@@ -100,6 +100,29 @@ def test_a_student_is_kept_once_with_its_scores(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "kept" / "patches.csv").read_text() == "students/held/seed-2,50.0,40.0,1.0,9.0\n"
 
 
+def test_what_is_kept_is_taken_up_with_its_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    taking_up = pytest.importorskip("take_up_evidence")
+    kept, out, run = tmp_path / "kept", tmp_path / "out", Path("students/held/seed-0")
+    monkeypatch.setattr(taking_up, "EVIDENCE", kept)
+    monkeypatch.setattr(taking_up, "SCORES", kept / "scores")
+    (kept / run).mkdir(parents=True)
+    (kept / run / "card.yaml").write_text("class: Network\n")
+    _evaluation(kept / "scores", {"noisy": 1.0, "alone": 2.0}, "evidence/students/held")
+    _evaluation(kept / "teacher", {"noisy": 1.0, "deepfilternet": 3.0}, "none")
+    place = out / "evaluations" / "evidence" / run
+
+    taking_up.take_up(out)
+    (place / "home" / "clips.csv").unlink()  # and now: what is there stays as it is
+    taking_up.take_up(out)
+
+    assert (out / "runs" / "evidence" / run / "student" / "card.yaml").is_file()
+    assert (place / "home" / "evaluation.yaml").is_file()
+    assert not (place / "home" / "clips.csv").exists()
+    teacher = load_scores(out / "evaluations" / "models" / "deepfilternet")["home"]
+    assert {row.model: row.values["stoi"] for row in teacher.clips} == {"noisy": 1.0, "deepfilternet": 3.0}
+
+
 def _evaluation(place: Path, by_model: dict[str, float], recipe: str) -> None:
     (place / "home").mkdir(parents=True)
     clips = [ClipScore(model, "1", 4.0, 0.0, "", {"stoi": value}) for model, value in by_model.items()]

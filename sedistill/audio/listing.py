@@ -123,13 +123,16 @@ def none_found(found: AudioBelow) -> UserError:
     return UserError(f"{'; '.join(sentences)}.")
 
 
-def told(unread: Sequence[Unread]) -> Iterator[str]:
-    """Lines for the terminal: each file by its name and reason; files that are no audio in one line."""
+def told(unread: Sequence[Unread], folder: Path | None = None) -> Iterator[str]:
+    """Lines for the terminal: each file by its name and reason; files that are no audio in one line.
+
+    folder: where all of them lie, for that line, where there may be several such folders.
+    """
     for one in unread:
         if one.reason != NO_AUDIO:
             yield f"Left out: {shown(one.path)}: {one.detail}."
     if line := told_by_suffix(unread):
-        yield f"{line}."
+        yield f"{line}." if folder is None else f"{shown(folder)}: {line}."
 
 
 def told_by_suffix(unread: Iterable[Unread]) -> str:

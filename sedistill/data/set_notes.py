@@ -21,9 +21,9 @@ def notes_on(pairs: FixedSet, listened_to: int | None = None) -> list[str]:
     What `sedistill mix` made is not: it took offsets away, and what mean a few seconds have left is rumble.
     """
     if is_mixed_here(pairs):
-        return [*told(pairs.unread)]
+        return [*told(pairs.unread, pairs.folder)]
     heard = pairs if listened_to is None else pairs.evenly(listened_to)
-    return [*told(pairs.unread), *offset_warning(heard)]
+    return [*told(pairs.unread, pairs.folder), *offset_warning(heard)]
 
 
 def offset_warning(pairs: FixedSet) -> Iterator[str]:

@@ -145,9 +145,13 @@ def test_strays_and_offsets_of_a_set_are_told(
 ) -> None:
     rewrite(world, lambda noisy, clean: (0.5 * noisy + 0.1, 0.5 * clean + 0.1))
     (world / "train/clean/more.m4a").write_bytes(b"x")
+    for name in ("train", "valid"):
+        (world / name / "clean/sizes.csv").write_bytes(b"x")
     train(write_recipe(), ["optimiser.max_epochs=1"], output=world / "out")
     printed = capsys.readouterr().out
     assert "clean/more.m4a: .m4a is not read" in printed
+    for name in ("train", "valid"):
+        assert f"{world / name}: 1 file is no audio: .csv 1." in printed
     assert f"of full scale, {world / 'train/clean'}" in printed
 
 
