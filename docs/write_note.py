@@ -32,6 +32,11 @@ SETS = tuple(LETTERS)
 COMPARED = ("pesq_wb", "stoi", "si_sdr")
 
 
+Pairs = Sequence[tuple[str, str]]
+"""Methods and those that they are to be better than."""
+Hypothesis = tuple[str, str, str]
+
+
 class Numbers:
     """What the template may ask for; all of it comes back as text.
 
@@ -69,18 +74,24 @@ class Numbers:
         row, digits = self._difference(name, method, metric, over), METRICS[metric].digits
         return ", ".join(f"{value:+.{digits}f}" for value in row.by_seed)
 
-    def hypotheses(self, pairs: Sequence[tuple[str, str]], metric: str) -> list[tuple[str, ...]]:
+    def hypotheses(self, pairs: Pairs, metric: str) -> list[tuple[str, ...]]:
         """(method, the one it is over, set, p over clips, p over seeds) of every pair on every set; p after
         Holm's correction over all of them.
         """
-        asked = [(method, over, name) for method, over in pairs for name in SETS]
-        rows = [self._difference(name, method, metric, over) for method, over, name in asked]
-        corrected = zip(
-            holm([row.over_clips.p_t for row in rows]),
-            holm([row.over_seeds.p_t for row in rows]),
-            strict=True,
-        )
-        return [(*one, *map(p_text, p)) for one, p in zip(asked, corrected, strict=True)]
+        return [(*one, p_text(clips), p_text(seeds)) for one, clips, seeds in self._corrected(pairs, metric)]
+
+    def proven(self, pairs: Pairs, metric: str) -> list[Hypothesis]:
+        """(method, the one it is over, set) of those that the seeds prove at the 5 % level."""
+        return [one for one, _, p in self._corrected(pairs, metric) if p < 0.05]
+
+    def with_one_sign(self, pairs: Pairs, metric: str) -> list[Hypothesis]:
+        """(method, the one it is over, set) of those in which all seeds have the same sign."""
+        return [
+            (method, over, name)
+            for method, over in pairs
+            for name in SETS
+            if len(set(np.sign(self._difference(name, method, metric, over).by_seed))) == 1
+        ]
 
     def closed(self, name: str, method: str, over: str, metric: str) -> str:
         """The share of the gap to the teacher that a method closed, with its interval."""
@@ -119,6 +130,12 @@ class Numbers:
         return {
             one: f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" for one, values in shares.items()
         }
+
+    def _corrected(self, pairs: Pairs, metric: str) -> list[tuple[Hypothesis, float, float]]:
+        asked = [(method, over, name) for method, over in pairs for name in SETS]
+        rows = [self._difference(name, method, metric, over) for method, over, name in asked]
+        over_clips = holm([row.over_clips.p_t for row in rows])
+        return list(zip(asked, over_clips, holm([row.over_seeds.p_t for row in rows]), strict=True))
 
     def _cards(self, method: str) -> list[Any]:
         return [read_yaml(path) for path in sorted((EVIDENCE / method).glob("seed-*/card.yaml"))]
