@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from sedistill.analyzing.categories import CATEGORIES
 from sedistill.analyzing.command import THRESHOLD
 from sedistill.analyzing.trends import Sorting, read_runs
 from sedistill.evaluation.score_files import SUMMARY, SUMMARY_TEXT, write_scores
@@ -26,19 +27,31 @@ def keep(out: Path) -> None:
         name = evaluation.relative_to(out / "evaluations" / "evidence")
         if (EVIDENCE / name).exists():
             continue
+        run = out / "runs" / "evidence" / name
+        shares = shares_of_patches(run) if (run / RECORD).exists() else None
         kept = load_scores(SCORES)
         for scores in load_scores(evaluation).values():
+            if str(name) in kept[scores.name].models:
+                continue  # by a call that ended before the student was copied
             write_scores(SCORES / scores.name, joined(kept[scores.name], scores, str(name)))
             for summary in (SUMMARY, SUMMARY_TEXT):  # long, and made again by `sedistill compare`
                 (SCORES / scores.name / summary).unlink()
-        run = out / "runs" / "evidence" / name
-        if (run / RECORD).exists():
-            with (EVIDENCE / "patches.csv").open("a", encoding="utf-8", newline="") as table:
-                csv.writer(table, lineterminator="\n").writerow([name, *shares_of_patches(run)])
         shutil.copytree(run / "student", EVIDENCE / name)
+        if shares is not None:
+            add_patches(EVIDENCE / "patches.csv", str(name), shares)
         card = EVIDENCE / name / "card.yaml"  # which names the recipe by the whole path on this machine
         card.write_text(card.read_text("utf-8").replace(f"{out.resolve()}/", ""), encoding="utf-8")
         print(f"kept {name}")
+
+
+def add_patches(table: Path, student: str, shares: list[float]) -> None:
+    """A line of the table of what became of patches, which is begun where there is none."""
+    is_new = not table.exists()
+    with table.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow(["student", *CATEGORIES])
+        writer.writerow([student, *shares])
 
 
 def joined(kept: SetScores, new: SetScores, label: str) -> SetScores:

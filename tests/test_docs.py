@@ -97,7 +97,9 @@ def test_a_student_is_kept_once_with_its_scores(tmp_path: Path, monkeypatch: pyt
     }  # fmt: skip
     assert kept.facts["models"]["students/held/seed-2"]["recipe"] == "students/held"
     assert (tmp_path / "kept" / run / "card.yaml").read_text() == "class: Network  # of recipes\n"
-    assert (tmp_path / "kept" / "patches.csv").read_text() == "students/held/seed-2,50.0,40.0,1.0,9.0\n"
+    assert (tmp_path / "kept" / "patches.csv").read_text() == (
+        "student,converging,converged,challenging,exploding\nstudents/held/seed-2,50.0,40.0,1.0,9.0\n"
+    )
 
 
 def test_what_is_kept_is_taken_up_with_its_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

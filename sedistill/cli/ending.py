@@ -55,7 +55,7 @@ def ends_in_words(ctx: Any) -> Iterator[None]:
         try:
             yield
         except UserError as error:
-            end_with(f"sedistill: {printable(str(error))}", 2)
+            end_with(told_with_output(f"sedistill: {printable(str(error))}", error.__cause__), 2)
         except KeyboardInterrupt as interruption:
             end_interrupted(ctx, str(interruption))
         except Exception as error:
@@ -65,9 +65,8 @@ def ends_in_words(ctx: Any) -> Iterator[None]:
                 raise
             from sedistill.common.writing.disk_errors import reason_in_words
 
-            undelivered()  # what was printed meets the same full disk, which is told once
             where = "" if error.filename is None else f"{printable(os.fsdecode(error.filename))}: "
-            end_with(f"sedistill: {where}{reason_in_words(error)}.", 2)
+            end_with(told_with_output(f"sedistill: {where}{reason_in_words(error)}.", error), 2)
 
 
 def end_interrupted(ctx: Any, way_on: str = "") -> NoReturn:
@@ -93,12 +92,24 @@ def end_with(sentence: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def told_with_output(sentence: str, cause: BaseException | None) -> str:
+    """A sentence, and a second one where what was printed is lost for another reason than this cause."""
+    lost = undelivered()
+    if lost is None or (isinstance(cause, OSError) and cause.errno == lost.errno):
+        return sentence
+    return f"{sentence}\n{lost_text(lost)}"
+
+
 def flush_output() -> None:
     """What was printed and cannot be delivered, to a full disk say, is not lost in silence."""
-    if error := undelivered():
-        from sedistill.common.writing.disk_errors import reason_in_words
+    if lost := undelivered():
+        end_with(lost_text(lost), 2)
 
-        end_with(f"sedistill: what was to be printed could not be: {reason_in_words(error)}.", 2)
+
+def lost_text(lost: OSError) -> str:
+    from sedistill.common.writing.disk_errors import reason_in_words
+
+    return f"sedistill: what was to be printed could not be: {reason_in_words(lost)}."
 
 
 def undelivered() -> OSError | None:

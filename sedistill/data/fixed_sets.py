@@ -55,6 +55,8 @@ class FixedSet:
         utterances, noise_recordings: the recordings in each clip by name, empty where unknown; several
             noises are parted by semicolons.
         facts: set.yaml, or {} for a plain folder.
+        is_mixed_here: whether `sedistill mix` made it of speech and noise, so that its pairs fit and hold no
+            offset.
         lags: samples by which noisy is read from later on than clean (`shift`); 0 as the files are.
         misfits: names of pairs that do not fit and are trusted nevertheless, once `alignment` looked.
 
@@ -74,6 +76,7 @@ class FixedSet:
         self.lengths = np.zeros(len(pairs), dtype=np.int64)
         self.misfits: list[str] = []
         self.facts: dict[str, Any] = {}
+        self.is_mixed_here = False
         if is_taken(self.folder / FACTS):
             self._load_written()
         else:
@@ -230,6 +233,7 @@ class FixedSet:
     def _load_written(self) -> None:
         noisy, clean = (listed(self.folder / side) for side in SIDES)
         self.facts = read_record(SetFacts, self.folder / FACTS, WRITE_AGAIN, FORMAT_VERSION)
+        self.is_mixed_here = not self.facts.get("pairs", True)
         self.sample_rate = self.facts["sample_rate"]
         rows = read_csv(self.folder / TABLE, Row, WRITE_AGAIN)
         expected = (self.facts["count"], self.facts["bytes"])

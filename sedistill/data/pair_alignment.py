@@ -42,7 +42,7 @@ def check_all(
     Raises UserError for pairs that are shifted (unless `align`), drift, or are of two recordings; `remedy`
     is how to have them shifted, `way_on` how to trust them nevertheless.
     """
-    if is_mixed_here(pairs):
+    if pairs.is_mixed_here:
         return
     own = _measure(pairs.__getitem__, ranks.own_share(len(pairs)), pairs.sample_rate, workers)
     fits = ranks.in_turn(ranks.gathered(own))
@@ -64,7 +64,7 @@ def check_some(
     Trusts pairs and raises UserError as `check_all` does.
     """
     if isinstance(source, FixedSet):
-        if not is_mixed_here(source):
+        if not source.is_mixed_here:
             _check_some(source, len(source), source.__getitem__, source.name, trust, way_on)
     elif (part := source.split("train")).has_pairs:
         pairs = Pairs(part)
@@ -88,11 +88,6 @@ def _check_some(
     wrong = {name(i): fit for i, fit in zip(chosen, fits, strict=True) if fit.is_wrong}
     told = _Told(source.folder, wrong, len(chosen), source.sample_rate)
     told.refuse_or_warn(trust or is_trusted(source), PREPARED_ALIGNED, way_on)
-
-
-def is_mixed_here(pairs: FixedSet) -> bool:
-    """Whether `sedistill mix` made it, so that its pairs fit and hold no offset."""
-    return bool(pairs.facts) and not pairs.facts.get("pairs", True)
 
 
 def _measure(read: Read, which: Sequence[int], sample_rate: int, workers: int) -> list[PairFit]:

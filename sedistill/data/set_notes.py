@@ -11,7 +11,6 @@ from sedistill.audio.listing import told
 from sedistill.common.errors import UserError
 from sedistill.common.reading import shown
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.data.pair_alignment import is_mixed_here
 from sedistill.data.set_files import SIDES
 
 
@@ -20,7 +19,7 @@ def notes_on(pairs: FixedSet, listened_to: int | None = None) -> list[str]:
 
     What `sedistill mix` made is not: it took offsets away, and what mean a few seconds have left is rumble.
     """
-    if is_mixed_here(pairs):
+    if pairs.is_mixed_here:
         return [*told(pairs.unread, pairs.folder)]
     heard = pairs if listened_to is None else pairs.evenly(listened_to)
     return [*told(pairs.unread, pairs.folder), *offset_warning(heard)]
@@ -28,12 +27,14 @@ def notes_on(pairs: FixedSet, listened_to: int | None = None) -> list[str]:
 
 def offset_warning(pairs: FixedSet) -> Iterator[str]:
     """Lines where clean or noisy files have an offset, which metrics and losses take for sound."""
+    looked_at = 0
     with_offset: dict[str, list[tuple[float, Path]]] = {"clean": [], "noisy": []}
     for index in range(len(pairs)):
         try:
             noisy, clean = pairs[index]
         except UserError:  # whoever uses the clip says what is amiss with it
             continue
+        looked_at += 1
         for path, side, samples in zip(pairs.paths(index), SIDES, (noisy, clean), strict=True):
             if offset := _offset(samples, pairs.sample_rate):
                 with_offset[side].append((offset, path))
@@ -41,7 +42,7 @@ def offset_warning(pairs: FixedSet) -> Iterator[str]:
         if with_offset[side]:
             largest, path = max(with_offset[side])
             yield (
-                f"Warning: {len(with_offset[side])} of {len(pairs)} {side} files looked at have an offset (a "
+                f"Warning: {len(with_offset[side])} of {looked_at} {side} files looked at have an offset (a "
                 f"mean that is not 0), the largest, {largest:.3g} of full scale, {shown(path)}; SI-SDR and "
                 f"segmental SNR as defined, and losses on waveforms, take it for {taken_for}, and it moves "
                 "ESTOI, STOI and PESQ: prepare and mix the set again, or take the means away."

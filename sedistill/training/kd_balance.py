@@ -25,11 +25,12 @@ class KDBalance:
     apart at the steps that measure them anyway (logging.gradients_every_steps), over all parameters, and the
     factor follows the geometric mean of what they ask for. A gradient `FAR` too long begins that mean anew:
     it may spoil the student before ten more are measured. One that is too short does no harm; but so far too
-    short right behind a beginning, it says that the beginning was chance, and begins anew as well.
+    short right behind such a cut, it says that the cut was chance, which then is taken back, and no more.
     """
 
     def __init__(self, ratio: float) -> None:
         self.ratio, self.log_factor, self.measured = ratio, 0.0, 0
+        self.cut = 0.0  # what the last measurement took away as far too much, as a logarithm
 
     @property
     def factor(self) -> float:
@@ -44,14 +45,18 @@ class KDBalance:
         if not (math.isfinite(measured) and measured > 0):
             return 1.0
         wanted = math.log(self.ratio / measured)
-        is_anew = wanted < -math.log(FAR) or (self.measured == 1 and wanted > math.log(FAR))
-        self.measured = 1 if is_anew else self.measured + 1
+        is_cut, is_chance = wanted < -math.log(FAR), bool(self.cut) and wanted > math.log(FAR)
+        if is_chance:
+            wanted = min(wanted, self.cut)
+        self.cut = -wanted if is_cut and self.measured else 0.0
+        self.measured = 1 if is_cut or is_chance else self.measured + 1
         change = max(1 / self.measured, SMOOTHING) * wanted
         self.log_factor += change
         return math.exp(change)
 
     def state_dict(self) -> dict[str, float | int]:
-        return {"log_factor": self.log_factor, "measured": self.measured}
+        return {"log_factor": self.log_factor, "measured": self.measured, "cut": self.cut}
 
     def load_state_dict(self, state: dict[str, float | int]) -> None:
         self.log_factor, self.measured = state["log_factor"], int(state["measured"])
+        self.cut = state.get("cut", 0.0)  # checkpoints of before have none

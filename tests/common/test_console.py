@@ -44,6 +44,24 @@ def test_what_a_full_disk_does_not_take_is_said(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_a_full_disk_is_told_once_and_another_reason_beside_it(tmp_path: Path) -> None:
+    """What is printed first meets the full disk at the end, where standard output is kept for later."""
+    lines = {
+        "print(1); open('/dev/full', 'w').write('x' * 100_000)": 1,
+        "print(1); raise UserError('x') from OSError(28, 'full')": 1,
+        "print(1); raise UserError('x') from None": 2,
+        "print(1); open('/proc/none', 'w')": 2,
+    }
+    for work, told in lines.items():
+        (tmp_path / "go.py").write_text(
+            "from sedistill.cli.ending import ends_in_words\nfrom sedistill.common.errors import UserError\n"
+            f"with ends_in_words(None):\n    {work}\n"
+        )
+        done = shell(f"{sys.executable} go.py > /dev/full", tmp_path, PYTHONUNBUFFERED="")
+        assert (done.returncode, done.stderr.count("\n")) == (2, told), done.stderr
+        assert done.stderr.count("sedistill: ") == told
+
+
 def test_files_never_get_the_number_of_a_closed_stream(tmp_path: Path) -> None:
     """Else what is printed would be written into the set."""
     clean, noise = speech_and_noise(tmp_path / "sounds", speakers=3, classes=3)

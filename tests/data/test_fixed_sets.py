@@ -43,6 +43,14 @@ def test_a_written_set_holds_the_mixtures_made_on_the_fly(mixed_corpus: Path, wr
         assert levels.snr_db(clean, noisy - clean, RATE) == pytest.approx(fixed.snr_db[index], abs=0.3)
 
 
+def test_a_part_of_a_set_that_was_mixed_here_was_so_too(written: Path) -> None:
+    """Else its pairs would be listened to, and their rumble told as an offset."""
+    whole = FixedSet(written)
+    assert len(whole.evenly(1)) < len(whole)
+    assert whole.is_mixed_here
+    assert whole.evenly(1).is_mixed_here
+
+
 def test_any_number_of_workers_writes_the_same_files(mixed_corpus: Path, tmp_path: Path) -> None:
     hashes = []
     for workers in (1, 2):

@@ -35,8 +35,8 @@ def test_an_offset_on_clean_or_noisy_files_is_told_of_sets_that_were_not_mixed_h
     assert of_noisy.startswith("Warning: 2 of 3 noisy files looked at have an offset")
     assert f"of full scale, {tmp_path / 'noisy/book_fileid_1.wav'}; SI-SDR" in of_noisy
     mixed_here = FixedSet(tmp_path)
-    mixed_here.facts = {"pairs": False}
-    assert notes_on(mixed_here) == []
+    mixed_here.is_mixed_here = True
+    assert notes_on(mixed_here) == notes_on(mixed_here.evenly(2)) == []
 
 
 def test_slow_rumble_is_no_offset(tmp_path: Path) -> None:

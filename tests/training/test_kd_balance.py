@@ -56,6 +56,30 @@ def test_one_odd_measurement_is_forgotten_at_the_next() -> None:
     assert (balance.measured, balance.factor) == (1, pytest.approx(1 / 2))
 
 
+@pytest.mark.parametrize(
+    ("ratios", "factor"),
+    [
+        ([1.0, 1.0, 1.0, 1.0, 100.0, 0.01], 1.0),  # the teacher's own weight again, not a hundred times it
+        ([1.0, 1.0, 1.0, 1.0, 100.0, 0.01, 100.0], 0.01),
+        ([1.0, 1e-4], 100.0),  # the first is a measurement as any other: their mean
+        ([1e4, 1.0], 0.01),
+    ],
+)
+def test_a_cut_is_taken_back_and_no_more(ratios: list[float], factor: float) -> None:
+    balance = KDBalance(1.0)
+    for ratio in ratios:
+        balance.follow(ratio * balance.factor)
+    assert balance.factor == pytest.approx(factor)
+
+
+def test_what_a_cut_took_outlasts_a_checkpoint() -> None:
+    balance, resumed = KDBalance(1.0), KDBalance(1.0)
+    for ratio in (1.0, 1.0, 100.0):
+        balance.follow(ratio * balance.factor)
+    resumed.load_state_dict(balance.state_dict())
+    assert resumed.follow(1.0 * balance.factor) == balance.follow(1.0 * balance.factor) == pytest.approx(100)
+
+
 def test_the_first_steps_are_measured_more_often() -> None:
     assert [step for step in range(1, 150) if is_measured(step, 50)] == [1, 2, 4, 8, 16, 32, 51, 101]
     assert all(is_measured(step, 1) for step in range(1, 9))

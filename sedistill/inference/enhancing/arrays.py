@@ -140,6 +140,13 @@ def level_factor(network: nn.Module) -> float:
     return float(getattr(network, "output_gain", 1.0))
 
 
+def refuse_unusable(samples: NDArray, name: str, first_frame: int = 0) -> None:
+    """Raise UnusableSamples for (frames, channels) that hold NaN or infinities or are of another scale."""
+    refuse_not_finite(samples, name, first_frame)
+    if not (peak := float(np.abs(samples).max(initial=0))) <= LOUDEST:
+        raise UnusableSamples(name, f"reaches {peak:.3g}, where full scale is 1; scale it first")
+
+
 def refuse_not_finite(samples: NDArray, name: str, first_frame: int = 0) -> None:
     """Raise UnusableSamples naming the first NaN or infinite sample of (frames, channels)."""
     if np.isfinite(samples).all():
@@ -165,8 +172,6 @@ def _apply(network: nn.Module, piece: Block, gain: float, name: str) -> Block:
     """One chunk, channel by channel: memory then does not grow with the number of channels."""
     if len(piece) == 0:
         return piece
-    if not (peak := float(np.abs(piece).max())) <= LOUDEST:
-        raise UnusableSamples(name, f"reaches {_size(peak)}, where full scale is 1; scale it first")
     parameter = next((one for one in network.parameters() if one.is_floating_point()), torch.empty(0))
     result = np.empty_like(piece)
     with in_eval_mode(network), torch.inference_mode():
@@ -183,10 +188,6 @@ def _fault(network: nn.Module, name: str) -> UserError:
     if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
         return UserError("the model gave NaN: some of its weights are NaN or infinite; take another one.")
     return UserError(f"the model gave NaN for {name}, though its weights are finite; its training diverged.")
-
-
-def _size(peak: float) -> str:
-    return f"{peak:.3g}" if np.isfinite(peak) else f"more than {np.finfo(np.float32).max:.2g}"
 
 
 def _blocks_of(samples: Block) -> Iterator[Block]:
@@ -206,13 +207,8 @@ def _as_frames(waveform: NDArray[np.floating] | Tensor) -> Block:
         given = (given if given.dtype in (torch.float32, torch.float64) else given.float()).numpy()
     refuse_swapped_axes(given.shape, WAVEFORM)
     frames = np.atleast_2d(given).T
-    refuse_not_finite(frames, WAVEFORM)
-    with np.errstate(over="ignore"):
-        samples = frames.astype(np.float32)
-    if not np.isfinite(samples).all():
-        peak = float(np.abs(frames).max())
-        raise UnusableSamples(WAVEFORM, f"reaches {peak:.3g}, where full scale is 1; scale it first")
-    return samples
+    refuse_unusable(frames, WAVEFORM)
+    return frames.astype(np.float32)
 
 
 def _as_given(result: Block, waveform: Waveform) -> Waveform:

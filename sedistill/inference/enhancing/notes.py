@@ -1,6 +1,5 @@
 """What a user should know about the files written, or to be written."""
 
-import math
 from pathlib import Path
 
 from torch import nn
@@ -31,7 +30,7 @@ class Notes:
         self.rates.add(info.sample_rate)
         if outcome and outcome.clipped:
             self.clipped[str(job.target)] = outcome.clipped
-        if outcome and -math.inf < outcome.level_db < QUIET_DB:
+        if outcome and outcome.level_db is not None and outcome.level_db < QUIET_DB:
             self.quiet[str(job.source)] = outcome.level_db
 
     def text(self, network: nn.Module, model: str, output: Path, settings: Settings, dry: bool) -> str:

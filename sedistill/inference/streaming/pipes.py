@@ -14,6 +14,7 @@ from sedistill.audio.files import on_grid
 from sedistill.common.errors import UserError
 from sedistill.common.interruption import safe_moment, uninterrupted
 from sedistill.inference.channels import MOST_CHANNELS
+from sedistill.inference.enhancing.arrays import LOUDEST
 from sedistill.inference.streaming.stream import Stream
 
 STDIN, STDOUT = 0, 1
@@ -81,7 +82,11 @@ def enhance_pipe(
         _write(sink, header)
         missing = _through(stream, sound, source, sink)
         if stream.unusable_chunks:
-            print(f"{stream.unusable_chunks} chunks with NaN or infinities were left.", file=sys.stderr)
+            print(
+                f"{stream.unusable_chunks} chunks came back as they were: they hold NaN, infinities or "
+                f"samples beyond {LOUDEST:g} times full scale.",
+                file=sys.stderr,
+            )
         if missing:
             raise UserError(f"standard input ended early: {missing}; what came is enhanced.")
         while rest := os.read(source, MOST_BYTES):  # a WAV's other chunks

@@ -52,7 +52,7 @@ def _refuse_too_many(count: int, device: str) -> None:
             "hardware.device=cpu."
         )
     cores = usable_cores()
-    if not found and count > A_CORE * cores:
+    if not found and device != "cuda" and count > A_CORE * cores:
         raise UserError(
             f"hardware.devices = {count}: on the CPU each is a process, and {counted(cores, 'core')} can be "
             f"shared by {A_CORE * cores} at most; lower it."

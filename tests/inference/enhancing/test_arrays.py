@@ -129,6 +129,8 @@ def test_samples_of_another_scale_are_refused(peak: float) -> None:
         UserError, match=rf"the waveform reaches {peak:.3g}".replace("+", r"\+") + ", where full scale is 1"
     ):
         enhance(Unchanged(), peak * sound / np.abs(sound).max(), RATE)
+    with pytest.raises(UserError, match="where full scale is 1"):
+        enhance(Unchanged(), peak * sound / np.abs(sound).max(), RATE, strength_db=0)
 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 1e-9, np.nan, np.inf, "3"])

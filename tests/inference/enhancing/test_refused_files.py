@@ -33,12 +33,18 @@ def test_files_of_another_scale_are_refused_and_quiet_ones_told(
         soundfile.write(tmp_path / f"{name}.wav", gain * music(8000, 2), RATE, subtype="FLOAT")
     with pytest.raises(UserError, match=r"large\.wav reaches .*, where full scale is 1; scale it first"):
         enhance_files("model", [tmp_path / "large.wav"], tmp_path / "out.wav")
+    with pytest.raises(UserError, match=r"large\.wav reaches"):  # also where it would only be copied
+        enhance_files("model", [tmp_path / "large.wav"], tmp_path / "out.wav", strength_db=0)
     assert not (tmp_path / "out.wav").exists()
-    names = [tmp_path / f"{name}.wav" for name in ("quiet", "usual", "silent")]
+    step = np.tile([1.0, -1.0], 8000) / 32768  # one step of 16 bits, which is silence
+    soundfile.write(tmp_path / "step.wav", step, RATE, subtype="PCM_16")
+    names = [tmp_path / f"{name}.wav" for name in ("quiet", "usual", "silent", "step")]
     enhance_files("model", names, tmp_path / "out")
     said = capsys.readouterr().out
     assert said.count("is very quiet") == 1
     assert "quiet.wav is very quiet (-92 dB)" in said
+    enhance_files("model", names, tmp_path / "copies", strength_db=0)
+    assert "is very quiet" not in capsys.readouterr().out
 
 
 def write_bad_files(folder: Path) -> None:

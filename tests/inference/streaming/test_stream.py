@@ -157,7 +157,7 @@ def test_channels_do_not_hear_each_other(ready_made: SpeechEnhancer) -> None:
     assert np.abs(together[0] - streamed(alone, left, [3])).max() < 1e-6
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30, 101.0])
 @pytest.mark.parametrize("unusable", ["given", "silence"])
 def test_unusable_chunk_comes_back_and_leaves_no_trace(
     ready_made: SpeechEnhancer, bad: float, unusable: str
