@@ -13,6 +13,7 @@ from pathlib import Path
 from sedistill.analyzing.categories import CATEGORIES
 from sedistill.analyzing.command import THRESHOLD
 from sedistill.analyzing.trends import Sorting, read_runs
+from sedistill.common.writing import atomic_folder
 from sedistill.evaluation.score_files import SUMMARY, SUMMARY_TEXT, write_scores
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.training.patch_record.record import NAME as RECORD
@@ -29,24 +30,39 @@ def keep(out: Path) -> None:
             continue
         run = out / "runs" / "evidence" / name
         shares = shares_of_patches(run) if (run / RECORD).exists() else None
-        kept = load_scores(SCORES)
-        for scores in load_scores(evaluation).values():
-            if str(name) in kept[scores.name].models:
-                continue  # by a call that ended before the student was copied
-            write_scores(SCORES / scores.name, joined(kept[scores.name], scores, str(name)))
-            for summary in (SUMMARY, SUMMARY_TEXT):  # long, and made again by `sedistill compare`
-                (SCORES / scores.name / summary).unlink()
-        shutil.copytree(run / "student", EVIDENCE / name)
-        if shares is not None:
-            add_patches(EVIDENCE / "patches.csv", str(name), shares)
-        card = EVIDENCE / name / "card.yaml"  # which names the recipe by the whole path on this machine
-        card.write_text(card.read_text("utf-8").replace(f"{out.resolve()}/", ""), encoding="utf-8")
+        kept, new = load_scores(SCORES), load_scores(evaluation)
+        if new.keys() != kept.keys():
+            raise ValueError(f"{evaluation} has scores on {sorted(new)}, not on {sorted(kept)} as those kept")
+        together = [  # all of them before any is written; not those of a call that was ended half way
+            joined(kept[scores.name], scores, str(name))
+            for scores in new.values()
+            if str(name) not in kept[scores.name].models
+        ]
+        # The student's folder says that it is kept: it appears last, and whole.
+        with atomic_folder(EVIDENCE / name) as student:
+            shutil.copytree(run / "student", student, dirs_exist_ok=True)
+            card = student / "card.yaml"  # which names the recipe by the whole path on this machine
+            card.write_text(card.read_text("utf-8").replace(f"{out.resolve()}/", ""), encoding="utf-8")
+            for scores in together:
+                write_scores_alone(SCORES / scores.name, scores)
+            if shares is not None:
+                add_patches(EVIDENCE / "patches.csv", str(name), shares)
         print(f"kept {name}")
 
 
+def write_scores_alone(place: Path, scores: SetScores) -> None:
+    """Without the summaries, which are long, and made again by `sedistill compare`."""
+    with atomic_folder(place, overwrite=True) as folder:
+        write_scores(folder, scores)
+        for summary in (SUMMARY, SUMMARY_TEXT):
+            (folder / summary).unlink()
+
+
 def add_patches(table: Path, student: str, shares: list[float]) -> None:
-    """A line of the table of what became of patches, which is begun where there is none."""
+    """A line of the table of what became of patches, which is begun where there is none; once a student."""
     is_new = not table.exists()
+    if not is_new and f"\n{student}," in table.read_text("utf-8"):
+        return
     with table.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         if is_new:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from keep_evidence import EVIDENCE, SCORES
 
+from sedistill.common.writing import atomic_folder
 from sedistill.evaluation.score_files import write_scores
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.workflows.reproducing.evaluations import EVALUATIONS, model_evaluation
@@ -24,7 +25,8 @@ def take_up(out: Path) -> None:
     for student in sorted(card.parent for card in EVIDENCE.glob("*/*/seed-*/card.yaml")):
         name = Path("evidence") / student.relative_to(EVIDENCE)
         if not (place := out / "runs" / name / "student").exists():
-            shutil.copytree(student, place)
+            with atomic_folder(place) as whole:  # half a student would be taken for a finished one
+                shutil.copytree(student, whole, dirs_exist_ok=True)
             print(f"took up {name}")
         recipe, seed = name.parent.as_posix(), int(name.name.removeprefix("seed-"))
         write_anew(out / EVALUATIONS / name, [of_student(scores, recipe, seed) for scores in kept.values()])
@@ -45,8 +47,8 @@ def of_student(scores: SetScores, recipe: str, seed: int) -> SetScores:
 def write_anew(place: Path, evaluation: Iterable[SetScores]) -> None:
     for scores in evaluation:
         if not (place / scores.name).exists():
-            (place / scores.name).mkdir(parents=True)
-            write_scores(place / scores.name, scores)
+            with atomic_folder(place / scores.name) as folder:
+                write_scores(folder, scores)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The documentation holds together: links, anchors, the order of the site, the pages from docstrings."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,69 @@ def test_a_student_is_kept_once_with_its_scores(tmp_path: Path, monkeypatch: pyt
     )
 
 
+def test_a_student_that_was_kept_half_is_kept_whole_by_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended while the student is copied, and at the very end: its folder says that nothing is to be done."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    keeping = pytest.importorskip("keep_evidence")
+    kept, out, run = tmp_path / "kept", tmp_path / "out", Path("students/held/seed-2")
+    monkeypatch.setattr(keeping, "EVIDENCE", kept)
+    monkeypatch.setattr(keeping, "SCORES", kept / "scores")
+    monkeypatch.setattr(keeping, "shares_of_patches", lambda folder: [50.0, 40.0, 1.0, 9.0])
+    student = out / "runs/evidence" / run / "student"
+    student.mkdir(parents=True)
+    (student / "card.yaml").write_text("class: Network\n")
+    (student / "model.safetensors").touch()
+    (student.parent / "patches.npz").touch()
+    _evaluation(kept / "scores", {"noisy": 1.0, "alone": 2.0}, "students/alone")
+    _evaluation(out / "evaluations/evidence" / run, {"noisy": 1.0, "student": 3.0}, "students/held")
+    add_patches = keeping.add_patches
+
+    def ending(*given: object) -> None:
+        add_patches(*given)
+        raise KeyboardInterrupt
+
+    for name, ended in (("shutil.copytree", _ending_after_the_card), ("keep_evidence.add_patches", ending)):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, ended)
+            with pytest.raises(KeyboardInterrupt):
+                keeping.keep(out)
+    keeping.keep(out)
+
+    assert {path.name for path in (kept / run).iterdir()} == {"card.yaml", "model.safetensors"}
+    assert load_scores(kept / "scores")["home"].models == ["noisy", "alone", "students/held/seed-2"]
+    assert {path.name for path in (kept / "scores/home").iterdir()} == {"clips.csv", "evaluation.yaml"}
+    assert (kept / "patches.csv").read_text().count("students/held/seed-2") == 1
+
+
+@pytest.mark.parametrize(
+    ("other", "words"), [({}, r"\['home'\], not on"), ({"set_hash": "b"}, "another set")]
+)
+def test_nothing_is_kept_of_scores_on_other_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, str], words: str
+) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    keeping = pytest.importorskip("keep_evidence")
+    kept, out, run = tmp_path / "kept", tmp_path / "out", Path("students/held/seed-2")
+    monkeypatch.setattr(keeping, "EVIDENCE", kept)
+    monkeypatch.setattr(keeping, "SCORES", kept / "scores")
+    (out / "runs/evidence" / run / "student").mkdir(parents=True)
+    (out / "runs/evidence" / run / "student" / "card.yaml").touch()
+    for name in ("home", "later"):
+        _evaluation(kept / "scores", {"noisy": 1.0}, "none", name)
+    place = out / "evaluations/evidence" / run
+    _evaluation(place, {"noisy": 1.0, "student": 3.0}, "students/held")
+    if other:
+        _evaluation(place, {"noisy": 1.0, "student": 3.0}, "students/held", "later", **other)
+
+    with pytest.raises(ValueError, match=words):
+        keeping.keep(out)
+
+    assert not (kept / run).exists()
+    assert {tuple(scores.models) for scores in load_scores(kept / "scores").values()} == {("noisy",)}
+
+
 def test_what_is_kept_is_taken_up_with_its_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(DOCS))
     taking_up = pytest.importorskip("take_up_evidence")
@@ -110,27 +174,41 @@ def test_what_is_kept_is_taken_up_with_its_scores(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(taking_up, "SCORES", kept / "scores")
     (kept / run).mkdir(parents=True)
     (kept / run / "card.yaml").write_text("class: Network\n")
+    (kept / run / "model.safetensors").touch()
     _evaluation(kept / "scores", {"noisy": 1.0, "alone": 2.0}, "evidence/students/held")
     _evaluation(kept / "teacher", {"noisy": 1.0, "deepfilternet": 3.0}, "none")
     place = out / "evaluations" / "evidence" / run
 
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copytree", _ending_after_the_card)
+        with pytest.raises(KeyboardInterrupt):
+            taking_up.take_up(out)
     taking_up.take_up(out)
     (place / "home" / "clips.csv").unlink()  # and now: what is there stays as it is
     taking_up.take_up(out)
 
-    assert (out / "runs" / "evidence" / run / "student" / "card.yaml").is_file()
+    student = out / "runs" / "evidence" / run / "student"
+    assert {path.name for path in student.iterdir()} == {"card.yaml", "model.safetensors"}
     assert (place / "home" / "evaluation.yaml").is_file()
     assert not (place / "home" / "clips.csv").exists()
     teacher = load_scores(out / "evaluations" / "models" / "deepfilternet")["home"]
     assert {row.model: row.values["stoi"] for row in teacher.clips} == {"noisy": 1.0, "deepfilternet": 3.0}
 
 
-def _evaluation(place: Path, by_model: dict[str, float], recipe: str) -> None:
-    (place / "home").mkdir(parents=True)
+def _evaluation(
+    place: Path, by_model: dict[str, float], recipe: str, name: str = "home", set_hash: str = "a"
+) -> None:
+    (place / name).mkdir(parents=True)
     clips = [ClipScore(model, "1", 4.0, 0.0, "", {"stoi": value}) for model, value in by_model.items()]
     models = {model: {"recipe": recipe, "seed": 0} for model in by_model if model != "noisy"}
-    facts = {"metrics": {"stoi": "STOI"}, "set": {"hash": "a"}, "models": models}
-    write_scores(place / "home", SetScores("home", ["stoi"], clips, facts))
+    facts = {"metrics": {"stoi": "STOI"}, "set": {"hash": set_hash}, "models": models}
+    write_scores(place / name, SetScores(name, ["stoi"], clips, facts))
+
+
+def _ending_after_the_card(source: Path, target: Path, **_: object) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(source) / "card.yaml", target)
+    raise KeyboardInterrupt
 
 
 def test_the_site_shows_every_page(api_pages: object) -> None:
