@@ -99,8 +99,8 @@ class _Heard:
 
     @property
     def level_db(self) -> float | None:
-        heard = [meter.active_level_db for meter in self.meters if meter.peak > SILENT_PEAK]
-        return max(heard, default=None)
+        sounding = [meter for meter in self.meters if meter.highest - meter.lowest > 2 * SILENT_PEAK]
+        return max((meter.active_level_db for meter in sounding), default=None)  # an offset is no sound
 
 
 class _Limited:

@@ -38,7 +38,9 @@ def test_files_of_another_scale_are_refused_and_quiet_ones_told(
     assert not (tmp_path / "out.wav").exists()
     step = np.tile([1.0, -1.0], 8000) / 32768  # one step of 16 bits, which is silence
     soundfile.write(tmp_path / "step.wav", step, RATE, subtype="PCM_16")
-    names = [tmp_path / f"{name}.wav" for name in ("quiet", "usual", "silent", "step")]
+    soundfile.write(tmp_path / "offset.wav", np.full(16_000, 0.1), RATE, subtype="FLOAT")  # no sound either
+    soundfile.write(tmp_path / "sample.wav", np.full(1, 0.5), RATE, subtype="PCM_16")
+    names = [tmp_path / f"{name}.wav" for name in ("quiet", "usual", "silent", "step", "offset", "sample")]
     enhance_files("model", names, tmp_path / "out")
     said = capsys.readouterr().out
     assert said.count("is very quiet") == 1
