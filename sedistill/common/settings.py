@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -54,6 +54,17 @@ class Settings(_Group):
         allow_inf_nan=False,
         use_attribute_docstrings=True,  # the text below a field is its description
     )
+
+    if not TYPE_CHECKING:  # checkers know the keys by themselves
+
+        def __init__(self, **given: Any) -> None:
+            try:
+                super().__init__(**given)
+            except ValidationError as error:  # made in Python; what a file says is told with its place
+                fault = first_fault(type(self), error, given)
+                raise UserError(f"{type(self).__name__}: {fault}") from None
+
+        __init__.__pydantic_base_init__ = True  # so that groups inside of others are read without it
 
 
 class Record(_Group):

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sedistill.common.argument_checks import annotations_of, check_declared
+from sedistill.common.argument_checks import annotations_of, check_declared, check_kind
 from sedistill.common.errors import UserError
 from sedistill.models.eval_mode import evaluating
 from sedistill.models.layers.memory import Memory
@@ -19,6 +19,8 @@ WIDEST = 65_536
 Size = Annotated[int, Field(ge=1, le=WIDEST)]
 EvenSize = Annotated[int, Field(ge=2, le=WIDEST, multiple_of=2)]
 SampleRate = Annotated[int, Field(ge=1_000, le=192_000)]
+FEW_SAMPLES = 8
+"""So short no clip is: more of them than that mean that the axes of samples and channels were swapped."""
 
 
 class SpeechEnhancer(nn.Module):
@@ -55,6 +57,8 @@ class SpeechEnhancer(nn.Module):
         super().__init_subclass__(**more)
         if "__init__" in vars(cls):
             cls.__init__ = _keeping_settings(cls.__init__)  # type: ignore[method-assign]
+        if "forward" in vars(cls):
+            cls.forward = _refusing_swapped(cls.forward)  # type: ignore[method-assign]
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +69,8 @@ class SpeechEnhancer(nn.Module):
         self.card: dict[str, Any] = {}
 
     def forward(self, noisy: Tensor) -> Tensor:
-        """Enhance `noisy` (B, T), T >= 1; returns (B, T)."""
+        """Enhance `noisy` (B, T), T >= 1; returns (B, T). Raises ValueError for (T, channels)."""
+        _refuse_swapped(noisy)
         assert self.step_samples is not None
         length, delay = noisy.shape[1], self.delay_samples
         padded = in_whole_steps(noisy, delay, self.step_samples)
@@ -126,6 +131,11 @@ class SpeechEnhancer(nn.Module):
             parameter.neg_()
 
 
+def check_network(model: object) -> None:
+    """Raises UserError for a network of no kind known here."""
+    check_kind("model", model, SpeechEnhancer, "a network that derives from sedistill.SpeechEnhancer")
+
+
 def in_whole_steps(noisy: Tensor, delay: int, step: int) -> Tensor:
     """A clip (B, T) with `delay` zeros behind it and as many more as make whole steps of it."""
     length = noisy.shape[1]
@@ -158,6 +168,25 @@ def _keeping_settings(make: Callable[..., None]) -> Callable[..., None]:
         make(self, *values, **named)
 
     return made
+
+
+def _refusing_swapped(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    @functools.wraps(forward)
+    def checked(self: SpeechEnhancer, noisy: Tensor, *others: Any, **named: Any) -> Tensor:
+        _refuse_swapped(noisy)
+        return forward(self, noisy, *others, **named)
+
+    return checked
+
+
+def _refuse_swapped(noisy: Tensor) -> None:
+    """Each sample would be a clip of its own. The count comes first: no exporter then asks for the length."""
+    if noisy.shape[0] > FEW_SAMPLES >= noisy.shape[-1]:
+        count, samples = noisy.shape[0], noisy.shape[-1]
+        raise ValueError(
+            f"noisy has shape {tuple(noisy.shape)}, which would be {count} clips of {samples} samples; the "
+            "order is (clips, samples): give the transposed tensor, noisy.T"
+        )
 
 
 MOST_PARAMETERS = 500_000_000

@@ -18,7 +18,6 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from sedistill.common.argument_checks import check_kind
 from sedistill.common.devices import keeping_torch_state
 from sedistill.common.errors import UserError
 from sedistill.common.extensions import package_of
@@ -28,7 +27,7 @@ from sedistill.common.reading import is_taken, require_file, require_folder
 from sedistill.common.settings import Record, read_record
 from sedistill.common.writing import atomic_folder, is_empty_folder
 from sedistill.common.yaml_files import yaml_text
-from sedistill.models.base import SpeechEnhancer
+from sedistill.models.base import SpeechEnhancer, check_network
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.network_classes import network_name
 from sedistill.models.presets import build_model
@@ -76,7 +75,7 @@ def save_model(
     Raises UserError when the disk is full, when `folder` exists and `overwrite` is False, or when `folder`
     holds something other than a saved model.
     """
-    check_kind("model", model, SpeechEnhancer, "a network that derives from sedistill.SpeechEnhancer")
+    check_network(model)
     folder = Path(folder)
     if not is_empty_folder(folder) and folder.exists() and not (folder / CARD).is_file():
         raise UserError(f"{folder} exists and is not a saved model; choose another place.")

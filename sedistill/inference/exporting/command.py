@@ -22,7 +22,7 @@ from sedistill.inference.exporting.verifying import (
     verify,
     verify_coarse,
 )
-from sedistill.models.base import SpeechEnhancer
+from sedistill.models.base import SpeechEnhancer, check_network
 from sedistill.models.frames import FrameEnhancer
 from sedistill.models.saving import load_model
 
@@ -69,6 +69,7 @@ def export(
     for name in ("onnx", "onnxscript", "onnxruntime"):
         package(name)
     network = load_model(model) if isinstance(model, Path | str) else model
+    check_network(network)
     _refuse_impossible(network, output, form, opset)
     _refuse_uncalibrated(precision, calibrate)
     refuse_existing(output, overwrite)

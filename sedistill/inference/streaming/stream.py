@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sedistill.common.argument_checks import check_choice, check_kind, check_number, check_whole
+from sedistill.common.argument_checks import check_choice, check_number, check_whole
 from sedistill.common.errors import UserError
 from sedistill.inference.enhancing.arrays import HIGHEST_RATE, LOWEST_RATE
 from sedistill.inference.enhancing.strength import Mixture, remaining_share
@@ -16,7 +16,7 @@ from sedistill.inference.streaming.pass_through import Passing, Samples, passing
 from sedistill.inference.streaming.rates import QUALITIES, Rate, latency_seconds
 from sedistill.inference.streaming.stepping import Stepping
 from sedistill.inference.streaming.unusable import Unusable
-from sedistill.models.base import SpeechEnhancer
+from sedistill.models.base import SpeechEnhancer, check_network
 from sedistill.models.folding import folded
 from sedistill.models.saving import load_model
 
@@ -67,7 +67,7 @@ class Stream:
         strength_db: float | None = None,
     ) -> None:
         network = load_model(model) if isinstance(model, Path | str) else model
-        check_kind("model", network, SpeechEnhancer, "a network that derives from sedistill.SpeechEnhancer")
+        check_network(network)
         self._stepping = Stepping(folded(network))
         self._gain = np.float32(network.output_gain if correct_level else 1.0)
         self.sample_rate = network.sample_rate if sample_rate is None else sample_rate
