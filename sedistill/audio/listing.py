@@ -55,37 +55,49 @@ def audio_below(folder: Path | str) -> AudioBelow:
     when `folder` itself cannot be looked through.
     """
     found = AudioBelow(require_folder(folder, "give a folder of audio files"))
-    # Folders to look into, each with the identities of all it lies in.
-    places: list[tuple[Path, tuple[tuple[int, int], ...]]] = [(Path(), (_identity(found.folder),))]
-    while places:
-        place, above = places.pop()
-        for entry in _entries(found, place):
-            path = found.folder / place / entry.name
-            if entry.name.startswith("."):
-                found.unread.append(Unread(path, HIDDEN, _why_hidden(entry.name)))
-            elif _is_folder(entry):
-                identity = _identity(path)
-                if identity in above:
-                    detail = "a link that leads back to a folder it lies in"
-                    found.unread.append(Unread(path, NO_FILE, detail))
-                else:
-                    places.append((place / entry.name, (*above, identity)))
-            elif unread := _why_unread(path, is_plain=not entry.is_symlink() and entry.is_file()):
-                found.unread.append(unread)
-            else:
-                found.files.append(place / entry.name)
-    found.files.sort()
-    found.unread.sort(key=lambda one: one.path)
+    for one in each_below(found.folder):
+        if isinstance(one, Unread):
+            found.unread.append(one)
+        else:
+            found.files.append(one)
     return found
 
 
-def _entries(found: AudioBelow, place: Path) -> list[os.DirEntry[str]]:
+def each_below(folder: Path) -> Iterator[Path | Unread]:
+    """What `audio_below` collects, one by one by folders and names, holding only what it passes through."""
+    # What is still to be looked at, the next one last, each with the identities of all folders it lies in.
+    ahead: list[_Entry] = []
+    yield from _put_ahead(ahead, folder, Path(), (_identity(folder),))
+    while ahead:
+        place, entry, above = ahead.pop()
+        path = folder / place / entry.name
+        if entry.name.startswith("."):
+            yield Unread(path, HIDDEN, _why_hidden(entry.name))
+        elif _is_folder(entry):
+            identity = _identity(path)
+            if identity in above:
+                yield Unread(path, NO_FILE, "a link that leads back to a folder it lies in")
+            else:
+                yield from _put_ahead(ahead, folder, place / entry.name, (*above, identity))
+        elif unread := _why_unread(path, is_plain=not entry.is_symlink() and entry.is_file()):
+            yield unread
+        else:
+            yield place / entry.name
+
+
+_Entry = tuple[Path, os.DirEntry[str], tuple[tuple[int, int], ...]]
+
+
+def _put_ahead(
+    ahead: list[_Entry], folder: Path, place: Path, above: tuple[tuple[int, int], ...]
+) -> Iterator[Unread]:
     try:
-        with os.scandir(found.folder / place) as entries:
-            return list(entries)
+        with os.scandir(folder / place) as entries:
+            inside = sorted(entries, key=lambda entry: entry.name, reverse=True)
     except OSError as error:
-        found.unread.append(Unread(found.folder / place, NO_FILE, f"the folder {why_unreadable(error)}"))
-        return []
+        yield Unread(folder / place, NO_FILE, f"the folder {why_unreadable(error)}")
+    else:
+        ahead += [(place, entry, above) for entry in inside]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -1,7 +1,7 @@
 """Anybody's own folders: clean speech with noise to be mixed, or ready pairs of noisy and clean files."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sedistill.audio.listing import Unread
@@ -26,9 +26,9 @@ def list_folders(
     folders = {kind: folder for kind, folder in (("clean", clean), ("noise", noise)) if folder is not None}
     listing = Listing("folders", {kind: folder.absolute() for kind, folder in folders.items()})
     for kind, folder in folders.items():
-        files = list(audio_files(folder))
+        files = audio_files(folder)
         places = find_split_folders(files, kind)
-        below = [places.below[file] for file in files]
+        below = places.below
         if kind == "clean":
             groups = _speakers(listing, kind, below, speaker_from)
             recordings = [""] * len(files)
@@ -38,8 +38,8 @@ def list_folders(
             found = find_recordings(below, noise_from)
             recordings = found.names
             listing.warnings += found.warnings
-        for file, group, recording in zip(files, groups, recordings, strict=True):
-            split = _split(places, file)
+        splits = _splits(places)
+        for file, split, group, recording in zip(files, splits, groups, recordings, strict=True):
             if split is None:
                 listing.left_out.append(Unread(folder / file, *OUTSIDE))
             else:
@@ -52,13 +52,12 @@ def list_folders(
 def list_pairs(clean: Path, noisy: Path, speaker_from: Pattern = None) -> Listing:
     """Two folders whose files are partners by their names."""
     listing = Listing("pairs", {"clean": clean.absolute(), "noisy": noisy.absolute()})
-    noisy_files, clean_files = list(audio_files(noisy)), list(audio_files(clean))
+    noisy_files, clean_files = audio_files(noisy), audio_files(clean)
     pairs = match_pairs(listing, ("noisy", noisy, noisy_files), ("clean", clean, clean_files))
     noisy_files = [noisy_file for _, noisy_file, _ in pairs]
     places = find_split_folders(noisy_files, "noisy")
     groups = _speakers_of_pairs(listing, places, [clean_file for _, _, clean_file in pairs], speaker_from)
-    for (name, noisy_file, clean_file), group in zip(pairs, groups, strict=True):
-        split = _split(places, noisy_file)
+    for (name, noisy_file, clean_file), split, group in zip(pairs, _splits(places), groups, strict=True):
         if split is None:
             listing.left_out += [Unread(noisy / noisy_file, *OUTSIDE), Unread(clean / clean_file, *OUTSIDE)]
         else:
@@ -71,10 +70,9 @@ def _speakers_of_pairs(
     listing: Listing, places: SplitFolders, clean_files: Sequence[Path], pattern: Pattern
 ) -> list[str]:
     """By the names of the noisy files, or where these tell less, by those of the clean ones."""
-    below = list(places.below.values())
+    below = places.below
     if find_speakers(below, "noisy", pattern).unknown:
-        below_clean = find_split_folders(clean_files, "clean").below
-        others = [below_clean[file] for file in clean_files]
+        others = find_split_folders(clean_files, "clean").below
         if not find_speakers(others, "noisy", pattern).unknown:
             below = others
     return _speakers(listing, "noisy", below, pattern)
@@ -88,12 +86,14 @@ def _speakers(listing: Listing, kind: str, files: Sequence[Path], pattern: Patte
     return found.groups
 
 
-def _split(places: SplitFolders, file: Path) -> str | None:
-    """The split of a file; "" where it is still to be decided, None outside of the folders that say it."""
-    split = places.split_of.get(file)
-    if split is None:
-        return None if "train" in places.splits else ""
-    return "" if split == "train" and "valid" not in places.splits else split
+def _splits(places: SplitFolders) -> Iterator[str | None]:
+    """Of each file; "" where it is still to be decided, None outside of the folders that say it."""
+    said = places.splits
+    for split in places.split_of:
+        if not split:
+            yield None if "train" in said else ""
+        else:
+            yield "" if split == "train" and "valid" not in said else split
 
 
 def _cut_what_is_missing(listing: Listing, kind: str, places: SplitFolders) -> None:

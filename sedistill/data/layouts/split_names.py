@@ -1,7 +1,7 @@
 """Folders whose names say train, validation or test, in the spellings of public corpora, at any depth."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,59 +36,59 @@ class SplitFolders:
     """What the folders of some files say.
 
     Attributes:
-        split_of: of the files that lie in a folder of a split.
-        below: every file's path without such folders.
+        split_of: of each file, in their order; "" of one that lies in no folder of a split.
+        below: each file's path without such folders.
         notes, warnings: what was taken for what, and where folders contradict each other.
     """
 
-    split_of: Mapping[Path, str]
-    below: Mapping[Path, Path]
+    split_of: Sequence[str]
+    below: Sequence[Path]
     notes: Sequence[str] = field(default_factory=list)
     warnings: Sequence[str] = field(default_factory=list)
 
     @property
     def splits(self) -> set[str]:
-        return set(self.split_of.values())
+        return set(self.split_of) - {""}
 
 
-def find_split_folders(files: Iterable[Path], kind: str) -> SplitFolders:
+def find_split_folders(files: Sequence[Path], kind: str) -> SplitFolders:
     """Read folders as splits where a folder's subfolders make sense as such.
 
     They do when all of them name splits, or two different ones, or, with speech, one of them does: a lone
     noise folder "train" beside "dog" and "rain" is a class.
     """
-    files = list(files)
-    children: dict[Path, set[str]] = {}
+    folders_in: dict[Path, set[str]] = {}
+    first_file: dict[Path, str] = {}
     for file in files:
-        for folder in [file, *file.parents[:-1]]:
-            children.setdefault(folder.parent, set()).add(folder.name)
-    names = set(files)
+        first_file[file.parent] = min(file.name, first_file.get(file.parent, file.name))
+        for folder in file.parents[:-1]:
+            folders_in.setdefault(folder.parent, set()).add(folder.name)
     meant: set[Path] = set()
     notes: list[str] = []
     warnings: list[str] = []
-    for parent, entries in sorted(children.items(), key=lambda child: len(child[0].parts)):
+    for parent, folders in sorted(folders_in.items(), key=lambda one: len(one[0].parts)):
         if kind == "noise" and not meant.isdisjoint([parent, *parent.parents]):
             continue  # below a split the folders of noise are classes, one of which may be called train
-        folders = {name for name in entries if parent / name not in names}
         named = {name: split for name in folders if (split := split_named(name))}
-        alone = len(named) == len(entries)
-        if named and (alone or len(set(named.values())) > 1 or kind != "noise"):
+        beside = folders - named.keys()
+        beside |= {first_file[parent]} if parent in first_file else set()
+        if named and (not beside or len(set(named.values())) > 1 or kind != "noise"):
             meant |= {parent / name for name in named}
         elif named:
-            name, beside = next(iter(named)), sorted(entries - named.keys())[0]
             notes.append(
-                f"{kind}: the folder {name} beside {beside} is taken for a class of noise, not for a split"
+                f"{kind}: the folder {min(named)} beside {min(beside)} is taken for a class of noise, "
+                "not for a split"
             )
-    split_of, below, torn = {}, {}, []
+    split_of: list[str] = []
+    below: list[Path] = []
+    torn: list[Path] = []
     for file in files:
         above = list(reversed(file.parents[:-1]))
         said = [split_named(folder.name) or "" for folder in above if folder in meant]
-        if not said:
-            below[file] = file
-            continue
-        split_of[file] = said[0]
+        split_of.append(said[0] if said else "")
         torn += [file] if len(set(said)) > 1 else []
-        below[file] = Path(*(folder.name for folder in above if folder not in meant), file.name)
+        outside = (folder.name for folder in above if folder not in meant)
+        below.append(Path(*outside, file.name) if said else file)
     if torn:
         warnings.append(
             f"{kind}: {len(torn)} files lie in folders of two splits (for example {torn[0].as_posix()}); the "
