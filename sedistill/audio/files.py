@@ -27,6 +27,8 @@ SUFFIXES = frozenset({
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64",
     ".rf64", ".sph", ".nist", ".voc",
 })  # fmt: skip
+CONVERT = "convert it, as by ffmpeg -i FILE FILE.flac"
+"""The way on where libsndfile does not read a format, as that of most phones (.m4a)."""
 
 # Containers whose usual suffix differs from libsndfile's name of the format.
 _FORMATS = {
@@ -258,7 +260,7 @@ def _let_the_system_say_why(path: Path) -> None:
 def _why_unreadable(path: Path, error: Exception) -> str:
     if path.stat().st_size == 0:
         return "is empty (0 bytes)"
-    return f"is not audio that libsndfile can read ({_plain(error)})"
+    return f"is not audio that libsndfile can read ({_plain(error)}); if it is sound, {CONVERT}"
 
 
 def _plain(error: Exception) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sedistill.audio.files import SUFFIXES
+from sedistill.audio.files import CONVERT, SUFFIXES
 from sedistill.common.errors import UserError
 from sedistill.common.reading import require_folder, shown, why_no_file, why_unreadable
 
@@ -115,7 +115,7 @@ def _why_unread(path: Path, is_plain: bool) -> Unread | None:
     if suffix in SUFFIXES:
         return None
     if suffix in OTHER_FORMATS:
-        return Unread(path, OTHER_FORMAT, f"{suffix} is not read; convert it, as by ffmpeg -i FILE FILE.flac")
+        return Unread(path, OTHER_FORMAT, f"{suffix} is not read; {CONVERT}")
     if suffix in WITHOUT_HEADER:
         detail = f"{suffix} has no header; convert it, as by ffmpeg -f s16le -ar RATE -i FILE FILE.flac"
         return Unread(path, OTHER_FORMAT, detail)

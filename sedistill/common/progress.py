@@ -108,10 +108,10 @@ class ProgressBar:
         return f"{self.done}{of_total} {self.unit}", f"{self._rate():.1f} {self.unit}/s"
 
     def left_by_rate(self) -> str:
-        """The time that is left if all goes on as it did."""
-        if not self.total:
+        """The time that is left if all goes on as it did; nothing before anything is done."""
+        if not self.total or self.done == self.done_before:
             return ""
-        return f"{duration_text((self.total - self.done) / max(self._rate(), 1e-9))} left"
+        return f"{duration_text((self.total - self.done) / self._rate())} left"
 
     def _print_line(self) -> None:
         self.last_line = time.monotonic()

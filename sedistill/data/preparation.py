@@ -163,6 +163,7 @@ def _usable(
 ) -> tuple[ClipTable, list[Unread], list[str]]:
     """The clips with their splits, the files that are left out, and warnings about splits."""
     clips, copies = without_copies(checked.clips, listing)
+    del checked.clips  # or two tables would be held to the end
     shortest = {kind: round(seconds * sample_rate) for kind, seconds in SHORTEST_SECONDS.items()}
     clips, cut, warnings = assign_splits(clips, listing.shares, seed, shortest, listing.in_time)
     too_short = [Unread(listing.place(*clip.given), TOO_SHORT_TO_SPLIT, why) for clip, why in cut]

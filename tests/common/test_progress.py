@@ -22,6 +22,17 @@ def test_rate_and_time_left_by_hand(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert first == "Work: 15/30 clips, 0.2 clips/s, 60 s left loss 1.5"
 
 
+def test_no_time_left_is_told_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with ProgressBar("Work", total=30, unit="clips", done=10) as bar:
+        now[0] += 20.0
+        bar.advance(0, note="a.wav")
+    assert capsys.readouterr().err == "Work: 10/30 clips, 0.0 clips/s a.wav\n"
+
+
 def test_nothing_is_said_of_work_that_failed(capsys: pytest.CaptureFixture) -> None:
     def work() -> None:
         with ProgressBar("Work", total=3) as bar:

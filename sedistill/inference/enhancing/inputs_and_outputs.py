@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sedistill.audio.files import writable_coding
+from sedistill.audio.files import SUFFIXES, writable_coding
 from sedistill.audio.listing import AudioBelow, Unread, audio_below, none_found
 from sedistill.common.errors import UserError
 from sedistill.common.reading import require_folder
@@ -47,6 +47,11 @@ def plan(inputs: list[Path], output: Path) -> tuple[list[Job], list[Unread]]:
     if one_file and output.suffix and not output.is_dir():
         jobs, unread = [Job(inputs[0], output)], []
     else:
+        if output.suffix.lower() in SUFFIXES and not output.is_dir():
+            raise UserError(
+                f"{output} is the name of one file; several files, or a folder of them, go into a folder: "
+                f"name one, such as {output.with_suffix('')}."
+            )
         found = [_audio_in(path, output) for path in inputs]
         jobs = [Job(one.folder / file, output / file) for one in found for file in one.files]
         unread = [other for one in found for other in one.unread]

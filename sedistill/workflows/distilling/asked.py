@@ -20,8 +20,8 @@ class Asked(Settings):
     noise: Path | None = Field(None, description="Folder of noise.")
     noisy: Path | None = Field(
         None,
-        description="Noisy recordings from where the student will be used, without clean speech to compare "
-        "with: they are enhanced, and can be heard on the page. Nothing is learnt from them.",
+        description="Noisy recordings from where the student will be used, without clean speech: it learns "
+        "from the teacher's output for them, and they are enhanced, to be heard on the page.",
     )
     start: Path | None = Field(
         None, description="An earlier result, whose student learns on from its recordings and the new ones."

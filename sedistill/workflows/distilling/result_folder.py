@@ -120,9 +120,12 @@ class ResultFolder:
             old, new = getattr(before, key), getattr(self.asked, key)
             if old != new and key not in FREE_TO_CHANGE:
                 name = "--from" if key == "start" else f"--{key}"
+                begun = f"with {name} {_told(old)}, not {_told(new)}"
+                if key == "twin":
+                    begun = "without --no-twin" if old else "with --no-twin"
                 raise UserError(
-                    f"{shown(self.folder)} was begun with {name} {_told(old)}, not {_told(new)}; say the "
-                    "same again to go on, or choose another place with --output."
+                    f"{shown(self.folder)} was begun {begun}; say the same again to go on, or choose another "
+                    "place with --output."
                 )
 
     @contextmanager

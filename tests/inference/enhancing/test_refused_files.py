@@ -51,6 +51,7 @@ def test_files_of_another_scale_are_refused_and_quiet_ones_told(
 
 def write_bad_files(folder: Path) -> None:
     (folder / "text.wav").write_text("this is no sound")
+    (folder / "phone.m4a").write_bytes(b"\0\0\0\x1cftypM4A \0\0\2\0M4A isomiso2")  # how each begins
     (folder / "nothing.wav").write_bytes(b"")
     sound = music(3 * RATE)
     soundfile.write(folder / "cut.flac", sound, RATE)
@@ -64,6 +65,7 @@ def write_bad_files(folder: Path) -> None:
     ("name", "reason"),
     [
         ("text.wav", "is not audio"),
+        ("phone.m4a", "is not audio .* convert it, as by ffmpeg -i FILE FILE.flac"),
         ("nothing.wav", "is empty"),
         ("cut.flac", "damaged or cut short"),
         ("nan.wav", "holds nan at sample 40000 of channel 1"),
@@ -114,6 +116,8 @@ def test_refused_before_anything_is_written(tmp_path: Path, model: Path) -> None
     refused("is an input; choose another place", [source / "a.wav"], source, overwrite=True)
     refused("lies inside the input", [source], source, overwrite=True)
     refused("lies inside the input", [source], source / "out")
+    refused("is the name of one file", [source / "a.wav", source / "sub/b.wav"], tmp_path / "all.wav")
+    refused("go into a folder: name one, such as .*/all", [source], tmp_path / "all.FLAC")
     refused("exists already", [source / "a.wav"], tmp_path / "a.wav")
     refused("would both become", [source / "a.wav", tmp_path / "a.wav"], tmp_path / "out")
     refused("no audio format is called '.xyz'", [source / "a.wav"], tmp_path / "out.xyz")
