@@ -27,6 +27,7 @@ ONE_TEXT: dict[str, Callable[[], Any]] = {
     "names": lambda: sedistill.Taps(nn.Linear(2, 2), "weight"),
 }
 FOREIGN: dict[str, Callable[[], Any]] = {
+    "model = this ndarray is not possible": lambda: sedistill.enhance(WAVE, "fastenhancer-t", 16_000),  # type: ignore[arg-type,type-var]
     "the network Linear has no `sample_rate`": lambda: sedistill.enhance(nn.Linear(2, 2), WAVE, 16_000),
     "give a preset's name, or a mapping": lambda: sedistill.build_model(nn.Linear(2, 2)),  # type: ignore[arg-type]
     "the network = 3 is not possible": lambda: sedistill.build_model(3),  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """What pydantic finds wrong with settings, as one sentence with the key and what to do."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -62,7 +63,8 @@ def value_text(value: Any) -> str:
     """A value as a sentence shows it: short, and on one line."""
     if isinstance(value, int) and value.bit_length() > 1000:
         return "a number of more than 300 digits"
-    text = str(value) if isinstance(value, str | int | float | bool | None) else f"this {_kind_of(value)}"
+    is_plain = isinstance(value, str | Real | None)  # numpy's numbers too
+    text = str(value) if is_plain else f"this {_kind_of(value)}"
     text = printable(text, keep="")
     return text if len(text) <= 60 else f"{text[:60]}..."
 

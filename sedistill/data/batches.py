@@ -111,15 +111,20 @@ def train_loader(
         many rows less.
     rank, count: as in EpochBatches.
     """
+    refuse_unequal_lengths(dataset)
+    sampler = EpochBatches(len(dataset), batch_size, seed, recordings, rank, count)  # type: ignore[arg-type]
+    return Batches(dataset, sampler, workers)
+
+
+def refuse_unequal_lengths(dataset: Dataset) -> None:
+    """Raise UserError where the clips of a dataset that knows their `lengths` cannot share a batch."""
     lengths = getattr(dataset, "lengths", None)
     if lengths is not None and lengths.min() != lengths.max():
         rate = getattr(dataset, "sample_rate", 1)
         raise UserError(
             f"the training clips last from {lengths.min() / rate:.2f} to {lengths.max() / rate:.2f} s and "
-            "cannot share a batch; write the set with one clip_seconds."
+            "cannot share a batch; have them cut by data.crop_seconds, or mix the set with one clip_seconds."
         )
-    sampler = EpochBatches(len(dataset), batch_size, seed, recordings, rank, count)  # type: ignore[arg-type]
-    return Batches(dataset, sampler, workers)
 
 
 def fixed_loader(

@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 
 from torch import Tensor
 
+from sedistill.audio.spectrum import at_least_float32
+
 Teachers = Tensor | Mapping[str, Tensor]
 """One signal, or those of several teachers by their names."""
 ByName = Mapping[str, Tensor] | None
@@ -16,12 +18,13 @@ def take_needed(
     needs: Collection[str], student: Tensor, teacher: Teachers | None, clean: Tensor | None,
     noisy: Tensor | None, teachers: ByName, form: Callable[[Tensor], Tensor], explaining: bool = False,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Those that are needed, by name; all but the student's are constants.
+    """Those that are needed, by name; all but the student's are constants, as precise as that is, or single.
 
     explaining: clean speech and teacher are looked at in any case. Raises ValueError for a missing signal,
     shapes that differ, or one teacher where several are compared.
     """
     signals = {"student": form(student)}
+    precision = at_least_float32(signals["student"][:0]).dtype
     wanted = {*needs, *(("teacher", "clean") if explaining else ())}
     given: dict[str, Tensor | None] = {}
     if not isinstance(teacher, Mapping):
@@ -48,5 +51,5 @@ def take_needed(
             raise ValueError(
                 f"student {tuple(student.shape)} and {name} {tuple(signal.shape)} differ in shape"
             )
-        signals[name] = formed
+        signals[name] = formed.to(precision)  # soundfile and numpy give float64
     return signals

@@ -82,5 +82,5 @@ class SignalObjective(Declared):
             if tuple(formed.shape) != shape or len(signal) != len(student):
                 given = f"{name} {tuple(signal.shape)} does not fit student {tuple(student.shape)}"
                 raise ValueError(f"{given}: {shape} expected")
-            signals[name] = at_least_float32(formed)
+            signals[name] = formed.to(signals["student"].dtype)  # soundfile and numpy give float64
         return signals

@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken
+from sedistill.data.batches import refuse_unequal_lengths
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Pairs
 from sedistill.data.examples import CropDataset, EpochClips, FixedDataset, MixtureDataset
@@ -127,8 +128,10 @@ def open_training_data(recipe: Recipe, source: Corpus | FixedSet) -> TrainingDat
             f"data.segment_stride_seconds is for clips to be cut, but {path} is a fixed set used as it is; "
             "give data.crop_seconds too, or take it out."
         )
+    dataset = FixedDataset(fixed)
+    refuse_unequal_lengths(dataset)
     seconds = float(fixed.lengths.mean()) / fixed.sample_rate
-    return TrainingData(FixedDataset(fixed), "a fixed set", seconds, fixed.hash, fixed, [fixed])
+    return TrainingData(dataset, "a fixed set", seconds, fixed.hash, fixed, [fixed])
 
 
 def drawn_data(

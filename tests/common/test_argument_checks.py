@@ -182,6 +182,13 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert SubbandKD(bands=[np.float64(1000.0), 2000]).bin_ranges[1] == (32, 64)
 
 
+def test_numbers_of_numpy_are_told_as_numbers() -> None:
+    with pytest.raises(UserError, match=r"power = -1\.5 is not possible"):
+        MagnitudeL2(power=np.float32(-1.5))
+    with pytest.raises(UserError, match="low = 0 is not possible"):
+        MultiScalePatches(np.int64(0), 40)
+
+
 def test_networks_too_large_are_refused_however_they_are_made() -> None:
     for make in (
         lambda: NETWORKS["ConvTasNet"](hidden=60_000, bottleneck=60_000),

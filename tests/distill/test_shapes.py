@@ -103,6 +103,22 @@ def test_what_is_no_signal_is_refused_wherever_it_stands(objective: SignalObject
                 objective(**{**signals, name: wrong})
 
 
+@pytest.mark.parametrize(
+    "objective",
+    [*(DISPatch(loss(), MultiScalePatches(), 0.5) for loss in BIN_LOSSES.values()), *EVERY_SIGNAL_OBJECTIVE],
+    ids=repr,
+)
+def test_signals_may_have_another_precision_than_the_student(
+    objective: SignalObjective | DISPatch,
+) -> None:
+    """Recordings read by soundfile, or made by numpy, are float64 unless one says so."""
+    signals = needed(objective, SIGNALS)  # type: ignore[arg-type]
+    wanted = objective(**signals)
+    wide = {name: wave.double() for name, wave in signals.items()}
+    for mixed in ({**wide, "student": signals["student"]}, {**signals, "student": wide["student"]}):
+        torch.testing.assert_close(objective(**mixed).float(), wanted, rtol=1e-4, atol=1e-6)
+
+
 def test_no_teacher_among_several_is_said() -> None:
     with pytest.raises(ValueError, match="needs the teacher signal, but got none by name"):
         DISPatch(BIN_LOSSES["l2"](), keep=0.5)(WAVES[0], {}, WAVES[2])

@@ -16,6 +16,7 @@ from sedistill.models.saving import load_model
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics
 from tests.data.sounds import pairs
+from tests.training.conftest import write_pairs
 from tests.training.runs import weights
 
 Write = Callable[..., Path]
@@ -85,6 +86,14 @@ def test_a_set_of_one_clip(write_recipe: Write, world: Path) -> None:
     assert train(write_recipe(optimiser={"batch_size": 1, "max_epochs": 2}), output=world / "out").exists()
     with pytest.raises(UserError, match=r"lower optimiser\.batch_size"):
         train(write_recipe("two", optimiser={"batch_size": 2}), output=world / "two")
+
+
+def test_clips_of_unequal_lengths_are_refused_by_the_plan_too(write_recipe: Write, world: Path) -> None:
+    write_pairs(world / "train", clips=2, seed=3, samples=1_600)
+    with pytest.raises(UserError, match=r"last from 0\.10 to 0\.15 s .* cut by data\.crop_seconds"):
+        train(write_recipe(), output=world / "run", plan_only=True)
+    data = {"train": str(world / "train"), "valid": str(world / "valid"), "crop_seconds": 0.1}
+    train(write_recipe(data=data), output=world / "run", plan_only=True)
 
 
 def test_a_batch_of_one_in_a_network_with_batch_norm(write_recipe: Write, world: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sedistill.audio.resampling import BLOCK_FRAMES, resampled
-from sedistill.common.argument_checks import check_number
+from sedistill.common.argument_checks import as_given, check_kind, check_number
 from sedistill.common.errors import UserError
 from sedistill.inference.channels import refuse_swapped_axes
 from sedistill.inference.enhancing.chunks import Block, in_chunks, of_length
@@ -68,6 +68,7 @@ def enhance(
     saved model; ValueError for another shape, (samples, channels) among them, TypeError for samples that are
     not floating point.
     """
+    check_kind("model", model, (nn.Module, Path, str), "a network, or the folder or name of a saved one")
     network = model if isinstance(model, nn.Module) else load_model(model)
     samples = _as_frames(waveform)
     settings = Settings(correct_level, strength_db, whole_band)
@@ -101,7 +102,8 @@ def enhanced(
     is_number = isinstance(sample_rate, Real) and not isinstance(sample_rate, bool)
     if not is_number or not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
         raise UserError(
-            f"sample_rate = {sample_rate}: give the recording's rate in Hz, {LOWEST_RATE} to {HIGHEST_RATE}."
+            f"sample_rate = {as_given(sample_rate)}: give the recording's rate in Hz, {LOWEST_RATE} to "
+            f"{HIGHEST_RATE}."
         )
     model_rate = rate_of(network)
     gain = level_factor(network) if settings.correct_level else 1.0

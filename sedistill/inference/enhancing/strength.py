@@ -5,6 +5,7 @@ from numbers import Real
 
 import numpy as np
 
+from sedistill.common.argument_checks import as_given
 from sedistill.common.errors import UserError
 from sedistill.inference.enhancing.chunks import Block
 
@@ -25,7 +26,8 @@ def remaining_share(strength_db: float | None, correct_level: bool = True) -> fl
     if strength_db is None:
         return 0.0
     if not isinstance(strength_db, Real) or isinstance(strength_db, bool) or not strength_db >= 0:
-        raise UserError(f"strength_db = {strength_db}: give dB from 0 up, by which noise may be lowered.")
+        given = as_given(strength_db)
+        raise UserError(f"strength_db = {given}: give dB from 0 up, by which noise may be lowered.")
     if not correct_level:
         raise UserError(STRENGTH_WITHOUT_LEVEL)
     return float(10 ** (-float(strength_db) / 20))

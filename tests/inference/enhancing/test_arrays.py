@@ -97,7 +97,7 @@ def test_arrays_that_cannot_be_enhanced() -> None:
     with pytest.raises(UserError, match="sample_rate = 0"):
         enhance(Unchanged(), np.zeros(10, np.float32), 0)
     for rate in (float("nan"), float("inf"), "16000", None, True, 1, 99, 10**8):
-        with pytest.raises(UserError, match=f"sample_rate = {rate}: give the recording's rate"):
+        with pytest.raises(UserError, match=f"sample_rate = {rate!r}: give the recording's rate"):
             enhance(Unchanged(), np.zeros(10, np.float32), rate)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="an array or a tensor, not a list"):
         enhance(Unchanged(), [0.0, 0.1], RATE)  # type: ignore[type-var]

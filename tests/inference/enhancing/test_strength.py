@@ -95,7 +95,7 @@ def test_a_stream_does_the_same(network: SpeechEnhancer, rate: int, strength: fl
 
 @pytest.mark.parametrize("strength", [-1, float("nan"), "6", True])
 def test_strengths_that_mean_nothing(network: SpeechEnhancer, strength: object) -> None:
-    with pytest.raises(UserError, match=f"strength_db = {strength}: give dB from 0 up"):
+    with pytest.raises(UserError, match=f"strength_db = {strength!r}: give dB from 0 up"):
         sedistill.enhance(network, noisy(RATE), RATE, strength_db=strength)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="leave the level correction on"):
         sedistill.enhance(network, noisy(RATE), RATE, correct_level=False, strength_db=6)
