@@ -33,6 +33,7 @@ STOREYS = [
         "common.csv_index",
         "common.texts",
         "common.argument_checks",
+        "common.batch_axes",
         "common.provenance",
         "common.report",
     ],

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -73,16 +74,22 @@ def test_the_note_is_what_its_scores_say(monkeypatch: pytest.MonkeyPatch) -> Non
     assert made == (DOCS / "note.md").read_text("utf-8"), "run python docs/write_note.py"
 
 
-def test_a_student_is_kept_once_with_its_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def keeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """docs/keep_evidence.py, which keeps in the folder "kept" here, and finds these shares of patches."""
     monkeypatch.syspath_prepend(str(DOCS))
-    keeping = pytest.importorskip("keep_evidence")
-    monkeypatch.setattr(keeping, "EVIDENCE", tmp_path / "kept")
-    monkeypatch.setattr(keeping, "SCORES", tmp_path / "kept" / "scores")
+    script = pytest.importorskip("keep_evidence")
+    monkeypatch.setattr(script, "EVIDENCE", tmp_path / "kept")
+    monkeypatch.setattr(script, "SCORES", tmp_path / "kept" / "scores")
+    monkeypatch.setattr(script, "shares_of_patches", lambda folder: [50.0, 40.0, 1.0, 9.0])
+    return script
+
+
+def test_a_student_is_kept_once_with_its_scores(tmp_path: Path, keeping: Any) -> None:
     run = Path("students") / "held" / "seed-2"
     student = tmp_path / "out" / "runs" / "evidence" / run / "student"
     student.mkdir(parents=True)
     (student.parent / "patches.npz").touch()
-    monkeypatch.setattr(keeping, "shares_of_patches", lambda folder: [50.0, 40.0, 1.0, 9.0])
     (student / "card.yaml").write_text(f"class: Network  # of {tmp_path}/out/recipes\n")
     _evaluation(tmp_path / "kept" / "scores", {"noisy": 1.0, "alone": 2.0}, "students/alone")
     _evaluation(
@@ -104,15 +111,10 @@ def test_a_student_is_kept_once_with_its_scores(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_student_that_was_kept_half_is_kept_whole_by_the_next_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, keeping: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ended while the student is copied, and at the very end: its folder says that nothing is to be done."""
-    monkeypatch.syspath_prepend(str(DOCS))
-    keeping = pytest.importorskip("keep_evidence")
     kept, out, run = tmp_path / "kept", tmp_path / "out", Path("students/held/seed-2")
-    monkeypatch.setattr(keeping, "EVIDENCE", kept)
-    monkeypatch.setattr(keeping, "SCORES", kept / "scores")
-    monkeypatch.setattr(keeping, "shares_of_patches", lambda folder: [50.0, 40.0, 1.0, 9.0])
     student = out / "runs/evidence" / run / "student"
     student.mkdir(parents=True)
     (student / "card.yaml").write_text("class: Network\n")
@@ -143,13 +145,9 @@ def test_a_student_that_was_kept_half_is_kept_whole_by_the_next_call(
     ("other", "words"), [({}, r"\['home'\], not on"), ({"set_hash": "b"}, "another set")]
 )
 def test_nothing_is_kept_of_scores_on_other_sets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, str], words: str
+    tmp_path: Path, keeping: Any, other: dict[str, str], words: str
 ) -> None:
-    monkeypatch.syspath_prepend(str(DOCS))
-    keeping = pytest.importorskip("keep_evidence")
     kept, out, run = tmp_path / "kept", tmp_path / "out", Path("students/held/seed-2")
-    monkeypatch.setattr(keeping, "EVIDENCE", kept)
-    monkeypatch.setattr(keeping, "SCORES", kept / "scores")
     (out / "runs/evidence" / run / "student").mkdir(parents=True)
     (out / "runs/evidence" / run / "student" / "card.yaml").touch()
     for name in ("home", "later"):

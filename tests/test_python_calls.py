@@ -87,7 +87,7 @@ def test_samples_before_channels_are_no_batch(
     preset: str, shape: tuple[int, int], networks: dict[str, nn.Module]
 ) -> None:
     """4000 clips of two samples each came back, changed."""
-    with pytest.raises(ValueError, match=rf"which would be {shape[0]} clips of {shape[1]} samples"):
+    with pytest.raises(ValueError, match=f"would be {shape[0]:,} clips of {shape[1]} samples"):
         networks[preset](torch.zeros(shape))
 
 

@@ -63,9 +63,13 @@ def audio_below(folder: Path | str) -> AudioBelow:
     return found
 
 
+_Entry = tuple[Path, os.DirEntry[str], tuple[tuple[int, int], ...]]
+"""The folder it lies in, itself, and the identities of all folders above."""
+
+
 def each_below(folder: Path) -> Iterator[Path | Unread]:
     """What `audio_below` collects, one by one by folders and names, holding only what it passes through."""
-    # What is still to be looked at, the next one last, each with the identities of all folders it lies in.
+    # What is still to be looked at, the next one last.
     ahead: list[_Entry] = []
     yield from _put_ahead(ahead, folder, Path(), (_identity(folder),))
     while ahead:
@@ -85,12 +89,10 @@ def each_below(folder: Path) -> Iterator[Path | Unread]:
             yield place / entry.name
 
 
-_Entry = tuple[Path, os.DirEntry[str], tuple[tuple[int, int], ...]]
-
-
 def _put_ahead(
     ahead: list[_Entry], folder: Path, place: Path, above: tuple[tuple[int, int], ...]
 ) -> Iterator[Unread]:
+    """Put what lies in `place` before all else; yields the folder itself where it cannot be read."""
     try:
         with os.scandir(folder / place) as entries:
             inside = sorted(entries, key=lambda entry: entry.name, reverse=True)

@@ -4,9 +4,7 @@ import torch
 from torch import Tensor
 
 from sedistill.audio.spectrum import at_least_float32
-
-FEW_SAMPLES = 8
-"""So short no clip is: more of them than that mean that the axes of samples and channels were swapped."""
+from sedistill.common.batch_axes import refuse_swapped_batch
 
 
 def refuse_no_signal(signal: object) -> None:
@@ -31,11 +29,8 @@ def clips_of(waveform: Tensor, dims: int = 1) -> Tensor:
     if waveform.is_complex():
         raise TypeError("a waveform is real; spectrograms go into DISPatch(...).on_spectra")
     clips = waveform.flatten(0, 1) if waveform.ndim == dims + 2 else waveform
-    if clips.ndim == dims + 1 and len(clips) > FEW_SAMPLES >= clips.shape[-1]:
-        raise ValueError(
-            f"{tuple(waveform.shape)} would be {len(clips):,} clips of {clips.shape[-1]} samples; "
-            "the order is (batch, samples) or (batch, channels, samples)"
-        )
+    if clips.ndim == dims + 1:
+        refuse_swapped_batch(clips, "(batch, samples) or (batch, channels, samples)")
     return clips
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedistill.common.argument_checks import annotations_of, check_declared, check_kind
+from sedistill.common.batch_axes import refuse_swapped_batch
 from sedistill.common.errors import UserError
 from sedistill.models.eval_mode import evaluating
 from sedistill.models.layers.memory import Memory
@@ -19,8 +20,7 @@ WIDEST = 65_536
 Size = Annotated[int, Field(ge=1, le=WIDEST)]
 EvenSize = Annotated[int, Field(ge=2, le=WIDEST, multiple_of=2)]
 SampleRate = Annotated[int, Field(ge=1_000, le=192_000)]
-FEW_SAMPLES = 8
-"""So short no clip is: more of them than that mean that the axes of samples and channels were swapped."""
+ORDER_OF_AXES = "(clips, samples); give the transposed tensor"
 
 
 class SpeechEnhancer(nn.Module):
@@ -70,7 +70,7 @@ class SpeechEnhancer(nn.Module):
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Enhance `noisy` (B, T), T >= 1; returns (B, T). Raises ValueError for (T, channels)."""
-        _refuse_swapped(noisy)
+        refuse_swapped_batch(noisy, ORDER_OF_AXES)
         assert self.step_samples is not None
         length, delay = noisy.shape[1], self.delay_samples
         padded = in_whole_steps(noisy, delay, self.step_samples)
@@ -173,20 +173,10 @@ def _keeping_settings(make: Callable[..., None]) -> Callable[..., None]:
 def _refusing_swapped(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     @functools.wraps(forward)
     def checked(self: SpeechEnhancer, noisy: Tensor, *others: Any, **named: Any) -> Tensor:
-        _refuse_swapped(noisy)
+        refuse_swapped_batch(noisy, ORDER_OF_AXES)
         return forward(self, noisy, *others, **named)
 
     return checked
-
-
-def _refuse_swapped(noisy: Tensor) -> None:
-    """Each sample would be a clip of its own. The count comes first: no exporter then asks for the length."""
-    if noisy.shape[0] > FEW_SAMPLES >= noisy.shape[-1]:
-        count, samples = noisy.shape[0], noisy.shape[-1]
-        raise ValueError(
-            f"noisy has shape {tuple(noisy.shape)}, which would be {count} clips of {samples} samples; the "
-            "order is (clips, samples): give the transposed tensor, noisy.T"
-        )
 
 
 MOST_PARAMETERS = 500_000_000

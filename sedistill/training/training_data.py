@@ -128,10 +128,10 @@ def open_training_data(recipe: Recipe, source: Corpus | FixedSet) -> TrainingDat
             f"data.segment_stride_seconds is for clips to be cut, but {path} is a fixed set used as it is; "
             "give data.crop_seconds too, or take it out."
         )
-    dataset = FixedDataset(fixed)
-    refuse_unequal_lengths(dataset)
+    clips = FixedDataset(fixed)
+    refuse_unequal_lengths(clips)
     seconds = float(fixed.lengths.mean()) / fixed.sample_rate
-    return TrainingData(dataset, "a fixed set", seconds, fixed.hash, fixed, [fixed])
+    return TrainingData(clips, "a fixed set", seconds, fixed.hash, fixed, [fixed])
 
 
 def drawn_data(
