@@ -39,7 +39,7 @@ def refuse_models_among(inputs: list[Path]) -> None:
 def plan(inputs: list[Path], output: Path) -> tuple[list[Job], list[Unread]]:
     """Which file becomes which, and which files of folders are none to enhance.
 
-    Raises UserError for missing and empty inputs and for name clashes.
+    Raises UserError for missing and empty inputs, several into the name of one file, and name clashes.
     """
     if not inputs:
         raise UserError("nothing to enhance; name audio files or folders of them.")
@@ -47,12 +47,12 @@ def plan(inputs: list[Path], output: Path) -> tuple[list[Job], list[Unread]]:
     if one_file and output.suffix and not output.is_dir():
         jobs, unread = [Job(inputs[0], output)], []
     else:
+        found = [_audio_in(path, output) for path in inputs]
         if output.suffix.lower() in SUFFIXES and not output.is_dir():
             raise UserError(
                 f"{output} is the name of one file; several files, or a folder of them, go into a folder: "
                 f"name one, such as {output.with_suffix('')}."
             )
-        found = [_audio_in(path, output) for path in inputs]
         jobs = [Job(one.folder / file, output / file) for one in found for file in one.files]
         unread = [other for one in found for other in one.unread]
     _refuse_clashes(jobs)

@@ -111,6 +111,7 @@ def test_refused_before_anything_is_written(tmp_path: Path, model: Path) -> None
 
     refused("nothing to enhance", [], tmp_path / "out")
     refused("missing.wav does not exist", [tmp_path / "missing.wav", source], tmp_path / "out")
+    refused("missing.wav does not exist", [tmp_path / "missing.wav"], tmp_path / "out.wav")
     refused("holds no audio files", [tmp_path / "empty"], tmp_path / "out")
     refused("is an input; choose another place", [source / "a.wav"], source / "a.wav", overwrite=True)
     refused("is an input; choose another place", [source / "a.wav"], source, overwrite=True)
