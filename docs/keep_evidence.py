@@ -24,7 +24,10 @@ SCORES = EVIDENCE / "scores"
 
 def keep(out: Path) -> None:
     """Every student of an output folder that has scores and is not kept yet."""
-    for evaluation in sorted((out / "evaluations" / "evidence").glob("*/*/seed-*")):
+    evaluations = sorted((out / "evaluations" / "evidence").glob("*/*/seed-*"))
+    if not evaluations:
+        raise FileNotFoundError(f"{out} has no evaluations of evidence/...; name the output of reproduce")
+    for evaluation in evaluations:
         name = evaluation.relative_to(out / "evaluations" / "evidence")
         if (EVIDENCE / name).exists():
             continue

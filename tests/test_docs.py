@@ -110,6 +110,11 @@ def test_a_student_is_kept_once_with_its_scores(tmp_path: Path, keeping: Any) ->
     )
 
 
+def test_an_output_without_evaluations_of_evidence_is_refused(tmp_path: Path, keeping: Any) -> None:
+    with pytest.raises(FileNotFoundError, match="no evaluations of evidence"):
+        keeping.keep(tmp_path / "out")
+
+
 def test_a_student_that_was_kept_half_is_kept_whole_by_the_next_call(
     tmp_path: Path, keeping: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,7 +122,7 @@ def reading(runs: Sequence[RunTrends], gaps: Sequence[Gap]) -> list[str]:
     if len(runs) > 1 and not gaps:
         sentences.append(
             "No run here is known as the teacher of another, so no knowledge gap is shown; name it with "
-            "--teacher."
+            "`sedistill analyze --teacher`."
         )
     if gaps:
         sentences.append(

@@ -27,9 +27,9 @@ from sedistill.data.set_files import (
     FORMAT_VERSION,
     SIDES,
     TABLE,
-    TEACHER_OUTPUTS,
     Row,
     SetFacts,
+    is_of_a_teacher,
     joint_hash,
     listed,
     pair_digest,
@@ -143,8 +143,7 @@ class FixedSet:
         outside = [file for file in found.files if file.parts[0] not in SIDES]
         strays = [Unread(self.folder / file, "not used", "not in noisy/ or clean/") for file in outside]
         own = (FACTS, TABLE, FILES, Path(FILES).with_suffix(INDEX).name)
-        kept = self.folder / TEACHER_OUTPUTS
-        unread = [one for one in found.unread if one.path.name not in own and kept not in one.path.parents]
+        unread = [one for one in found.unread if one.path.name not in own and not is_of_a_teacher(one.path)]
         return strays + unread
 
     @property

@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -212,6 +213,16 @@ def _write_table(path: Path, rows: Sequence[Row]) -> None:
 def listed(folder: Path) -> dict[str, int]:
     """{file: bytes} of the audio files below `folder`, sorted."""
     return {file.as_posix(): (folder / file).stat().st_size for file in audio_below(folder).files}
+
+
+def place_of_teacher(folder: Path, teacher_hash: str, clips_hash: str) -> Path:
+    """Where in `folder` is kept what is known of a teacher on some clips."""
+    return folder / f"teacher-{teacher_hash[:12]}-set-{clips_hash[:12]}"
+
+
+def is_of_a_teacher(path: Path) -> bool:
+    """Whether a file lies in a place of a teacher."""
+    return re.fullmatch("teacher-.{12}-set-[0-9a-f]{12}", path.parent.name) is not None
 
 
 def total_bytes(files: Mapping[str, int]) -> int:

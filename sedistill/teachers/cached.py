@@ -27,6 +27,7 @@ from sedistill.common.writing import atomic_path, flush, named_disk_errors
 from sedistill.common.yaml_files import yaml_text
 from sedistill.data.examples import Key, split_key
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.set_files import place_of_teacher
 from sedistill.models.eval_mode import on_device
 from sedistill.teachers.foreign import Clips, InStep
 from sedistill.teachers.in_rounds import rows_of_all
@@ -65,7 +66,7 @@ class OutputCache:
         self.key = {"teacher_hash": source.hash, "set_hash": clips.hash, "clips": len(clips)}
         self.samples = _common_length(clips)
         self.is_made = not isinstance(clips, FixedSet)
-        self.folder = folder / f"teacher-{source.hash[:12]}-set-{clips.hash[:12]}"
+        self.folder = place_of_teacher(folder, source.hash, clips.hash)
         self.path = self.folder / NAME
 
     @property

@@ -23,6 +23,7 @@ from sedistill.common.settings import Record, read_record
 from sedistill.common.writing import atomic_path
 from sedistill.common.yaml_files import yaml_text
 from sedistill.data.fixed_sets import FixedSet
+from sedistill.data.set_files import place_of_teacher
 from sedistill.teachers.foreign import InStep, Wave
 from sedistill.teachers.level_factor import LevelFactor, level_factors, summarize_factors
 from sedistill.teachers.threads import in_order
@@ -106,7 +107,7 @@ def measured(teacher: InStep, dataset: FixedSet, delay_ms: float | None, place: 
 
     delay_ms: as stated, and then believed. Raises UserError for a teacher that cannot teach.
     """
-    folder = place and place / f"teacher-{teacher.inner.hash[:12]}-set-{dataset.hash[:12]}"
+    folder = place and place_of_teacher(place, teacher.inner.hash, dataset.hash)
     card = folder and folder / CARD
     key = {"teacher_hash": teacher.inner.hash, "set_hash": dataset.hash, "delay_ms": delay_ms}
     if card and is_taken(card):

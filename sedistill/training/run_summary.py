@@ -26,6 +26,7 @@ from sedistill.teachers.cached import BYTES_KEPT
 from sedistill.teachers.level_factor import level_warning
 from sedistill.teachers.saved import SavedTeacher
 from sedistill.teachers.source import TeacherSource
+from sedistill.training.build import build_stages
 from sedistill.training.gradients import remembered_by
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.recipe.objectives import objective_names
@@ -57,8 +58,9 @@ def without_effect(run: PreparedRun) -> Iterator[str]:
     """What the recipe says and this run does not do, such as what it took over from its base."""
     data, rise = run.recipe.data, run.recipe.optimiser.warmup_steps
     steps = run.recipe.optimiser.steps_at_most(run.data.batches)
-    if rise >= steps:
-        yield f"warmup_steps = {rise:,} is all of the {steps:,} steps; the rate ends on its way up."
+    for length in (stage.length(steps) for stage in build_stages(run.recipe, run.data.batches)):
+        if rise >= length:
+            yield f"warmup_steps = {rise:,} is all of {length:,} steps; the rate ends on its way up."
     dataset = run.data.dataset
     if not isinstance(dataset, MixtureDataset):
         for key in ("mixing", "epoch_mixtures"):

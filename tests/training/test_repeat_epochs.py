@@ -59,6 +59,19 @@ def test_outputs_of_mixtures_are_kept(
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
+def test_outputs_that_are_kept_inside_the_set_are_none_of_its_strays(
+    world: Path, write_recipe: Write, taught: dict[str, Any], capsys: pytest.CaptureFixture
+) -> None:
+    inside = {"teacher_use": {"cache_folder": str(world / "train" / "of-teachers")}}
+    recipe = write_recipe(optimiser={"max_epochs": 1}, **taught, **inside)
+    train(recipe, output=world / "run")
+    assert list((world / "train" / "of-teachers").glob("*/outputs.f32"))
+    (world / "train" / "more.csv").write_bytes(b"x")
+    capsys.readouterr()
+    train(recipe, output=world / "again")
+    assert "1 file is no audio: .csv 1." in capsys.readouterr().out
+
+
 def test_nothing_is_computed_that_does_not_fit(
     world: Path, write_recipe: Write, taught: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
