@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sedistill.common.batch_axes import FEW_SAMPLES
 from sedistill.inference.streaming.stepping import States, Stepping
 from sedistill.models.base import SpeechEnhancer
 
@@ -121,7 +122,8 @@ class InWindows:
     def _window(self, held: int) -> Samples:
         """The output of all that is pending but for the last `held` samples."""
         with torch.inference_mode():
-            whole = self.network(_tensor(self.recent, self.like)).float().cpu().numpy()
+            heard = _tensor(self.recent, self.like).split(FEW_SAMPLES)  # more, if short, would be refused
+            whole = torch.cat([self.network(channels) for channels in heard]).float().cpu().numpy()
         self.fresh = 0
         output = whole[:, whole.shape[1] - self.pending :]
         faded = min(self.fading.shape[1], output.shape[1])

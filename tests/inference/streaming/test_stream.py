@@ -301,6 +301,14 @@ class TestWindows:
         wanted = sedistill.enhance(network, noisy, 16_000, chunk_seconds=None)
         assert np.abs(streamed(Stream(network), noisy, [11]) - wanted).max() < 1e-6
 
+    def test_many_channels_of_few_samples_are_no_swapped_batch(self, network: SpeechEnhancer) -> None:
+        few = noise(5, 16)
+        wanted = np.concatenate([streamed(Stream(network), few[n : n + 1], []) for n in range(16)])
+        stream = Stream(network)
+        stream.process(few[:, :0])  # says how many channels there are
+        np.testing.assert_allclose(streamed(stream, few, []), wanted, atol=1e-6)
+        assert streamed(Stream(network, 48_000), noise(20, 16), []).shape == (16, 20)
+
     def test_a_network_that_passes_all_is_passed_through(self) -> None:
         class Passes(SpeechEnhancer):
             causal, latency_samples, se_loss = False, None, "si_snr"
