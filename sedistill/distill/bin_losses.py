@@ -38,7 +38,8 @@ class BinLoss(Declared):
     adapter: FrequencyAdapter | None = None
 
     def __call__(self, estimate: Tensor, target: Tensor, low_band: Tensor | None = None) -> Tensor:
-        ours, theirs = spectra_of(estimate), spectra_of(target)
+        ours = spectra_of(estimate)
+        theirs = spectra_of(target).to(ours.dtype)  # soundfile and numpy give float64
         if ours.shape != theirs.shape:
             raise ValueError(
                 f"estimate {tuple(estimate.shape)} and target {tuple(target.shape)} differ in shape"

@@ -119,6 +119,16 @@ def test_signals_may_have_another_precision_than_the_student(
         torch.testing.assert_close(objective(**mixed).float(), wanted, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("loss", BIN_LOSSES)
+def test_targets_may_have_another_precision_than_the_estimate(loss: str) -> None:
+    estimate, target = (Stft()(wave) for wave in WAVES[:2])
+    plain = BIN_LOSSES[loss]()
+    for one, other in ((estimate, target.cdouble()), (estimate.cdouble(), target)):
+        found = plain(one, other)
+        assert found.dtype == one.real.dtype
+        torch.testing.assert_close(found.float(), plain(estimate, target), rtol=1e-4, atol=1e-4)
+
+
 def test_no_teacher_among_several_is_said() -> None:
     with pytest.raises(ValueError, match="needs the teacher signal, but got none by name"):
         DISPatch(BIN_LOSSES["l2"](), keep=0.5)(WAVES[0], {}, WAVES[2])
