@@ -104,10 +104,10 @@ class SubbandKD(SignalObjective):
     @property
     def bin_ranges(self) -> list[tuple[int, int]]:
         """The first bin of each band, and the first one above it."""
-        if isinstance(self.bands, int):
-            borders = [number * self.stft.window_length / (2 * self.bands) for number in range(1, self.bands)]
-        else:
+        if isinstance(self.bands, Sequence):
             borders = [frequency * self.stft.window_length / self.sample_rate for frequency in self.bands]
+        else:
+            borders = [number * self.stft.window_length / (2 * self.bands) for number in range(1, self.bands)]
         firsts = [0, *(math.ceil(border) for border in borders)]
         return list(zip(firsts, [*firsts[1:], self.stft.bins], strict=True))
 

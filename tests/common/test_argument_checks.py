@@ -180,6 +180,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert UniformPatches(np.int64(20)) == UniformPatches(20)
     assert _dispatch(keep=np.float32(0.5)).keep == 0.5
     assert SubbandKD(bands=[np.float64(1000.0), 2000]).bin_ranges[1] == (32, 64)
+    assert SubbandKD(bands=np.int64(4)).bin_ranges == SubbandKD(bands=4).bin_ranges  # type: ignore[arg-type]
 
 
 def test_numbers_of_numpy_are_told_as_numbers() -> None:
