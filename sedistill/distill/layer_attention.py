@@ -150,6 +150,8 @@ class LayerAttention(nn.Module):
             averaged(_frames(teacher_features, name, "teacher", self.teacher_time_dim).detach(), self.frames)
             for name in self.teacher_taps
         ]
+        precision = self.get_buffer("teacher_values_0").dtype  # which a network need not have
+        ours, theirs = ([layer.to(precision) for layer in layers] for layers in (ours, theirs))
         with torch.autocast(ours[0].device.type, enabled=False):
             weights = self._weights(ours, theirs)
             loss = self._per_clip(ours, theirs, weights).mean()

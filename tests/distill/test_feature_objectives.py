@@ -63,6 +63,12 @@ class TestEveryFeatureObjective:
         assert loss.dtype == torch.float32
         torch.testing.assert_close(loss, objective(**exact), rtol=1e-6, atol=0)
 
+    @pytest.mark.parametrize("wide", ["student", "teacher"])
+    def test_one_network_may_be_in_float64(self, objective: Any, wide: str) -> None:
+        features = some_features(objective)
+        loss = objective(**changed(features, wide, lambda values: values.double()))
+        torch.testing.assert_close(loss.float(), objective(**features), rtol=1e-4, atol=1e-6)
+
     def test_a_missing_activation_is_named(self, objective: Any) -> None:
         features = some_features(objective)
         lost = objective.teacher_taps[-1]
