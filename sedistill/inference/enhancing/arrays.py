@@ -181,11 +181,11 @@ def _apply(network: nn.Module, piece: Block, gain: float, name: str) -> Block:
             noisy = torch.from_numpy(np.ascontiguousarray(piece[:, channel])).to(parameter)
             result[:, channel] = network(noisy[None])[0].float().cpu().numpy()
     if not np.isfinite(result).all():
-        raise _fault(network, name)
+        raise why_not_finite(network, name)
     return result if gain == 1.0 else np.float32(gain) * result
 
 
-def _fault(network: nn.Module, name: str) -> UserError:
+def why_not_finite(network: nn.Module, name: str) -> UserError:
     """Why a network gave NaN or an infinity."""
     if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
         return UserError("the model gave NaN: some of its weights are NaN or infinite; take another one.")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sedistill.common.argument_checks import check_choice, check_number, check_whole
 from sedistill.common.errors import UserError
-from sedistill.inference.enhancing.arrays import HIGHEST_RATE, LOWEST_RATE
+from sedistill.inference.enhancing.arrays import HIGHEST_RATE, LOWEST_RATE, why_not_finite
 from sedistill.inference.enhancing.strength import Mixture, remaining_share
 from sedistill.inference.streaming.forms import Chunk, Form, as_given, samples_of
 from sedistill.inference.streaming.pass_through import Passing, Samples, passing
@@ -141,7 +141,7 @@ class Stream:
 
     def _finished(self, way: "Way", enhanced: Samples) -> Samples:
         if not np.isfinite(enhanced).all():
-            raise UserError("the model gave NaN: some of its weights are NaN or infinite; take another one.")
+            raise why_not_finite(self._stepping.network, "the stream")
         return self._unusable.filled(way.mixture.mixed((enhanced * self._gain).T).T)
 
 

@@ -262,6 +262,22 @@ def test_a_model_of_nan_is_told(ready_made: SpeechEnhancer) -> None:
         Stream(broken).process(noise(1000)[0])
 
 
+def test_a_model_of_finite_weights_that_gives_nan_is_told() -> None:
+    class Diverged(SpeechEnhancer):
+        causal, latency_samples, se_loss = False, None, "si_snr"
+
+        def __init__(self, sample_rate: int = 16_000) -> None:
+            super().__init__()
+
+        def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+            return noisy / 0.0
+
+    stream = Stream(Diverged())
+    stream.process(noise(1000)[0])
+    with pytest.raises(UserError, match="the model gave NaN for the stream, though its weights are finite"):
+        stream.flush()
+
+
 def test_the_model_stays_as_it_is(ready_made: SpeechEnhancer) -> None:
     network = build_model("fastenhancer-t").train()
     Stream(network).process(noise(1000)[0])
