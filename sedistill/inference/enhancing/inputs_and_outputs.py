@@ -51,7 +51,7 @@ def plan(inputs: list[Path], output: Path) -> tuple[list[Job], list[Unread]]:
         if output.suffix.lower() in SUFFIXES and not output.is_dir():
             raise UserError(
                 f"{output} is the name of one file; several files, or a folder of them, go into a folder: "
-                f"name one, such as {output.with_suffix('')}."
+                f"name one, such as {output.with_suffix('')}-clean."
             )
         jobs = [Job(one.folder / file, output / file) for one in found for file in one.files]
         unread = [other for one in found for other in one.unread]

@@ -118,7 +118,8 @@ def test_refused_before_anything_is_written(tmp_path: Path, model: Path) -> None
     refused("lies inside the input", [source], source, overwrite=True)
     refused("lies inside the input", [source], source / "out")
     refused("is the name of one file", [source / "a.wav", source / "sub/b.wav"], tmp_path / "all.wav")
-    refused("go into a folder: name one, such as .*/all", [source], tmp_path / "all.FLAC")
+    named = source.with_suffix(".FLAC")  # beside the folder, whose own name is no way on
+    refused(f"go into a folder: name one, such as {source}-clean", [source], named)
     refused("exists already", [source / "a.wav"], tmp_path / "a.wav")
     refused("would both become", [source / "a.wav", tmp_path / "a.wav"], tmp_path / "out")
     refused("no audio format is called '.xyz'", [source / "a.wav"], tmp_path / "out.xyz")
