@@ -91,6 +91,16 @@ def test_samples_before_channels_are_no_batch(
         networks[preset](torch.zeros(shape))
 
 
+def test_the_input_of_a_network_may_have_any_name() -> None:
+    class Halving(sedistill.SpeechEnhancer):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 0.5 * x
+
+    assert Halving()(x=torch.ones(2, 16)).sum() == 16
+    with pytest.raises(ValueError, match="would be 4,000 clips of 2 samples"):
+        Halving()(x=torch.ones(4000, 2))
+
+
 def test_few_or_longer_clips_are_a_batch(networks: dict[str, nn.Module]) -> None:
     for shape in ((8, 1), (9, 9)):
         assert networks["fastenhancer-t"](torch.zeros(shape)).shape == shape

@@ -222,7 +222,7 @@ def place_of_teacher(folder: Path, teacher_hash: str, clips_hash: str) -> Path:
 
 def is_of_a_teacher(path: Path) -> bool:
     """Whether a file lies in a place of a teacher."""
-    return re.fullmatch("teacher-.{12}-set-[0-9a-f]{12}", path.parent.name) is not None
+    return re.fullmatch("teacher-.{1,12}-set-[0-9a-f]{12}", path.parent.name) is not None
 
 
 def total_bytes(files: Mapping[str, int]) -> int:

@@ -172,9 +172,10 @@ def _keeping_settings(make: Callable[..., None]) -> Callable[..., None]:
 
 def _refusing_swapped(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     @functools.wraps(forward)
-    def checked(self: SpeechEnhancer, noisy: Tensor, *others: Any, **named: Any) -> Tensor:
-        refuse_swapped_batch(noisy, ORDER_OF_AXES)
-        return forward(self, noisy, *others, **named)
+    def checked(self: SpeechEnhancer, *given: Any, **named: Any) -> Tensor:
+        for noisy in [*given, *named.values()][:1]:  # whatever it is called there
+            refuse_swapped_batch(noisy, ORDER_OF_AXES)
+        return forward(self, *given, **named)
 
     return checked
 

@@ -58,9 +58,11 @@ def without_effect(run: PreparedRun) -> Iterator[str]:
     """What the recipe says and this run does not do, such as what it took over from its base."""
     data, rise = run.recipe.data, run.recipe.optimiser.warmup_steps
     steps = run.recipe.optimiser.steps_at_most(run.data.batches)
-    for length in (stage.length(steps) for stage in build_stages(run.recipe, run.data.batches)):
-        if rise >= length:
-            yield f"warmup_steps = {rise:,} is all of {length:,} steps; the rate ends on its way up."
+    stages = build_stages(run.recipe, run.data.batches)
+    for number, stage in enumerate(stages, start=1):
+        if rise >= (length := stage.length(steps)):
+            where = f"the {length:,} steps" + (f" of stage {number}" if len(stages) > 1 else "")
+            yield f"warmup_steps = {rise:,} is all of {where}; the rate ends on its way up."
     dataset = run.data.dataset
     if not isinstance(dataset, MixtureDataset):
         for key in ("mixing", "epoch_mixtures"):

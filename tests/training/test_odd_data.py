@@ -145,7 +145,7 @@ def test_a_rise_that_never_ends_is_told(
         write_recipe(optimiser={"warmup_steps": warmup, "max_steps": 8}), output=world / "run", plan_only=True
     )
     said = capsys.readouterr().out
-    assert (f"note: warmup_steps = {warmup} is all of 8 steps" in said) == all_of_it
+    assert (f"note: warmup_steps = {warmup} is all of the 8 steps" in said) == all_of_it
     assert f"after {warmup} steps of rise" in " ".join(said.split())
 
 
@@ -157,8 +157,8 @@ def test_a_rise_that_takes_the_whole_of_one_of_two_stages_is_told(
     recipe = write_recipe(optimiser={"warmup_steps": 4, "max_steps": 8}, **kd)
     train(recipe, output=world / "run", plan_only=True)
     said = capsys.readouterr().out
-    assert "note: warmup_steps = 4 is all of 3 steps" in said
-    assert "all of 5" not in said
+    assert "note: warmup_steps = 4 is all of the 3 steps of stage 1; the rate" in said
+    assert "stage 2;" not in said
 
 
 def test_strays_and_offsets_of_a_set_are_told(

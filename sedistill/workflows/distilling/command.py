@@ -86,7 +86,7 @@ def distil(
 
     Args:
         output: the folder to write; docs/distil.md says what is where in it.
-        clean, noise: folders of audio files, of any format and rate.
+        clean, noise: folders of audio files, of any rate.
         noisy: noisy recordings without clean speech, from where the student will be used: it learns from the
             teacher's output for them, and they are enhanced.
         start: an earlier result, whose student learns on from its recordings and the new ones together.
