@@ -15,7 +15,7 @@ STOREYS = [
     ["common.errors", "common.wording"],
     ["common.extensions", "common.extras"],
     ["common.reading", "common.interruption", "common.console", "common.interpreters"],
-    ["common.integrity", "common.ranks", "common.onnx_models"],
+    ["common.integrity", "common.ranks", "common.onnx_models", "common.child_processes"],
     [
         "common.writing",
         "common.paths",

@@ -1,25 +1,21 @@
 """Trainings side by side: each a `sedistill train` of its own, teachers before their students."""
 
-import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
+from sedistill.common.child_processes import begin, end
 from sedistill.common.devices import cuda_devices, threads_environment
 from sedistill.common.interpreters import module_command, python_environment
-from sedistill.common.interruption import end_with_parent, heard, uninterrupted
+from sedistill.common.interruption import heard, uninterrupted
 from sedistill.common.progress import duration_text
 from sedistill.models.saving import CARD, read_card
 from sedistill.training.enhancement_losses import loss_text
 
 POLL_SECONDS = 0.1
-PATIENCE_SECONDS = 30.0
-"""How long an interrupted training may take to write its checkpoint before it is killed."""
 
 
 @dataclass(frozen=True, order=True)
@@ -49,7 +45,6 @@ class Training:
     run: Run
     place: int
     process: subprocess.Popen[bytes]
-    log: IO[bytes]
     started: float = field(default_factory=time.monotonic)
 
 
@@ -84,7 +79,7 @@ class Trainings:
                     self.watch()
                     time.sleep(POLL_SECONDS)
         finally:
-            _end(active)
+            end([training.process for training in active], signal.SIGTERM)
 
     def watch(self) -> None:
         """Called repeatedly while trainings run; a hook for progress displays."""
@@ -106,18 +101,13 @@ class Trainings:
     def _start(self, run: Run, place: int) -> Training:
         path = self.log(run)
         path.parent.mkdir(parents=True, exist_ok=True)
-        log = path.open("ab")
-        own = devices_of(place, self.jobs, self.devices)
-        visible = {"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {}
+        visible = devices_environment(place, self.jobs, self.devices)
         environment = python_environment(**threads_environment(self.threads), **visible)
-        process = subprocess.Popen(
-            self.command(run), cwd=self.output, env=environment, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches them through here only, and once
-            # Else the same command would train beside it.
-            preexec_fn=end_with_parent(signal.SIGTERM, os.getpid()),
-        )  # fmt: skip
-        return Training(run, place, process, log)
+        with path.open("ab") as log:
+            process = begin(
+                self.command(run), cwd=self.output, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        return Training(run, place, process)
 
     def _collect(self, active: list[Training]) -> None:
         for training in list(active):
@@ -125,7 +115,6 @@ class Trainings:
             if code is None:
                 continue
             active.remove(training)
-            training.log.close()
             if code == 0 and is_finished(self.output, training.run):
                 self.ended += 1
                 print(f"[{self.ended}/{self.total}] {self._result_text(training)}", flush=True)
@@ -153,17 +142,20 @@ class Trainings:
         return self.output / "logs" / run.name / f"seed-{run.seed}.log"
 
 
-def devices_of(place: int, jobs: int, devices: Sequence[str]) -> list[str]:
-    """Of these devices those of one place among so many jobs: equal shares, or one that several have.
+def devices_environment(place: int, jobs: int, devices: Sequence[str]) -> dict[str, str]:
+    """What shows one place among so many jobs its own of these devices: equal shares, or one that several
+    have. Nothing where there are none.
 
-    >>> [devices_of(place, 2, ["0", "1", "2", "3"]) for place in range(2)]
-    [['0', '2'], ['1', '3']]
-    >>> [devices_of(place, 3, ["0", "1"]) for place in range(3)]
-    [['0'], ['1'], ['0']]
+    >>> [devices_environment(place, 2, ["0", "1", "2", "3"])["CUDA_VISIBLE_DEVICES"] for place in range(2)]
+    ['0,2', '1,3']
+    >>> [devices_environment(place, 3, ["0", "1"])["CUDA_VISIBLE_DEVICES"] for place in range(3)]
+    ['0', '1', '0']
     """
-    if jobs > len(devices) > 0:
-        return [devices[place % len(devices)]]
-    return list(devices[place::jobs][: len(devices) // jobs])
+    if not devices:
+        return {}
+    shared = jobs > len(devices)
+    own = [devices[place % len(devices)]] if shared else devices[place::jobs][: len(devices) // jobs]
+    return {"CUDA_VISIBLE_DEVICES": ",".join(own)}
 
 
 def jobs_by_devices() -> int:
@@ -186,22 +178,3 @@ def last_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     said = next((line for line in reversed(lines) if line), "it said nothing")
     return f"{said.removeprefix('sedistill: ')} ({log})"
-
-
-def _end(active: Sequence[Training]) -> None:
-    """End every training, which then writes its checkpoint; kill those that take too long, and at a second
-    Ctrl-C all.
-    """
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    try:
-        for training in active:
-            training.process.terminate()
-        for training in active:
-            with suppress(subprocess.TimeoutExpired):
-                training.process.wait(max(0.1, deadline - time.monotonic()))
-    finally:
-        with uninterrupted():
-            for training in active:
-                training.process.kill()
-                training.process.wait()
-                training.log.close()

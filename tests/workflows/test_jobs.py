@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from sedistill.common import interruption
+from sedistill.common import child_processes, interruption
 from sedistill.common.devices import cuda_devices
 from sedistill.workflows import jobs
 from sedistill.workflows.jobs import Run, Trainings, is_finished
@@ -127,7 +127,7 @@ def test_an_interruption_ends_the_trainings(tmp_path: Path, how: signal.Signals)
 
 
 def test_one_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(child_processes, "PATIENCE_SECONDS", 0.2)
     deaf = STOPS.replace("signal.SIGTERM, stop", "signal.SIGTERM, signal.SIG_IGN")
     work = trainings(tmp_path, {A: [sys.executable, "-c", deaf]}, {})
 

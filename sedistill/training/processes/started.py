@@ -1,26 +1,23 @@
 """The processes of a training on this machine, started by the command itself, as torchrun would."""
 
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 
+from sedistill.common.child_processes import begin, end
 from sedistill.common.devices import cuda_devices, usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.interpreters import module_command, python_environment
-from sedistill.common.interruption import came, end_with_parent, heard, uninterrupted
+from sedistill.common.interruption import came, heard, uninterrupted
 from sedistill.common.wording import counted
 
 AGAIN = 3
 """So often all are started again after one was killed."""
 A_CORE = 4
 """So many processes may share a core; more need memory and bring nothing."""
-PATIENCE_SECONDS = 30.0
-"""How long they may take to end, with a checkpoint, once they are told to or one of them has failed."""
 
 
 def train_in_processes(count: int, device: str, words: Sequence[str]) -> None:
@@ -73,37 +70,19 @@ def _run(count: int, words: Sequence[str]) -> list[int]:
             while None in (codes := [process.poll() for process in processes]) and not any(codes):
                 time.sleep(0.05)
     except KeyboardInterrupt:
-        for process in processes:
-            process.send_signal(came() or signal.SIGINT)
-        _wait(processes)
-        sys.exit(128 + (came() or signal.SIGINT))
+        number = came() or signal.SIGINT
+        end(processes, number)
+        sys.exit(128 + number)
     finally:
-        _wait(processes)
+        end(processes)
     return [process.returncode for process in processes]
 
 
 def _start(rank: int, count: int, port: int, words: Sequence[str]) -> "subprocess.Popen[bytes]":
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     numbers = {name: str(number) for name, number in {**place, "MASTER_PORT": port}.items()}
-    return subprocess.Popen(
+    return begin(
         module_command("sedistill", "train", *words),
         # Where one is killed torch prints long traces from C++; who has lost whom is told in a sentence.
         env={"TORCH_CPP_LOG_LEVEL": "ERROR"} | python_environment(MASTER_ADDR="127.0.0.1", **numbers),
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C reaches them through here only, and once
-        preexec_fn=end_with_parent(signal.SIGTERM, os.getpid()),
     )
-
-
-def _wait(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
-    """Until all have ended; those that take too long are killed."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    try:
-        for process in processes:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, deadline - time.monotonic()))
-    finally:
-        with uninterrupted():
-            for process in processes:
-                process.kill()
-                process.wait()

@@ -4,7 +4,6 @@ Other work of the machine counts: it is taken to go on as long as this does.
 """
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -18,17 +17,18 @@ import numpy as np
 import torch
 
 from sedistill.audio.files import AudioInfo
+from sedistill.common.child_processes import begin
 from sedistill.common.devices import cuda_devices, threads_environment, usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.interpreters import module_command, python_environment
-from sedistill.common.interruption import end_with_parent, safe_moment
+from sedistill.common.interruption import safe_moment
 from sedistill.common.settings import Settings
 from sedistill.data.file_checks import Job, check
 from sedistill.data.set_files import write_pair
 from sedistill.teachers.foreign import InStep
 from sedistill.teachers.source import TeacherSource
 from sedistill.teachers.threads import in_order
-from sedistill.workflows.jobs import devices_of
+from sedistill.workflows.jobs import devices_environment
 
 LONG_ENOUGH_SECONDS, FEWEST_TIMES = 3.0, 3
 """Something is repeated until it took so long together, and at least so often."""
@@ -126,19 +126,16 @@ def _stopwatches(
     processes: list[subprocess.Popen[str]] = []
     try:
         for place, recipe in enumerate(recipes):
-            own = devices_of(place, len(recipes), cuda_devices())
-            visible = {"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {}
+            visible = devices_environment(place, len(recipes), cuda_devices())
             question = json.dumps({"recipe": recipe, "clip_seconds": clip_seconds, "threads": threads})
             processes.append(
-                subprocess.Popen(
+                begin(
                     module_command("sedistill.workflows.distilling.stopwatch", question),
+                    orphaned=signal.SIGKILL,
                     env=environment | visible,
                     text=True,
-                    stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
-                    start_new_session=True,
-                    preexec_fn=end_with_parent(signal.SIGKILL, os.getpid()),
                 )
             )
         yield processes
