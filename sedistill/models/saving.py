@@ -31,9 +31,9 @@ from sedistill.models.base import SpeechEnhancer, check_network
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.network_classes import network_name
 from sedistill.models.presets import build_model
-from sedistill.models.ready_made import saved_folder, what_is_missing
+from sedistill.models.ready_made import CARD as CARD
+from sedistill.models.ready_made import WEIGHTS, saved_folder, what_is_missing
 
-WEIGHTS, CARD = "model.safetensors", "card.yaml"
 GIVEN_FIELDS = ("output_gain", "metrics", "training", "licences")
 
 WEIGHTS_HASH = "weights_sha256"

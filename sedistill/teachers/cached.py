@@ -34,7 +34,7 @@ from sedistill.teachers.in_rounds import rows_of_all
 from sedistill.teachers.source import HEARD, CachedOutputs, TeacherSource, heard_in
 from sedistill.teachers.threads import in_order
 
-NAME, EARLIER = "outputs.f32", "outputs.f16"
+NAME, EARLIER, FACTS = "outputs.f32", "outputs.f16", "outputs.yaml"
 BYTES_KEPT = np.dtype(np.float32).itemsize
 """For a sample."""
 
@@ -141,7 +141,7 @@ class OutputCache:
 
     def _fault(self) -> str | None:
         """None when the file can be trusted; "" when there is none yet; else what is wrong with it."""
-        card = self.folder / "outputs.yaml"
+        card = self.folder / FACTS
         if not is_taken(card):
             return ""
         for path in (card, self.path):
@@ -163,7 +163,7 @@ class OutputCache:
 
     def _forget(self) -> None:
         earlier = self.folder / EARLIER
-        self._remove(self.folder / "outputs.yaml", self.path, self._unfinished, self._progress, earlier)
+        self._remove(self.folder / FACTS, self.path, self._unfinished, self._progress, earlier)
 
     def _remove(self, *paths: Path) -> None:
         for path in paths:
@@ -216,7 +216,7 @@ class OutputCache:
         flush(self._unfinished)
         os.replace(self._unfinished, self.path)
         self._progress.unlink(missing_ok=True)
-        with atomic_path(self.folder / "outputs.yaml") as temporary:
+        with atomic_path(self.folder / FACTS) as temporary:
             card = {**self.key, "samples": self.samples, "checksum": digest.hexdigest()}
             temporary.write_text(yaml_text(card), encoding="utf-8")
 

@@ -18,7 +18,7 @@ from sedistill.distill.taps import Taps
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.presets import build_model
 from sedistill.models.ready_made import PREFIX
-from sedistill.models.saving import load_model
+from sedistill.models.saving import CARD, load_model
 from sedistill.teachers.foreign import Clips
 from sedistill.teachers.opening import open_teacher
 from sedistill.teachers.source import TeacherSource
@@ -224,4 +224,4 @@ def build_student(student: str | dict[str, Any]) -> SpeechEnhancer:
 
 def is_saved_model(student: str | dict[str, Any]) -> bool:
     """A preset's name stands for fresh weights; `ready-made:NAME` for those that come with the package."""
-    return isinstance(student, str) and (student.startswith(PREFIX) or is_taken(Path(student) / "card.yaml"))
+    return isinstance(student, str) and (student.startswith(PREFIX) or is_taken(Path(student) / CARD))

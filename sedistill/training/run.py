@@ -17,7 +17,7 @@ from sedistill.common.settings import load_settings
 from sedistill.common.torchrun import joined, starts_processes
 from sedistill.common.writing import atomic_path, exclusive_lock, refuse_foreign_folder, refuse_if_taken
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.models.saving import read_card, save_model
+from sedistill.models.saving import CARD, read_card, save_model
 from sedistill.teachers.level_factor import level_warning, measure_level_factor
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.build import build_loop
@@ -30,8 +30,13 @@ from sedistill.training.processes.started import train_in_processes
 from sedistill.training.recipe.optimiser_settings import LOSS
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.checkpoints import fitting, load_checkpoint
-from sedistill.training.run_folder.config import as_begun, make_longer, makes_longer, write_config
-from sedistill.training.run_folder.identity import hold_to_identity, refuse_another_identity, unchanged_since
+from sedistill.training.run_folder.config import CONFIG, as_begun, make_longer, makes_longer, write_config
+from sedistill.training.run_folder.identity import (
+    FILES,
+    hold_to_identity,
+    refuse_another_identity,
+    unchanged_since,
+)
 from sedistill.training.run_folder.run_state import Progress
 from sedistill.training.run_summary import print_summary, word_for
 from sedistill.training.steps import PlainStep
@@ -71,7 +76,7 @@ def train(
 
 
 def _train(recipe: Recipe, folder: Path, plan_only: bool) -> Path:
-    refuse_foreign_folder(folder, "config.yaml", "identity.csv")
+    refuse_foreign_folder(folder, CONFIG, FILES)
     recipe = as_begun(recipe, folder)
     refuse_differing({"recipe": recipe.model_dump(mode="json"), **program_facts()})
     if ranks.from_first(lambda: is_finished(recipe, folder)):
@@ -141,7 +146,7 @@ def is_finished(recipe: Recipe, folder: Path) -> bool:
     """Whether the run's student is saved, which is said. Raises UserError for another recipe's folder."""
     if makes_longer(recipe, folder):
         return False
-    finished = is_taken(folder / "student" / "card.yaml")
+    finished = is_taken(folder / "student" / CARD)
     if finished:
         read_card(folder / "student")  # refuses what cannot be read
         refuse_another_identity(recipe, folder)

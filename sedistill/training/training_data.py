@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken
 from sedistill.data.batches import refuse_unequal_lengths
+from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Pairs
 from sedistill.data.examples import CropDataset, EpochClips, FixedDataset, MixtureDataset
@@ -77,7 +78,7 @@ def open_data(asked: Recipe, sample_rate: int) -> tuple[Recipe, TrainingData, Fi
 def open_source(recipe: Recipe, sample_rate: int) -> Corpus | FixedSet:
     """A prepared corpus or a fixed set: told apart by what the folder holds. Raises UserError."""
     path, data = recipe.data.train, recipe.data
-    if not is_taken(path / "corpus.yaml"):
+    if not is_taken(path / CORPUS_FACTS):
         return open_fixed_set(path, sample_rate, "data.train", data.trust_pairs)
     if data.crop_seconds is not None:
         raise UserError(
@@ -149,7 +150,7 @@ def open_fixed_set(path: Path, sample_rate: int, key: str, trust_pairs: bool = F
     """The set at `path`, at the student's rate, of pairs that fit or are trusted. Raises UserError."""
     if not path.exists():
         raise UserError(f"{key}: {path} does not exist; make it with `sedistill prepare` or `sedistill mix`.")
-    if is_taken(path / "corpus.yaml"):
+    if is_taken(path / CORPUS_FACTS):
         raise UserError(
             f"{key}: {path} is a corpus; a fixed set is needed here: make one with `sedistill mix`."
         )

@@ -9,9 +9,10 @@ from typing import Any
 from sedistill.common.errors import UserError, nearest
 from sedistill.common.reading import shown
 from sedistill.common.yaml_files import read_yaml
+from sedistill.models.ready_made import CARD
 
 SEED_FOLDER = re.compile(r"seed-(\d+)")
-STUDENT_FOLDER, CARD = "student", "card.yaml"
+STUDENT_FOLDER = "student"
 
 
 @dataclass(frozen=True)

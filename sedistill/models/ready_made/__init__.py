@@ -12,14 +12,14 @@ from sedistill.common.errors import UserError, nearest
 
 FOLDER = Path(__file__).parent
 PREFIX = "ready-made:"
-CARD = "card.yaml"
+WEIGHTS, CARD = "model.safetensors", "card.yaml"
 DEFAULT = "fastenhancer-b"
 """The one with the best scores (docs/ready-made.md)."""
 
 
 def ready_made_names() -> list[str]:
     """The smallest first."""
-    sizes = {place.parent.name: place.stat().st_size for place in FOLDER.glob("*/model.safetensors")}
+    sizes = {place.parent.name: place.stat().st_size for place in FOLDER.glob(f"*/{WEIGHTS}")}
     return sorted(sizes, key=lambda name: sizes[name])
 
 

@@ -18,7 +18,7 @@ from sedistill.common.writing import atomic_path
 from sedistill.common.yaml_files import commented_yaml
 from sedistill.distill.keep_schedule import BY_TIME
 from sedistill.models.presets import full_settings
-from sedistill.models.saving import read_card
+from sedistill.models.saving import CARD, read_card
 from sedistill.training.recipe.keys import meanings
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.recipe.size_defaults import KEYS, filled
@@ -141,7 +141,7 @@ def _refuse_no_longer(begun: Recipe, recipe: Recipe, folder: Path) -> None:
 def make_longer(recipe: Recipe, folder: Path) -> None:
     """Write the new limits down. A student that is there is kept beside, named by its steps."""
     student = folder / "student"
-    if is_taken(student / "card.yaml"):
+    if is_taken(student / CARD):
         steps = read_card(student)["training"]["steps"]
         kept = folder / f"student-{steps}-steps"
         student.rename(kept)

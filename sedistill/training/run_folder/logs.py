@@ -19,6 +19,7 @@ from sedistill.common.csv_files import CsvWriter, as_written, read_columns
 from sedistill.common.reading import is_taken, is_utf8, require_file
 from sedistill.common.writing import atomic_path, named_disk_errors
 
+METRICS = "metrics.csv"
 COLUMNS = ("step", "epoch", "name", "value")
 
 
@@ -99,7 +100,7 @@ class RunLog:
     def _open(self, first_step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.table = GrowingTable(self.folder / "metrics.csv", COLUMNS, first_step)
+        self.table = GrowingTable(self.folder / METRICS, COLUMNS, first_step)
         self.tensorboard = None
         if not is_utf8(self.folder):
             print("note: TensorBoard writes to no name that is not UTF-8; metrics.csv has the curves.")
@@ -188,7 +189,7 @@ class _Row:
 def read_metrics(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """The curves of a run, name -> [(step, value), ...], from its metrics.csv. Raises UserError."""
     curves: dict[str, list[tuple[int, float]]] = {}
-    rows = read_table(folder / "metrics.csv", _Row)
+    rows = read_table(folder / METRICS, _Row)
     for step, name, value in zip(rows["step"], rows["name"], rows["value"], strict=True):
         curves.setdefault(name, []).append((step, value))
     return curves

@@ -7,6 +7,12 @@ from sedistill.common.errors import UserError
 from sedistill.common.interruption import safe_moment
 from sedistill.common.reading import shown
 from sedistill.common.wording import counted
+from sedistill.data import corpus_facts, set_files
+from sedistill.evaluation import scores
+from sedistill.evaluation.comparing import command as comparing
+from sedistill.models.ready_made import CARD
+from sedistill.teachers import cached
+from sedistill.training.run_folder.config import CONFIG
 from sedistill.workflows.checking.data_checks import check_corpus, check_set
 from sedistill.workflows.checking.trained import (
     check_checkpoint,
@@ -21,14 +27,14 @@ Check = Callable[[Path], list[str]]
 
 # What a folder of the kind holds, the kind, and what looks for its faults.
 KINDS: Sequence[tuple[str, str, Check]] = (
-    ("corpus.yaml", "a corpus", check_corpus),
-    ("set.yaml", "a fixed set", check_set),
-    ("config.yaml", "a run", check_run),
-    ("card.yaml", "a saved model", check_model),
-    ("evaluation.yaml", "an evaluation", check_evaluation),
-    ("*/evaluation.yaml", "an evaluation", check_evaluation),
-    ("comparison.yaml", "a comparison", check_comparison),
-    ("outputs.yaml", "kept outputs of a teacher", check_outputs),
+    (corpus_facts.FACTS, "a corpus", check_corpus),
+    (set_files.FACTS, "a fixed set", check_set),
+    (CONFIG, "a run", check_run),
+    (CARD, "a saved model", check_model),
+    (scores.FACTS, "an evaluation", check_evaluation),
+    (f"*/{scores.FACTS}", "an evaluation", check_evaluation),
+    (comparing.FACTS, "a comparison", check_comparison),
+    (cached.FACTS, "kept outputs of a teacher", check_outputs),
     ("noisy", "a set of pairs", check_set),
 )
 

@@ -11,13 +11,15 @@ from sedistill.common.yaml_files import read_yaml
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.scores import load_scores
 from sedistill.models.saving import CARD, load_model, model_hash
+from sedistill.teachers.cached import FACTS
 from sedistill.teachers.cached import NAME as OUTPUTS
 from sedistill.training.patch_record.record import NAME as PATCHES
 from sedistill.training.patch_record.record import read_patch_record
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.checkpoints import load_checkpoint
+from sedistill.training.run_folder.config import CONFIG
 from sedistill.training.run_folder.identity import Identity
-from sedistill.training.run_folder.logs import read_metrics
+from sedistill.training.run_folder.logs import METRICS, read_metrics
 
 
 def check_run(folder: Path) -> list[str]:
@@ -25,7 +27,7 @@ def check_run(folder: Path) -> list[str]:
     faults = [fault for path in sorted(folder.glob("checkpoints/*.ckpt")) for fault in check_checkpoint(path)]
     if is_taken(folder / "student"):
         faults += _told(lambda: load_model(folder / "student"))
-    if is_taken(folder / "metrics.csv"):
+    if is_taken(folder / METRICS):
         faults += _told(lambda: read_metrics(folder))
     if is_taken(folder / PATCHES):
         faults += _told(lambda: read_patch_record(folder))
@@ -47,7 +49,7 @@ def check_checkpoint(path: Path) -> list[str]:
 
 def check_outputs(folder: Path) -> list[str]:
     """Whether the file is the one whose checksum the card has."""
-    written, path = read_yaml(folder / "outputs.yaml").get("checksum"), folder / OUTPUTS
+    written, path = read_yaml(folder / FACTS).get("checksum"), folder / OUTPUTS
     if not is_taken(path):
         return [f"{path.name} is missing; the next training computes it again"]
     sound = file_hash(path) == written
@@ -78,7 +80,7 @@ def check_evaluation(folder: Path) -> list[str]:
 
 def _others(folder: Path) -> list[str]:
     """What is not what the run was begun with; nothing for a run from before it was written down."""
-    config = folder / "config.yaml"
+    config = folder / CONFIG
     recipe = check_settings(Recipe, read_yaml(config).get("recipe") or {}, str(config))
     known = Identity.read(folder)
     return [] if known is None else known.told_differences(Identity.of(recipe))
