@@ -150,12 +150,6 @@ def _checked(cells: list[str], kind: Any) -> list[Any]:
     return cells
 
 
-def read_cells(path: Path, remedy: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header and the rows, each with the number of its line. Raises UserError, as `read_csv` does."""
-    rows = read_rows(path, remedy)
-    return next(rows)[1], list(rows)
-
-
 def read_rows(path: Path, remedy: str, growing: bool = False) -> Iterator[tuple[int, list[str]]]:
     """The header and each row with the number of its line, as they are read. Raises as `read_csv` does."""
     reader = csv.reader(_lines(path, remedy, growing), strict=True)

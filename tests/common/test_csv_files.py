@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from sedistill.common.csv_files import CsvWriter, csv_text, read_cells, read_csv
+from sedistill.common.csv_files import CsvWriter, csv_text, read_csv, read_rows
 from sedistill.common.errors import UserError
 from sedistill.common.reading import NAMES
 
@@ -22,8 +22,7 @@ def test_every_name_survives(tmp_path_factory, rows: list[list[str]]) -> None:
     path = tmp_path_factory.getbasetemp() / "rows.csv"
     with path.open("w", newline="", **NAMES) as file:
         CsvWriter(file).writerows([["a", "b"], *rows])
-    header, read = read_cells(path, "mend it")
-    assert (header, [row for _, row in read]) == (["a", "b"], rows)
+    assert [row for _, row in read_rows(path, "mend it")] == [["a", "b"], *rows]
 
 
 def test_plain_rows_are_lines_that_end_in_newline(tmp_path: Path) -> None:
