@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from sedistill.common.wording import counted, listed
+
 FEW, MANY_EACH = 10, 3
 """Fewer than FEW different ones that carry MANY_EACH clips each, or more, are worth a warning."""
 
 NAMES = {
-    "clean_recordings": ("clean recording", "clean recordings"),
-    "speakers": ("speaker", "speakers"),
-    "noise_recordings": ("noise recording", "noise recordings"),
+    "clean_recordings": ("clean recording",),
+    "speakers": ("speaker",),
+    "noise_recordings": ("noise recording",),
     "noise_classes": ("noise class", "noise classes"),
 }
 
@@ -40,7 +42,7 @@ def count_distinct(rows: Sequence[Described]) -> dict[str, int]:
 
 def distinct_text(counts: Mapping[str, int]) -> str:
     """ "6 clean recordings of 2 speakers, 2 noise recordings of 1 noise class" ."""
-    told = {name: f"{counts[name]} {NAMES[name][counts[name] != 1]}" for name in NAMES if name in counts}
+    told = {name: counted(counts[name], *NAMES[name]) for name in NAMES if name in counts}
     speech = [told[name] for name in ("clean_recordings", "speakers") if name in told]
     noise = [told[name] for name in ("noise_recordings", "noise_classes") if name in told]
     return ", ".join(" of ".join(part) for part in (speech, noise) if part)
@@ -49,15 +51,14 @@ def distinct_text(counts: Mapping[str, int]) -> str:
 def few_warning(counts: Mapping[str, int], clips: int) -> str:
     """A sentence when few different recordings, speakers or noises carry many clips, else ""."""
     few = [
-        f"{counts[name]} {NAMES[name][counts[name] != 1]}"
+        counted(counts[name], *NAMES[name])
         for name in ("clean_recordings", "speakers", "noise_recordings")
         if name in counts and counts[name] < FEW and clips >= MANY_EACH * counts[name]
     ]
     if not few:
         return ""
-    only = " and ".join(filter(None, (", ".join(few[:-1]), few[-1])))
     return (
-        f"{clips} clips come from only {only}: clips that share one are not independent, so "
+        f"{clips} clips come from only {listed(few)}: clips that share one are not independent, so "
         "the set says less than their number promises"
     )
 
