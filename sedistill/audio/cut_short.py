@@ -7,10 +7,9 @@ from pathlib import Path
 _UNKNOWN = 0x7FFF0000  # a size this large in a header means "unknown", as pipes write it
 _SIZES = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _RF64_FRAMES = re.compile(r"frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
-_W64_DATA = re.compile(r"^data : (\d+)", re.MULTILINE)
+_DATA = re.compile(r"^data : (\d+)", re.MULTILINE)
 _BLOCK = re.compile(r"Block Align +: (\d+)")
 _CAF_FRAMES = re.compile(r"Valid frames +: (\d+)")
-_CAF_DATA = re.compile(r"^data : (\d+)", re.MULTILINE)
 _CAF_PACKET = re.compile(r"Bytes / packet +: (\d+)")
 _NIST_COUNT = re.compile(rb"sample_count -i (\d+)")
 _ENDS_EARLY = (
@@ -35,7 +34,7 @@ def _frames_told(path: Path | str, format_name: str, log: str) -> int:
     """Samples a channel that the header tells of; 0 where it is not known."""
     if format_name == "RF64" and (match := _RF64_FRAMES.search(log)):
         return int(match[2])
-    if format_name == "W64" and (match := _W64_DATA.search(log)) and (block := _BLOCK.search(log)):
+    if format_name == "W64" and (match := _DATA.search(log)) and (block := _BLOCK.search(log)):
         return (int(match[1]) - 24) // int(block[1])  # its sizes count their own head
     if format_name == "CAF":
         return _frames_of_caf(log)
@@ -49,7 +48,7 @@ def _frames_told(path: Path | str, format_name: str, log: str) -> int:
 def _frames_of_caf(log: str) -> int:
     if match := _CAF_FRAMES.search(log):
         return int(match[1])
-    data, packet = _CAF_DATA.search(log), _CAF_PACKET.search(log)
+    data, packet = _DATA.search(log), _CAF_PACKET.search(log)
     if data is None or packet is None or int(packet[1]) == 0:
         return 0
     return (int(data[1]) - 4) // int(packet[1])

@@ -9,6 +9,7 @@ from sedistill.common.provenance import Provenance
 from sedistill.common.reading import NAMES, TO_BE_READ
 from sedistill.common.report.figures import require_drawing
 from sedistill.common.report.printing import print_tables
+from sedistill.common.wording import UNKNOWN
 from sedistill.common.writing import atomic_folder, refuse_existing, refuse_inside
 from sedistill.common.yaml_files import yaml_text
 from sedistill.evaluation.comparing.alignment import AlignedSet, align
@@ -96,7 +97,7 @@ def _counts(scores: AlignedSet) -> dict[str, int]:
 
 
 def _shown_facts(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    seeds = "; ".join(f"{name} {', '.join(map(str, of)) or '–'}" for name, of in facts["seeds"].items())
+    seeds = "; ".join(f"{name} {', '.join(map(str, of)) or UNKNOWN}" for name, of in facts["seeds"].items())
     return [
         ("evaluations", ", ".join(facts["evaluations"])),
         ("seeds", seeds),

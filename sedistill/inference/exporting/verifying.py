@@ -15,6 +15,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.wording import first_line
 from sedistill.evaluation.checks import MetricUndefined
 from sedistill.evaluation.metrics import METRICS, metrics_named
+from sedistill.evaluation.pesq_mos import PESQ_RATE
 from sedistill.inference.exporting.calibration import Clip
 from sedistill.inference.exporting.running import open_onnx
 from sedistill.inference.exporting.verification_clip import check_clip
@@ -26,7 +27,6 @@ from sedistill.models.layers.memory import Memory
 MOST_DIFFERENCE = 1e-4  # of full scale, or of the output's peak where that is larger
 MOST_PESQ_DIFFERENCE = 0.01
 MOST_PESQ_LOSS = 0.1  # of int8 and fp16
-PESQ_RATE = 16_000
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sedistill.common.report.counts import human_count
 from sedistill.common.report.document import Document, Figure, Section, TextTable
 from sedistill.common.report.figures import as_svg
+from sedistill.common.wording import UNKNOWN
 from sedistill.evaluation.metrics import METRICS as KNOWN
 from sedistill.workflows.benchmarking.cases import FOREIGN
 from sedistill.workflows.benchmarking.cost_figure import Point, cost_canvas
@@ -15,7 +16,6 @@ from sedistill.workflows.benchmarking.measurements import METRICS, Benchmark, Ro
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
-UNKNOWN = "–"
 PICTURE = "quality-and-cost"
 TIME_NOTE = (
     "RTF: time that a second of sound takes, of whole clips where a way takes them, else step by step "
