@@ -6,11 +6,8 @@ from typing import Any
 import numpy as np
 
 from sedistill.common.extras import needed
-from sedistill.inference.adapters.steady import Steady
-from sedistill.inference.streaming.stream import Stream
+from sedistill.inference.adapters.steady import Steady, SteadyStreams
 from sedistill.models.base import SpeechEnhancer
-from sedistill.models.ready_made import default_model
-from sedistill.models.saving import load_model
 
 
 def livekit_denoiser(model: SpeechEnhancer | Path | str | None = None, **settings: Any) -> Any:
@@ -37,9 +34,7 @@ class Frames:
     def __init__(
         self, model: SpeechEnhancer | Path | str | None, frame_type: Any, settings: dict[str, Any]
     ) -> None:
-        self.network = model if isinstance(model, SpeechEnhancer) else load_model(model or default_model())
-        self.settings = {"resampling": "LQ", **settings}
-        Stream(self.network, **self.settings)  # so that wrong settings show now, not in a call
+        self._streams = SteadyStreams(model, settings)
         self._frame_type, self._enabled = frame_type, True
         self._steady: Steady | None = None
         self._kind = 0, 0  # rate and channels
@@ -68,7 +63,7 @@ class Frames:
         samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels).T
         kind = frame.sample_rate, frame.num_channels
         if self._steady is None or self._kind != kind:
-            self._steady, self._kind = Steady(Stream(self.network, frame.sample_rate, **self.settings)), kind
+            self._steady, self._kind = self._streams.at(frame.sample_rate), kind
         data = self._steady.process(samples).T.tobytes()
         return self._frame_type(data, *kind, frame.samples_per_channel, userdata=frame.userdata)
 

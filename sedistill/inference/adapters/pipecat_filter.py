@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 
 from sedistill.common.extras import needed
-from sedistill.inference.adapters.steady import Steady
-from sedistill.inference.streaming.stream import Stream
+from sedistill.inference.adapters.steady import Steady, SteadyStreams
 from sedistill.models.base import SpeechEnhancer
-from sedistill.models.ready_made import default_model
-from sedistill.models.saving import load_model
 
 
 def pipecat_denoiser(model: SpeechEnhancer | Path | str | None = None, **settings: Any) -> Any:
@@ -40,9 +37,7 @@ class Filter:
     def __init__(
         self, model: SpeechEnhancer | Path | str | None, switch: Any, settings: dict[str, Any]
     ) -> None:
-        self.network = model if isinstance(model, SpeechEnhancer) else load_model(model or default_model())
-        self.settings = {"resampling": "LQ", **settings}
-        Stream(self.network, **self.settings)  # so that wrong settings show now, not in a call
+        self._streams = SteadyStreams(model, settings)
         self._switch, self._enabled, self._rate = switch, True, 0
         self._steady: Steady | None = None
 
@@ -71,4 +66,4 @@ class Filter:
     def _begin(self) -> None:
         """Anew: what came meanwhile was not heard."""
         is_on = self._enabled and self._rate
-        self._steady = Steady(Stream(self.network, self._rate, **self.settings)) if is_on else None
+        self._steady = self._streams.at(self._rate) if is_on else None

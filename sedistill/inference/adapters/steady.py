@@ -1,11 +1,16 @@
 """As many samples out as in, chunk by chunk: what sound devices and calls need."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sedistill.inference.streaming.stream import Stream
+from sedistill.models.base import SpeechEnhancer
+from sedistill.models.ready_made import default_model
+from sedistill.models.saving import load_model
 
 
 class Steady:
@@ -32,3 +37,21 @@ class Steady:
             ready = np.concatenate([np.zeros((*chunk.shape[:-1], missing), chunk.dtype), ready], axis=-1)
         self._ready = ready[..., length:]
         return ready[..., :length]
+
+
+class SteadyStreams:
+    """Steady streams through one network, for agents that learn the rate late and begin anew within a call.
+
+    Args: model: a network, or the folder or name of a saved one; settings: of `Stream`.
+
+    Raises UserError for wrong settings now, not in a call.
+    """
+
+    def __init__(self, model: SpeechEnhancer | Path | str | None, settings: dict[str, Any]) -> None:
+        self.network = model if isinstance(model, SpeechEnhancer) else load_model(model or default_model())
+        self.settings = {"resampling": "LQ", **settings}
+        Stream(self.network, **self.settings)
+
+    def at(self, sample_rate: int) -> Steady:
+        """A new one."""
+        return Steady(Stream(self.network, sample_rate, **self.settings))
