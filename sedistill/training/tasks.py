@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from sedistill.audio.levels import db_to_gain
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.several import Several
 from sedistill.distill.taps import Taps
@@ -257,5 +258,5 @@ def level_gain(clean: Tensor, level_db: float | None) -> Tensor:
     if level_db is None:
         return clean.new_ones(len(clean), 1)
     rms = clean.float().std(dim=1, keepdim=True, unbiased=False)
-    gain = (10 ** (level_db / 20) / rms.clamp(min=1e-9)).clamp(max=MAX_LEVEL_GAIN)
+    gain = (db_to_gain(level_db) / rms.clamp(min=1e-9)).clamp(max=MAX_LEVEL_GAIN)
     return gain.masked_fill(rms == 0, 1.0).masked_fill(~rms.isfinite(), torch.nan)

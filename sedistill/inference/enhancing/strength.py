@@ -5,6 +5,7 @@ from numbers import Real
 
 import numpy as np
 
+from sedistill.audio.levels import db_to_gain
 from sedistill.common.argument_checks import as_given
 from sedistill.common.errors import UserError
 from sedistill.inference.enhancing.chunks import Block
@@ -30,7 +31,7 @@ def remaining_share(strength_db: float | None, correct_level: bool = True) -> fl
         raise UserError(f"strength_db = {given}: give dB from 0 up, by which noise may be lowered.")
     if not correct_level:
         raise UserError(STRENGTH_WITHOUT_LEVEL)
-    return float(10 ** (-float(strength_db) / 20))
+    return db_to_gain(-float(strength_db))
 
 
 class Remembered:

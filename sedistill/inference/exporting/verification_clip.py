@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from sedistill.audio.levels import db_to_gain
+
 SECONDS = 4.0
 SNR_DB = 5.0
 FORMANTS = ((500, 1500, 2500), (300, 2200, 3000), (700, 1100, 2600), (400, 800, 2300))  # Hz, of four vowels
@@ -28,5 +30,5 @@ def check_clip(sample_rate: int) -> tuple[NDArray[np.float32], NDArray[np.float3
     clean *= np.where(syllable % 6 == 5, 0.0, 1.0)  # a pause now and then
     clean *= 0.05 / clean.std()
     noise = generator.standard_normal(len(time)) * (1 + 0.5 * np.sin(2 * np.pi * 0.4 * time))
-    noise *= clean.std() / noise.std() * 10 ** (-SNR_DB / 20)
+    noise *= clean.std() / noise.std() * db_to_gain(-SNR_DB)
     return (clean + noise).astype(np.float32), clean.astype(np.float32)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sedistill.audio.levels import db_to_gain
 from sedistill.common.errors import UserError
 from sedistill.common.extras import needed
 from sedistill.common.integrity import facts_checksum, file_hash
@@ -24,7 +25,7 @@ class DeepFilterNet(ForeignTeacher):
         require_file(path, "name an archive of ONNX files, or bundled")
         limit = settings.attenuation_limit_db
         limit_db = NO_LIMIT_DB if limit is None else limit
-        self.left = 10 ** (-limit_db / 20) if limit_db < NO_LIMIT_DB else 0.0
+        self.left = db_to_gain(-limit_db) if limit_db < NO_LIMIT_DB else 0.0
         archive = read_archive(path)
         self.network = Network(archive, settings.name)
         facts = {"kind": "deepfilternet", "by": "onnxruntime", "file": file_hash(path), "limit_db": limit_db}

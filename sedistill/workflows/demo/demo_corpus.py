@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 
 from sedistill.audio.files import write
+from sedistill.audio.levels import db_to_gain
 from sedistill.audio.resampling import resample
 from sedistill.common.progress import ProgressBar
 from sedistill.common.writing import atomic_folder
@@ -105,7 +106,7 @@ def _speech(rng: np.random.Generator, seed: int) -> dict[str, NamedClips]:
     clips: dict[str, NamedClips] = {split: [] for split in VOICES}
     for (split, voice, number, _), spoken in zip(said, waveforms, strict=True):
         at_rate = resample(spoken / np.float32(2**15), SPEECH_RATE, SAMPLE_RATE)
-        rms = 10 ** (rng.uniform(-29, -23) / 20)
+        rms = db_to_gain(rng.uniform(-29, -23))
         path = Path("clean", split, voice.replace("+", "_"), f"{number:03d}.flac")
         clips[split].append((path, levelled(at_rate, rms)))
     return clips

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-LEVEL_RMS = 10 ** (-26 / 20)
+from sedistill.audio.levels import db_to_gain
+
+LEVEL_RMS = db_to_gain(-26)
 PEAK = 0.9
 
 
