@@ -149,8 +149,8 @@ def named_reading_errors(path: Path | str) -> Iterator[None]:
         raise UserError(f"{shown(path)} {why_unreadable(error)}.") from error
 
 
-def read_text(path: Path | str, remedy: str, largest: int = LARGEST_TEXT, names: bool = False) -> str:
-    """The text of a file in UTF-8; with `names` it may hold names that are not.
+def read_text(path: Path | str, remedy: str, largest: int = LARGEST_TEXT) -> str:
+    """The text of a file in UTF-8.
 
     Raises UserError, ending with `remedy`, for what is no such file.
     """
@@ -163,7 +163,7 @@ def read_text(path: Path | str, remedy: str, largest: int = LARGEST_TEXT, names:
             )
         content = path.read_bytes()
     try:
-        text = content.decode("utf-8-sig", NAMES["errors"] if names else "strict")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{shown(path)} is not a text file in UTF-8{ending(remedy)}") from None
     if "\0" in text:

@@ -29,7 +29,7 @@ Reduction = Annotated[
 
 def patch_weights(
     normalizer: Normalizer, keep: float, patches: Partition, bins: Tensor | None, selected: Tensor,
-    gate: Tensor | None, dtype: torch.dtype, over: RankOver = "clip",
+    gate: Tensor | None, dtype: torch.dtype, over: RankOver,
 ) -> Tensor:  # fmt: skip
     """By how much the sum of the loss over each patch counts in its clip's loss, (B, P, J).
 

@@ -33,10 +33,10 @@ def select_patches(
     score: Tensor,
     present: Tensor,
     keep: float,
-    over: RankOver = "clip",
-    positive: Tensor | None = None,
-    threshold: float | None = None,
-    unit: ThresholdUnit = "score",
+    over: RankOver,
+    positive: Tensor | None,
+    threshold: float | None,
+    unit: ThresholdUnit,
 ) -> Tensor:
     """Of the share `keep` of highest score, those whose score is above the threshold, bool (B, P, J).
 

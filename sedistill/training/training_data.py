@@ -146,7 +146,7 @@ def drawn_data(
     return TrainingData(dataset, kind, clip_seconds, recordings_hash, epochs=epochs)
 
 
-def open_fixed_set(path: Path, sample_rate: int, key: str, trust_pairs: bool = False) -> FixedSet:
+def open_fixed_set(path: Path, sample_rate: int, key: str, trust_pairs: bool) -> FixedSet:
     """The set at `path`, at the student's rate, of pairs that fit or are trusted. Raises UserError."""
     if not path.exists():
         raise UserError(f"{key}: {path} does not exist; make it with `sedistill prepare` or `sedistill mix`.")

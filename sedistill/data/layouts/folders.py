@@ -15,7 +15,7 @@ Pattern = re.Pattern[str] | None
 
 
 def list_folders(
-    clean: Path | None, noise: Path | None, speaker_from: Pattern = None, noise_from: Pattern = None
+    clean: Path | None, noise: Path | None, speaker_from: Pattern, noise_from: Pattern
 ) -> Listing:
     """Plain folders of clean speech and of noise, to be mixed.
 
@@ -49,7 +49,7 @@ def list_folders(
     return listing
 
 
-def list_pairs(clean: Path, noisy: Path, speaker_from: Pattern = None) -> Listing:
+def list_pairs(clean: Path, noisy: Path, speaker_from: Pattern) -> Listing:
     """Two folders whose files are partners by their names."""
     listing = Listing("pairs", {"clean": clean.absolute(), "noisy": noisy.absolute()})
     noisy_files, clean_files = audio_files(noisy), audio_files(clean)

@@ -17,7 +17,7 @@ _NOT_MENDED_BY_WAITING = (PermissionError, ValueError, NotImplementedError, Impo
 class ShardError(UserError):
     """A shard that stays missing, damaged or out of reach. `shard` is its place."""
 
-    def __init__(self, shard: str, reason: str, may_pass: bool = False) -> None:
+    def __init__(self, shard: str, reason: str, may_pass: bool) -> None:
         super().__init__(
             f"the shard {shard} cannot be used: {reason}; mend that and give the same command again, or set "
             "data.shards.skip_missing=true to train without what lies in it."

@@ -88,7 +88,7 @@ def paired_test(differences: ArrayLike, clusters: Clusters | None = None) -> Pai
     return PairedTest(n, mean, sd, mean - half_width, mean + half_width, float(t), p_t, p_wilcoxon, mean / sd)
 
 
-def standard_error(values: NDArray[np.float64], clusters: Clusters | None = None) -> tuple[float, int]:
+def standard_error(values: NDArray[np.float64], clusters: Clusters | None) -> tuple[float, int]:
     """Of the mean of values (n,), with its degrees of freedom; NaN where all share one recording or n < 2."""
     if len(values) < 2:
         return np.nan, 0

@@ -39,8 +39,8 @@ def enhance_file(
     job: Job,
     info: AudioInfo,
     settings: Settings,
-    overwrite: bool = False,
-    progress: Callable[[float, str], None] = lambda *_: None,
+    overwrite: bool,
+    progress: Callable[[float, str], None],
 ) -> Outcome:
     """Enhance one file.
 

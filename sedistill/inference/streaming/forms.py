@@ -25,7 +25,7 @@ class Form:
     is_flat: bool
 
 
-def samples_of(chunk: NDArray | Tensor, channels: int | None = None) -> tuple[Samples, Form]:
+def samples_of(chunk: NDArray | Tensor, channels: int | None) -> tuple[Samples, Form]:
     """float32 (channels, samples), full scale 1, and the form.
 
     channels: of the stream, once they are known: then a chunk of so many may be as short as it likes.

@@ -49,7 +49,7 @@ class SharedForward:
         clean: Tensor | None,
         teacher: Tensor | None,
         split: bool,
-        pieces: int = 1,
+        pieces: int,
     ) -> None:
         self.student, self.parameters, self.batch = student, parameters, len(noisy)
         self.distance, self.precision = distance, precision

@@ -117,7 +117,7 @@ class PatchRecorder:
         device: torch.device,
         precision: torch.autocast,
         facts: dict[str, Any],
-        selection: Selection | None = None,
+        selection: Selection | None,
     ) -> None:
         self.network, self.settings, self.folder = network, settings, folder
         self.device, self.precision, self.selection = device, precision, selection

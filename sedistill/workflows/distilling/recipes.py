@@ -82,7 +82,7 @@ def student_recipe(
     }
 
 
-def alone_recipe(noisy: str | None = None) -> dict[str, Any]:
+def alone_recipe(noisy: str | None) -> dict[str, Any]:
     """What the recipe of the student without a teacher differs in; it sees the clips with clean speech."""
     recipe = {"base": f"{DISTILLED}.yaml", **WITHOUT_TEACHER}
     if noisy:
