@@ -23,7 +23,7 @@ from sedistill.common.integrity import file_digest, file_hash
 from sedistill.common.progress import ProgressBar
 from sedistill.common.reading import is_taken, why_no_file
 from sedistill.common.settings import Record, read_record
-from sedistill.common.writing import atomic_path, flush, named_disk_errors
+from sedistill.common.writing import flush, named_disk_errors, write_whole
 from sedistill.common.yaml_files import yaml_text
 from sedistill.data.examples import Key, split_key
 from sedistill.data.fixed_sets import FixedSet
@@ -216,9 +216,8 @@ class OutputCache:
         flush(self._unfinished)
         os.replace(self._unfinished, self.path)
         self._progress.unlink(missing_ok=True)
-        with atomic_path(self.folder / FACTS) as temporary:
-            card = {**self.key, "samples": self.samples, "checksum": digest.hexdigest()}
-            temporary.write_text(yaml_text(card), encoding="utf-8")
+        card = {**self.key, "samples": self.samples, "checksum": digest.hexdigest()}
+        write_whole(self.folder / FACTS, yaml_text(card))
 
     def rows(self, device: str, numbers: Sequence[int], batch_size: int) -> Iterator[NDArray[np.float32]]:
         """What is kept of these clips, (B, samples) at a time. Raises UserError for NaN and infinity."""

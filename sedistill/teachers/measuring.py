@@ -20,7 +20,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.integrity import is_as_written, with_checksum
 from sedistill.common.reading import is_taken
 from sedistill.common.settings import Record, read_record
-from sedistill.common.writing import atomic_path
+from sedistill.common.writing import write_whole
 from sedistill.common.yaml_files import yaml_text
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.set_files import place_of_teacher
@@ -118,8 +118,7 @@ def measured(teacher: InStep, dataset: FixedSet, delay_ms: float | None, place: 
     if card:
         try:
             card.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(card) as temporary:
-                temporary.write_text(yaml_text(with_checksum({**key, **found.facts()})), encoding="utf-8")
+            write_whole(card, yaml_text(with_checksum({**key, **found.facts()})))
         except (OSError, UserError):  # a set that may not be written: measured anew at every start
             pass
     return found

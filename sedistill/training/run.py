@@ -15,7 +15,7 @@ from sedistill.common.report.figures import standing_alone
 from sedistill.common.report.ratios import RatioFigure, ratios_svg
 from sedistill.common.settings import load_settings
 from sedistill.common.torchrun import joined, starts_processes
-from sedistill.common.writing import atomic_path, exclusive_lock, refuse_foreign_folder, refuse_if_taken
+from sedistill.common.writing import exclusive_lock, refuse_foreign_folder, refuse_if_taken, write_whole
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.saving import CARD, read_card, save_model
 from sedistill.teachers.level_factor import level_warning, measure_level_factor
@@ -224,5 +224,4 @@ def draw_ratios(recipe: Recipe, folder: Path) -> None:
     except ImportError:
         print("note: ratios.csv was not drawn; `pip install 'sedistill[report]'` brings what draws.")
         return
-    with atomic_path(folder / "ratios.svg") as temporary:
-        temporary.write_text(svg, encoding="utf-8")
+    write_whole(folder / "ratios.svg", svg)

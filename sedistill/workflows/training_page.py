@@ -23,7 +23,7 @@ from sedistill.common.report.figures import (
     spectrograms_svg,
 )
 from sedistill.common.wording import UNKNOWN
-from sedistill.common.writing import atomic_path
+from sedistill.common.writing import write_whole
 from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import NOISY, SetScores
 
@@ -117,8 +117,7 @@ class TrainingPage:
     def write(self, path: Path | str) -> None:
         """Write the page to `path`. Raises UserError when jinja2 or matplotlib is not installed."""
         page = self.render()
-        with atomic_path(path) as temporary:
-            temporary.write_text(page, **TO_BE_READ)
+        write_whole(path, page, **TO_BE_READ)
 
     def _row(self, metric: str) -> Mapping[str, object]:
         """A line of the table: what is measured, and mean, spread, gain over noisy and n of each system."""

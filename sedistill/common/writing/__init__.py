@@ -1,6 +1,6 @@
 """Files and folders are written whole or not at all, and nothing of the user's is lost on the way."""
 
-from sedistill.common.writing.atomic import atomic_folder, atomic_path
+from sedistill.common.writing.atomic import atomic_folder, atomic_path, write_whole
 from sedistill.common.writing.disk_errors import named_disk_errors
 from sedistill.common.writing.flushing import flush
 from sedistill.common.writing.locking import exclusive_lock, refuse_if_taken
@@ -26,4 +26,5 @@ __all__ = [
     "refuse_if_taken",
     "refuse_impossible",
     "refuse_inside",
+    "write_whole",
 ]  # fmt: skip

@@ -47,6 +47,14 @@ def atomic_path(path: Path | str, overwrite: bool = True) -> Iterator[Path]:
             flush_names(path.parent)
 
 
+def write_whole(
+    path: Path | str, text: str, overwrite: bool = True, encoding: str = "utf-8", errors: str = "strict"
+) -> None:
+    """Write a text file, whole or not at all; the rest is as in `atomic_path`."""
+    with atomic_path(path, overwrite) as temporary:
+        temporary.write_text(text, encoding=encoding, errors=errors)
+
+
 @contextmanager
 def atomic_folder(path: Path | str, overwrite: bool = False, marker: str | None = None) -> Iterator[Path]:
     """Yield a new temporary folder that becomes `path` on success and vanishes on failure.

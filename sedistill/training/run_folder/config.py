@@ -14,7 +14,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.provenance import KEY, Provenance
 from sedistill.common.reading import is_taken
 from sedistill.common.settings import Record, read_record
-from sedistill.common.writing import atomic_path
+from sedistill.common.writing import write_whole
 from sedistill.common.yaml_files import commented_yaml
 from sedistill.distill.keep_schedule import BY_TIME
 from sedistill.models.presets import full_settings
@@ -163,8 +163,7 @@ def _write(folder: Path, recipe: Recipe, facts: dict[str, Any]) -> None:
     """Every key with its meaning as a comment."""
     comments = {f"recipe.{path}": meaning for path, meaning in meanings(recipe).items()}
     config = {**facts, "recipe": recipe.model_dump(mode="json")}
-    with atomic_path(folder / CONFIG) as temporary:
-        temporary.write_text(commented_yaml(config, comments), encoding="utf-8")
+    write_whole(folder / CONFIG, commented_yaml(config, comments))
 
 
 def _now() -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import facts_checksum, is_as_written, with_checksum
 from sedistill.common.reading import is_taken, require_file, shown
-from sedistill.common.writing import atomic_path, named_disk_errors
+from sedistill.common.writing import named_disk_errors, write_whole
 from sedistill.common.yaml_files import read_yaml, yaml_text
 from sedistill.data.content_table import Contents, contents_hash, read_contents, write_contents
 from sedistill.data.contents import differences, look, remember, shortened
@@ -110,9 +110,7 @@ class Identity:
         }
         with named_disk_errors(folder):
             write_contents(folder / FILES, _together(self.contents))
-            with atomic_path(folder / FACTS) as temporary:
-                text = yaml_text(with_checksum(facts))
-                temporary.write_text(text, encoding="utf-8")
+            write_whole(folder / FACTS, yaml_text(with_checksum(facts)))
 
     def told_differences(self, now: "Identity") -> list[str]:
         """A few words on everything that is not what it was. Another path to the same is no difference."""

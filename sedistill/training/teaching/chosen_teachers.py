@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sedistill.audio.levels import snr_db
 from sedistill.common.csv_files import csv_text, read_csv
 from sedistill.common.reading import TO_BE_READ, is_taken
-from sedistill.common.writing import atomic_path
+from sedistill.common.writing import write_whole
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.distill.dispatch import DISPatch
 from sedistill.teachers.source import TeacherSource
@@ -110,8 +110,7 @@ def _rows(objective: str, names: list[str], counts: NDArray[np.int64], sample_ra
 def write_chosen(folder: Path, rows: list[Chosen]) -> None:
     """chosen.csv in a run's folder."""
     text = csv_text([COLUMNS, *([getattr(row, column) for column in COLUMNS] for row in rows)])
-    with atomic_path(folder / NAME) as temporary:
-        temporary.write_text(text, **TO_BE_READ)
+    write_whole(folder / NAME, text, **TO_BE_READ)
 
 
 def read_chosen(folder: Path) -> list[Chosen]:

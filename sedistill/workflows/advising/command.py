@@ -14,7 +14,7 @@ from sedistill.common.paths import as_is
 from sedistill.common.reading import is_taken, require_folder, require_utf8, shown
 from sedistill.common.settings import check_settings
 from sedistill.common.wording import listed
-from sedistill.common.writing import atomic_path, refuse_existing
+from sedistill.common.writing import refuse_existing, write_whole
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.pair_alignment import PREPARED_TRUSTED, SOME, check_some
 from sedistill.data.set_notes import notes_on
@@ -137,8 +137,7 @@ def advise(
     )
     check_settings(Recipe, told.recipe, "the advised recipe")
     if output is not None:
-        with atomic_path(Path(output)) as temporary:
-            temporary.write_text(recipe_text(told), encoding="utf-8")
+        write_whole(Path(output), recipe_text(told))
     return told
 
 

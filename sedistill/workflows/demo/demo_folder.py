@@ -17,7 +17,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.paths import as_is
 from sedistill.common.report.figures import Role
 from sedistill.common.settings import Record, read_record
-from sedistill.common.writing import atomic_path, exclusive_lock, refuse_foreign_folder
+from sedistill.common.writing import exclusive_lock, refuse_foreign_folder, write_whole
 from sedistill.common.yaml_files import yaml_text
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -126,9 +126,8 @@ class Demo:
                 place.unlink()
 
     def _save(self) -> None:
-        with atomic_path(self.place(MARKER)) as temporary:
-            facts = {"made_by": made_by(), "seed": SEED, "minutes": self.minutes}
-            temporary.write_text(yaml_text(facts), encoding="utf-8")
+        facts = {"made_by": made_by(), "seed": SEED, "minutes": self.minutes}
+        write_whole(self.place(MARKER), yaml_text(facts))
 
 
 def made_by() -> dict[str, str]:

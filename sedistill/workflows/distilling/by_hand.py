@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sedistill.common.extensions import code_is_trusted
 from sedistill.common.reading import NAMES
-from sedistill.common.writing import atomic_path
+from sedistill.common.writing import write_whole
 from sedistill.data.mixing import MixingSettings
 from sedistill.teachers.teacher_settings import TeacherFrom
 from sedistill.workflows.distilling import stages
@@ -33,8 +33,7 @@ set -e
 
 def write_commands(work: ResultFolder, networks: Networks) -> None:
     """Write commands.sh into the result's folder."""
-    with atomic_path(work.place("commands.sh")) as temporary:
-        temporary.write_text(HEADER + "\n".join(lines(work, networks)) + "\n", **NAMES)
+    write_whole(work.place("commands.sh"), HEADER + "\n".join(lines(work, networks)) + "\n", **NAMES)
 
 
 def lines(work: ResultFolder, networks: Networks) -> Iterator[str]:

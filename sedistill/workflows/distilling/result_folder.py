@@ -13,7 +13,7 @@ import sedistill
 from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken, shown
 from sedistill.common.settings import Record, read_record
-from sedistill.common.writing import atomic_path, exclusive_lock, refuse_foreign_folder, refuse_if_taken
+from sedistill.common.writing import exclusive_lock, refuse_foreign_folder, refuse_if_taken, write_whole
 from sedistill.common.yaml_files import yaml_text
 from sedistill.models.saving import CARD
 from sedistill.teachers.teacher_settings import TeacherFrom
@@ -162,8 +162,7 @@ class ResultFolder:
             "decided": self.decided and self.decided.model_dump(mode="json"),
             "seconds": self.seconds,
         }
-        with atomic_path(self.place(MARKER)) as temporary:
-            temporary.write_text(yaml_text(facts), encoding="utf-8")
+        write_whole(self.place(MARKER), yaml_text(facts))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sedistill.common.errors import UserError
 from sedistill.common.reading import is_taken, shown
 from sedistill.common.report.printing import print_facts
 from sedistill.common.settings import load_settings
-from sedistill.common.writing import atomic_folder, atomic_path
+from sedistill.common.writing import atomic_folder, write_whole
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.mixed_sets import mix
 from sedistill.data.mixing import MixingSettings
@@ -97,8 +97,7 @@ def write_recipe(work: ResultFolder, name: str, recipe: dict[str, Any]) -> None:
     path = work.place(f"{RECIPES}/{name}.yaml")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            temporary.write_text(recipe_text(name, recipe), encoding="utf-8")
+        write_whole(path, recipe_text(name, recipe))
 
 
 def train_runs(

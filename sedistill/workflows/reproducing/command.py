@@ -8,7 +8,7 @@ from sedistill.common.extras import require
 from sedistill.common.reading import TO_BE_READ
 from sedistill.common.report.document import Document
 from sedistill.common.report.printing import print_tables
-from sedistill.common.writing import atomic_path
+from sedistill.common.writing import write_whole
 from sedistill.workflows.jobs import jobs_by_devices
 from sedistill.workflows.reproducing.comparisons import write_comparisons
 from sedistill.workflows.reproducing.report_text import noisy_first
@@ -97,5 +97,4 @@ def write_result(folder: Path, document: Document, numbers: Mapping[str, str]) -
     """Write result.md, result.html, the figures and the numbers as CSV, each whole or not at all."""
     csv_files = {f"{name}.csv": text for name, text in numbers.items()}
     for name, text in (document.files("result") | csv_files).items():
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text, **TO_BE_READ)
+        write_whole(folder / name, text, **TO_BE_READ)

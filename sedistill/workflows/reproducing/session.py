@@ -11,7 +11,7 @@ from sedistill.common.devices import usable_cores
 from sedistill.common.errors import UserError
 from sedistill.common.settings import load_settings
 from sedistill.common.wording import counted
-from sedistill.common.writing import atomic_path, exclusive_lock, refuse_impossible, refuse_inside
+from sedistill.common.writing import exclusive_lock, refuse_impossible, refuse_inside, write_whole
 from sedistill.common.yaml_files import yaml_text
 from sedistill.evaluation.metrics import metrics_named
 from sedistill.training.recipe.schema import Recipe
@@ -103,8 +103,7 @@ class Session:
         recipes = {}
         for name, recipe in self.work.recipes.items():
             path = folder / f"{name}.yaml"
-            with atomic_path(path) as temporary:
-                temporary.write_text(yaml_text(dict(recipe)), encoding="utf-8")
+            write_whole(path, yaml_text(dict(recipe)))
             recipes[name] = load_settings(Recipe, path, self.changes)
         return recipes
 

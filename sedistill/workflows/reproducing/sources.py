@@ -11,7 +11,7 @@ from pydantic import model_validator
 from sedistill.common.errors import UserError
 from sedistill.common.setting_faults import value_text
 from sedistill.common.settings import Record, read_record
-from sedistill.common.writing import atomic_path
+from sedistill.common.writing import write_whole
 from sedistill.common.yaml_files import yaml_text
 from sedistill.data.corpus import FACTS as CORPUS_FACTS
 from sedistill.data.corpus import Corpus
@@ -123,8 +123,7 @@ class Sources:
                     "choose another place with --output."
                 )
         if wanted.keys() - known.keys():
-            with atomic_path(path) as temporary:
-                temporary.write_text(yaml_text({**known, **wanted}), encoding="utf-8")
+            write_whole(path, yaml_text({**known, **wanted}))
 
     def _corpus_origin(self, name: str) -> dict[str, Any]:
         settings = self.scale.corpora[name]
