@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, fields
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, TextIO, TypeVar, get_args, get_origin, get_type_hints
 
@@ -64,6 +64,12 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     text = io.StringIO(newline="")
     CsvWriter(text).writerows(rows)
     return text.getvalue()
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a header and rows as they come, names among them."""
+    with path.open("w", newline="", **NAMES) as file:
+        CsvWriter(file).writerows(chain([columns], rows))
 
 
 def number_text(value: float) -> str:

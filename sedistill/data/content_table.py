@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sedistill.common.csv_files import CsvWriter, read_rows
+from sedistill.common.csv_files import read_rows, write_csv
 from sedistill.common.csv_index import indexed
 from sedistill.common.errors import UserError
 from sedistill.common.integrity import joint_hash
-from sedistill.common.reading import NAMES
 from sedistill.common.texts import TextColumn, Texts
 from sedistill.common.writing import atomic_path
 
@@ -112,13 +111,8 @@ def contents_hash(contents: Contents) -> str:
 
 def write_contents(path: Path, contents: Contents) -> None:
     """Write contents as CSV, whole or not at all."""
-    with (
-        atomic_path(path) as temporary,
-        temporary.open("w", newline="", **NAMES) as file,
-    ):
-        writer = CsvWriter(file)
-        writer.writerow(_COLUMNS)
-        writer.writerows(contents.rows())
+    with atomic_path(path) as temporary:
+        write_csv(temporary, _COLUMNS, contents.rows())
 
 
 def read_contents(path: Path, written_hash: str | None = None) -> Contents | None:

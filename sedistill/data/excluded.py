@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sedistill.audio.listing import NO_AUDIO, OTHER_FORMAT, Unread, told_by_suffix
-from sedistill.common.csv_files import CsvWriter
-from sedistill.common.reading import NAMES, shown
+from sedistill.common.csv_files import write_csv
+from sedistill.common.reading import shown
 from sedistill.data.expected_counts import LeftOut
 from sedistill.data.file_checks import MISFITS, OF_BOTH_FILES, PARTNER_UNUSABLE
 
@@ -17,10 +17,7 @@ TOO_SHORT_TO_SPLIT = "too short to split in time"
 
 def write_excluded(path: Path, excluded: Iterable[Unread]) -> None:
     """A line a file."""
-    with path.open("w", newline="", **NAMES) as file:
-        writer = CsvWriter(file)
-        writer.writerow(["path", "reason", "detail"])
-        writer.writerows((one.path, one.reason, one.detail) for one in excluded)
+    write_csv(path, ("path", "reason", "detail"), ((one.path, one.reason, one.detail) for one in excluded))
 
 
 def excluded_lines(excluded: Sequence[Unread], place: Path) -> list[str]:

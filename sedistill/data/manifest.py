@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sedistill.common.csv_files import CsvWriter, read_parts
+from sedistill.common.csv_files import read_parts, write_csv
 from sedistill.common.csv_index import indexed
-from sedistill.common.reading import NAMES, require_file
+from sedistill.common.reading import require_file
 from sedistill.common.writing import atomic_path
 from sedistill.data.clip_table import COLUMNS, INDEX_VERSION, Clip, ClipTable
 
@@ -23,10 +23,8 @@ _ROWS_HASH = "rows_hash of "
 
 def write_manifest(folder: Path, clips: ClipTable, rows: NDArray[np.int64]) -> None:
     """Write these rows as a folder's corpus.csv, whole or not at all."""
-    with atomic_path(folder / MANIFEST) as path, path.open("w", newline="", **NAMES) as file:
-        writer = CsvWriter(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(clips.lines(tuple(COLUMNS), rows))
+    with atomic_path(folder / MANIFEST) as path:
+        write_csv(path, COLUMNS, clips.lines(tuple(COLUMNS), rows))
 
 
 def read_manifest(folder: Path, sample_rate: int, remedy: str) -> tuple[ClipTable, Mapping[str, str], str]:

@@ -19,12 +19,11 @@ from pydantic import Field
 from sedistill.audio.files import read, to_mono, write
 from sedistill.audio.listing import audio_below
 from sedistill.audio.resampling import resample
-from sedistill.common.csv_files import CsvWriter, Number
+from sedistill.common.csv_files import Number, write_csv
 from sedistill.common.integrity import file_hash, with_checksum
 from sedistill.common.parallel import parallel_map
 from sedistill.common.paths import PathInside
 from sedistill.common.provenance import Provenance
-from sedistill.common.reading import NAMES
 from sedistill.common.settings import Record
 from sedistill.common.writing import atomic_folder
 from sedistill.common.yaml_files import yaml_text
@@ -134,7 +133,7 @@ def write_set(
         job = partial(_write_numbered, write_one, folder, corpus.sample_rate)
         written = parallel_map(job, list(enumerate(items)), workers, "Mixing", "clips")
         rows = [row for row, _, _ in written]
-        _write_table(folder / TABLE, rows)
+        write_csv(folder / TABLE, asdict(rows[0]), (asdict(row).values() for row in rows))
         contents = Contents.of((name, content) for _, _, both in written for name, content in both.items())
         write_contents(folder / FILES, contents)
         frames = sum(row.frames for row in rows)
@@ -201,13 +200,6 @@ def _write_numbered(
     paths = {side: folder / side / name for side in SIDES}
     contents = {f"{side}/{name}": content_of(path) for side, path in paths.items()}
     return row, pair_digest(name, paths["noisy"], paths["clean"], sample_rate), contents
-
-
-def _write_table(path: Path, rows: Sequence[Row]) -> None:
-    with path.open("w", newline="", **NAMES) as file:
-        writer = CsvWriter(file)
-        writer.writerow(asdict(rows[0]))
-        writer.writerows(asdict(row).values() for row in rows)
 
 
 def listed(folder: Path) -> dict[str, int]:

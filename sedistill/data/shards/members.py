@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from sedistill.common.csv_files import CsvWriter, read_parts
+from sedistill.common.csv_files import read_parts, write_csv
 from sedistill.common.csv_index import Arrays, Facts, indexed
 from sedistill.common.paths import PathInside
-from sedistill.common.reading import NAMES, require_file
+from sedistill.common.reading import require_file
 from sedistill.common.texts import TextColumn, Texts
 from sedistill.common.writing import atomic_path
 from sedistill.data.content_table import Contents
@@ -94,10 +94,8 @@ class Members:
 
 def write_members(folder: Path, members: Iterable[Member]) -> None:
     """Write members.csv, whole or not at all."""
-    with atomic_path(folder / MEMBERS) as path, path.open("w", newline="", **NAMES) as file:
-        writer = CsvWriter(file)
-        writer.writerow(_COLUMNS)
-        writer.writerows([getattr(member, name) for name in _COLUMNS] for member in members)
+    with atomic_path(folder / MEMBERS) as path:
+        write_csv(path, _COLUMNS, ([getattr(member, name) for name in _COLUMNS] for member in members))
 
 
 def read_members(folder: Path, remedy: str) -> tuple[Members, str]:

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from sedistill.common import ranks
-from sedistill.common.csv_files import CsvWriter, as_written, read_columns
+from sedistill.common.csv_files import CsvWriter, as_written, read_columns, write_csv
 from sedistill.common.reading import is_taken, is_utf8, require_file
 from sedistill.common.writing import atomic_path, named_disk_errors
 
@@ -33,10 +33,8 @@ class GrowingTable:
     def __init__(self, path: Path, columns: Sequence[str], first_step: int = 0) -> None:
         self.path = path
         rows = complete_rows(path, columns) if first_step > 0 else []
-        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = CsvWriter(file)
-            writer.writerow(columns)
-            writer.writerows(row for row in rows if int(row[0]) <= first_step)
+        with atomic_path(path) as temporary:
+            write_csv(temporary, columns, (row for row in rows if int(row[0]) <= first_step))
         with named_disk_errors(path):
             self.file = path.open("a", newline="", encoding="utf-8")
 
