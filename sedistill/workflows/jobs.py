@@ -1,5 +1,6 @@
 """Trainings side by side: each a `sedistill train` of its own, teachers before their students."""
 
+import re
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ from sedistill.models.saving import CARD, read_card
 from sedistill.training.enhancement_losses import loss_text
 
 POLL_SECONDS = 0.1
+_STUDENT = re.compile(r"runs/(?P<name>.+)/seed-(?P<seed>\d+)/student")
 
 
 @dataclass(frozen=True, order=True)
@@ -25,9 +27,20 @@ class Run:
     name: str
     seed: int
 
+    @classmethod
+    def of_student(cls, text: str) -> "Run | None":
+        """The one whose `student` is named; None where it is something else."""
+        match = _STUDENT.fullmatch(text)
+        return cls(match["name"], int(match["seed"])) if match else None
+
+    @property
+    def place(self) -> Path:
+        """Its own among runs, logs or evaluations."""
+        return Path(self.name) / f"seed-{self.seed}"
+
     @property
     def folder(self) -> Path:
-        return Path("runs") / self.name / f"seed-{self.seed}"
+        return "runs" / self.place
 
     @property
     def student(self) -> Path:
@@ -139,7 +152,7 @@ class Trainings:
 
     def log(self, run: Run) -> Path:
         """What a training printed."""
-        return self.output / "logs" / run.name / f"seed-{run.seed}.log"
+        return (self.output / "logs" / run.place).with_suffix(".log")
 
 
 def devices_environment(place: int, jobs: int, devices: Sequence[str]) -> dict[str, str]:

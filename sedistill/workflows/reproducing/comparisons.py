@@ -20,6 +20,7 @@ from sedistill.workflows.page_contents import Networks, clip_player, spectrogram
 from sedistill.workflows.reproducing.cells import model_of
 from sedistill.workflows.reproducing.evaluations import evaluation_of, model_evaluation
 from sedistill.workflows.reproducing.finished import Finished
+from sedistill.workflows.reproducing.sources import SETS
 from sedistill.workflows.reproducing.table import ComparedRows, Row
 from sedistill.workflows.training_page import TrainingPage
 
@@ -86,7 +87,7 @@ def hearing(finished: Finished, wanted: ComparedRows, key: str, teacher: str | N
         set_name,
         view.metrics,
     )
-    pairs = FixedSet(finished.output / "sets" / set_name)
+    pairs = FixedSet(finished.output / SETS / set_name)
     networks = networks_of(finished, of_role, pairs)
     clips = worst(scores, view.metrics[0])
     labels: dict[Role, str] = {"noisy": NOISY, **{role: role for role in of_role}}

@@ -14,6 +14,7 @@ from sedistill.evaluation.score_files import write_scores
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
 from sedistill.evaluation.systems import NOISY_SYSTEM, systems_of
 from sedistill.workflows.jobs import Run
+from sedistill.workflows.reproducing.sources import SETS
 
 EVALUATIONS = "evaluations"
 
@@ -39,7 +40,7 @@ def _evaluate(
     noisy = evaluate_noisy(output, wanted)
     with atomic_folder(place, overwrite=True) as temporary:
         for name, metrics in wanted.items():
-            pairs = FixedSet(output / "sets" / name)
+            pairs = FixedSet(output / SETS / name)
             system = systems_of([model], True, pairs)
             scores = score_set(
                 f"{name}: {title}", pairs, system, metrics_named(list(metrics)), usable_cores()
@@ -60,7 +61,7 @@ def evaluate_noisy(output: Path, wanted: Mapping[str, Sequence[str]]) -> dict[st
     }
     with atomic_folder(place, overwrite=True) as temporary:
         for name, metrics in together.items():
-            pairs = FixedSet(output / "sets" / name)
+            pairs = FixedSet(output / SETS / name)
             scores = score_set(name, pairs, [NOISY_SYSTEM], metrics_named(metrics), usable_cores())
             _write(temporary / name, scores)
     return load_evaluation(place)
@@ -68,7 +69,7 @@ def evaluate_noisy(output: Path, wanted: Mapping[str, Sequence[str]]) -> dict[st
 
 def evaluation_of(output: Path, run: Run) -> Path:
     """Where the scores of a run lie."""
-    return output / EVALUATIONS / run.name / f"seed-{run.seed}"
+    return output / EVALUATIONS / run.place
 
 
 def model_evaluation(output: Path, model: str) -> Path:
@@ -91,7 +92,7 @@ def _are_current(
     models: Sequence[Path | str],
 ) -> bool:
     return all(
-        is_current(known.get(name), FixedSet(output / "sets" / name), metrics, models)
+        is_current(known.get(name), FixedSet(output / SETS / name), metrics, models)
         for name, metrics in wanted.items()
     )
 

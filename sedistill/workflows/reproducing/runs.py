@@ -1,6 +1,5 @@
 """From the rows of a table to trainings: recipes as a scale changes them, and who needs whom."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -11,8 +10,6 @@ from sedistill.common.errors import UserError, nearest
 from sedistill.common.settings import merged, read_with_base
 from sedistill.workflows.jobs import Run
 from sedistill.workflows.reproducing.table import NOISY_ROW, Row, Scale, Table
-
-_SAVED = re.compile(r"runs/(?P<name>.+)/seed-(?P<seed>\d+)/student")
 
 
 @dataclass(frozen=True)
@@ -109,5 +106,5 @@ def needs(recipe: Mapping[str, Any]) -> list[Run]:
     named += [
         folder for objective in recipe.get("objectives") or () for folder in objective.get("teachers", ())
     ]
-    found = (_SAVED.fullmatch(text) for text in named if isinstance(text, str))
-    return [Run(match["name"], int(match["seed"])) for match in found if match]
+    found = (Run.of_student(text) for text in named if isinstance(text, str))
+    return [run for run in found if run]
