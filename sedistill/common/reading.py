@@ -14,9 +14,6 @@ from typing import TypedDict
 
 from sedistill.common.errors import UserError
 
-LARGEST_TEXT = 2**30
-"""Bytes of a text file that is read whole."""
-
 
 class _TextWithNames(TypedDict):
     encoding: str
@@ -149,8 +146,8 @@ def named_reading_errors(path: Path | str) -> Iterator[None]:
         raise UserError(f"{shown(path)} {why_unreadable(error)}.") from error
 
 
-def read_text(path: Path | str, remedy: str, largest: int = LARGEST_TEXT) -> str:
-    """The text of a file in UTF-8.
+def read_text(path: Path | str, remedy: str, largest: int) -> str:
+    """The text of a file in UTF-8, of so many bytes at most.
 
     Raises UserError, ending with `remedy`, for what is no such file.
     """
