@@ -19,6 +19,7 @@ from sedistill.common.integrity import file_hash
 from sedistill.common.parallel import in_parallel
 from sedistill.common.progress import ProgressBar
 from sedistill.common.reading import is_taken, shown, why_no_file
+from sedistill.common.wording import first_few
 from sedistill.data.content_table import (
     Content,
     Contents,
@@ -29,7 +30,6 @@ from sedistill.data.content_table import (
 )
 
 FILES = "files.csv"
-_SHOWN = 3
 _AT_A_TIME = 10_000
 
 
@@ -146,9 +146,7 @@ def _why_gone(path: Path | str) -> str:
 
 def shortened(told: list[str]) -> str:
     """The first few of a list, and how many more there are."""
-    told = [shown(one) for one in told]
-    more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return ", ".join(told[:_SHOWN]) + more
+    return first_few([shown(one) for one in told])
 
 
 def remember(path: Path, contents: Contents) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sedistill.common.wording import first_few
 from sedistill.data.clip_table import Clip
 
 NAMED = 3  # files named one by one in the summary; the rest is in excluded.csv
@@ -216,7 +217,6 @@ def _other_rates(published: Published, clips: Sequence[Clip]) -> list[str]:
         )
     odd = {Path(clip.given[1]).name: clip.sample_rate for clip in clips if clip.sample_rate != usual}
     if odd:
-        shown = ", ".join(f"{name} ({rate:,} Hz)" for name, rate in list(odd.items())[:NAMED])
-        more = f" and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
-        sentences.append(f"{published.title}: {shown}{more} differ in rate from the others ({usual:,} Hz)")
+        shown = first_few([f"{name} ({rate:,} Hz)" for name, rate in odd.items()], NAMED)
+        sentences.append(f"{published.title}: {shown} differ in rate from the others ({usual:,} Hz)")
     return sentences

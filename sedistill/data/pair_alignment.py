@@ -12,6 +12,7 @@ from sedistill.common import ranks
 from sedistill.common.errors import UserError
 from sedistill.common.progress import ProgressBar
 from sedistill.common.reading import shown
+from sedistill.common.wording import first_few
 from sedistill.data.corpus import Corpus
 from sedistill.data.crops import Pairs
 from sedistill.data.fixed_sets import FixedSet
@@ -19,7 +20,6 @@ from sedistill.data.pair_fit import DRIFTS, SHIFTED, TRUSTED, UNKNOWN, UNRELATED
 
 SOME = 32
 """So many pairs, evenly spread, are looked at before a training."""
-_SHOWN = 3
 PREPARED_ALIGNED = "`sedistill prepare --noisy ... --clean ... --align` shifts such pairs"
 PREPARED_TRUSTED = "a set mixed from what `sedistill prepare --trust-pairs` made"
 
@@ -124,10 +124,9 @@ class _Told:
     @property
     def finding(self) -> str:
         told = [f"{shown(name)} {fit.text(self.sample_rate)}" for name, fit in self.wrong.items()]
-        more = f", and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         return (
             f"{shown(self.folder)}: {len(self.wrong)} of {self.of} pairs are misaligned or do not belong "
-            f"together: {', '.join(told[:_SHOWN])}{more}"
+            f"together: {first_few(told)}"
         )
 
     def _remedies(self, remedy: str, way_on: str) -> list[str]:
