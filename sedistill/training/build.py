@@ -25,6 +25,7 @@ from sedistill.training.compiled import Compiled, compile_now
 from sedistill.training.inputs import PreparedRun, is_saved_model
 from sedistill.training.kd_balance import KDBalance
 from sedistill.training.kdrl.kdrl_settings import KDRLSettings
+from sedistill.training.kdrl.ratio_log import RATIOS
 from sedistill.training.kdrl.step import KDRLStep
 from sedistill.training.loop import Loop
 from sedistill.training.optimiser import AveragedWeights, build_optimiser
@@ -124,7 +125,7 @@ def build_kdrl_step(settings: KDRLSettings, run: PreparedRun, batches: int, fold
         epochs=math.ceil(steps / batches),
         steps=steps,
         precision=run.precision,
-        ratio_path=folder / "ratios.csv",
+        ratio_path=folder / RATIOS,
         seed=recipe.seed,
         pieces=recipe.hardware.accumulate,
     )

@@ -26,7 +26,7 @@ from sedistill.training.polarity import Polarity
 from sedistill.training.processes.alike import refuse_drift
 from sedistill.training.recipe.optimiser_settings import OptimiserSettings
 from sedistill.training.recipe.schema import LoggingSettings
-from sedistill.training.run_folder.checkpoints import save_checkpoint
+from sedistill.training.run_folder.checkpoints import BEST, LAST, save_checkpoint
 from sedistill.training.run_folder.logs import Means, NoLog, RunLog
 from sedistill.training.run_folder.run_state import Progress, draw_apart, restore_run, save_run
 from sedistill.training.schedule import LearningRate, Stage, stage_of
@@ -99,8 +99,8 @@ class Loop:
         )
         self.failed_steps: set[int] = set()
         self.saved_step = 0
-        self.last_path = self.folder / "checkpoints" / "last.ckpt"
-        self.best_path = self.folder / "checkpoints" / "best.ckpt"
+        self.last_path = self.folder / LAST
+        self.best_path = self.folder / BEST
         self.rate = LearningRate(self.optimiser, self.settings, self.batches_an_epoch)
 
     def run(self) -> Progress:

@@ -23,7 +23,7 @@ from sedistill.teachers.source import TeacherSource
 from sedistill.training.build import build_loop
 from sedistill.training.enhancement_losses import loss_text
 from sedistill.training.inputs import PreparedRun, prepare_run
-from sedistill.training.kdrl.ratio_log import read_ratios
+from sedistill.training.kdrl.ratio_log import RATIOS, read_ratios
 from sedistill.training.loop import Loop
 from sedistill.training.processes.alike import run_facts
 from sedistill.training.processes.started import train_in_processes
@@ -193,7 +193,7 @@ def finish(run: PreparedRun, loop: Loop, progress: Progress, folder: Path) -> No
             **teacher_facts(run.several, run.own_teachers),
         },
     }
-    if (folder / "ratios.csv").exists():
+    if (folder / RATIOS).exists():
         draw_ratios(recipe, folder)
     save_model(student.cpu(), folder / "student", card)  # last: with it, the run counts as finished
     print(
@@ -218,10 +218,10 @@ def _criterion_text(run: PreparedRun, progress: Progress) -> str:
 
 def draw_ratios(recipe: Recipe, folder: Path) -> None:
     """KDRL's ratios over training as a figure, where the extra that draws is installed."""
-    figure = RatioFigure(f"{recipe.name}: the ratio of every clip", *read_ratios(folder / "ratios.csv"))
+    figure = RatioFigure(f"{recipe.name}: the ratio of every clip", *read_ratios(folder / RATIOS))
     try:
         svg = standing_alone(ratios_svg(figure))
     except ImportError:
-        print("note: ratios.csv was not drawn; `pip install 'sedistill[report]'` brings what draws.")
+        print(f"note: {RATIOS} was not drawn; `pip install 'sedistill[report]'` brings what draws.")
         return
     write_whole(folder / "ratios.svg", svg)

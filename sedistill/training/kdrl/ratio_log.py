@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sedistill.training.run_folder.logs import GrowingTable, read_table
 
+RATIOS = "ratios.csv"
 COLUMNS = ("step", "clip", "ratio")
 
 

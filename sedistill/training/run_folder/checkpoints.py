@@ -13,6 +13,9 @@ from sedistill.common.integrity import read_sealed_zip, seal
 from sedistill.common.reading import is_taken, printable, why_no_file
 from sedistill.common.writing import atomic_path
 
+LAST, BEST = Path("checkpoints", "last.ckpt"), Path("checkpoints", "best.ckpt")
+"""Below a run's folder."""
+
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, nested dicts) and torch's random states, sealed."""

@@ -22,7 +22,7 @@ from sedistill.models.saving import CARD, read_card
 from sedistill.training.recipe.keys import meanings
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.recipe.size_defaults import KEYS, filled
-from sedistill.training.run_folder.checkpoints import load_checkpoint
+from sedistill.training.run_folder.checkpoints import LAST, load_checkpoint
 from sedistill.training.run_folder.identity import FACTS as IDENTITY
 
 CONFIG = "config.yaml"
@@ -128,7 +128,7 @@ def _refuse_no_longer(begun: Recipe, recipe: Recipe, folder: Path) -> None:
                 f"{folder} was begun with optimiser.{key} = {before}; a run can be made longer, not shorter: "
                 "give this one another name or --output."
             )
-    last = folder / "checkpoints" / "last.ckpt"
+    last = folder / LAST
     if is_taken(folder / "student"):
         progress = load_checkpoint(last)["progress"]  # missing or damaged, it is said
         if progress["epoch"] - 1 - progress["best_epoch"] >= begun.optimiser.stop_after:

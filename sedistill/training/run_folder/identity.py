@@ -26,6 +26,7 @@ from sedistill.teachers.opening import open_foreign, settings_of
 from sedistill.teachers.packaged import is_packaged, packaged_teacher
 from sedistill.teachers.teacher_settings import TeacherFrom
 from sedistill.training.recipe.schema import Recipe
+from sedistill.training.run_folder.checkpoints import LAST
 
 FACTS, FILES = "identity.yaml", "identity.csv"
 FORMAT_VERSION = 1
@@ -132,7 +133,7 @@ def hold_to_identity(recipe: Recipe, folder: Path) -> Identity:
     known = Identity.read(folder)
     now = Identity.of(recipe, known.contents if known else None)
     if known is None:
-        if is_taken(folder / "checkpoints" / "last.ckpt"):
+        if is_taken(folder / LAST):
             print(f"note: {folder} is from before runs kept hashes of their data; it does from now on.")
         now.write(folder)
     else:

@@ -13,7 +13,7 @@ from sedistill.analyzing.report_text import category_curves
 from sedistill.analyzing.trends import RunTrends, Sorting, read_runs
 from sedistill.common.report.document import Figure
 from sedistill.common.report.ratios import RatioFigure, ratios_svg
-from sedistill.training.kdrl.ratio_log import read_ratios
+from sedistill.training.kdrl.ratio_log import RATIOS, read_ratios
 from sedistill.training.patch_record.record import NAME as PATCHES
 from sedistill.workflows.reproducing.cells import Observed
 from sedistill.workflows.reproducing.finished import Finished
@@ -106,7 +106,7 @@ def _first_seeds(finished: Finished) -> dict[Path, Row]:
 
 def _ratio_files(finished: Finished, row: Row) -> Iterator[tuple[int, Path]]:
     for seed, folder in _folders(finished, row):
-        path = folder / "ratios.csv"
+        path = folder / RATIOS
         if path.exists():
             yield seed, path
 
