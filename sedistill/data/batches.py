@@ -15,7 +15,7 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
     """Batches of keys (epoch, index) in an order that is a function of (seed, epoch) alone.
 
     The last, smaller batch of an epoch is dropped. Iterating starts at the current position, which
-    `set_epoch` and `set_position` change and iterating does not, because loaders read ahead.
+    `set_position` changes and iterating does not, because loaders read ahead.
 
     Args:
         length: number of examples; must give at least one batch, else UserError.
@@ -39,11 +39,6 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
         self.length, self.batch_size, self.seed, self.recordings = length, batch_size, seed, recordings
         self.rank, self.count = rank, count
         self.epoch = self.first_batch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of `epoch`; where it is the current one already, the position stays."""
-        if epoch != self.epoch:
-            self.set_position(epoch, 0)
 
     def set_position(self, epoch: int, batch: int) -> None:
         """Let the next iteration begin with batch number `batch` of `epoch`."""

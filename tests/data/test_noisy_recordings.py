@@ -66,7 +66,7 @@ def test_each_batch_ends_with_recordings_of_its_own(length: int, size: int, coun
         return
     plain, mixed = EpochBatches(length, size, seed=1), EpochBatches(length, size, 1, recordings=count)
     for sampler in (plain, mixed):
-        sampler.set_epoch(epoch)
+        sampler.set_position(epoch, 0)
     assert len(mixed) == len(plain)
     behind = []
     for batch, alone in zip(mixed, plain, strict=True):
