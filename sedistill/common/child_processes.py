@@ -31,8 +31,9 @@ def end(processes: "Sequence[subprocess.Popen[Any]]", number: int | None = None)
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     try:
-        for process in processes if number is not None else ():
-            process.send_signal(number)
+        for process in processes:
+            if number is not None:
+                process.send_signal(number)
         for process in processes:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
