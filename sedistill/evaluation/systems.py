@@ -15,7 +15,7 @@ from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.labels import distinct_labels
 from sedistill.evaluation.scores import NOISY
 from sedistill.inference.enhancing.arrays import enhance, level_factor, rate_of
-from sedistill.models.ready_made import saved_folder
+from sedistill.models.ready_made import is_ready_made, saved_folder
 from sedistill.models.saving import load_model, model_hash, read_card
 from sedistill.teachers.foreign import InStep
 from sedistill.teachers.opening import open_foreign, open_teacher, settings_of
@@ -91,9 +91,11 @@ def _network_system(label: str, model: Any, correct_level: bool) -> System:
     device = choose_device("auto", ranks.local_rank())
     network = model if isinstance(model, nn.Module) else load_model(saved_folder(model), str(device))
     gain = level_factor(network)
-    training = getattr(network, "card", {}).get("training", {})
+    is_module = isinstance(model, nn.Module)
+    goes_by_label = not is_module and is_ready_made(model)  # whatever its recipe was called
+    training = {} if goes_by_label else getattr(network, "card", {}).get("training", {})
     facts = {
-        "folder": None if isinstance(model, nn.Module) else str(saved_folder(model)),
+        "folder": None if is_module or goes_by_label else str(model),
         "hash": model_hash(network),  # type: ignore[arg-type]
         "sample_rate": rate_of(network),
         "recipe": training.get("recipe"),

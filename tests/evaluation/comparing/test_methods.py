@@ -6,12 +6,21 @@ import pytest
 import yaml
 
 from sedistill.common.errors import UserError
+from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.comparing.methods import Trained, method_named, method_names, trained
+from sedistill.evaluation.systems import systems_of
 
 
 def test_recipe_and_seed_come_from_the_evaluation_first() -> None:
     facts = {"folder": "runs/x/seed-3/student", "recipe": "few/kd", "seed": 1}
     assert trained("x", facts) == Trained(("few", "kd"), 1, from_recipe=True)
+
+
+@pytest.mark.parametrize("name", ["fastenhancer-t", "ready-made:fastenhancer-t"])
+def test_a_ready_made_network_goes_by_its_name(name: str, pairs: Path) -> None:
+    """Its recipe has another: `compare --teacher fastenhancer-t` did not find it."""
+    (system,) = systems_of([name], correct_level=True, pairs=FixedSet(pairs))
+    assert trained(system.label, system.facts) == Trained(("fastenhancer-t",), None, from_recipe=False)
 
 
 def test_then_from_the_card(tmp_path: Path) -> None:
