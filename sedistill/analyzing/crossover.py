@@ -12,7 +12,7 @@ from sedistill.audio.files import probe, read_mono
 from sedistill.audio.spectrum import Stft
 from sedistill.common.errors import UserError
 from sedistill.common.report.figures import require_drawing, standing_alone
-from sedistill.common.writing import refuse_existing, refuse_impossible, write_whole
+from sedistill.common.writing import atomic_path, refuse_existing, refuse_impossible
 from sedistill.distill.frequency_adapter import FrequencyAdapter, Scan
 from sedistill.inference.enhancing import enhance
 from sedistill.inference.enhancing.arrays import rate_of
@@ -83,7 +83,8 @@ def draw_crossover(
         crossovers={SCANS[scan]: crossover for scan, crossover in found.items()},
         start_seconds=start,
     )
-    write_whole(output, standing_alone(crossover_svg(figure)), overwrite)
+    with atomic_path(output, overwrite) as temporary:
+        temporary.write_text(standing_alone(crossover_svg(figure)), encoding="utf-8")
     return Crossovers(found, figure.bin_hz)
 
 

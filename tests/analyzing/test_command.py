@@ -217,7 +217,7 @@ def test_a_teacher_is_named_or_found_or_missed_in_words(run: Run, tmp_path: Path
     one, other = run("one", 1), run("other", 2)
     analysis = analyze([one, other], tmp_path / "none")
     assert not analysis.gaps
-    assert "name it with --teacher" in (tmp_path / "none" / "analysis.md").read_text()
+    assert "name it with `sedistill analyze --teacher`" in (tmp_path / "none" / "analysis.md").read_text()
     for runs in ([one, other], [one]):
         analysis = analyze(runs, tmp_path / f"named-{len(runs)}", teacher=other)
         assert [run.name for run in analysis.runs] == ["other/seed-0", "one/seed-0"]

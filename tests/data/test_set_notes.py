@@ -6,7 +6,7 @@ import numpy as np
 
 from sedistill.audio.files import write
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.data.set_files import TEACHER_OUTPUTS
+from sedistill.data.set_files import TEACHER_OUTPUTS, place_of_teacher
 from sedistill.data.set_notes import notes_on, offset_warning
 from tests.evaluation.signals import RATE, noise, speech_like
 
@@ -16,8 +16,9 @@ def test_strays_are_told_and_what_is_known_of_teachers_is_none(tmp_path: Path) -
         for name in "abc":
             write(tmp_path / side / f"{name}.wav", speech_like(0.5), RATE)
         (tmp_path / side / "d.m4a").write_bytes(b"x")
-    (tmp_path / TEACHER_OUTPUTS / "teacher-0").mkdir(parents=True)
-    (tmp_path / TEACHER_OUTPUTS / "teacher-0/outputs.f32").write_bytes(bytes(8))
+    of_a_teacher = place_of_teacher(tmp_path / TEACHER_OUTPUTS, 64 * "0", 64 * "1")
+    of_a_teacher.mkdir(parents=True)
+    (of_a_teacher / "outputs.f32").write_bytes(bytes(8))
     of_clean, of_noisy = notes_on(FixedSet(tmp_path), listened_to=1)
     assert of_clean.startswith(f"Left out: {tmp_path / 'clean/d.m4a'}: .m4a is not read")
     assert of_noisy.startswith(f"Left out: {tmp_path / 'noisy/d.m4a'}: .m4a is not read")

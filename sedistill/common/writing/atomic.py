@@ -47,11 +47,9 @@ def atomic_path(path: Path | str, overwrite: bool = True) -> Iterator[Path]:
             flush_names(path.parent)
 
 
-def write_whole(
-    path: Path | str, text: str, overwrite: bool = True, encoding: str = "utf-8", errors: str = "strict"
-) -> None:
-    """Write a text file, whole or not at all; the rest is as in `atomic_path`."""
-    with atomic_path(path, overwrite) as temporary:
+def write_whole(path: Path | str, text: str, encoding: str = "utf-8", errors: str = "strict") -> None:
+    """Write a text file, whole or not at all, over what is there; the rest is as in `atomic_path`."""
+    with atomic_path(path) as temporary:
         temporary.write_text(text, encoding=encoding, errors=errors)
 
 

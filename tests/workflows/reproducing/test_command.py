@@ -35,9 +35,9 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         path = self.log(run)
         path.parent.mkdir(parents=True, exist_ok=True)
         words = self.command(run)
-        log = path.open("ab")
-        process = Forked(_run_command, words[words.index("train") :], self.output, log)
-        return Training(run, place, process, log)  # type: ignore[arg-type]
+        with path.open("ab") as log:
+            process = Forked(_run_command, words[words.index("train") :], self.output, log)
+        return Training(run, place, process)  # type: ignore[arg-type]
 
     return lambda: monkeypatch.setattr(Trainings, "_start", start)
 
