@@ -89,14 +89,15 @@ def _place_of(model: Any, settings: TeacherFrom | None) -> Path:
 
 def _network_system(label: str, model: Any, correct_level: bool) -> System:
     device = choose_device("auto", ranks.local_rank())
-    network = model if isinstance(model, nn.Module) else load_model(saved_folder(model), str(device))
+    saved = None if isinstance(model, nn.Module) else saved_folder(model)
+    network = model if saved is None else load_model(saved, str(device))
     gain = level_factor(network)
-    is_module = isinstance(model, nn.Module)
-    goes_by_label = not is_module and is_ready_made(model)  # whatever its recipe was called
-    training = {} if goes_by_label else getattr(network, "card", {}).get("training", {})
+    training = getattr(network, "card", {}).get("training", {})
+    if saved is not None and is_ready_made(model):
+        saved, training = None, {}  # it goes by its label, whatever its recipe was called
     facts = {
-        "folder": None if is_module or goes_by_label else str(model),
-        "hash": model_hash(network),  # type: ignore[arg-type]
+        "folder": None if saved is None else str(saved),
+        "hash": model_hash(network),
         "sample_rate": rate_of(network),
         "recipe": training.get("recipe"),
         "seed": training.get("seed"),
