@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from sedistill.common.errors import nearest
 
 if TYPE_CHECKING:  # what editors and type checkers see; tests/test_public_names.py holds it equal to _HOMES
+    from sedistill.audio.pesq_hearing import pesq_distance as pesq_distance
     from sedistill.audio.si_snr import negative_si_snr as negative_si_snr
     from sedistill.audio.spectrum import Stft as Stft
     from sedistill.common.extensions import trusting_code as trusting_code
@@ -85,6 +86,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Stft": "audio.spectrum",
     "negative_si_snr": "audio.si_snr",
+    "pesq_distance": "audio.pesq_hearing",
     "LogMagnitudeL1": "distill.bin_losses",
     "MagnitudeL1": "distill.bin_losses",
     "MagnitudeL2": "distill.bin_losses",

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sedistill.audio.clean_and_noise import clean_and_noise_loss
 from sedistill.audio.multi_resolution import multi_resolution_distance
+from sedistill.audio.pesq_hearing import pesq_distance
 from sedistill.audio.si_snr import negative_si_snr
 from sedistill.audio.spectrum import at_least_float32, transform
 from sedistill.common.extensions import find_part
@@ -95,9 +96,8 @@ def fast_enhancer_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor
 
     Ahn et al., "FastEnhancer" (2026). Its authors compare complex spectra twice, as the network gives them
     (0.2) and as they are of the resynthesized waveform (0.3, "consistency"). Here everything is of the
-    waveform, which is what is heard, so both weights fall together. Their PESQ term (0.001) is left out: the
-    package that has one, torch-pesq, rests on torchtyping, which nobody keeps, and on torchaudio, which has
-    no release for today's torch.
+    waveform, which is what is heard, so both weights fall together. Their PESQ term comes by a recipe's
+    `pesq_weight: 0.001`.
     """
     with torch.autocast(estimate.device.type, enabled=False):
         parts, magnitudes = _compressed_distances(estimate, clean)
@@ -144,6 +144,17 @@ ENHANCEMENT_LOSSES: dict[str, EnhancementLoss] = {
 def enhancement_loss(name: str) -> EnhancementLoss:
     """The loss of that name or path (`sedistill.common.extensions`). Raises UserError where there is none."""
     return find_part("enhancement_losses", name, ENHANCEMENT_LOSSES, "enhancement loss", callable)
+
+
+def with_pesq(loss: EnhancementLoss, weight: float) -> EnhancementLoss:
+    """That loss plus `weight` times `pesq_distance`; the loss itself where the weight is 0."""
+    if weight == 0:
+        return loss
+
+    def both(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
+        return loss(estimate, clean, noisy) + weight * pesq_distance(estimate, clean)
+
+    return both
 
 
 def loss_text(name: str, value: float) -> str:

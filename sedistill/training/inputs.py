@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sedistill.audio.pesq_hearing import PESQ_RATE
 from sedistill.common import ranks
 from sedistill.common.devices import choose_device, limit_threads
 from sedistill.common.errors import UserError
@@ -22,7 +23,7 @@ from sedistill.models.saving import CARD, load_model
 from sedistill.teachers.foreign import Clips
 from sedistill.teachers.opening import open_teacher
 from sedistill.teachers.source import TeacherSource
-from sedistill.training.enhancement_losses import EnhancementLoss, enhancement_loss
+from sedistill.training.enhancement_losses import EnhancementLoss, enhancement_loss, with_pesq
 from sedistill.training.recipe.objectives import ObjectiveSettings, objective_names
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.tasks import TEACHER, FeatureTaps, Objective, needs_clean
@@ -70,13 +71,15 @@ class PreparedRun:
 
     @property
     def se_loss_name(self) -> str:
-        """The student's enhancement loss: the recipe's, or else its own."""
-        return self.recipe.se_loss or self.student.se_loss
+        """The student's enhancement loss: the recipe's, or else its own; with what is added to it."""
+        name = self.recipe.se_loss or self.student.se_loss
+        return f"{name} + {self.recipe.pesq_weight:g} pesq" if self.recipe.pesq_weight else name
 
     @property
     def se_loss(self) -> EnhancementLoss:
         """The same as a function."""
-        return enhancement_loss(self.se_loss_name)
+        own = enhancement_loss(self.recipe.se_loss or self.student.se_loss)
+        return with_pesq(own, self.recipe.pesq_weight)
 
     @property
     def precision(self) -> torch.autocast:
@@ -106,6 +109,11 @@ def prepare_run(recipe: Recipe) -> PreparedRun:
     torch.manual_seed(recipe.seed)
     student = build_student(recipe.student)
     sample_rate, correct_level = student.sample_rate, recipe.teacher_use.correct_level
+    if recipe.pesq_weight and sample_rate != PESQ_RATE:
+        raise UserError(
+            f"pesq_weight = {recipe.pesq_weight:g}: PESQ hears {PESQ_RATE} Hz, and the student works at "
+            f"{sample_rate} Hz; take it out."
+        )
     in_force = objectives_in_force(recipe)
     teachers: dict[str, TeacherSource] = {}
     several = several_of(recipe, sample_rate)

@@ -49,6 +49,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "output": {"objectives": [{"loss": "clean_and_noise"}, {"loss": "si_snr"}], "se_loss": "manner"},
     "features": {"objectives": [{"loss": "gram", "pairs": [["encoder", "encoder"]]}], "se_loss": "gtcrn"},
     "kdrl": {"kdrl": {"policy_input_length": 60}},
+    "pesq": {"pesq_weight": 0.3},
 }
 
 

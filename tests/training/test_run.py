@@ -8,8 +8,10 @@ import pytest
 import torch
 import yaml
 
+from sedistill.audio.pesq_hearing import pesq_distance
 from sedistill.common.errors import UserError
 from sedistill.common.settings import load_settings
+from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.saving import load_model, model_hash
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run import train
@@ -217,3 +219,19 @@ def test_a_recipe_may_choose_the_enhancement_loss(write_recipe: Write, world: Pa
     assert all(0 < value < 0.1 for _, value in read_metrics(world / "mse")["valid/se"])
     named = train(write_recipe("named", se_loss="si_snr"), output=world / "named")
     assert same(weights(named), weights(train(write_recipe("own"), output=world / "own")))
+
+
+def test_what_pesq_hears_is_added_to_the_own_loss(write_recipe: Write, world: Path) -> None:
+    student = train(write_recipe(se_loss="mse", pesq_weight=0.5), output=world / "run")
+    card, network, losses = load_model(student).card, load_model(student), []
+    assert card["training"]["loss"] == "mse + 0.5 pesq"
+    for noisy, clean in FixedSet(world / "valid"):
+        estimate, target = network(torch.from_numpy(noisy)[None]), torch.from_numpy(clean)[None]
+        losses.append(((estimate - target).square().mean() + 0.5 * pesq_distance(estimate, target)).item())
+    assert card["metrics"]["validation_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+
+
+def test_pesq_hears_16_khz_alone(write_recipe: Write, world: Path) -> None:
+    student = {"class": "ConvTasNet", "filters": 8, "filter_length": 32, "sample_rate": 8000}
+    with pytest.raises(UserError, match=r"pesq_weight = 0\.5: PESQ hears 16000 Hz, and the .* at 8000 Hz"):
+        train(write_recipe(student=student, pesq_weight=0.5), output=world / "run", plan_only=True)

@@ -155,6 +155,13 @@ class Recipe(Settings):
         description="The student's enhancement loss, by name, or by path for one of another package; "
         "default: that of its network's paper.",
     )
+    pesq_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1e6,
+        description="Adds to that loss so many times what PESQ hears between estimate and clean speech; at "
+        "16 kHz. 0.001 stands beside fast_enhancer in its paper; gtcrn, whose numbers are larger, takes 0.3.",
+    )
     se_weight: float = Field(
         0.5,
         ge=0,
@@ -250,8 +257,9 @@ class Recipe(Settings):
             raise ValueError(f"{looking[0]} looks into one teacher; name it as `teacher`, not in `teachers`.")
 
     def _kdrl_stands_alone(self) -> None:
-        if self.se_loss is not None:
-            raise ValueError("kdrl has its own distance for the student's loss; take out se_loss or kdrl.")
+        for key in ("se_loss", "pesq_weight"):
+            if getattr(self, key):
+                raise ValueError(f"kdrl has its own distance for the student's loss; take out {key} or kdrl.")
         if self.hardware.precision == "fp16-mixed":
             raise ValueError(
                 "kdrl takes several gradients a step, which fp16-mixed does not scale; use bf16-mixed or "

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sedistill.common.devices import choose_device, keeping_torch_state
 from sedistill.models.presets import build_model
-from sedistill.training.enhancement_losses import enhancement_loss
+from sedistill.training.enhancement_losses import enhancement_loss, with_pesq
 from sedistill.training.recipe.schema import Recipe
 from sedistill.workflows.reproducing.timing import Timing, time_steps
 
@@ -39,26 +39,26 @@ class Stopwatch:
         device = choose_device(recipe.hardware.device)
         with keeping_torch_state():
             torch.set_num_threads(threads_for(recipe, self.threads))
-            seconds = self._network(student, batch, clip_seconds, device, True, recipe.se_loss)
+            seconds = self._network(student, batch, clip_seconds, device, recipe)
             if recipe.kdrl is not None and recipe.kdrl.fixed_ratio is None:
                 seconds = seconds * KDRL_STEPS
             if teacher is not None and live:
-                one = self._network(teacher, batch, clip_seconds, device, False)
+                one = self._network(teacher, batch, clip_seconds, device)
                 seconds = seconds + one * max(1, band_teachers)
             if recipe.distils:
                 seconds = seconds + self._objectives(recipe, batch, clip_seconds, device)
         return seconds
 
     def _network(
-        self, description: Any, batch: int, clip_seconds: float, device: torch.device, training: bool,
-        se_loss: str | None = None,
+        self, description: Any, batch: int, clip_seconds: float, device: torch.device,
+        trained_by: Recipe | None = None,
     ) -> Timing:  # fmt: skip
-        """se_loss: another than the network's own."""
-        key = _key(description, batch, clip_seconds, training, se_loss)
+        """Of a training step by the recipe's own loss; without a recipe, of a forward pass."""
+        loss = trained_by and (trained_by.se_loss, trained_by.pesq_weight)
+        key = _key(description, batch, clip_seconds, loss)
         if key not in self.known:
-            network = build_model(description).to(device).train(training)
-            loss = se_loss or network.se_loss
-            step = _training_step(network, loss) if training else torch.no_grad()(network)
+            network = build_model(description).to(device).train(trained_by is not None)
+            step = torch.no_grad()(network) if loss is None else _training_step(network, *loss)
 
             def seconds_of(clips: int, length: float) -> Timing:
                 noisy = 0.1 * torch.randn(clips, round(length * network.sample_rate), device=device)
@@ -125,9 +125,9 @@ def _at_size(seconds_of: Callable[[int, float], Timing], batch: int, clip_second
     return seconds_of(batch, clip_seconds) if estimate.median < WORTH_REPEATING_SECONDS else estimate
 
 
-def _training_step(network: Any, se_loss: str) -> Callable[[Tensor], None]:
+def _training_step(network: Any, se_loss: str | None, pesq_weight: float) -> Callable[[Tensor], None]:
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-9)
-    loss = enhancement_loss(se_loss)
+    loss = with_pesq(enhancement_loss(se_loss or network.se_loss), pesq_weight)
 
     def step(noisy: Tensor) -> None:
         optimiser.zero_grad()

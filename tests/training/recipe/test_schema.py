@@ -84,6 +84,7 @@ def test_the_sign_s_earlier_name_is_read(tmp_path: Path) -> None:
         ),
         ({"se_loss": "si_snrr"}, "se_loss: there is no enhancement loss 'si_snrr'; did you mean si_snr?"),
         ({"se_loss": "mse", "kdrl": {}, "teacher": "t"}, "take out se_loss or kdrl"),
+        ({"pesq_weight": 0.1, "kdrl": {}, "teacher": "t"}, "take out pesq_weight or kdrl"),
         ({"kdrl": {"method": "D"}, "teacher": "t"}, "kdrl.method = D"),
         ({"kdrl": {"ratio": 0.5}, "teacher": "t"}, "kdrl: ratio belongs to method: fixed"),
         ({"kdrl": {}}, "kdrl needs a teacher"),

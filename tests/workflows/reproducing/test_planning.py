@@ -84,12 +84,13 @@ def test_a_step_has_the_recipe_s_own_loss(
 ) -> None:
     recipe, losses = small[1]["tiny/table1/alone"], []
     monkeypatch.setattr(step_time, "_at_size", lambda *_: Timing(1.0, 1.0, 1.0))
-    monkeypatch.setattr(step_time, "enhancement_loss", losses.append)
+    monkeypatch.setattr(step_time, "enhancement_loss", str)
+    monkeypatch.setattr(step_time, "with_pesq", lambda *loss: losses.append(loss))
     stopwatch = Stopwatch(threads=1)
-    for se_loss in (None, "gtcrn", "gtcrn"):
-        one = recipe.model_copy(update={"se_loss": se_loss})
+    for se_loss, pesq_weight in ((None, 0), ("gtcrn", 0), ("gtcrn", 0), ("gtcrn", 0.5)):
+        one = recipe.model_copy(update={"se_loss": se_loss, "pesq_weight": pesq_weight})
         stopwatch.step_seconds(one, one.student, None, 0, 0.5, live=False)
-    assert losses == ["si_snr", "gtcrn"]
+    assert losses == [("si_snr", 0), ("gtcrn", 0), ("gtcrn", 0.5)]
 
 
 def test_hours_by_the_clock_are_shared_by_jobs() -> None:
