@@ -52,7 +52,7 @@ def clean_unet_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
     return waveform_and_resolutions(estimate, clean, spectral_weight=0.5)
 
 
-def waveform_and_spectral_parts(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
+def tstnn_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
     """0.4 MSE of the waveforms + 0.6 L1 of |real| + |imaginary| of the spectra (the loss of TSTNN's authors).
 
     Hamming window of 512 samples, hop of 256; a bin's two parts are added first, then compared.
@@ -66,7 +66,7 @@ def waveform_and_spectral_parts(estimate: Tensor, clean: Tensor, noisy: Tensor) 
         return 0.4 * waveforms + 0.6 * missed.abs().mean(dim=(1, 2))
 
 
-def compressed_spectrum(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
+def e3net_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
     """Half MSE of magnitudes + half MSE of complex spectra, an approximation of E3Net's loss.
 
     Both with magnitudes to the power of 0.3 and phases kept, as in the power-law compressed phase-aware loss
@@ -78,7 +78,7 @@ def compressed_spectrum(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tenso
         return 0.5 * magnitudes + 0.5 * parts
 
 
-def compressed_spectrum_and_si_snr(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
+def gtcrn_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
     """30 (MSE of real parts + of imaginary parts) + 70 MSE of magnitudes + minus SI-SNR in bel.
 
     All spectra with their magnitudes to the power of 0.3 and phases kept; window of 512 samples, hop of 256,
@@ -134,9 +134,9 @@ ENHANCEMENT_LOSSES: dict[str, EnhancementLoss] = {
     "manner": clean_and_noise_loss,  # MANNER
     "demucs": demucs_loss,  # DEMUCS
     "clean_unet": clean_unet_loss,  # CleanUNet
-    "tstnn": waveform_and_spectral_parts,  # TSTNN
-    "e3net": compressed_spectrum,  # E3Net
-    "gtcrn": compressed_spectrum_and_si_snr,  # GTCRN
+    "tstnn": tstnn_loss,  # TSTNN
+    "e3net": e3net_loss,  # E3Net
+    "gtcrn": gtcrn_loss,  # GTCRN
     "fast_enhancer": fast_enhancer_loss,  # FastEnhancer
 }
 

@@ -13,6 +13,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sedistill.common import ranks
 
+# What a step logs of its gradient.
+NORM = "gradient/norm"
+KD_OVER_SE = "gradient/kd_over_se"
+COSINE = "gradient/cosine"
+
 
 def clip_gradients(parameters: Sequence[nn.Parameter], clip_norm: float | None) -> dict[str, Tensor]:
     """Scale the gradients down to a common L2 norm of `clip_norm`; None leaves them as they are.
@@ -20,9 +25,9 @@ def clip_gradients(parameters: Sequence[nn.Parameter], clip_norm: float | None) 
     Returns what to log: their norm before, and, where there is a limit, whether it was passed (1 or 0).
     """
     if clip_norm is None:
-        return {"gradient/norm": nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])}
+        return {NORM: nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])}
     norm = nn.utils.clip_grad_norm_(parameters, clip_norm)
-    return {"gradient/norm": norm, "gradient/clipped_share": (norm > clip_norm).float()}
+    return {NORM: norm, "gradient/clipped_share": (norm > clip_norm).float()}
 
 
 def gradients_of(
@@ -73,6 +78,6 @@ def gradient_balance(se_grads: Sequence[Tensor], kd_grads: Sequence[Tensor]) -> 
     inner = torch.stack([(a * b).sum() for a, b in zip(se_grads, kd_grads, strict=True)]).sum()
     tiny = torch.finfo(se_norm.dtype).tiny
     return {
-        "gradient/kd_over_se": (kd_norm / se_norm.clamp(min=tiny)).clamp(max=torch.finfo(se_norm.dtype).max),
-        "gradient/cosine": inner / (se_norm * kd_norm).clamp(min=tiny),
+        KD_OVER_SE: (kd_norm / se_norm.clamp(min=tiny)).clamp(max=torch.finfo(se_norm.dtype).max),
+        COSINE: inner / (se_norm * kd_norm).clamp(min=tiny),
     }

@@ -32,7 +32,7 @@ from sedistill.training.kdrl.kdrl_settings import KDRLSettings
 from sedistill.training.recipe.objectives import objective_names
 from sedistill.training.recipe.optimiser_settings import LOSS, OptimiserSettings
 from sedistill.training.recipe.schema import Recipe
-from sedistill.training.tasks import ONE_OF
+from sedistill.training.tasks import OWN_PREFIX
 from sedistill.training.teaching.own_teachers import several_text
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def facts(run: PreparedRun, folder: Path) -> list[tuple[str, str]]:
         lines.append(("teacher", "none (no term looks at one)"))
     use += ", features tapped" if run.taps else ""
     for name, teacher in own.items():
-        lines += teacher_lines(name.removeprefix(ONE_OF), teacher, use)
+        lines += teacher_lines(name.removeprefix(OWN_PREFIX), teacher, use)
     if run.several is not None:
         lines.append(("together", several_text(run.several, list(recipe.teachers))))
     if kept := [*run.kept(run.data.epochs), *run.kept(run.data.recording_epochs)]:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from sedistill.models.eval_mode import evaluating
 from sedistill.training.compiled import uncompiled
 from sedistill.training.gradients import (
+    KD_OVER_SE,
+    NORM,
     average_gradients,
     average_what_backward_left,
     clip_gradients,
@@ -98,7 +100,7 @@ class PlainStep:
         self.scaler.unscale_(self.optimiser)
         clipped = clip_gradients(self.parameters, self.clip_norm)
         log = mean_of(parts)
-        norm = clipped["gradient/norm"]
+        norm = clipped[NORM]
         too_large = self._is_too_large(norm)
         refuse_not_finite(log if too_large else {**log, "the gradient": norm})
         self.scaler.step(self.optimiser)
@@ -132,9 +134,9 @@ class PlainStep:
         students = len(self.student_parameters)  # maps of an objective have no say in the balance
         balance = gradient_balance(se_grads[:students], kd_grads[:students])
         if self.kd_balance is not None:
-            change = self.kd_balance.follow(float(balance["gradient/kd_over_se"]))
+            change = self.kd_balance.follow(float(balance[KD_OVER_SE]))
             torch._foreach_mul_(kd_grads, change)
-            balance["gradient/kd_over_se"] = change * balance["gradient/kd_over_se"]
+            balance[KD_OVER_SE] = change * balance[KD_OVER_SE]
             balance["gradient/kd_factor"] = torch.tensor(self.kd_balance.factor)
         for parameter, a, b in zip(self.parameters, se_grads, kd_grads, strict=True):
             parameter.grad = a + b

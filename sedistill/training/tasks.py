@@ -18,7 +18,7 @@ from sedistill.training.processes.whole_batch import with_parts_of_all
 
 TEACHER = "teacher"
 """The name of the run's own teacher among all that it has."""
-ONE_OF = "teachers."
+OWN_PREFIX = "teachers."
 """Before the name of each of several of its own."""
 TEACHERS = "teachers"
 """All of these by their names, for objectives that compare them."""
@@ -65,7 +65,7 @@ class Task:
     teachers: noisy (B, T) -> estimate (B, T), by name; never asked for what a batch brings under that name.
     band_teachers: the names of those that an objective has for its bands, by the objective's name.
     taps: where features are seen; None where no objective compares any.
-    several: what the teachers whose names begin with `ONE_OF` say together, as `TEACHER`.
+    several: what the teachers whose names begin with `OWN_PREFIX` say together, as `TEACHER`.
     bandwidth: of half the data's rate, the share that the teachers can know; objectives hear nothing above.
     objectives: name -> (weight, objective). A weight of 0 leaves a term out altogether: neither its value
     nor, where no other term asks for it, the teacher's estimate is computed, and no features are kept.
@@ -170,8 +170,8 @@ class Task:
 
     def own_of(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The signals of the run's several teachers by the names that the recipe gives them."""
-        named = {name: wave for name, wave in signals.items() if name.startswith(ONE_OF)}
-        return {name.removeprefix(ONE_OF): wave for name, wave in named.items()}
+        named = {name: wave for name, wave in signals.items() if name.startswith(OWN_PREFIX)}
+        return {name.removeprefix(OWN_PREFIX): wave for name, wave in named.items()}
 
     def given(self, objective: Objective, signals: Mapping[str, Any]) -> dict[str, Any]:
         """Of the signals those that an objective needs, of the clips for which all of them are known."""
@@ -195,7 +195,7 @@ class Task:
             gain = torch.cat([gain, level_gain(without, self.kd_level_db)])
         needed = self.needs.union(*self.band_teachers.values())
         if self.several is not None and TEACHER in needed:
-            needed |= {"clean", *(name for name in waves if name.startswith(ONE_OF))}
+            needed |= {"clean", *(name for name in waves if name.startswith(OWN_PREFIX))}
         signals: dict[str, Any] = {
             name: gain[: len(wave)] * wave for name, wave in waves.items() if name in needed
         }

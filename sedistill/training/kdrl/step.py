@@ -13,7 +13,7 @@ from sedistill.distill.kdrl import loss_weights, reward
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.eval_mode import evaluating
 from sedistill.training.enhancement_losses import mean_squared_error
-from sedistill.training.gradients import clip_gradients, gradient_balance
+from sedistill.training.gradients import NORM, clip_gradients, gradient_balance
 from sedistill.training.kdrl.kdrl_settings import DistanceName, KDRLSettings
 from sedistill.training.kdrl.policy import Policy
 from sedistill.training.kdrl.ratio_log import RatioLog
@@ -161,7 +161,7 @@ class KDRLStep:
         for parameter, part in zip(self.parameters, gradient, strict=True):
             parameter.grad = part
         log = clip_gradients(self.parameters, self.clip_norm)
-        refuse_not_finite({**forward.means, "the gradient": log["gradient/norm"]})
+        refuse_not_finite({**forward.means, "the gradient": log[NORM]})
         self.optimiser.step()
         return log
 

@@ -26,7 +26,7 @@ from sedistill.training.patch_record.patch_trends import (
 )
 from sedistill.training.patch_record.record import PatchRecord, write_patch_record
 from sedistill.training.patch_record.record_settings import PatchRecordSettings
-from sedistill.training.tasks import ONE_OF, TEACHER, Task, level_gain
+from sedistill.training.tasks import OWN_PREFIX, TEACHER, Task, level_gain
 
 
 @dataclass
@@ -233,7 +233,9 @@ class PatchRecorder:
         self.selections += 1
 
     def _ask_teacher(self, selection: Selection) -> list[dict[str, Tensor]]:
-        own = {n: one for n, one in selection.task.teachers.items() if n == TEACHER or n.startswith(ONE_OF)}
+        own = {
+            n: one for n, one in selection.task.teachers.items() if n == TEACHER or n.startswith(OWN_PREFIX)
+        }
         with torch.no_grad(), self.precision:
             return [
                 {name: teacher(noisy.to(self.device)).float().cpu() for name, teacher in own.items()}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sedistill.models.base import SpeechEnhancer
 from sedistill.training.enhancement_losses import enhancement_loss
-from sedistill.training.gradients import gradient_balance, gradients_of
+from sedistill.training.gradients import COSINE, KD_OVER_SE, gradient_balance, gradients_of
 from sedistill.training.optimiser import build_optimiser
 from sedistill.training.recipe.objectives import ObjectiveSettings
 from sedistill.training.recipe.optimiser_settings import OptimiserSettings
@@ -64,7 +64,7 @@ def pull_of(task: Task, parameters: Sequence[nn.Parameter], batches: Iterable[Ma
         of_own = gradients_of(losses.se, parameters, retain_graph=True)
         found.append(gradient_balance(of_own, gradients_of(losses.kd, parameters)))
     medians = {name: statistics.median(float(one[name]) for one in found) for name in found[0]}
-    return Pull(medians["gradient/kd_over_se"], medians["gradient/cosine"])
+    return Pull(medians[KD_OVER_SE], medians[COSINE])
 
 
 def _batches(sample: Sequence[Heard], sample_rate: int) -> list[Mapping[str, Tensor]]:

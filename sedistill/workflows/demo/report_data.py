@@ -12,6 +12,7 @@ from sedistill.common.settings import load_settings
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.scores import SetScores, load_scores
 from sedistill.models.saving import load_model, read_card
+from sedistill.training.gradients import KD_OVER_SE
 from sedistill.training.recipe.objectives import BinObjective
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run_folder.logs import read_metrics
@@ -67,7 +68,7 @@ def demo_page(demo: Demo) -> TrainingPage:
 
 def _reading(scores: SetScores, labels: Mapping[Role, str], demo: Demo) -> list[str]:
     """What the scores say, and what they do not."""
-    balance = read_metrics(demo.place("runs/distilled")).get("gradient/kd_over_se", [])
+    balance = read_metrics(demo.place("runs/distilled")).get(KD_OVER_SE, [])
     ratio = float(np.median([value for _, value in balance])) if balance else float("nan")
     return [
         *verdicts(scores, {str(role): label for role, label in labels.items()}),

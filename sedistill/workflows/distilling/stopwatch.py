@@ -22,6 +22,7 @@ from sedistill.common.settings import check_settings
 from sedistill.models.eval_mode import evaluating
 from sedistill.teachers.source import TeacherSource
 from sedistill.training.build import build_step
+from sedistill.training.gradients import NORM
 from sedistill.training.inputs import PreparedRun, build_objectives, build_student
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.tasks import TEACHER
@@ -64,7 +65,7 @@ def main(question: str) -> None:
     noisy = noisy.to(run.device)
     batch = {"noisy": noisy, "clean": 0.5 * noisy, "teacher": 0.6 * noisy}
     student.train()
-    one_step = seconds_of(lambda: float(step(batch, measure_balance=False)["gradient/norm"]))
+    one_step = seconds_of(lambda: float(step(batch, measure_balance=False)[NORM]))
     with evaluating(student):
         validating = seconds_of(lambda: float(student(noisy).sum()))
     print(json.dumps([one_step, validating * student.sample_rate / noisy.numel()]))

@@ -14,6 +14,7 @@ from sedistill.evaluation.scores import NOISY
 from sedistill.models.complexity import macs_per_second, parameters
 from sedistill.models.presets import build_model
 from sedistill.models.saving import read_card
+from sedistill.training.gradients import KD_OVER_SE
 from sedistill.training.run_folder.logs import read_metrics
 from sedistill.workflows.jobs import is_finished
 from sedistill.workflows.reproducing.cells import Block, Scores, block, numbers_csv
@@ -119,7 +120,7 @@ def runs_table(finished: Finished) -> TextTable:
         about = card["training"]
         curves = read_metrics(finished.output / run.folder)
         memory = [value for _, value in curves.get("memory_mb", [])]
-        balance = [value for _, value in curves.get("gradient/kd_over_se", [])]
+        balance = [value for _, value in curves.get(KD_OVER_SE, [])]
         rows.append(
             [
                 str(run), f"{card['parameters']:,}", f"{about['steps']:,}", f"{about['best_step']:,}",
