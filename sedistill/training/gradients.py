@@ -72,8 +72,10 @@ def remembered_by(network: nn.Module) -> list[Tensor]:
 
 
 def gradient_balance(se_grads: Sequence[Tensor], kd_grads: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Norm ratio KD/SE and cosine of the two gradients over all parameters."""
+    """Norm ratio KD/SE and cosine of the two gradients over all parameters; nothing where SE has none."""
     se_norm = torch.nn.utils.get_total_norm(list(se_grads))
+    if se_norm == 0:  # as of a batch of noise alone
+        return {}
     kd_norm = torch.nn.utils.get_total_norm(list(kd_grads))
     inner = torch.stack([(a * b).sum() for a, b in zip(se_grads, kd_grads, strict=True)]).sum()
     tiny = torch.finfo(se_norm.dtype).tiny

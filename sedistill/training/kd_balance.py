@@ -22,7 +22,7 @@ class KDBalance:
 
     Losses differ by orders of magnitude in their size, and a weight found for one network, level or length of
     training is wrong for another; the length of the gradient is what a step feels. Both gradients are taken
-    apart at the steps that measure them anyway (logging.gradients_every_steps), over all parameters, and the
+    apart at the steps that measure them anyway (logging.gradients_every_steps), over the student's, and the
     factor follows the geometric mean of what they ask for. A gradient `FAR` too long begins that mean anew:
     it may spoil the student before ten more are measured. One that is too short does no harm; but so far too
     short right behind such a cut, it says that the cut was chance, which then is taken back, and no more.

@@ -133,7 +133,7 @@ class PlainStep:
         average_gradients(se_grads, kd_grads, network=self.student)
         students = len(self.student_parameters)  # maps of an objective have no say in the balance
         balance = gradient_balance(se_grads[:students], kd_grads[:students])
-        if self.kd_balance is not None:
+        if self.kd_balance is not None and balance:
             change = self.kd_balance.follow(float(balance[KD_OVER_SE]))
             torch._foreach_mul_(kd_grads, change)
             balance[KD_OVER_SE] = change * balance[KD_OVER_SE]

@@ -9,6 +9,7 @@ from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.dispatch import DISPatch
 from sedistill.models.presets import build_model
 from sedistill.training.enhancement_losses import ENHANCEMENT_LOSSES
+from sedistill.training.kd_balance import KDBalance
 from sedistill.training.schedule import one_stage, stage_of, two_stages
 from sedistill.training.steps import PlainStep
 from sedistill.training.tasks import Task
@@ -18,20 +19,22 @@ EXACT = torch.autocast("cpu", enabled=False)
 
 
 def stepped(
-    measure_balance: bool, steps: int = 3, clip_norm: float | None = 5.0
-) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+    measure_balance: bool, steps: int = 3, clip_norm: float | None = 5.0,
+    kd_balance: KDBalance | None = None, speech: float = 0.1,
+) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:  # fmt: skip
     """The weights after a few steps of distillation, and the log of the last."""
     torch.manual_seed(0)
     student = build_model(STUDENT)
     kd = {"l2": (1.0, DISPatch(MagnitudeL2(), keep=0.8))}
     task = Task(student, ENHANCEMENT_LOSSES["si_snr"], 0.5, kd, 0.5, {}, None)
     optimiser = torch.optim.Adam(student.parameters(), lr=1e-3, fused=True)
-    step = PlainStep(task, student, optimiser, clip_norm, EXACT)
+    step = PlainStep(task, student, optimiser, clip_norm, EXACT, kd_balance=kd_balance)
     log: dict[str, torch.Tensor] = {}
     for _ in range(steps):
-        clean = 0.1 * torch.randn(2, 1000)
+        clean = speech * torch.randn(2, 1000)
         log = step(
-            {"clean": clean, "noisy": clean + 0.05 * torch.randn(2, 1000), "teacher": clean}, measure_balance
+            {"clean": clean, "noisy": clean + 0.05 * torch.randn(2, 1000), "teacher": 0.9 * clean},
+            measure_balance,
         )
     return [parameter.detach() for parameter in student.parameters()], log
 
@@ -63,3 +66,15 @@ def test_every_step_belongs_to_one_stage(step: int, kd_steps: int) -> None:
 @pytest.mark.parametrize(("number", "planned", "length"), [(0, 10, 4), (1, 10, 6)])
 def test_length_of_a_stage(number: int, planned: int, length: int) -> None:
     assert two_stages(4, 1, 1)[number].length(planned) == length
+
+
+def test_of_noise_alone_nothing_is_learnt_about_the_weight_of_distillation() -> None:
+    """SI-SNR towards exact silence has no gradient with which to compare."""
+    balance = KDBalance(1.0)
+    _, log = stepped(True, steps=2, kd_balance=balance)
+    learnt, measured = balance.factor, balance.measured
+    assert log["gradient/kd_factor"] == pytest.approx(learnt)
+    _, log = stepped(True, steps=1, kd_balance=balance, speech=0.0)
+    assert (balance.factor, balance.measured) == (learnt, measured)
+    assert not {"gradient/kd_over_se", "gradient/cosine"} & log.keys()
+    assert log["gradient/norm"] > 0
