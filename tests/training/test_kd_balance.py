@@ -120,3 +120,17 @@ def test_it_needs_both_terms_at_once(
 ) -> None:
     with pytest.raises(UserError, match="kd_over_se"):
         train(write_recipe(**{**distilled, "kd_over_se": 1.0, **change}), output=world / "out")
+
+
+def test_steps_that_measure_decide_on_the_student_and_so_are_no_others_when_it_goes_on(
+    write_recipe: Write, distilled: dict[str, Any], world: Path
+) -> None:
+    for name, follows in (("free", None), ("bound", 1.0)):
+        train(write_recipe(**distilled, kd_over_se=follows), output=world / name)
+    assert train(write_recipe(**distilled), ["logging.gradients_every_steps=3"], output=world / "free")
+    with pytest.raises(UserError, match=r"other settings \(logging.gradients_every_steps\)"):
+        train(
+            write_recipe(**distilled, kd_over_se=1.0), ["logging.gradients_every_steps=3"],
+            output=world / "bound",
+        )  # fmt: skip
+    train(write_recipe(**distilled, kd_over_se=1.0), ["logging.every_steps=3"], output=world / "bound")

@@ -49,6 +49,19 @@ def test_a_limit_that_was_left_out_follows(write_recipe: Write, world: Path) -> 
     assert read_card(student)["training"]["steps"] == 12
 
 
+def test_there_may_be_more_room_for_the_outputs_of_more_epochs(write_recipe: Write, world: Path) -> None:
+    recipe = write_recipe(
+        teacher=str(world / "teacher"), objectives=[{"loss": "l2"}],
+        data={"crop_seconds": 0.1, "repeat_epochs": 2}, teacher_use={"disk_limit_gb": 1e-4},
+    )  # fmt: skip
+    train(recipe, ["optimiser.max_epochs=1"], output=world / "out")
+    longer = ["optimiser.max_epochs=2"]
+    with pytest.raises(UserError, match=r"teacher_use.disk_limit_gb = 0.0001; raise it"):
+        train(recipe, longer, output=world / "out")
+    student = train(recipe, [*longer, "teacher_use.disk_limit_gb=1"], output=world / "out")
+    assert read_card(student)["training"]["steps"] == 6
+
+
 def test_it_may_be_interrupted_while_it_goes_on(write_recipe: Write, world: Path) -> None:
     whole = train(write_recipe(optimiser={"max_epochs": 4}), output=world / "whole")
     train(write_recipe(optimiser={"max_epochs": 2}), output=world / "parts")

@@ -36,6 +36,7 @@ FREE_TO_CHANGE = (
     "hardware.devices",
     "hardware.recompute",
     "teacher_use.cache_folder",
+    "teacher_use.disk_limit_gb",
 )
 KNOWN_BY_HASH = re.compile(r"data\.(train|valid)|teacher|teachers\.[^.]+|objectives\.\d+\.teachers\.\d+")
 """Paths of what a run's identity.yaml holds the hashes of."""
@@ -81,7 +82,7 @@ def makes_longer(recipe: Recipe, folder: Path) -> bool:
     differing = [
         key
         for key in differing_keys(written if begun is None else _meaning_of(begun), _meaning_of(recipe))
-        if not _is_free(key, folder)
+        if not _is_free(key, recipe, folder)
     ]
     if begun is not None and differing and {*differing} <= {f"optimiser.{key}" for key in LIMITS}:
         _refuse_no_longer(begun, recipe, folder)
@@ -204,6 +205,8 @@ def _meaning_of(recipe: Recipe) -> Any:
     return described
 
 
-def _is_free(key: str, folder: Path) -> bool:
+def _is_free(key: str, recipe: Recipe, folder: Path) -> bool:
+    if key == "logging.gradients_every_steps" and recipe.kd_over_se is not None:
+        return False  # kd_weight follows what is measured then
     known_by_hash = is_taken(folder / IDENTITY) and KNOWN_BY_HASH.fullmatch(key)
     return key.startswith(FREE_TO_CHANGE) or bool(known_by_hash)
