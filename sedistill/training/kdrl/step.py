@@ -7,12 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sedistill.audio.si_snr import negative_si_snr
 from sedistill.common import ranks
 from sedistill.distill.kdrl import loss_weights, reward
 from sedistill.models.base import SpeechEnhancer
 from sedistill.models.eval_mode import evaluating
-from sedistill.training.enhancement_losses import mean_squared_error
+from sedistill.training.enhancement_losses import mean_squared_error, si_snr
 from sedistill.training.gradients import NORM, clip_gradients, gradient_balance
 from sedistill.training.kdrl.kdrl_settings import DistanceName, KDRLSettings
 from sedistill.training.kdrl.policy import Policy
@@ -24,7 +23,7 @@ from sedistill.training.schedule import Stage
 
 DISTANCES: dict[DistanceName, Distance] = {
     "mse": lambda estimate, target: mean_squared_error(estimate, target, target),
-    "si_snr": negative_si_snr,
+    "si_snr": lambda estimate, target: si_snr(estimate, target, target),
 }
 
 SPLIT_FROM = 250_000  # parameters; below, the overhead of single clips outweighs the pass they save

@@ -248,6 +248,14 @@ def test_silence_does_no_harm(name: str, tmp_path: Path) -> None:
     assert all(p.isfinite().all() for p in step.parameters)
 
 
+def test_the_own_loss_of_noise_alone_is_0_as_it_is_without_kdrl(tmp_path: Path) -> None:
+    step = make_step(make_student("conv-tas-net"), tmp_path)
+    assert step.student.se_loss == "si_snr"
+    alone = {**make_batch(), "clean": torch.zeros_like(make_batch()["clean"])}
+    assert float(step.terms(alone)["se"]) == 0
+    assert float(step(alone, True)["se"]) == 0
+
+
 @EVERY_STUDENT
 def test_bf16_keeps_distances_in_float32(name: str, tmp_path: Path) -> None:
     log = make_step(make_student(name), tmp_path, autocast=True)(make_batch(), True)
