@@ -97,7 +97,7 @@ class Folder(ForeignTeacher):
     def clean(self, noisy: Wave, sample_rate: int) -> Wave:
         raise UserError(f"{self.folder} knows its own files alone, no other sound.")
 
-    def clean_clip(self, clips: Clips, index: int, heard: Wave, sample_rate: int) -> Wave:
+    def clean_clip(self, clips: Clips, index: int, heard: Wave, before: int, sample_rate: int) -> Wave:
         if not isinstance(clips, FixedSet):
             return self.clean(heard, sample_rate)
         file, noisy = self.folder / self._partner_of(clips)[clips.name(index)], clips.paths(index)[0]
@@ -110,7 +110,7 @@ class Folder(ForeignTeacher):
         start = round(max(int(clips.lags[index]), 0) * sample_rate / clips.sample_rate)
         wave = wave[start:]
         room = len(heard) - round(float(clips.lengths[index]) * sample_rate / clips.sample_rate)
-        return np.pad(wave, (0, max(room, 0)))  # what was late is not in the file
+        return np.pad(wave, (before, max(room - before, 0)))  # what was early or late is not in the file
 
     def _partner_of(self, dataset: FixedSet) -> dict[str, str]:
         """The file of each noisy one. Raises UserError where some have none."""

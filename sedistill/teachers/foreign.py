@@ -55,8 +55,11 @@ class ForeignTeacher(ABC):
     def clean(self, noisy: Wave, sample_rate: int) -> Wave:
         """Its own output for (T,) at its own rate, as it comes: late, and at its level. Raises UserError."""
 
-    def clean_clip(self, clips: Clips, index: int, heard: Wave, sample_rate: int) -> Wave:
-        """The same for one of some clips. Teachers that are files look it up by its name in a set."""
+    def clean_clip(self, clips: Clips, index: int, heard: Wave, before: int, sample_rate: int) -> Wave:
+        """The same for one of some clips. Teachers that are files look it up by its name in a set.
+
+        before: samples of `heard` that are silence before the clip, room for an output that is early.
+        """
         return self.clean(heard, sample_rate)
 
 
@@ -105,7 +108,8 @@ class InStep:
         """A noisy clip and its output, (T,) each. Raises UserError that names its file."""
         noisy = clips.noisy(index)
         try:
-            output = self.inner.clean_clip(clips, index, self._heard(noisy), self.own_rate)
+            before = max(-self.delay, 0)
+            output = self.inner.clean_clip(clips, index, self._heard(noisy), before, self.own_rate)
             return noisy, self._aligned(output, len(noisy))
         except UserError as error:
             raise UserError(f"{clips.origin(index)}: {error}") from None

@@ -76,6 +76,7 @@ class OnnxTeacher(ForeignTeacher):
             "file": file,
             "rate": rate,
             "stft": self.stft and self.stft.model_dump(),
+            **({"states": settings.states} if settings.states else {}),
         }
         super().__init__(settings.name, facts_checksum(facts_of_it), rate)
 

@@ -96,14 +96,18 @@ def test_a_program_that_changes_the_rate_is_refused(clips: FixedSet, tmp_path: P
         open_teacher({"command": f"{program} {{input}} {{output_file}}"}, RATE).on_clip(clips, 0)
 
 
-def test_a_folder_is_matched_by_the_rule_for_partners(clips: FixedSet, tmp_path: Path) -> None:
-    folder = enhanced(clips, tmp_path / "cleaned", lambda noisy: 0.5 * np.pad(noisy, (80, 0))[: len(noisy)])
+@pytest.mark.parametrize("late", [80, -80])
+def test_a_folder_is_matched_by_the_rule_for_partners(clips: FixedSet, tmp_path: Path, late: int) -> None:
+    def shifted(noisy: np.ndarray) -> np.ndarray:
+        return np.pad(noisy, (max(late, 0), max(-late, 0)))[max(-late, 0) :][: len(noisy)]
+
+    folder = enhanced(clips, tmp_path / "cleaned", lambda noisy: 0.5 * shifted(noisy))
     teacher = open_teacher({"folder": str(folder)}, RATE, on=clips)
     assert teacher.measured is not None
-    assert (teacher.measured.delay, teacher.measured.clear) == (80, 4)
-    inside = clips[3][0][:-80]
+    assert (teacher.measured.delay, teacher.measured.clear) == (late, 4)
+    inside = slice(80, -80)
     np.testing.assert_allclose(
-        teacher.on_clip(clips, 3)[:-80], teacher.level_factor * 0.5 * inside, atol=1e-3
+        teacher.on_clip(clips, 3)[inside], teacher.level_factor * 0.5 * clips[3][0][inside], atol=1e-3
     )
 
 

@@ -153,6 +153,9 @@ def test_an_export_of_dpdfnet_that_does_not_say_its_state_is_refused(
         open_teacher({"onnx": str(early)}, 16_000)
     silent = open_teacher({"onnx": str(early), "states": "zeros"}, 16_000)
     assert not silent(noisy).any()  # the norms began at zero
+    known = str(dpdfnet(tmp_path / "known.onnx"))
+    at_zero = open_teacher({"onnx": known, "states": "zeros"}, 16_000)
+    assert at_zero.hash != open_teacher({"onnx": known}, 16_000).hash, "outputs are kept under it"
     damaged = dpdfnet(tmp_path / "damaged.onnx", erb_norm_init="a,b")
     with pytest.raises(UserError, match="metadata cannot be read"):
         open_teacher({"onnx": str(damaged)}, 16_000)
