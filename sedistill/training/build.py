@@ -230,6 +230,12 @@ def build_callbacks(run: PreparedRun, step: Step, batches: int, folder: Path) ->
             "of this run; lower it, so that there are two records or more."
         )
     selection = Selection.of(step.task) if isinstance(step, PlainStep) else None
+    for teacher in run.own_teachers.values() if selection else ():
+        if not teacher.answers_live:
+            raise UserError(
+                f"patch_record asks the teacher about its clips in training, which {teacher.name} cannot "
+                "answer; take out patch_record, or choose another teacher."
+            )
     facts = {"run": recipe.name, "seed": recipe.seed, "teacher": recipe.teacher and str(recipe.teacher)}
     clips = clips_to_watch(settings, run.valid_set, run.data.dataset)
     return [PatchRecorder(run.student, clips, settings, folder, run.device, run.precision, facts, selection)]

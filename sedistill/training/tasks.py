@@ -173,6 +173,11 @@ class Task:
         named = {name: wave for name, wave in signals.items() if name.startswith(OWN_PREFIX)}
         return {name.removeprefix(OWN_PREFIX): wave for name, wave in named.items()}
 
+    def heard(self, wave: Tensor, gain: Tensor) -> Tensor:
+        """A signal (B, T) as objectives hear it: with the gain (B or more, 1), and within the bandwidth."""
+        wave = gain[: len(wave)] * wave
+        return below(wave, self.bandwidth) if self.bandwidth < 1 and len(wave) else wave
+
     def given(self, objective: Objective, signals: Mapping[str, Any]) -> dict[str, Any]:
         """Of the signals those that an objective needs, of the clips for which all of them are known."""
         chooses = TEACHER in objective.needs and self.chooses(objective)
@@ -197,10 +202,8 @@ class Task:
         if self.several is not None and TEACHER in needed:
             needed |= {"clean", *(name for name in waves if name.startswith(OWN_PREFIX))}
         signals: dict[str, Any] = {
-            name: gain[: len(wave)] * wave for name, wave in waves.items() if name in needed
+            name: self.heard(wave, gain) for name, wave in waves.items() if name in needed
         }
-        if self.bandwidth < 1:
-            signals = {name: below(wave, self.bandwidth) for name, wave in signals.items()}
         signals["share_done"] = self.share_done
         if self.taps is not None:
             signals["student_features"] = self.taps.student.take()

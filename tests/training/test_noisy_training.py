@@ -71,10 +71,12 @@ def test_other_terms_are_means_over_all_clips(labelled: int, others: int, seed: 
     torch.testing.assert_close(found.parts["kd/plain"], torch.stack(each).mean())
 
 
-def test_a_batch_without_any_clean_speech_has_the_other_terms_alone() -> None:
+@pytest.mark.parametrize("bandwidth", [1.0, 0.5])
+def test_a_batch_without_any_clean_speech_has_the_other_terms_alone(bandwidth: float) -> None:
     """As the search for what is not finite looks at one clip after another."""
     batch = signals(0, 2, seed=1)
-    parts = task(objectives={"selecting": (1.0, SELECTING), "plain": (1.0, PLAIN)}).losses(batch).parts
+    objectives = {"selecting": (1.0, SELECTING), "plain": (1.0, PLAIN)}
+    parts = task(objectives=objectives, bandwidth=bandwidth).losses(batch).parts
     assert "se" not in parts
     assert {name for name in parts if name.startswith("kd/")} == {"kd/plain"}
     assert all(bool(value.isfinite()) for value in parts.values())

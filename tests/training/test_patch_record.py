@@ -18,6 +18,7 @@ from sedistill.distill.bin_losses import MagnitudeL2
 from sedistill.distill.choice import rule_text
 from sedistill.distill.dispatch import DISPatch
 from sedistill.distill.patches import UniformPatches
+from sedistill.teachers.bandwidth import below
 from sedistill.teachers.level_factor import level_factors, summarize_factors
 from sedistill.training.patch_record.clips import clips_to_watch
 from sedistill.training.patch_record.patch_trends import patch_errors
@@ -143,10 +144,13 @@ def test_errors_are_those_of_the_estimate(tmp_path: Path, correct_level: bool) -
     ],
     ids=["top", "gate", "threshold"],
 )
-def test_what_is_counted_is_what_dispatch_selects(tmp_path: Path, objective: DISPatch) -> None:
+@pytest.mark.parametrize("bandwidth", [1.0, 0.5])
+def test_what_is_counted_is_what_dispatch_selects(
+    tmp_path: Path, objective: DISPatch, bandwidth: float
+) -> None:
     student = Scaled(0.5)
     task = Task(student, lambda *_: None, 0.5, {"kd": (1.0, objective)}, 0.5,  # type: ignore[arg-type]
-                {"teacher": lambda noisy: 0.9 * noisy}, -15.0)  # fmt: skip
+                {"teacher": lambda noisy: 0.9 * noisy}, -15.0, bandwidth=bandwidth)  # fmt: skip
     watch = recorder(tmp_path, student, Selection.of(task))
     for step in range(3):
         watch.after_step(step)
@@ -156,11 +160,13 @@ def test_what_is_counted_is_what_dispatch_selects(tmp_path: Path, objective: DIS
     for index, frames in enumerate(record.frame_slices):
         noisy, clean = (torch.from_numpy(side)[None] for side in clips[index])
         gain = 10 ** (-15 / 20) / clean.square().mean().sqrt()
-        seen = objective.explain(
-            gain * 0.5 * noisy, gain * 0.9 * noisy, gain * clean, gain * noisy, share_done=0.0
-        )
+        heard = [gain * wave for wave in (0.5 * noisy, 0.9 * noisy, clean, noisy)]
+        if bandwidth < 1:
+            heard = [below(wave, bandwidth) for wave in heard]
+        seen = objective.explain(*heard, share_done=0.0)
         assert record.facts["rule"] == rule_text(objective)
-        np.testing.assert_array_equal(record.distilled[:, frames], 2 * seen.selected_bins[0].numpy())
+        bins = slice(None) if bandwidth == 1 else slice(140)  # what is left above is rounding
+        np.testing.assert_array_equal(record.distilled[bins, frames], 2 * seen.selected_bins[0, bins].numpy())
 
 
 def test_a_ranking_over_the_batch_is_one_over_the_clips_of_one_length(tmp_path: Path) -> None:
@@ -242,6 +248,16 @@ def test_mistakes_are_named(write_recipe: Write, world: Path, record: dict[str, 
     with pytest.raises(UserError, match=words):
         train(write_recipe(patch_record=record), output=world / "out")
     assert not (world / "out").exists()
+
+
+def test_a_teacher_that_knows_its_own_files_alone_cannot_be_asked_about_the_clips(
+    write_recipe: Write, world: Path
+) -> None:
+    changes = {"teacher": {"folder": str(world / "train" / "noisy"), "delay_ms": 0}, "patch_record": RECORD}
+    with pytest.raises(UserError, match=r"patch_record asks the teacher .* folder:\S+ cannot answer"):
+        train(write_recipe(objectives=SELECTS, **changes), output=world / "out")
+    assert not (world / "out").exists()
+    train(write_recipe(objectives=[{"loss": "l2"}], **changes), output=world / "out")  # selects nothing
 
 
 def test_other_clips_are_refused_when_resuming(tmp_path: Path) -> None:

@@ -81,11 +81,12 @@ class Selection:
         self, student: Tensor, teachers: dict[str, Tensor], clean: Tensor, noisy: Tensor
     ) -> NDArray[np.bool_]:
         gain = level_gain(clean, self.task.kd_level_db)
-        theirs = {name: gain * wave for name, wave in teachers.items()}
-        teacher = self._teacher(theirs, gain * clean)
+        student, clean, noisy = (self.task.heard(wave, gain) for wave in (student, clean, noisy))
+        theirs = {name: self.task.heard(wave, gain) for name, wave in teachers.items()}
+        teacher = self._teacher(theirs, clean)
         with torch.random.fork_rng():  # a random score draws, and the training must not notice
             seen = self.objective.explain(
-                gain * student, teacher, gain * clean, gain * noisy, teachers=self.task.own_of(theirs),
+                student, teacher, clean, noisy, teachers=self.task.own_of(theirs),
                 share_done=self.task.share_done,
             )  # fmt: skip
         return seen.selected_bins.numpy()
