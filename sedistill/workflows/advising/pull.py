@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sedistill.common.errors import UserError
 from sedistill.models.base import SpeechEnhancer
 from sedistill.training.enhancement_losses import enhancement_loss
 from sedistill.training.gradients import COSINE, KD_OVER_SE, gradient_balance, gradients_of
@@ -55,14 +56,20 @@ def measure_pull(
 
 
 def pull_of(task: Task, parameters: Sequence[nn.Parameter], batches: Iterable[Mapping[str, Tensor]]) -> Pull:
-    """Of a task whose two terms have weight 1, on batches that also hold the teacher's outputs."""
+    """Of a task whose two terms have weight 1, on batches that also hold the teacher's outputs.
+
+    Raises UserError where the own loss has no gradient on any of them.
+    """
     found = []
     for batch in batches:
         losses = task.losses(batch)
         assert losses.se is not None
         assert losses.kd is not None
         of_own = gradients_of(losses.se, parameters, retain_graph=True)
-        found.append(gradient_balance(of_own, gradients_of(losses.kd, parameters)))
+        if balance := gradient_balance(of_own, gradients_of(losses.kd, parameters)):
+            found.append(balance)
+    if not found:
+        raise UserError("the student's own loss learns nothing from this sample; take clips with speech.")
     medians = {name: statistics.median(float(one[name]) for one in found) for name in found[0]}
     return Pull(medians[KD_OVER_SE], medians[COSINE])
 
