@@ -153,6 +153,11 @@ def is_current(
 
 def kept_scores(place: Path, models: Sequence[AnyModel], on: Path, metrics: Sequence[str]) -> SetScores:
     """The evaluation at `place`, made where there is none of the models and the set `on` as they are now."""
-    if not place.exists() or not is_current(load_scores(place)[on.name], FixedSet(on), metrics, models):
+    if not place.exists() or not is_current(_of_one_set(place), FixedSet(on), metrics, models):
         evaluate_models(models, [on], place, metrics=metrics, overwrite=True)
-    return load_scores(place)[on.name]
+    return _of_one_set(place)
+
+
+def _of_one_set(place: Path) -> SetScores:
+    (scores,) = load_scores(place).values()
+    return scores

@@ -16,7 +16,7 @@ from sedistill.evaluation.labels import distinct_labels
 from sedistill.evaluation.scores import NOISY
 from sedistill.inference.enhancing.arrays import enhance, level_factor, rate_of
 from sedistill.models.ready_made import is_ready_made, saved_folder
-from sedistill.models.saving import load_model, model_hash, read_card
+from sedistill.models.saving import load_model, model_hash, read_card, settings_hash
 from sedistill.teachers.foreign import InStep
 from sedistill.teachers.opening import open_foreign, open_teacher, settings_of
 from sedistill.teachers.packaged import is_packaged, packaged_teacher
@@ -74,7 +74,10 @@ def is_of(facts: Mapping[str, Any], model: AnyModel, sample_rate: int) -> bool:
     assert isinstance(model, Path | str)
     if is_packaged(model):
         return bool(facts.get("hash") == packaged_teacher(model).hash)
-    gain = float(read_card(model)["output_gain"])
+    card = read_card(model)
+    gain, network = float(card["output_gain"]), settings_hash(card)
+    if facts.get("network") not in (None, network):  # evaluations of earlier versions do not say it
+        return False
     return (facts.get("hash"), facts.get("output_gain")) == (model_hash(model), gain)
 
 
@@ -92,12 +95,14 @@ def _network_system(label: str, model: Any, correct_level: bool) -> System:
     saved = None if isinstance(model, nn.Module) else saved_folder(model)
     network = model if saved is None else load_model(saved, str(device))
     gain = level_factor(network)
-    training = getattr(network, "card", {}).get("training", {})
+    card = getattr(network, "card", {})
+    training = card.get("training", {})
     if saved is not None and is_ready_made(model):
         saved, training = None, {}  # it goes by its label, whatever its recipe was called
     facts = {
         "folder": None if saved is None else str(saved),
         "hash": model_hash(network),
+        "network": settings_hash(card) if card else None,
         "sample_rate": rate_of(network),
         "recipe": training.get("recipe"),
         "seed": training.get("seed"),

@@ -154,7 +154,7 @@ def _refuse_changed(path: Path, card: Mapping[str, Any]) -> None:
 def model_hash(model: SpeechEnhancer | Path | str) -> str:
     """SHA-256 over names, types, shapes and bytes of all weights; the same for a model and its saved folder.
 
-    The output gain is not part of it.
+    The output gain and the settings (`settings_hash`) are not part of it.
     """
     if isinstance(model, Path | str):
         folder = saved_folder(model)
@@ -169,6 +169,11 @@ def model_hash(model: SpeechEnhancer | Path | str) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def settings_hash(card: Mapping[str, Any]) -> str:
+    """Of what a network is built from, its class and settings: weights do not tell a limit or a hop."""
+    return facts_checksum({"class": card["class"], "settings": card["settings"]})
 
 
 def _card(model: SpeechEnhancer, given: Mapping[str, Any]) -> dict[str, Any]:

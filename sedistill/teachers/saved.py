@@ -5,7 +5,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from sedistill.common.errors import UserError
-from sedistill.models.saving import load_model, model_hash
+from sedistill.common.integrity import facts_checksum
+from sedistill.models.saving import load_model, model_hash, settings_hash
 
 
 class SavedTeacher(nn.Module):
@@ -26,6 +27,8 @@ class SavedTeacher(nn.Module):
                     "name another one."
                 )
         self.name, self.hash = str(place), model_hash(self.network)
+        if self.network.preset is None:  # the shapes of a preset's weights tell its settings
+            self.hash = facts_checksum({"weights": self.hash, "network": settings_hash(self.network.card)})
         self.sample_rate = self.network.sample_rate
         self.output_gain = float(self.network.output_gain)
 

@@ -3,15 +3,17 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from sedistill.audio.files import write
 from sedistill.common.errors import UserError
 from sedistill.evaluation import clip_scoring
 from sedistill.evaluation import command as module
-from sedistill.evaluation.command import evaluate, evaluate_models
+from sedistill.evaluation.command import evaluate, evaluate_models, kept_scores
 from sedistill.evaluation.metric_process import ScoringProcess
 from sedistill.evaluation.metrics import DEFAULT_METRICS, METRICS
 from sedistill.evaluation.scores import NOISY, SetScores, load_scores
@@ -71,6 +73,26 @@ def test_everything_says_what_was_measured(evaluated: Path, pairs: Path, student
     text = (evaluated / "street" / "summary.md").read_text()
     for fact in ("PESQ-NB (16 kHz)", "n = 3 clips", "level_correction", facts["set"]["hash"]):
         assert fact in text
+
+
+@pytest.mark.parametrize("changes", [{"settings": {"mask": "relu"}}, {"output_gain": 0.5}])
+def test_kept_scores_are_those_of_the_model_and_the_set_as_they_are_now(
+    changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card that was edited on purpose is another model, with the same weights. A set may be a link."""
+    save_model(build_model("convtasnet-tiny"), tmp_path / "model")
+    write_pairs(tmp_path / "elsewhere", clips=1, seconds=0.6)
+    (tmp_path / "set").symlink_to(tmp_path / "elsewhere")
+    asked = tmp_path / "kept", [tmp_path / "model"], tmp_path / "set", ["si_sdr"]
+    first = kept_scores(*asked)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "evaluate_models", None)  # nothing is to be scored again
+        assert without_nan(kept_scores(*asked)) == without_nan(first)
+    card = yaml.safe_load((tmp_path / "model/card.yaml").read_text())
+    changed = {key: card[key] | value if key == "settings" else value for key, value in changes.items()}
+    (tmp_path / "model/card.yaml").write_text(yaml.safe_dump({**card, **changed, "checksum": "edited"}))
+    facts = kept_scores(*asked).facts["models"]["model"]
+    assert facts != first.facts["models"]["model"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are text")

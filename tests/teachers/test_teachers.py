@@ -1,18 +1,21 @@
 """Teachers: frozen, at the right level, and their kept outputs never used for anything else."""
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sedistill.common.errors import UserError
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.models.presets import build_model
-from sedistill.models.saving import save_model
+from sedistill.models.ready_made import saved_folder
+from sedistill.models.saving import model_hash, save_model
 from sedistill.teachers.cached import OutputCache
 from sedistill.teachers.level_factor import (
     LevelFactor,
@@ -139,6 +142,18 @@ def test_outputs_of_another_teacher_or_set_are_never_used(
     other_set = FixedSet(write_pairs(tmp_path / "set2", clips=5, seed=4))
     assert not np.array_equal(mine, OutputCache(kept, other_set, teacher).open())
     assert len(list(kept.iterdir())) == 3
+
+
+def test_a_teacher_with_another_setting_is_another_although_its_weights_are_the_same(tmp_path: Path) -> None:
+    shutil.copytree(saved_folder("fastenhancer-t"), tmp_path / "bold")
+    card = yaml.safe_load((tmp_path / "bold" / "card.yaml").read_text())
+    card["settings"]["attenuation_limit_db"], card["checksum"] = 6.0, "edited"
+    (tmp_path / "bold" / "card.yaml").write_text(yaml.safe_dump(card))
+    known, bold = (open_teacher(one, 16_000) for one in ("fastenhancer-t", tmp_path / "bold"))
+    noisy = torch.from_numpy(0.1 * np.random.default_rng(0).standard_normal((1, 4_000), np.float32))
+    assert not torch.equal(known(noisy), bold(noisy))
+    assert known.hash != bold.hash
+    assert known.hash == model_hash("fastenhancer-t")  # outputs kept by earlier versions stay known
 
 
 @pytest.mark.parametrize("harm", ["truncate", "alter", "foreign card"])

@@ -21,7 +21,7 @@ from sedistill.data.corpus import Corpus
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.data.noisy_recordings import Recordings
 from sedistill.models.ready_made import PREFIX, is_ready_made, saved_folder
-from sedistill.models.saving import CARD, model_hash, read_card
+from sedistill.models.saving import CARD, model_hash, read_card, settings_hash
 from sedistill.teachers.opening import open_foreign, settings_of
 from sedistill.teachers.packaged import is_packaged, packaged_teacher
 from sedistill.teachers.teacher_settings import TeacherFrom
@@ -275,10 +275,9 @@ def _of_model(base: Path, named: str) -> dict[str, Any]:
         return {"weights": teacher.hash, "network": teacher.name, "output_gain": 1.0}
     folder = _model_place(base, named)
     card = read_card(folder)
-    network = {"class": card["class"], "settings": card["settings"]}
     return {
         "weights": model_hash(folder),
-        "network": facts_checksum(network),
+        "network": settings_hash(card),
         "output_gain": float(card["output_gain"]),
     }
 

@@ -10,7 +10,8 @@ from sedistill.common.settings import check_settings
 from sedistill.common.yaml_files import read_yaml
 from sedistill.data.fixed_sets import FixedSet
 from sedistill.evaluation.scores import load_scores
-from sedistill.models.saving import CARD, load_model, model_hash
+from sedistill.evaluation.systems import is_of
+from sedistill.models.saving import CARD, load_model
 from sedistill.teachers.cached import FACTS
 from sedistill.teachers.cached import NAME as OUTPUTS
 from sedistill.training.patch_record.record import NAME as PATCHES
@@ -66,15 +67,13 @@ def check_evaluation(folder: Path) -> list[str]:
     faults = []
     for name, scores in load_scores(folder).items():
         of_set = scores.facts.get("set", {})
-        place = Path(of_set.get("folder") or "")
+        place, rate = Path(of_set.get("folder") or ""), of_set.get("sample_rate", 0)
         if of_set.get("folder") and place.is_dir() and FixedSet(place).hash != of_set.get("hash"):
             faults.append(f"{name}: {place} is not the set that was scored; evaluate again")
         for label, facts in scores.facts.get("models", {}).items():
             model = Path(facts.get("folder") or "")
-            if facts.get("folder") and (model / CARD).exists() and model_hash(model) != facts.get("hash"):
-                faults.append(
-                    f"{name}: {label} in {model} has other weights than were scored; evaluate again"
-                )
+            if facts.get("folder") and (model / CARD).exists() and not is_of(facts, model, rate):
+                faults.append(f"{name}: {label} in {model} is not as it was scored; evaluate again")
     return faults
 
 

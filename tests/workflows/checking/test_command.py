@@ -77,7 +77,7 @@ def test_every_fault_is_named(made: Path, capsys: pytest.CaptureFixture) -> None
 def test_a_model_trained_again_makes_its_evaluation_stale(made: Path, capsys: pytest.CaptureFixture) -> None:
     save(made / "model", seed=1)
     assert not check_paths([made / "scores"])
-    assert "has other weights than were scored; evaluate again" in capsys.readouterr().out
+    assert "is not as it was scored; evaluate again" in capsys.readouterr().out
     change_in_place(made / "scores/set/clips.csv")
     assert not check_paths([made / "scores"])
     assert "clips.csv" in capsys.readouterr().out
