@@ -72,9 +72,12 @@ class Clusters:
 
     @cached_property
     def fewest(self) -> int:
-        """How many recordings there are of the rarer kind, leaving out a kind of which there is one alone."""
+        """How many recordings there are of the rarer kind, leaving out a kind of which there is one alone.
+
+        No more than clips, although each may hold several noises.
+        """
         counts = [_groups(names) for names in (self.utterances, self.noises) if not _pairs(names).all()]
-        return min(counts, default=1)
+        return min(len(self), *counts) if counts else 1
 
     def covariances(self, values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """Of the means of values (rows, clips): by both kinds of recording, by each alone, and by clips.

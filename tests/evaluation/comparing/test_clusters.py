@@ -84,6 +84,11 @@ def test_several_noises_in_a_clip_tie_it_to_each_of_their_clips() -> None:
     assert of.covariances(residuals[None] + 7)[0][0, 0] == pytest.approx(expected)
 
 
+def test_clips_of_several_noises_each_are_no_more_than_the_clips() -> None:
+    many = ["x;a1;a2", "x;b1;b2", *(f"{i};{i}a;{i}b" for i in range(4))]
+    assert clusters("uuuuuu", many).fewest == 6
+
+
 def test_one_recording_of_every_kind_says_nothing() -> None:
     test = paired_test([1.0, 2.0, 4.0], clusters("aaa", "xxx"))
     assert test.mean == pytest.approx(7 / 3)
