@@ -55,7 +55,7 @@ def align(evaluations: Sequence[Path | str], metrics: Sequence[str] | None = Non
     `metrics` chooses and orders; None takes every metric that all evaluations have. Raises UserError for a
     folder that is no evaluation, a metric that one lacks, other sets, other clips or other recordings under
     the same names (the first differing clip is named), other level correction, and for two different
-    networks of the same recipe and seed.
+    networks of the same recipe and seed, and for a recipe that is called as the noisy input.
     """
     if not evaluations:
         raise UserError("name at least one evaluation, a folder that `sedistill evaluate` wrote.")
@@ -168,6 +168,11 @@ def _add(whole: AlignedSet, evaluation: _Evaluation, names: Mapping[tuple[str, .
     whole.scores.setdefault(NOISY, {None: _scores_of(scores, NOISY, whole)})
     for label, facts in _models(scores).items():
         origin = trained(label, facts)
+        if names[origin.parts] == NOISY:
+            raise UserError(
+                f"the recipe of {label} in {evaluation.place} is called {NOISY}, as the unprocessed input is; "
+                "give it another `recipe` in its evaluation.yaml."
+            )
         by_seed = whole.scores.setdefault(names[origin.parts], {})
         found = _scores_of(scores, label, whole)
         known = by_seed.setdefault(origin.seed, found)
