@@ -1,8 +1,10 @@
 """What a comparison must say before anybody believes it: below noisy, few recordings, unknown recordings."""
 
+import math
+
 from sedistill.common.wording import counted
 from sedistill.evaluation.comparing.alignment import AlignedSet
-from sedistill.evaluation.comparing.comparison import Comparison
+from sedistill.evaluation.comparing.comparison import Comparison, defined_clips, paired_differences
 from sedistill.evaluation.comparing.significance import t_quantile
 from sedistill.evaluation.metrics import METRICS
 from sedistill.evaluation.scores import NOISY
@@ -32,9 +34,8 @@ def below_noisy(comparison: Comparison) -> list[str]:
             below = [
                 method
                 for method in comparison.methods
-                if NOISY in rows
-                and sign * rows[method].over_clips.mean > 0
-                and sign * (rows[method].method_mean - rows[NOISY].method_mean) < 0
+                if sign * rows[method].over_clips.mean > 0
+                and sign * _gain_over_noisy(comparison, scores, metric, method) < 0
             ]
             if below:
                 sentences.append(
@@ -42,6 +43,14 @@ def below_noisy(comparison: Comparison) -> list[str]:
                     f"noisy input: {', '.join(below)}."
                 )
     return sentences
+
+
+def _gain_over_noisy(comparison: Comparison, scores: AlignedSet, metric: str, method: str) -> float:
+    """The mean over the clips on which both have a value."""
+    _, of_method, of_noisy = paired_differences(scores, metric, method, NOISY, comparison.teacher)
+    gains = of_method - of_noisy
+    defined = defined_clips(gains)
+    return float(gains[:, defined].mean()) if defined.any() else math.nan
 
 
 def cluster_sentences(comparison: Comparison) -> list[str]:

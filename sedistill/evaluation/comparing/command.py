@@ -86,7 +86,7 @@ def facts_about(comparison: Comparison, evaluations: Sequence[Path | str]) -> di
         "tests": "paired t-test and Wilcoxon signed-rank test, two-tailed; over clips and over seeds",
         "clusters": "utterance and noise recording, where clips share them (Cameron, Gelbach, Miller 2011)",
         "intervals": "95 %, Student's t; shares of the gap after Fieller",
-        "holm_over": comparison.family_size,
+        "holm_over_at_most": comparison.family_size,
     }
 
 

@@ -86,7 +86,10 @@ class Comparison:
 
     @property
     def family_size(self) -> int:
-        """How many hypotheses each correction is over: every method on every set, for one metric and test."""
+        """How many hypotheses there are for one metric and test: every method on every set.
+
+        A correction is over those that got the test; over one seed, say, there is none.
+        """
         return len(self.methods) * len(self.sets)
 
 
