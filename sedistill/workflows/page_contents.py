@@ -46,21 +46,23 @@ def waves_of(pairs: FixedSet, clip: ClipScore, networks: Networks) -> Waves:
     """A clip as it is, as each network makes it, and clean; at the level of the clean speech."""
     place = next(index for index in range(len(pairs)) if pairs.clip_id(index) == clip.clip)
     noisy, clean = pairs[place]
-    return {**enhanced(noisy, networks), "clean": clean}
+    return {**enhanced(noisy, pairs.sample_rate, networks), "clean": clean}
 
 
-def enhanced(noisy: NDArray[np.float32], networks: Networks) -> Waves:
-    """Samples (T,) as they are, and as each network makes them."""
+def enhanced(noisy: NDArray[np.float32], rate: int, networks: Networks) -> Waves:
+    """Samples (T,) of this rate, which is the teachers', as they are, and as each network makes them."""
     return {
         "noisy": noisy,
-        **{role: _estimate(network, noisy) for role, network in networks.items()},
+        **{role: _estimate(network, noisy, rate) for role, network in networks.items()},
     }
 
 
-def _estimate(network: SpeechEnhancer | TeacherSource, noisy: NDArray[np.float32]) -> NDArray[np.float32]:
+def _estimate(
+    network: SpeechEnhancer | TeacherSource, noisy: NDArray[np.float32], rate: int
+) -> NDArray[np.float32]:
     if isinstance(network, TeacherSource):
         return network.on_wave(noisy)
-    return enhance(network, noisy, network.sample_rate)
+    return enhance(network, noisy, rate)
 
 
 def clip_player(

@@ -126,9 +126,10 @@ class TrainingPage:
         same = len({(one.n, one.of) for one in found}) == 1 and found[0].n == found[0].of
         cells = []
         for system, one in zip(self.systems, found, strict=True):
-            gain = self.scores.improvement_statistic(system.label, metric).mean
-            texts = [f"{one.mean:.{digits}f}", f"± {one.sd:.{digits}f}"]
-            texts += [] if system.label == NOISY else [f"{gain:+.{digits}f}"]
+            gain = self.scores.improvement_statistic(system.label, metric)
+            texts = [f"{one.mean:.{digits}f}"]
+            texts += [f"± {one.sd:.{digits}f}"] if one.n > 1 else []
+            texts += [f"{gain.mean:+.{digits}f}"] if gain.n and system.label != NOISY else []
             texts += [] if same else [f"n = {one.n} of {one.of}"]
             cells.append([text.replace("-", "−") for text in texts] if one.n else [UNKNOWN])
         hints = (HINTS.get(metric, ""), f"n = {found[0].n}" if same else "")

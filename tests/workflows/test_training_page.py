@@ -14,6 +14,7 @@ import soundfile
 
 from sedistill.common.errors import UserError
 from sedistill.common.report.counts import human_count
+from sedistill.evaluation.scores import NOISY, ClipScore, SetScores
 from sedistill.workflows.training_page import System
 from tests.workflows.page_example import example_page
 
@@ -121,6 +122,16 @@ def test_a_system_without_a_score_has_a_dash() -> None:
     report = example_page()
     page = replace(report, systems=[*report.systems, System("teacher", "not scored")]).render()
     assert page.count("<td>–</td>") == report.render().count("<td>–</td>") + 5  # three metrics, two sizes
+
+
+def test_one_clip_has_no_spread() -> None:
+    rows = [
+        ClipScore(name, "c", 1.0, 5.0, "", {"stoi": value}) for name, value in ((NOISY, 0.7), ("a", 0.75))
+    ]
+    systems = [System("noisy", NOISY), System("alone", "a")]
+    page = replace(example_page(), scores=SetScores("one", ["stoi"], rows, {}), systems=systems).render()
+    assert "± nan" not in page
+    assert "+0.0500" in page
 
 
 def test_the_same_data_give_the_same_page(page: str) -> None:

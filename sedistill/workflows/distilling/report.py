@@ -108,7 +108,7 @@ def _recording_players(work: ResultFolder, rate: int, networks: Networks) -> lis
         except UserError:
             continue  # enhancing has said why
         if len(noisy):
-            tracks = [Track(role, wave) for role, wave in enhanced(noisy, networks).items()]
+            tracks = [Track(role, wave) for role, wave in enhanced(noisy, rate, networks).items()]
             players.append(Player(f"Your recording {file}", rate, tracks))
     return players
 
@@ -132,14 +132,14 @@ def _facts(work: ResultFolder, networks: Networks) -> list[tuple[str, str]]:
     assert decided is not None
     students = {name: getattr(one, "card", {}) for name, one in networks.items() if name != TEACHER}
     teacher = networks["teacher"]
+    sources = {"speech": asked.clean, "noise": asked.noise, "goes on from": asked.start}
     measured = teacher_lines(TEACHER, teacher, "kept outputs") if isinstance(teacher, TeacherSource) else []
     minutes = ", ".join(
         f"{TITLES[name].lower() if name in TITLES else 'measure and plan'} {seconds / 60:.1f}"
         for name, seconds in work.seconds.items()
     )
     return [
-        ("speech", str(asked.clean)),
-        ("noise", str(asked.noise)),
+        *((name, str(folder)) for name, folder in sources.items() if folder is not None),
         ("mixtures", ", ".join(f"{split} {count}" for split, count in decided.clips.items())),
         *measured,
         ("steps", ", ".join(f"{name} {card['training']['steps']}" for name, card in students.items())),
