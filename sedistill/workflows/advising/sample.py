@@ -1,6 +1,7 @@
 """The clips on which a teacher is looked at, and what it, the student and nobody make of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -62,24 +63,23 @@ class _Raw(ForeignTeacher):
 
 
 def scores_of(sample: Sequence[Heard], sample_rate: int) -> dict[str, dict[str, float]]:
-    """Means over the clips by signal and metric, of the metrics whose packages are there."""
+    """Means by signal and metric over the clips on which all of them have a value.
+
+    Of the metrics whose packages are there.
+    """
     names = [name for name in ("noisy", "student", "teacher") if name in sample[0].waves]
-    return {
-        name: {
-            metric: mean
-            for metric in SCORED_BY
-            if (mean := _mean(METRICS[metric].value, name, sample, sample_rate)) is not None
-        }
-        for name in names
-    }
+    scores: dict[str, dict[str, float]] = {name: {} for name in names}
+    for metric in SCORED_BY:
+        values = np.array([[_value(metric, one, name, sample_rate) for name in names] for one in sample])
+        known = values[np.isfinite(values).all(axis=1)]
+        for name, of_name in zip(names, known.T, strict=True):
+            if len(known):
+                scores[name][metric] = float(of_name.mean())
+    return scores
 
 
-def _mean(value: Callable[..., float], name: str, sample: Sequence[Heard], sample_rate: int) -> float | None:
-    found = []
-    for one in sample:
-        waves: Mapping[str, Wave] = one.waves
-        try:
-            found.append(value(waves["clean"], waves[name], sample_rate))
-        except (MetricUndefined, UserError):  # too short or silent; or a package that is not installed
-            continue
-    return float(np.mean(found)) if found else None
+def _value(metric: str, clip: Heard, name: str, sample_rate: int) -> float:
+    try:
+        return METRICS[metric].value(clip.waves["clean"], clip.waves[name], sample_rate)
+    except (MetricUndefined, UserError):  # too short or silent; or a package that is not installed
+        return math.nan

@@ -25,7 +25,7 @@ from sedistill.data.preparation import prepare
 from sedistill.data.set_files import TEACHER_OUTPUTS
 from sedistill.evaluation.command import kept_scores
 from sedistill.evaluation.metrics import METRICS
-from sedistill.evaluation.scores import NOISY, SetScores
+from sedistill.evaluation.scores import NOISY, SetScores, Statistic
 from sedistill.inference.enhancing import enhance_files
 from sedistill.models.saving import CARD
 from sedistill.teachers.cached import OutputCache
@@ -154,9 +154,12 @@ def check_teacher(work: ResultFolder, teacher: Named) -> SetScores:
     label = next(model for model in scores.models if model != NOISY)
     told, weak = [], False
     for metric in CHECKED_BY:
-        noisy, output = scores.mean(NOISY, metric), scores.mean(label, metric)
-        digits = METRICS[metric].digits
-        told.append(f"{METRICS[metric].label} {output:.{digits}f} (noisy {noisy:.{digits}f})")
+        rows = zip(scores.rows(NOISY), scores.rows(label), strict=True)
+        both = [(one.values[metric], other.values[metric]) for one, other in rows]
+        known = [pair for pair in both if all(map(math.isfinite, pair))]  # of a silent output there is none
+        noisy, output = (Statistic.over([pair[side] for pair in known]).mean for side in (0, 1))
+        digits, left = METRICS[metric].digits, "" if known == both else f", on {len(known)} alone"
+        told.append(f"{METRICS[metric].label} {output:.{digits}f} (noisy {noisy:.{digits}f}{left})")
         weak = weak or not output >= noisy - 10**-digits  # below that, it is rounding
     sentence = f"{', '.join(told)}, on {len(scores.rows(NOISY))} validation mixtures"
     if weak and not work.asked.weak_teacher:
