@@ -257,14 +257,18 @@ CSV_COLUMNS = (
 
 
 def numbers_csv(blocks: Sequence[Block]) -> str:
-    """Every cell in full precision, a line each; what is not known is empty."""
+    """Every cell in full precision, a line each; what is not known is empty.
+
+    Clips are those that a cell is over, of the seed with the fewest.
+    """
     return csv_text([CSV_COLUMNS, *(line for one in blocks for line in _csv_lines(one))])
 
 
 def _csv_lines(one: Block) -> list[list[object]]:
     return [
         [
-            one.key, one.view.set or "", line.row.key, line.row.label, *column, line.seeds, line.clips,
+            one.key, one.view.set or "", line.row.key, line.row.label, *column, line.seeds,
+            cell.clips if cell.of else line.clips,
             number_text(cell.ours), number_text(cell.spread), " ".join(map(number_text, cell.by_seed)),
             number_text(cell.paper), number_text(cell.difference),
         ]

@@ -110,6 +110,8 @@ def test_a_mean_that_leaves_clips_out_says_so() -> None:
     cell = one.lines[1].cells[0]
     assert (cell.ours, cell.clips, cell.of) == (2.0, 2, 3)
     assert cell_text(cell, 1).endswith("[2 of 3 clips]")
+    told = {row["row"]: row["clips"] for row in csv.DictReader(io.StringIO(numbers_csv([one])))}
+    assert told["alone"] == "2"
     assert any("undefined on the others" in text for text in reading(table(), "full", Scale(), [one]))
     whole = block("test", table(), {"alone": {0: {"test": evaluation([1.0, 2.0])}}}, {}, {})
     assert not any("undefined on the others" in text for text in reading(table(), "full", Scale(), [whole]))
