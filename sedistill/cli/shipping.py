@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sedistill.cli.shared_options import Overwrite, RawLevel, Workers, listed
+from sedistill.cli.shared_options import Overwrite, RawLevel, TrustCode, Workers, listed
 
 
 class Form(str, Enum):
@@ -48,6 +48,7 @@ def export(
         float, typer.Option(min=0, max=4, help="How much WB-PESQ int8 or fp16 may lose on these pairs.")
     ] = 0.1,
     raw_level: RawLevel = False,
+    trust_code: TrustCode = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a network as ONNX, compared with PyTorch in onnxruntime before the file appears."""
@@ -88,6 +89,7 @@ def benchmark(
     rounds: Annotated[int, typer.Option(min=1, max=1000, help="How often.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON, for programs.")] = False,
     workers: Workers = None,
+    trust_code: TrustCode = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Measure what networks cost on this machine: time, memory, size, and quality on a set."""

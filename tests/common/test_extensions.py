@@ -226,7 +226,19 @@ def test_what_is_no_network_is_told(name: Any, words: str, on_path: Callable[[Pa
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "distil", "evaluate", "enhance", "check", "crossover", "reproduce"]
+    "command",
+    [
+        "train",
+        "distil",
+        "advise",
+        "evaluate",
+        "enhance",
+        "export",
+        "benchmark",
+        "check",
+        "crossover",
+        "reproduce",
+    ],
 )
 def test_commands_that_open_models_and_recipes_can_be_told_to_trust(command: str) -> None:
     options = [option for one in get_command(app).commands[command].params for option in one.opts]  # type: ignore[attr-defined]
