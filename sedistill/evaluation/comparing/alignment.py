@@ -170,8 +170,8 @@ def _add(whole: AlignedSet, evaluation: _Evaluation, names: Mapping[tuple[str, .
         origin = trained(label, facts)
         if names[origin.parts] == NOISY:
             raise UserError(
-                f"the recipe of {label} in {evaluation.place} is called {NOISY}, as the unprocessed input is; "
-                "give it another `recipe` in its evaluation.yaml."
+                f"the recipe of {label} in {evaluation.place} is called {NOISY}, as the unprocessed input "
+                "is; give it another `recipe` in its evaluation.yaml."
             )
         by_seed = whole.scores.setdefault(names[origin.parts], {})
         found = _scores_of(scores, label, whole)

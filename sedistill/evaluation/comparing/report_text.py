@@ -170,8 +170,8 @@ def reading(comparison: Comparison) -> list[str]:
         *below_noisy(comparison),
         "Over clips is about other clips of the same kind, for the networks at hand; over seeds is about "
         "other seeds, for the clips at hand. A method is better only as far as both say so.",
-        f"All tests are paired and two-tailed. Holm's correction is over at most {family} for each metric and "
-        f"test: {counted(methods, 'method')} on {counted(sets, 'set')}, as far as they got that test. "
+        f"All tests are paired and two-tailed. Holm's correction is over at most {family} for each metric "
+        f"and test: {counted(methods, 'method')} on {counted(sets, 'set')}, as far as they got that test. "
         "Intervals are not corrected.",
         *cluster_sentences(comparison),
         "d_z is the mean difference in standard deviations of the differences.",

@@ -91,7 +91,7 @@ def test_the_same_network_may_come_twice_but_not_two_of_one_name(tmp_path: Path)
 def test_a_recipe_called_noisy_is_not_taken_for_the_input(tmp_path: Path) -> None:
     models = {"student": scores_around(9.0, 0), "alone/seed-0": scores_around(5.0, 1)}
     place = write_evaluation(tmp_path / "a", models, {"student": {"recipe": "noisy", "seed": 0}})
-    with pytest.raises(UserError, match="the recipe of student in .* is called noisy"):
+    with pytest.raises(UserError, match=r"the recipe of student in .* is called noisy"):
         align([place])
 
 

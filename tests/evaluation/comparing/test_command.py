@@ -60,7 +60,9 @@ def test_three_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert teacher["clips_p_t_holm"] == teacher["holm_over_at_most"] == teacher["gap_closed"] == ""
 
     text = (output / "comparison.md").read_text(encoding="utf-8")
-    assert "Holm's correction is over at most 4 hypotheses for each metric and test: 2 methods on 2 sets" in text
+    assert (
+        "Holm's correction is over at most 4 hypotheses for each metric and test: 2 methods on 2 sets" in text
+    )
     assert "3 seeds: the Wilcoxon test over seeds cannot fall below p = 0.25" in text
     assert "the interval reaches 4.3 standard errors" in text
     assert "![SI-SDR, dB on test](figures/test-si_sdr.svg)" in text
