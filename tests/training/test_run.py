@@ -12,7 +12,8 @@ from sedistill.audio.pesq_hearing import pesq_distance
 from sedistill.common.errors import UserError
 from sedistill.common.settings import load_settings
 from sedistill.data.fixed_sets import FixedSet
-from sedistill.models.saving import load_model, model_hash
+from sedistill.models.saving import load_model
+from sedistill.teachers.saved import SavedTeacher
 from sedistill.training.recipe.schema import Recipe
 from sedistill.training.run import train
 from sedistill.training.run_folder.logs import read_metrics
@@ -55,9 +56,9 @@ def test_kd_weight_zero_is_training_without_a_teacher_bit_for_bit(
 
 
 def test_teacher_does_not_move(write_recipe: Write, world: Path, distilled: dict[str, Any]) -> None:
-    before = model_hash(world / "teacher")
+    before = SavedTeacher(world / "teacher").hash
     live = train(write_recipe("live", teacher_use={"cache": "never"}, **distilled), output=world / "live")
-    assert model_hash(world / "teacher") == before
+    assert SavedTeacher(world / "teacher").hash == before
     assert load_model(live).card["training"]["teacher_hash"] == before
 
 
