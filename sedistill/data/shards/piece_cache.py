@@ -1,9 +1,12 @@
 """Pieces of shards kept in a folder of this machine, which any number of processes share."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
+_PIECE = re.compile(r"[0-9a-f]{64}-\d+(\.\d+)?")
+"""The name of a piece, and of what a killed process left of one."""
 _LEFT_AFTER_CLEARING = 0.9
 _LOOKS_A_FILL = 100  # so each process puts at most a hundredth beyond what the cache may hold
 
@@ -11,7 +14,8 @@ _LOOKS_A_FILL = 100  # so each process puts at most a hundredth beyond what the 
 class PieceCache:
     """At most some bytes of pieces by their names; what was not used for longest goes first.
 
-    It holds copies only: a folder that is full or cannot be written holds less, or nothing.
+    It holds copies only: a folder that is full or cannot be written holds less, or nothing. Whatever else lies
+    in the folder neither counts nor goes.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -49,8 +53,12 @@ class PieceCache:
 
     def _clear(self) -> None:
         found = []
-        for folder, _, names in os.walk(self.folder):
+        for folder, below, names in os.walk(self.folder):
+            below[:] = [name for name in below if len(name) == 2]
+            own = os.path.basename(folder)
             for name in names:
+                if name[:2] != own or not _PIECE.fullmatch(name):
+                    continue
                 with suppress(OSError):
                     status = os.stat(os.path.join(folder, name))
                     found.append((status.st_mtime_ns, status.st_size, os.path.join(folder, name)))

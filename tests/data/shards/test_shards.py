@@ -154,19 +154,25 @@ def test_the_cache_stays_within_its_bound_and_a_damaged_piece_is_fetched_again(
     assert everything(dataset(world / "tables", cache=cache)) == expected
 
 
-def test_the_cache_keeps_what_was_used_last(tmp_path: Path) -> None:
+def test_the_cache_keeps_what_was_used_last_and_all_that_is_not_its_own(tmp_path: Path) -> None:
     from sedistill.data.shards.piece_cache import PieceCache
 
-    cache = PieceCache(tmp_path, 10_000)
-    cache.put("00-0", bytes(1000))
+    own = tmp_path / "thesis" / "chapter-1.tex", tmp_path / "ab" / "cd-0"
+    for path in own:
+        path.parent.mkdir()
+        path.write_bytes(bytes(20_000))
+        os.utime(path, ns=(0, 0))
+    cache, names = PieceCache(tmp_path, 10_000), [f"{number:02d}{'0' * 62}-0" for number in range(30)]
+    cache.put(names[0], bytes(1000))
     for number in range(1, 30):
-        cache.put(f"{number:02d}-0", bytes(1000))
-        assert cache.get("00-0") is not None  # and so used last
-        os.utime(tmp_path / f"{number:02d}/{number:02d}-0", ns=(number, number))
-    held = sum(path.stat().st_size for path in tmp_path.rglob("*-0"))
+        cache.put(names[number], bytes(1000))
+        assert cache.get(names[0]) is not None  # and so used last
+        os.utime(tmp_path / f"{number:02d}" / names[number], ns=(number, number))
+    held = sum(path.stat().st_size for path in tmp_path.rglob("*-0") if path not in own)
     assert 5_000 <= held <= 10_000
-    assert cache.get("29-0") == bytes(1000)
-    assert cache.get("01-0") is None
+    assert cache.get(names[29]) == bytes(1000)
+    assert cache.get(names[1]) is None
+    assert all(path.is_file() for path in own)
 
 
 def test_what_is_refused(world: Path, tmp_path: Path) -> None:
