@@ -72,7 +72,10 @@ def low_passed(samples: NDArray[np.float32], cutoff_hz: float, sample_rate: int)
 
 
 def coded(samples: NDArray[np.float32], codec: Codec, sample_rate: int) -> NDArray[np.float32]:
-    """Through a codec and back: G.711 (mu-law, 8 kHz) or Ogg Vorbis, at the same place and length."""
+    """Through a codec and back: G.711 (mu-law, 8 kHz) or Ogg Vorbis, at the same place and length.
+
+    What overshoots is limited to full scale, as every file of integers would.
+    """
     if codec == "g711":
         narrow = resample(samples[:, None], sample_rate, G711_RATE)[:, 0]
         back = resample(mu_law(narrow)[:, None], G711_RATE, sample_rate)[:, 0]
@@ -84,7 +87,7 @@ def coded(samples: NDArray[np.float32], codec: Codec, sample_rate: int) -> NDArr
         file.seek(0)
         back = soundfile.read(file, dtype="float32")[0]
     result = np.zeros_like(samples)
-    result[: len(back)] = back[: len(samples)]
+    result[: len(back)] = back[: len(samples)].clip(-1, 1)
     return result
 
 

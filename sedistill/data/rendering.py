@@ -93,6 +93,9 @@ def _render(plan: MixturePlan, material: Material, accept_quiet: bool = False) -
         clean = _placed(target, plan.speech_offset, plan.frames) * np.float32(gain)
     if plan.cutoff_hz is not None:
         noisy, clean = (low_passed(side, plan.cutoff_hz, material.sample_rate) for side in (noisy, clean))
+    if plan.room is not None or plan.cutoff_hz is not None:  # both may raise peaks beyond the first guard
+        again = levels.clipping_guard(noisy, clean)
+        noisy, clean, guard = noisy * np.float32(again), clean * np.float32(again), guard * again
     if plan.codec is not None:
         noisy = coded(noisy, plan.codec, material.sample_rate)
     return Mixture(noisy, clean, plan, guard)

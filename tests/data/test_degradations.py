@@ -99,6 +99,16 @@ def test_shares_are_kept(material: Material) -> None:
     assert np.mean([plan.heard == "speech" for plan in plans]) == pytest.approx(0.1, abs=0.05)
 
 
+@pytest.mark.parametrize("share", ["reverb_share", "bandlimit_share", "codec_share"])
+def test_no_degraded_mixture_goes_beyond_full_scale(share: str, material: Material) -> None:
+    loud = MixingSettings(snr_db_low=-10, level_db=0, clip_seconds=1, **{share: 1})
+    limit = 1.0 if share == "codec_share" else levels.PEAK_LIMIT + 1e-6
+    for index in range(40):
+        mixture = make_mixture(0, 0, index, material, loud)
+        assert max(map(levels.peak, (mixture.noisy, mixture.clean))) <= limit
+        assert mixture.guard < 1
+
+
 def test_mixtures_of_noise_or_speech_alone(material: Material) -> None:
     both = make_mixture(0, 0, 3, material, MixingSettings(clip_seconds=1.0))
     noise_alone = make_mixture(0, 0, 3, material, MixingSettings(clip_seconds=1.0, noise_only_share=1))
