@@ -9,7 +9,14 @@ import numpy as np
 import soundfile
 from torch import nn
 
-from sedistill.audio.files import AudioFileError, AudioInfo, read_blocks, writable_coding, write_blocks
+from sedistill.audio.files import (
+    AudioFileError,
+    AudioInfo,
+    probe,
+    read_blocks,
+    writable_coding,
+    write_blocks,
+)
 from sedistill.audio.levels import SILENT_PEAK
 from sedistill.audio.meters import LevelMeter
 from sedistill.common.writing import atomic_path
@@ -46,6 +53,8 @@ def enhance_file(
 
     progress: called with the seconds of sound that were read since the last time, and the file's name.
     """
+    if probe(job.source) != info:  # it may have been some hours ago, with many files before this one
+        raise AudioFileError(job.source, "was changed since the command began; enhance it again")
     noisy = _Heard(_finite_blocks(job.source, info, progress), info)
     format_name, subtype = output_coding(job, info)
     try:

@@ -2,6 +2,7 @@
 
 import resource
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,6 +96,26 @@ def test_broken_files_among_many_do_not_stop_the_others(
     printed = capsys.readouterr()
     assert printed.err.count("left out: ") == 4
     assert "2 files, 0.0 s of audio" in printed.out
+
+
+@pytest.mark.parametrize(("rate", "channels", "frames"), [(48_000, 1, 9000), (RATE, 1, 500), (RATE, 2, 1000)])
+def test_a_file_that_is_another_by_the_time_it_is_read_is_left_out(
+    rate: int, channels: int, frames: int, tmp_path: Path, unchanged: Unchanged,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, music(1000), RATE)
+    at_start = file_jobs.probe_all
+
+    def then_replaced(*given: Any) -> Any:
+        infos = at_start(*given)
+        soundfile.write(tmp_path / "b.wav", music(frames, channels), rate)
+        return infos
+
+    monkeypatch.setattr(file_jobs, "probe_all", then_replaced)
+    with pytest.raises(UserError, match=r"1 of 2 files .*b\.wav was changed since the command began"):
+        enhance_files("model", [tmp_path / "a.wav", tmp_path / "b.wav"], tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.wav"]
 
 
 def test_refused_before_anything_is_written(tmp_path: Path, model: Path) -> None:
