@@ -34,7 +34,7 @@ CONVERT = "convert it, as by ffmpeg -i FILE FILE.flac"
 _FORMATS = {
     "AIF": "AIFF", "AIFC": "AIFF", "SND": "AU", "OGA": "OGG", "OPUS": "OGG", "SPH": "NIST",
 }  # fmt: skip
-_INTEGER_BITS = {"PCM_16": 16, "PCM_24": 24}
+_INTEGER_BITS = {"PCM_16": 16, "PCM_24": 24, "DWVW_16": 16, "DWVW_24": 24}
 _UNKNOWN_FRAMES = 2**62  # what libsndfile gives a FLAC from a pipe, which does not tell its length
 
 

@@ -51,6 +51,13 @@ def test_what_was_read_is_written_back_bit_for_bit(tmp_path: Path, name: str, su
     assert np.array_equal(again, samples)
 
 
+@pytest.mark.parametrize("subtype", ["DWVW_16", "DWVW_24"])
+def test_full_scale_does_not_turn_over_into_the_lowest_sample(tmp_path: Path, subtype: str) -> None:
+    sound = np.array([0.5, 1.0, -1.0, 1.5, 0.25] * 100, np.float32)
+    write(tmp_path / "a.aiff", sound, 16_000, subtype)
+    np.testing.assert_allclose(read(tmp_path / "a.aiff")[0][:, 0], sound.clip(-1, 1), atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.opus"])
 def test_usual_formats_keep_rate_channels_and_length(tmp_path: Path, name: str) -> None:
     tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000).astype(np.float32)
