@@ -25,7 +25,7 @@ class Steady:
         self._ready: NDArray | None = None
 
     def process(self, chunk: NDArray) -> NDArray:
-        """(samples,) or (channels, samples) of a kind that `Stream` takes, to the same."""
+        """(samples,) or (channels, samples), floating point or PCM with signs (silence is 0), to the same."""
         if self._ready is None:
             ahead = math.ceil(self.latency_ms * self.stream.sample_rate / 1000)
             self._ready = np.zeros((*chunk.shape[:-1], ahead), chunk.dtype)
