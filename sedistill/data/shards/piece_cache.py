@@ -14,8 +14,8 @@ _LOOKS_A_FILL = 100  # so each process puts at most a hundredth beyond what the 
 class PieceCache:
     """At most some bytes of pieces by their names; what was not used for longest goes first.
 
-    It holds copies only: a folder that is full or cannot be written holds less, or nothing. Whatever else lies
-    in the folder neither counts nor goes.
+    It holds copies only: a folder that is full or cannot be written holds less, or nothing. What else lies in
+    the folder neither counts nor goes.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
