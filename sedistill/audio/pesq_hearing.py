@@ -1,8 +1,9 @@
 """How far an estimate is from clean speech to the ear of PESQ, with a gradient.
 
 ITU-T P.862 with the filter of P.862.2 (wide band), as far as a gradient can follow: no delay between the two
-signals is searched for, and no bad stretch is heard a second time. It is what torch-pesq 0.1.2 computes, the
-term in FastEnhancer's loss; that package rests on others that have no release for today's torch.
+signals is searched for, no bad stretch is heard a second time, and the gain of a frame is smoothed with that of
+the one before alone. It is what torch-pesq 0.1.2 computes, the term in FastEnhancer's loss; that package rests
+on others that have no release for today's torch.
 """
 
 from functools import cache
@@ -21,7 +22,7 @@ LEVEL = 1e7  # power of either signal in that band
 QUIETEST = 1e-10  # power: a signal below -100 dB is not brought up to the level of speech
 FADE = 15  # samples at either end
 INPUT_FILTER = (2.740826, -5.4816519, 2.740826), (1.0, -1.9444777, 0.94597794)  # P.862.2: over, under
-RING = 2048  # samples until that filter has died away
+RING = 2048  # samples until the filters, here products of spectra, have died away
 INTERVAL = 20, 10  # frames that are judged together, and from one such interval to the next
 LEAST = 1e-6  # disturbance of a frame: to the sixth power it is still a number
 
@@ -68,7 +69,8 @@ def _speech_power(waveform: Tensor) -> Tensor:
     length = waveform.shape[1] + RING
     spectrum = torch.fft.rfft(waveform, n=length)
     energies = (spectrum.real.square() + spectrum.imag.square()) * _passed(length, waveform)
-    # a bin stands for its mirror image too; the standard counts 5,120 samples and 4.7 % more than there are
+    # Twice, for the mirror images. 5,120 samples and 4.7 % more than there are is how the standard's own
+    # program counts, on whose levels its thresholds rest.
     return 2 * energies.sum(dim=1) / length / (waveform.shape[1] + 5120) / 1.04684
 
 

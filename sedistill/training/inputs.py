@@ -71,15 +71,18 @@ class PreparedRun:
 
     @property
     def se_loss_name(self) -> str:
-        """The student's enhancement loss: the recipe's, or else its own; with what is added to it."""
-        name = self.recipe.se_loss or self.student.se_loss
-        return f"{name} + {self.recipe.pesq_weight:g} pesq" if self.recipe.pesq_weight else name
+        """The student's enhancement loss, and what is added to it."""
+        name, weight = self._named_loss, self.recipe.pesq_weight
+        return f"{name} + {weight:g} pesq" if weight else name
 
     @property
     def se_loss(self) -> EnhancementLoss:
         """The same as a function."""
-        own = enhancement_loss(self.recipe.se_loss or self.student.se_loss)
-        return with_pesq(own, self.recipe.pesq_weight)
+        return with_pesq(enhancement_loss(self._named_loss), self.recipe.pesq_weight)
+
+    @property
+    def _named_loss(self) -> str:
+        return self.recipe.se_loss or self.student.se_loss
 
     @property
     def precision(self) -> torch.autocast:
