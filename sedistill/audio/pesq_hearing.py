@@ -1,9 +1,9 @@
 """How far an estimate is from clean speech to the ear of PESQ, with a gradient.
 
-ITU-T P.862 with the filter of P.862.2 (wide band), as far as a gradient can follow: no delay between the two
-signals is searched for, no bad stretch is heard a second time, and the gain of a frame is smoothed with that of
-the one before alone. It is what torch-pesq 0.1.2 computes, the term in FastEnhancer's loss; that package rests
-on others that have no release for today's torch.
+ITU-T P.862 with the filter of P.862.2 (wide band), as far as a gradient can follow: no delay between the
+signals is searched for, no bad stretch is heard a second time, and the gain of a frame is smoothed with that
+of the one before alone. It is what torch-pesq 0.1.2 computes, the term in FastEnhancer's loss; that package
+rests on others that have no release for today's torch.
 """
 
 from functools import cache
